@@ -1,0 +1,119 @@
+"""`python -m deepnet train | measure | compare`. Everything heavy is imported by the function that needs it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
+from ufm.command_line import Command, main
+from ufm.records import check_new_file, new_folder, read_record, write_record
+
+if TYPE_CHECKING:
+    from deepnet.train import Training
+
+
+def run_train(setting: TrainSetting) -> int:
+    """Train, or go on with a run; exit code 1 if the loss stopped being a number."""
+    from deepnet.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    from deepnet import checkpoint
+    from deepnet.train import begin
+
+    check_new_file(setting.json, "--json")
+    folder = setting.resume
+    if folder is None:
+        training = begin(setting)
+        folder = new_folder(setting.out, "train")
+        checkpoint.write_setting(folder, setting)
+        checkpoint.save(folder, training.state())
+    else:
+        training = begin(checkpoint.resumed_setting(setting))
+        training.restore(checkpoint.load(folder))
+        checkpoint.cut_metrics(folder, training.epoch)
+    try:
+        failure = _train_with_progress(training, folder)
+    except KeyboardInterrupt:
+        print(f"\nstopped; go on with: python -m deepnet train --resume {folder}", file=sys.stderr)
+        return 130
+    if failure:
+        print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
+        return 1
+    return _finish(training, folder, setting.json)
+
+
+def run_measure(setting: MeasureSetting) -> int:
+    """Measure every split of a run."""
+    from deepnet.report import print_measures
+    from deepnet.train import measure_splits, reopen
+
+    check_new_file(setting.json, "--json")
+    training = reopen(setting.run, setting.device, setting.data_folder)
+    splits = measure_splits(training)
+    folder = new_folder(setting.out, "measure")
+    print_measures(f"{setting.run}, epoch {training.epoch}", splits)
+    record = setting.json or folder / "record.json"
+    write_record(record, setting.as_dict(), {"run": str(setting.run), "epoch": training.epoch, "splits": splits})
+    print(f"wrote {record}")
+    return 0
+
+
+def run_compare(setting: CompareSetting) -> int:
+    """Put measurement and prediction side by side, one table a run."""
+    from deepnet.compare import compare
+    from deepnet.features import last_layer
+    from deepnet.report import print_comparison, summary
+    from deepnet.train import reopen
+    from figures import prediction_against_measurement
+
+    check_new_file(setting.json, "--json")
+    results = []
+    for run in setting.runs:
+        training = reopen(run, setting.device, setting.data_folder)
+        layer = last_layer(training.net, training.data, training.data.splits["train"], training.setting.precision)
+        comparison = compare(layer, training.loss, training.setting.decay)
+        results.append(summary(training, run) | comparison.as_dict())
+        print_comparison(results[-1])
+    folder = new_folder(setting.out, "compare")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"runs": results})
+    picture = folder / "prediction_against_measurement.png"
+    prediction_against_measurement.draw(read_record(record), picture)
+    print(f"wrote {record}, {picture}")
+    return 0
+
+
+def _train_with_progress(training: "Training", folder: Path) -> str | None:
+    from deepnet.progress import TrainingProgress
+    from deepnet.train import train
+
+    images = len(training.data.splits["train"].labels)
+    with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
+        return train(training, folder, progress.step, progress.epoch)
+
+
+def _finish(training: "Training", folder: Path, json: Path | None) -> int:
+    """Record, table and picture of a run that reached its last epoch."""
+    from deepnet import checkpoint
+    from deepnet.report import print_measures, summary
+    from figures import training_curves
+
+    metrics = checkpoint.read_metrics(folder)
+    splits = {name: metrics[-1][name] for name in training.data.splits}
+    print_measures(f"{folder}, epoch {training.epoch}", splits)
+    result = summary(training, folder) | {"splits": splits, "metrics": metrics}
+    record = write_record(json or folder / "record.json", checkpoint.plain_setting(training.setting), result)
+    picture = folder / "training.png"
+    training_curves.draw(read_record(record), picture)
+    names = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT)
+    print(f"wrote {', '.join(str(folder / name) for name in names)}, {record}, {picture}")
+    return 0
+
+
+COMMANDS = {
+    "train": Command(TrainSetting, run_train),
+    "measure": Command(MeasureSetting, run_measure),
+    "compare": Command(CompareSetting, run_compare),
+}
+
+if __name__ == "__main__":
+    sys.exit(main("python -m deepnet", "Real images: train, measure neural collapse, compare with theory.", COMMANDS))

@@ -1,0 +1,118 @@
+"""A run folder's memory: what it was asked (`setting.json`), one line an epoch (`metrics.jsonl`), the last good state.
+
+A run that is killed loses at most one epoch: a line is written before the checkpoint of its epoch, and resuming cuts
+lines off that the checkpoint does not know.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepnet.settings import TrainSetting
+from ufm.records import atomic_file
+
+SETTING, METRICS, CHECKPOINT = "setting.json", "metrics.jsonl", "checkpoint.pt"
+_OF_THE_PROCESS = ("out", "json", "resume")
+_MAY_MOVE = ("device", "data_folder")
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint atomically. `state` holds tensors, numbers, strings, lists and dicts only."""
+    with atomic_file(folder / CHECKPOINT, "wb") as file:
+        torch.save(state, file)
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read the checkpoint; nothing in it can run code.
+
+    Raises:
+        ValueError: if the file is missing or damaged, or belongs to another setting than the folder's.
+    """
+    path = folder / CHECKPOINT
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        setting = state["setting"]
+    except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
+    asked = read_setting(folder)
+    for name, value in asked.items():
+        if setting.get(name) != value:
+            raise ValueError(f"{path} must be of the setting in {SETTING}: {name} is {value} there, {setting.get(name)} here.")
+    return dict(state)
+
+
+def plain_setting(setting: TrainSetting) -> dict[str, Any]:
+    """What defines a run, as plain values: all of the setting but where the process puts its results."""
+    values = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_PROCESS}
+    return values | {"data_folder": str(setting.data_folder)}
+
+
+def write_setting(folder: Path, setting: TrainSetting) -> None:
+    """Write `setting.json`."""
+    with atomic_file(folder / SETTING) as file:
+        json.dump(plain_setting(setting), file, indent=1)
+
+
+def read_setting(folder: Path) -> dict[str, Any]:
+    """Read `setting.json`.
+
+    Raises:
+        ValueError: if the folder is not a run's.
+    """
+    try:
+        return dict(json.loads((folder / SETTING).read_text()))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error}).") from None
+
+
+def resumed_setting(setting: TrainSetting) -> TrainSetting:
+    """The setting of the run in `setting.resume`, with the device, data folder and record path of this process.
+
+    Raises:
+        ValueError: if another field was given and differs; a run has one setting from its first epoch to its last.
+    """
+    assert setting.resume is not None
+    if setting.out is not None:
+        raise ValueError(f"`--out` must be left out with --resume (the run goes on in its folder), got {setting.out}.")
+    stored = read_setting(setting.resume)
+    given, default = plain_setting(setting), plain_setting(TrainSetting())
+    for name, value in given.items():
+        if value != default[name] and value != stored[name]:
+            if name not in _MAY_MOVE:
+                raise ValueError(f"`--{name.replace('_', '-')}` must be {stored[name]}, as the run has it, got {value}.")
+            stored[name] = value
+    stored["data_folder"] = Path(stored["data_folder"])
+    return TrainSetting(**stored, json=setting.json, resume=setting.resume)
+
+
+def append_metrics(folder: Path, line: dict[str, Any]) -> None:
+    """Add one epoch to `metrics.jsonl` (nan and infinities become null)."""
+    with (folder / METRICS).open("a") as file:
+        file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All epochs so far."""
+    path = folder / METRICS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def cut_metrics(folder: Path, epochs: int) -> None:
+    """Keep the first `epochs` lines of `metrics.jsonl`; what follows, possibly half a line, is of a lost epoch."""
+    path = folder / METRICS
+    lines = path.read_text().splitlines(keepends=True)[:epochs] if path.exists() else []
+    with atomic_file(path) as file:
+        file.writelines(lines)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,182 @@
+"""A trained network's last layer against the unconstrained feature model.
+
+The model has a weight decay on the features; a network has none. It is read off the network by the balance that every
+critical point of the model obeys, decay_W |W|^2 = decay_H |H|^2. Three questions decide what goes into it.
+
+Rows are samples: G (N, K) is the gradient of the mean loss in the logits. A stationary last layer has G'H = -decay_W W and
+G'1 = -decay_W b; the model adds G W = -decay_H H.
+
+*Centred features.* A network's features are averages behind a ReLU, so their global mean mu_G is far from 0. Summed over
+the samples, the model's equation reads b'W decay_W = decay_H N mu_G', and with a softmax loss the left side is 0 (the rows
+of G sum to 0, hence 1'W = 0; b is a multiple of 1). The last layer pulls no two features the same way, so that a penalty
+on the features as they are cannot be in balance with it; one on the centred features can: G W = -decay_H (H - 1 mu_G').
+Multiplied by H and compared with the first equation, decay_W |W|^2 = decay_H |H - 1 mu_G'|^2. The raw norm would give a
+smaller decay_H and a larger margin; it is reported beside it (`raw_decay_H`, `raw_margin`).
+
+*Centred classifier, decay of the bias.* With squared error the rows of G need not sum to 0, and W = W_0 + 1 v', 1'W_0 = 0.
+The part 1 v' acts as a bias: v is a multiple of mu_G, and W_0 mu_G = 0, at collapse. So the balance takes W_0. A common
+logit u then comes from b = s 1 and v = t mu_G with u = s + t |mu_G|^2; the cheapest share has s = t and costs
+decay/2 K u^2 / (1 + |mu_G|^2). So the model's bias has decay_b = decay / (1 + |mu_G|^2).
+
+In this way every global minimiser of the model, shifted by any mu_G orthogonal to W_0, compares with ratio 1 in every row
+(tests/deepnet/test_compare.py), the orthogonal frames of squared error with a decayed bias included.
+
+What the ratios then say, per row:
+
+- `calibration`: the norm ratio |w| / |h| = sqrt(n decay_H / decay_W) is the balance itself, 1 by construction.
+- `identity`: margin a, p_y, |w|, |h| and the loss. On collapsed ETF features G'H = -decay_W W is one scalar equation
+  between a and the norm ratio (1/(e^a + K - 1) = sqrt(n decay_W decay_H) for cross entropy), the one that the prediction
+  solves. A ratio of 1 says that the last layer is stationary and the geometry collapsed; it does not say that the model's
+  feature penalty is the network's. Likewise self-duality (a stationary W on ETF features is aligned with them) and the
+  mean cosine of class means (-1/(K - 1) for any centred vectors of equal length).
+- `prediction`: the geometry of the features, into which none of this enters: variance between classes over total
+  variance (NC1), and the largest cosine of two class means, which is as low as -1/(K - 1) only at the simplex (NC2).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from deepnet.features import LastLayer
+from ufm.command_line import check
+from ufm.losses import Loss, SquaredError
+from ufm.prediction import predict
+from ufm.problem import Problem
+
+Kind = Literal["calibration", "identity", "prediction"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity, measured on the network and predicted by the model."""
+
+    name: str
+    kind: Kind
+    measured: float
+    predicted: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over predicted; None for a prediction of 0."""
+        return self.measured / self.predicted if self.predicted else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table of one network and what it rests on.
+
+    Attributes:
+        rows: measured against predicted.
+        stationarity: |(1/N) sum_i g_i h_i' + decay_W W| / |decay_W W|, g_i the loss gradient in sample i's logits; how far
+            the last layer is from being stationary in eval mode.
+        decay_W, decay_H, decay_b: the model's decays; decay_H from the balance of centred norms.
+        raw_decay_H, raw_margin: decay_H from the balance of W and H as they are, and the margin it would predict.
+        norm_h_raw, norm_global_mean: root mean square of |h_i| without centring, and |mu_G|.
+        K, n: classes and samples per class.
+    """
+
+    rows: tuple[Row, ...]
+    stationarity: float
+    decay_W: float
+    decay_H: float
+    decay_b: float
+    raw_decay_H: float
+    raw_margin: float
+    norm_h_raw: float
+    norm_global_mean: float
+    K: int
+    n: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a record."""
+        rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
+        return asdict(self) | {"rows": rows}
+
+
+def compare(layer: LastLayer, loss: Loss, decay: float) -> Comparison:
+    """Compare a last layer on its training samples with the model of the same loss, sizes and decay.
+
+    Args:
+        layer: Features of the clean training images, and the last layer.
+        loss: The training loss.
+        decay: Weight decay of the last layer's weights and bias.
+
+    Raises:
+        ValueError: if the classes are of unequal size; the theory is for balanced data.
+    """
+    K, d = layer.W.shape
+    counts = torch.bincount(layer.labels, minlength=K)
+    check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
+    n = int(counts[0])
+    layer = LastLayer(layer.H.double(), layer.labels, layer.W.double(), layer.b.double())
+    mean = layer.H.mean(0)
+    square_mean, square_H = float(mean.square().sum()), float(layer.H.square().sum())
+    square_W0 = float((layer.W - layer.W.mean(0)).square().sum())
+    decay_H = decay * square_W0 / (square_H - n * K * square_mean)
+    raw_decay_H = decay * float(layer.W.square().sum()) / square_H
+    problem = Problem(loss, K, d, n, decay, decay_H, decay / (1 + square_mean))
+    return Comparison(
+        rows=_rows(layer, problem),
+        stationarity=_stationarity(layer, loss, decay),
+        decay_W=decay,
+        decay_H=decay_H,
+        decay_b=problem.decay_b or 0.0,
+        raw_decay_H=raw_decay_H,
+        raw_margin=predict(Problem(loss, K, d, n, decay, raw_decay_H, decay)).margin,
+        norm_h_raw=(square_H / (n * K)) ** 0.5,
+        norm_global_mean=square_mean**0.5,
+        K=K,
+        n=n,
+    )
+
+
+def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
+    predicted, K = predict(problem), problem.K
+    logits, labels = layer.logits, layer.labels
+    W0, centred = layer.W - layer.W.mean(0), layer.H - layer.H.mean(0)
+    norm_w, norm_h = _rms_norm(W0), _rms_norm(centred)
+    M = layer.stats.centred_means
+    cosines = _cosines(M)
+    between = float(M.square().sum() / K) / norm_h**2
+    rows = [
+        Row("margin", "identity", _mean_margin(logits, labels), predicted.margin),
+        Row("|w|", "identity", norm_w, predicted.norm_w),
+        Row("|h|", "identity", norm_h, predicted.norm_h),
+        Row("|w| / |h|", "calibration", norm_w / norm_h, (problem.n * problem.decay_H / problem.decay_W) ** 0.5),
+        Row("training loss", "identity", float(problem.loss(logits, labels).mean()), predicted.loss),
+        Row("self-duality: cos(W, class means)", "identity", float((W0 * M).sum() / W0.norm() / M.norm()), 1.0),
+        Row("mean cosine of class means", "identity", float(cosines.mean()), -1 / (K - 1)),
+        Row("largest cosine of class means", "prediction", float(cosines.max()), -1 / (K - 1)),
+        Row("variance between classes / total", "prediction", between, 1.0),
+    ]
+    if not isinstance(problem.loss, SquaredError):
+        p_y = logits.softmax(-1).gather(-1, labels[:, None]).mean()
+        rows.insert(1, Row("p_y", "identity", float(p_y), predicted.p_y or 0.0))
+    return tuple(rows)
+
+
+def _stationarity(layer: LastLayer, loss: Loss, decay: float) -> float:
+    """|G'H + decay W| / |decay W|."""
+    gradient = loss.value_and_gradient(layer.logits, layer.labels)[1] / len(layer.labels)
+    pull = decay * layer.W
+    return float((gradient.mT @ layer.H + pull).norm() / pull.norm())
+
+
+def _mean_margin(logits: Tensor, labels: Tensor) -> float:
+    """Mean over samples of the label's logit minus the mean of the others."""
+    K = logits.shape[-1]
+    own = logits.gather(-1, labels[:, None])[:, 0]
+    return float((own - (logits.sum(-1) - own) / (K - 1)).mean())
+
+
+def _rms_norm(rows: Tensor) -> float:
+    """Root mean square of the rows' norms."""
+    return float(rows.square().sum(-1).mean().sqrt())
+
+
+def _cosines(M: Tensor) -> Tensor:
+    """Cosines of all pairs of different rows."""
+    unit = M / M.norm(dim=-1, keepdim=True)
+    return (unit @ unit.mT)[~torch.eye(len(M), dtype=torch.bool, device=M.device)]

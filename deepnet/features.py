@@ -1,0 +1,66 @@
+"""What the last layer of a network sees: features of clean images in eval mode, as tensors and as `FeatureStats`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deepnet.data import Data, Split
+from deepnet.wide_resnet import FEATURE_SIZE, WideResNet
+from ufm.collapse import FeatureStats, collapse_metrics
+from ufm.losses import Loss
+
+Precision = Literal["bf16", "fp32"]
+BATCH = 500
+"""Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """A network reduced to its last layer on one split: `logits == H @ W.mT + b`."""
+
+    H: Float[Tensor, "N d"]
+    labels: Tensor
+    W: Float[Tensor, "K d"]
+    b: Float[Tensor, "K"]
+
+    @property
+    def logits(self) -> Float[Tensor, "N K"]:
+        """What the network says."""
+        return self.H @ self.W.mT + self.b
+
+    @property
+    def stats(self) -> FeatureStats:
+        """What neural collapse is measured from."""
+        return FeatureStats.from_features(self.H, self.labels, self.W, self.b)
+
+
+@torch.no_grad()
+def last_layer(net: WideResNet, data: Data, split: Split, precision: Precision) -> LastLayer:
+    """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
+    net.eval()
+    H = torch.empty(len(split.labels), FEATURE_SIZE, device=split.images.device)
+    for start in range(0, len(H), BATCH):
+        images = split.images[start : start + BATCH]
+        H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
+    return LastLayer(H, split.labels, net.classifier.weight.detach(), net.classifier.bias.detach())
+
+
+def forward(net: WideResNet, images: Float[Tensor, "n C h w"], precision: Precision) -> tuple[Tensor, Tensor]:
+    """Logits and features, float32; `bf16` runs the convolutions in bfloat16 (autocast)."""
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits, features = net(images)
+    return logits, features
+
+
+def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
+    """Mean loss, accuracy and every collapse metric, on the device until the end."""
+    values = {
+        "loss": loss(layer.logits, layer.labels).double().mean(),
+        "accuracy": (layer.logits.argmax(-1) == layer.labels).double().mean(),
+        **collapse_metrics(layer.stats),
+    }
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))

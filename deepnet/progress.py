@@ -1,0 +1,49 @@
+"""What a user sees while a network trains: a bar that moves with every step, or one line an epoch when piped."""
+
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """A context manager around `train`; pass its `step` and `epoch` on.
+
+    Args:
+        epochs: Of the whole run.
+        images: Of one epoch.
+        done: Epochs an earlier process has done.
+    """
+
+    def __init__(self, epochs: int, images: int, done: int) -> None:
+        self._console = Console()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._task = self._bar.add_task("epoch 0", total=epochs * images, completed=done * images)
+        self._epochs = epochs
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def step(self, images: int) -> None:
+        """One batch is done (or under way on the device)."""
+        self._bar.advance(self._task, images)
+
+    def epoch(self, line: dict[str, Any]) -> None:
+        """One epoch is done: show its line of `metrics.jsonl`."""
+        text = describe(line, self._epochs)
+        self._bar.update(self._task, description=text)
+        if not self._console.is_terminal:
+            print(text, flush=True)
+
+
+def describe(line: dict[str, Any], epochs: int) -> str:
+    """Epoch, loss, training accuracy, and NC1 and test accuracy if they were measured, images/s."""
+    parts = [f"epoch {line['epoch']}/{epochs}", f"loss {line['loss']:.4f}", f"accuracy {line['accuracy']:.2%}"]
+    if "train" in line:
+        parts += [f"NC1 {line['train']['nc1_trace']:.3g}", f"test {line['test']['accuracy']:.2%}"]
+    return "  ".join([*parts, f"{line['images_per_s']:.0f} images/s"])

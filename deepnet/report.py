@@ -1,0 +1,67 @@
+"""What the commands print, and the summary of a run that their records carry."""
+
+import platform
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from deepnet import checkpoint
+from deepnet.train import Training
+
+
+def summary(training: Training, run: Path) -> dict[str, Any]:
+    """What a reader of a result wants to know of its run."""
+    metrics = checkpoint.read_metrics(run)
+    return {
+        "run": str(run),
+        "run_setting": checkpoint.plain_setting(training.setting),
+        "epoch": training.epoch,
+        "images": {name: len(split.labels) for name, split in training.data.splits.items()},
+        "parameters": sum(parameter.numel() for parameter in training.net.parameters()),
+        "device": _device_name(training.data.mean.device),
+        "minutes": sum(line["seconds"] for line in metrics) / 60,
+        "images_per_s": statistics.median(line["images_per_s"] for line in metrics) if metrics else None,
+        "collapse": [{"epoch": line["epoch"], **line["train"]} for line in metrics if "train" in line],
+    }
+
+
+def print_measures(title: str, splits: dict[str, dict[str, float | None]]) -> None:
+    """One column a split, one row a measure."""
+    table = Table("", *splits, title=title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in splits["train"]:
+        table.add_row(name, *(_number(measures[name]) for measures in splits.values()))
+    Console().print(table)
+
+
+def print_comparison(result: dict[str, Any]) -> None:
+    """Measured against predicted, and what the prediction rests on."""
+    setting = result["run_setting"]
+    loss = " ".join(str(value) for value in setting["loss"].values())
+    title = f"{result['run']}: {loss}, {setting['data']}, width {setting['width']:g}, epoch {result['epoch']}"
+    table = Table("", "measured", "predicted", "ratio", "kind", title=title, title_justify="left")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for row in result["rows"]:
+        table.add_row(row["name"], *(_number(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])
+    Console().print(table)
+    print(
+        f"n {result['n']}, decay_W {result['decay_W']:.4g}, decay_H {result['decay_H']:.4g} (from the balance of centred norms; "
+        f"raw norms: {result['raw_decay_H']:.4g}, margin {result['raw_margin']:.4g}), "
+        f"|mean feature| {result['norm_global_mean']:.4g}, stationarity residual of the last layer {result['stationarity']:.2g}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"

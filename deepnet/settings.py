@@ -1,0 +1,82 @@
+"""What the three commands take. Free of torch, so that `--help` answers at once."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ufm.command_line import CommonSetting, LossSpec, check
+
+WIDTHS = (0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSetting(CommonSetting):
+    """Train a network on real images, measuring neural collapse as it happens."""
+
+    data: str = "cifar10"
+    """Data set: cifar10, cifar100, or digits (8 x 8 grey images that need no download)."""
+    data_folder: Path = Path("data")
+    """Folder with the unpacked binary files or the archive; the archive is downloaded into it where neither is there."""
+    validation: float = 0.1
+    """Fraction of each class of the training images kept for validation, in [0, 1)."""
+    per_class: int | None = None
+    """Train on this many images of each class; default: all that validation leaves."""
+    test_per_class: int | None = None
+    """Measure on this many validation and test images of each class; default: all."""
+    augment: bool = False
+    """Crop and flip the training images at random; metrics always see clean images."""
+    width: float = 1.0
+    """Inner width of the bottlenecks: 0.25, 0.5, 1 or 2."""
+    loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
+    """Loss: ce, ls (alpha), focal (gamma) or mse (rescale, convention); parameters as --loss.gamma 2."""
+    epochs: int = 200
+    """Passes over the training images, >= 1."""
+    batch_size: int = 100
+    """Images a step, >= 2; a smaller last batch is used too, a single left-over image joins the batch before it."""
+    lr: float = 0.1
+    """Learning rate of the first epoch, > 0."""
+    momentum: float = 0.9
+    """Momentum of SGD, in [0, 1)."""
+    decay: float = 5e-4
+    """Weight decay on all parameters (its half times their squared norm joins the loss), > 0."""
+    schedule: Literal["step", "cosine"] = "step"
+    """Learning rate over the epochs: a tenth after 3/7 and again after 5/7 of them, or half a cosine."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Arithmetic of the convolutions, in training and in measuring; parameters and last layer are float32 always."""
+    measure_every: int = 1
+    """Epochs between measurements of accuracy and neural collapse on clean images; the last epoch is always measured."""
+    resume: Path | None = None
+    """Continue the run in this folder; what is not given then comes from there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.width in WIDTHS, "--width", self.width, "0.25, 0.5, 1 or 2")
+        check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
+        check(0 < self.lr < math.inf, "--lr", self.lr, "finite and > 0")
+        check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
+        check(0 < self.decay < math.inf, "--decay", self.decay, "finite and > 0")
+        check(self.batch_size >= 2, "--batch-size", self.batch_size, ">= 2 (batch normalisation needs two images)")
+        for argument in ("epochs", "measure_every", "per_class", "test_per_class"):
+            value = getattr(self, argument)
+            check(value is None or value >= 1, f"--{argument.replace('_', '-')}", value, ">= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSetting(CommonSetting):
+    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images."""
+
+    run: Path
+    """Folder of the run."""
+    data_folder: Path | None = None
+    """Where the images are; default: where the run had them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSetting(CommonSetting):
+    """Compare the last layer of trained networks with what the unconstrained feature model predicts."""
+
+    runs: list[Path]
+    """Folders of the runs, as a list: --runs+ one --runs+ two, or '[one, two]'."""
+    data_folder: Path | None = None
+    """Where the images are; default: where the runs had them."""

@@ -1,0 +1,53 @@
+"""`ufm verify`: how far every start ended from the prediction, and the critical points that are not minimisers."""
+
+from pathlib import Path
+from typing import Any
+
+from figures.style import COLOURS, COLUMN, save, use_style
+
+MEASURES = {
+    "value": "objective",
+    "logits": "logits",
+    "nc1_quotient": "NC1",
+    "nc2_etf_distance": "NC2",
+    "nc3_self_duality": "NC3",
+}
+FLOOR = 1e-17
+"""Deviations below rounding are drawn here."""
+
+
+def draw(record: dict[str, Any], path: Path) -> Path:
+    """Two rows, a column per loss: sorted deviations of all starts; value against Morse index of other critical points."""
+    use_style()
+    from matplotlib import pyplot
+
+    verdicts = record["result"]["verdicts"]
+    figure, axes = pyplot.subplots(2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False)
+    for above, below, verdict in zip(*axes, verdicts, strict=True):
+        _deviations(above, verdict)
+        _saddles(below, verdict)
+    axes[0, 0].set_ylabel("deviation from the prediction")
+    axes[0, 0].legend(fontsize=7, loc="upper left")
+    axes[1, 0].set_ylabel("negative eigenvalues")
+    return save(figure, path)
+
+
+def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
+    for colour, (name, label) in zip(COLOURS, MEASURES.items(), strict=False):
+        values = verdict["quantiles"].get(name) or []
+        axes.semilogy(range(len(values)), [max(value, FLOOR) for value in values], color=colour, label=label)
+    name = verdict["spec"]["name"]
+    axes.set_title(f"{name}: {'holds' if verdict['holds'] else 'FAILS'}")
+    axes.set_ylim(FLOOR / 3, None)
+    axes.set_xlabel("starts, sorted (%)")
+
+
+def _saddles(axes: Any, verdict: dict[str, Any]) -> None:
+    rows = verdict["saddles"]
+    axes.scatter(
+        [row["value"] for row in rows], [row["morse_index"] for row in rows], s=14, color=COLOURS[1], label="saddles"
+    )
+    axes.set_xlabel("objective")
+    axes.set_title(f"{len(rows)} other critical points", fontsize=9)
+    if not rows:
+        axes.text(0.5, 0.5, "none searched or found", ha="center", transform=axes.transAxes)

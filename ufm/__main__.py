@@ -1,0 +1,36 @@
+"""`python -m ufm COMMAND`: the laboratory of the unconstrained feature model."""
+
+import sys
+
+from ufm.command_line import Command, main
+from ufm.settings import VerifySetting
+
+
+def run_verify(setting: VerifySetting) -> int:
+    """The main job: verdicts as they come, then the table, the record and the picture."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    from figures import verification
+    from ufm import verify_report
+    from ufm.records import check_new_file, new_folder, read_record, write_record
+    from ufm.verify import verify
+
+    check_new_file(setting.json, "--json")
+    verdicts = []
+    with Progress(
+        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True
+    ) as progress:
+        for verdict in verify(setting, progress):
+            verdicts.append(verdict)
+    verify_report.show(setting, verdicts)
+    folder = new_folder(setting.out, "verify")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), verify_report.as_result(verdicts))
+    picture = verification.draw(read_record(record), folder / "verification.png")
+    print(f"record: {record}\npicture: {picture}")
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
+
+
+COMMANDS = {"verify": Command(VerifySetting, run_verify)}
+
+if __name__ == "__main__":
+    sys.exit(main("python -m ufm", "The laboratory of the unconstrained feature model.", COMMANDS))

@@ -1,0 +1,125 @@
+"""The command line that every package shares: settings are frozen dataclasses, a YAML file and options fill them in.
+
+Exit codes: 0 the claims hold, 1 a claim failed, 2 the request was wrong, 130 interrupted.
+"""
+
+import dataclasses
+import re
+import sys
+from argparse import HelpFormatter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+if TYPE_CHECKING:
+    import torch
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+LossSpec = dict[str, int | float | str]
+"""A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; on the command line `--loss focal --loss.gamma 2`."""
+
+LOSS_NAMES = ("ce", "ls", "focal", "mse")
+"""The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSetting:
+    """What every command takes."""
+
+    seed: int = 0
+    """Seed of everything random, >= 0."""
+    device: str = "cpu"
+    """Torch device: cpu, cuda, cuda:1, mps."""
+    out: Path | None = None
+    """Folder for what the command writes; must not exist or be empty. Default: results/<command>-<time>."""
+    json: Path | None = None
+    """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.seed < 2**63, "seed", self.seed, "an integer in [0, 2^63)")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: its setting and the function (named by import path, so that help stays light) that runs it."""
+
+    setting: type[CommonSetting]
+    run: Callable[[Any], int]
+
+
+def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
+    """Raise the project's one kind of complaint: the argument, what is allowed, the value.
+
+    Raises:
+        ValueError: unless `is_allowed`.
+    """
+    if not is_allowed:
+        raise ValueError(f"`{argument}` must be {allowed}, got {value}.")
+
+
+def torch_device(name: str) -> "torch.device":
+    """The torch device of that name.
+
+    Raises:
+        ValueError: if there is no such device here.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, dtype=torch.float64, device=device).cpu()
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"`--device` must be a torch device with float64 on this machine, got {name} ({reason})."
+        ) from None
+    return device
+
+
+def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn a wrong request into one sentence and exit code 2."""
+    parser = _Parser(prog=prog, description=description, exit_on_error=True)
+    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
+    for name, command in commands.items():
+        sub = _Parser(description=(command.setting.__doc__ or "").strip())
+        sub.add_argument(
+            "--config", action="config", help="YAML file with the same keys; options after it override it."
+        )
+        sub.add_class_arguments(command.setting)
+        subcommands.add_subcommand(name, sub, help=(command.setting.__doc__ or "").strip().splitlines()[0])
+    try:
+        parsed = parser.parse_args(_normalised(sys.argv[1:] if argv is None else argv))
+        command = commands[parsed.command]
+        fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
+        return command.run(command.setting(**fields))
+    except (ValueError, FileExistsError) as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted.", file=sys.stderr)
+        return 130
+
+
+class _Parser(ArgumentParser):
+    """Dashes in option names, one-sentence errors."""
+
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        sentence = " ".join(str(ex or message).split())
+        self.exit(2, f"{self.prog}: {sentence}\n")
+
+
+def _normalised(argv: Sequence[str]) -> list[str]:
+    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow."""
+    names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
+    return [re.sub(r"^--loss(?==|$)", "--loss.name", word) for word in names]

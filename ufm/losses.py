@@ -1,0 +1,303 @@
+"""The losses, per sample, with their exact gradients and Hessians in the logits.
+
+Cross entropy and focal loss depend on the logits only through the *soft margin deficit*
+
+    x = log(sum_{j != y} exp(z_j)) - z_y ,      1 - p_y = sigmoid(x) ,      -log p_y = log(1 + exp(x)) ,
+
+so each is a function psi(x) and its derivatives in the logits follow from psi' and psi''. Written in x nothing cancels:
+p_y = 1 - 1e-17 and logits of +-1e4 are as accurate as any other point.
+
+A new loss is one subclass of `Loss` with a `__call__`; gradient and Hessian product then come from automatic
+differentiation. Add its name to `LOSSES` to reach it from the command line.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from ufm.command_line import LOSS_NAMES, check
+
+Logits = Float[Tensor, "*batch N K"]
+Labels = Int[Tensor, " N"]
+PerSample = Float[Tensor, "*batch N"]
+LogitOperator = Callable[[Float[Tensor, "*more N K"]], Float[Tensor, "*more N K"]]
+
+
+class Loss:
+    """A loss: (logits, labels) -> one number per sample, no factor 1/N. Samples must not see each other."""
+
+    is_convex = False
+    """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
+
+    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
+        """The loss of each sample."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(logits, labels).")
+
+    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
+        """The loss of each sample and its gradient in that sample's logits."""
+        with torch.enable_grad():
+            z = logits.detach().requires_grad_()
+            value = self(z, labels)
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+    def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
+        """Second derivative in each sample's logits, as a function direction -> product (leading axes broadcast)."""
+
+        def product(direction: Tensor) -> Tensor:
+            z, v = (t.detach() for t in torch.broadcast_tensors(logits, direction))
+            with torch.enable_grad():
+                z = z.clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(self(z, labels).sum(), z, create_graph=True)
+                along = (gradient * v).sum()
+                if not along.requires_grad:  # the loss is linear
+                    return torch.zeros_like(v)
+                (result,) = torch.autograd.grad(along, z)
+            return result
+
+        return product
+
+    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
+        """Convex conjugate sup_z <dual, z> - loss(z) of each sample, +inf outside its domain.
+
+        Raises:
+            NotImplementedError: if the loss is not convex or nobody has written its conjugate.
+        """
+        raise NotImplementedError(f"{self} has no convex conjugate: it is not convex, or nobody has written it.")
+
+
+class SoftMarginLoss(Loss):
+    """A loss psi(x) of the soft margin deficit x = log(sum_{j != y} exp z_j) - z_y."""
+
+    def of_deficit(self, x: Tensor) -> Tensor:
+        """psi(x)."""
+        raise NotImplementedError
+
+    def slope(self, x: Tensor) -> Tensor:
+        """psi'(x)."""
+        raise NotImplementedError
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """psi''(x)."""
+        raise NotImplementedError
+
+    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
+        """psi of each sample's deficit."""
+        others = torch.logsumexp(_without_label(logits, labels), -1)
+        return self.of_deficit(others - _at_label(logits, labels))
+
+    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
+        """psi(x) and psi'(x) (w - e_y), w the softmax over the other classes."""
+        x, w = _deficit(logits, labels)
+        return self.of_deficit(x), self.slope(x)[..., None] * _minus_label(w, labels)
+
+    def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
+        """v -> psi'' (w - e_y)(w - e_y)' v + psi' (diag(w) - w w') v."""
+        x, w = _deficit(logits, labels)
+        u = _minus_label(w, labels)
+        slope, curvature = self.slope(x)[..., None], self.curvature(x)[..., None]
+
+        def product(direction: Tensor) -> Tensor:
+            along = (u * direction).sum(-1, keepdim=True)
+            mean = (w * direction).sum(-1, keepdim=True)
+            return curvature * along * u + slope * w * (direction - mean)
+
+        return product
+
+
+@dataclass(frozen=True)
+class CrossEntropy(SoftMarginLoss):
+    """-log p_y, p = softmax(z)."""
+
+    is_convex = True
+
+    def of_deficit(self, x: Tensor) -> Tensor:
+        """log(1 + exp(x))."""
+        return -functional.logsigmoid(-x)
+
+    def slope(self, x: Tensor) -> Tensor:
+        """sigmoid(x) = 1 - p_y."""
+        return torch.sigmoid(x)
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """p_y (1 - p_y)."""
+        return torch.sigmoid(x) * torch.sigmoid(-x)
+
+    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
+        """Negative entropy of dual + e_y where that is a distribution."""
+        return _negative_entropy(dual + _one_hot(labels, dual))
+
+
+@dataclass(frozen=True)
+class LabelSmoothing(CrossEntropy):
+    """-(1 - alpha) log p_y - (alpha / K) sum_j log p_j, cross entropy with the target (1 - alpha) e_y + alpha/K.
+
+    Raises:
+        ValueError: unless 0 <= alpha < 1.
+    """
+
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        check(0 <= self.alpha < 1, "LabelSmoothing(alpha=...)", self.alpha, "in [0, 1)")
+
+    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
+        """Cross entropy plus alpha (z_y - mean(z))."""
+        linear = _at_label(logits, labels) - logits.mean(-1)
+        return super().__call__(logits, labels) + self.alpha * linear
+
+    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
+        """Those of cross entropy plus alpha (z_y - mean(z)); the Hessian is that of cross entropy."""
+        value, gradient = super().value_and_gradient(logits, labels)
+        K = logits.shape[-1]
+        linear = _at_label(logits, labels) - logits.mean(-1)
+        return value + self.alpha * linear, gradient + self.alpha * (_one_hot(labels, logits) - 1 / K)
+
+    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
+        """Negative entropy of dual + target where that is a distribution."""
+        K = dual.shape[-1]
+        return _negative_entropy(dual + (1 - self.alpha) * _one_hot(labels, dual) + self.alpha / K)
+
+
+@dataclass(frozen=True)
+class Focal(SoftMarginLoss):
+    """-(1 - p_y)^gamma log p_y (Lin et al. 2017); convex in the logits only where p_y is large enough.
+
+    Raises:
+        ValueError: unless gamma is finite and >= 0.
+    """
+
+    gamma: float = 3.0
+
+    def __post_init__(self) -> None:
+        check(0 <= self.gamma < math.inf, "Focal(gamma=...)", self.gamma, "finite and >= 0")
+
+    def of_deficit(self, x: Tensor) -> Tensor:
+        """(1 - p)^gamma (-log p)."""
+        return torch.exp(self.gamma * functional.logsigmoid(x)) * -functional.logsigmoid(-x)
+
+    def slope(self, x: Tensor) -> Tensor:
+        """(1 - p)^gamma (gamma p (-log p) + 1 - p)."""
+        log_q = functional.logsigmoid(x)
+        p, loss = torch.sigmoid(-x), -functional.logsigmoid(-x)
+        return torch.exp(self.gamma * log_q) * (self.gamma * p * loss + torch.exp(log_q))
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """p (1 - p)^gamma [gamma (gamma p - (1 - p)) (-log p) + (2 gamma + 1)(1 - p)]."""
+        log_q = functional.logsigmoid(x)
+        p, q, loss = torch.sigmoid(-x), torch.exp(log_q), -functional.logsigmoid(-x)
+        bracket = self.gamma * (self.gamma * p - q) * loss + (2 * self.gamma + 1) * q
+        return p * torch.exp(self.gamma * log_q) * bracket
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """Squared distance of the logits to `rescale` times the one-hot label.
+
+    `convention="half_norm"` is 1/2 |z - r e_y|^2, the theory's MSE; `convention="mean"` is (1/K) |z - r e_y|^2, whose mean
+    over samples is the mean over all N*K entries that common training code (`F.mse_loss`) takes.
+
+    Raises:
+        ValueError: unless rescale is finite and > 0 and the convention is one of the two.
+    """
+
+    rescale: float = 1.0
+    convention: Literal["half_norm", "mean"] = "half_norm"
+
+    is_convex = True
+
+    def __post_init__(self) -> None:
+        check(0 < self.rescale < math.inf, "SquaredError(rescale=...)", self.rescale, "finite and > 0")
+        allowed = ("half_norm", "mean")
+        check(self.convention in allowed, "SquaredError(convention=...)", self.convention, "'half_norm' or 'mean'")
+
+    def weight(self, K: int) -> float:
+        """The factor k in k/2 |z - r e_y|^2: 1 for `half_norm`, 2/K for `mean`."""
+        return 1.0 if self.convention == "half_norm" else 2 / K
+
+    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
+        """weight/2 |z - r e_y|^2."""
+        residual = logits - self.rescale * _one_hot(labels, logits)
+        return self.weight(logits.shape[-1]) / 2 * residual.square().sum(-1)
+
+    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
+        """The loss and weight (z - r e_y)."""
+        residual = logits - self.rescale * _one_hot(labels, logits)
+        gradient = self.weight(logits.shape[-1]) * residual
+        return (gradient * residual).sum(-1) / 2, gradient
+
+    def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
+        """v -> weight v."""
+        return lambda direction: self.weight(logits.shape[-1]) * direction
+
+    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
+        """|dual|^2 / (2 weight) + r dual_y."""
+        return dual.square().sum(-1) / (2 * self.weight(dual.shape[-1])) + self.rescale * _at_label(dual, labels)
+
+
+LOSSES: dict[str, type[Loss]] = dict(zip(LOSS_NAMES, (CrossEntropy, LabelSmoothing, Focal, SquaredError), strict=True))
+
+
+def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
+    """The loss that `{"name": "focal", "gamma": 2}` asks for.
+
+    Raises:
+        ValueError: on an unknown name, an unknown parameter, or a value the loss refuses.
+    """
+    parameters = dict(spec)
+    name = parameters.pop("name", None)
+    check(name in LOSSES, "--loss", name, f"one of {', '.join(LOSSES)}")
+    allowed = {field.name: field.type for field in dataclasses.fields(LOSSES[str(name)])}  # type: ignore[arg-type]
+    for key, value in parameters.items():
+        known = ", ".join(f"--loss.{field}" for field in allowed) or "no parameters"
+        check(key in allowed, f"--loss.{key}", value, f"left out: the loss {name} takes {known}")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        check(is_number or allowed[key] is not float, f"--loss.{key}", value, "a number")
+    return LOSSES[str(name)](**parameters)
+
+
+def _one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    """(N, K) in the dtype of `like`."""
+    return (labels[:, None] == torch.arange(like.shape[-1], device=labels.device)).to(like.dtype)
+
+
+def _at_label(z: Tensor, labels: Tensor) -> Tensor:
+    """z[..., i, y_i]."""
+    index = labels[:, None].expand(*z.shape[:-1], 1)
+    return z.gather(-1, index)[..., 0]
+
+
+def _without_label(z: Tensor, labels: Tensor) -> Tensor:
+    """z with -inf in place of the label's entry."""
+    return z.masked_fill(_one_hot(labels, z).bool(), -math.inf)
+
+
+def _deficit(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The soft margin deficit x and the softmax w over the other classes (zero at the label)."""
+    others = _without_label(logits, labels)
+    top = others.amax(-1, keepdim=True)
+    w = torch.exp(others - top)
+    total = w.sum(-1, keepdim=True)
+    x = (top + torch.log(total))[..., 0] - _at_label(logits, labels)
+    return x, w.div_(total)
+
+
+def _minus_label(w: Tensor, labels: Tensor) -> Tensor:
+    """w - e_y."""
+    return w - _one_hot(labels, w)
+
+
+def _negative_entropy(p: Tensor) -> Tensor:
+    """sum p log p, +inf where p is not a distribution (tolerance: rounding)."""
+    tolerance = 1e3 * torch.finfo(p.dtype).eps
+    is_distribution = (p.amin(-1) >= -tolerance) & ((p.sum(-1) - 1).abs() <= tolerance)
+    p = p.clamp(min=0)
+    entropy = torch.xlogy(p, p).sum(-1)
+    return torch.where(is_distribution, entropy, torch.full_like(entropy, math.inf))

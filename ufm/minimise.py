@@ -1,0 +1,341 @@
+"""Batched L-BFGS with a strong Wolfe line search: thousands of independent starts at once.
+
+The leading axis is the start. Each start has its own step, bracket, curvature memory and status; all they share is the
+call that evaluates the objective. A bounded number of starts is worked on at a time, and a start that ends makes room for
+the next one. The two-loop recursion is replaced by the compact form of the inverse Hessian (Byrd, Nocedal and Schnabel
+1994, eq. 3.1), which reads the memory twice per step; the line search brackets by value and slope and interpolates by
+cubics (Nocedal and Wright 2006, algorithms 3.5 and 3.6), with the approximate Wolfe condition of Hager and Zhang (2005)
+where values no longer resolve the decrease.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ufm.command_line import check
+from ufm.parallel import cores, map_chunks
+
+Objective = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
+"""Value and gradient of every row, each row on its own."""
+
+ARMIJO, WOLFE = 1e-4, 0.9
+MEMORY = 5
+"""Pairs of curvature memory per start."""
+TRIALS = 30
+"""Evaluations of one line search before it gives up."""
+WORKING_BYTES = {True: 2**25, False: 2**32}
+"""Starts are worked on together until their memory takes about this much: per CPU core (its cache), on an accelerator."""
+TICKS_BETWEEN_CHECKS = 4
+"""How often finished starts are collected; a check is the only time the host waits for the device."""
+
+
+class Status(IntEnum):
+    """How a start ended."""
+
+    RUNNING = 0
+    CONVERGED = 1
+    MAX_STEPS = 2
+    STALLED = 3
+    NONFINITE = 4
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The end of every start, in the order of the starts.
+
+    Attributes:
+        x: end points.
+        value: objective there.
+        gradient_norm: Euclidean norm of the gradient there.
+        status: a `Status` each.
+        steps, evaluations: accepted steps and evaluations of the objective.
+    """
+
+    x: Float[Tensor, "S P"]
+    value: Float[Tensor, " S"]
+    gradient_norm: Float[Tensor, " S"]
+    status: Int[Tensor, " S"]
+    steps: Int[Tensor, " S"]
+    evaluations: Int[Tensor, " S"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Minimum"]) -> "Minimum":
+        """One result for the starts of all parts."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls)))
+
+    @property
+    def is_converged(self) -> Bool[Tensor, " S"]:
+        """Which starts reached the tolerance."""
+        return self.status == Status.CONVERGED
+
+
+def minimise(
+    objective: Objective,
+    starts: Float[Tensor, "S P"],
+    tolerance: float = 1e-8,
+    max_steps: int = 10_000,
+    progress: Callable[[int], None] | None = None,
+) -> Minimum:
+    """Minimise the objective from every start until |gradient| <= tolerance.
+
+    Args:
+        objective: value and gradient per row.
+        starts: one start per row, float64; not modified.
+        tolerance: on the Euclidean norm of the gradient, > 0.
+        max_steps: accepted steps per start, >= 1.
+        progress: called with the number of starts that ended since the last call.
+
+    Raises:
+        ValueError: if the starts are not float64 or an argument is out of bounds.
+    """
+    is_matrix = starts.dtype == torch.float64 and starts.dim() == 2
+    check(is_matrix, "starts", f"{starts.dtype} {tuple(starts.shape)}", "a float64 tensor (starts, variables)")
+    check(tolerance > 0, "tolerance", tolerance, "> 0")
+    check(max_steps >= 1, "max_steps", max_steps, ">= 1")
+    device = starts.device
+    per_core = max(1, math.ceil(len(starts) / cores(device)))
+    return Minimum.joined(
+        map_chunks(
+            lambda part: _run(objective, part, tolerance, max_steps, progress), torch.split(starts, per_core), device
+        )
+    )
+
+
+def _run(
+    objective: Objective, starts: Tensor, tolerance: float, max_steps: int, progress: Callable[[int], None] | None
+) -> Minimum:
+    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
+    end = _empty_result(starts)
+    bytes_at_work = WORKING_BYTES[starts.device.type == "cpu"]
+    width = max(1, bytes_at_work // (8 * starts.shape[1] * (2 * MEMORY + 10)))
+    state = _State.fresh(starts[:width], torch.arange(min(width, len(starts)), device=starts.device))
+    queued = len(state.x)
+    while len(state.x):
+        for _ in range(TICKS_BETWEEN_CHECKS):
+            _tick(objective, state, tolerance, max_steps)
+        ended = state.status != Status.RUNNING
+        done = int(ended.sum())
+        if done:
+            _collect(end, state, ended)
+            incoming = torch.arange(queued, min(queued + done, len(starts)), device=starts.device)
+            queued += len(incoming)
+            state = state.replaced(ended, starts, incoming)
+            if progress:
+                progress(done)
+    return end
+
+
+@dataclass
+class _State:
+    """Everything known about the starts at work; the first axis of every tensor is the start."""
+
+    index: Tensor
+    x: Tensor
+    f: Tensor
+    g: Tensor
+    d: Tensor  # search direction
+    slope: Tensor  # g . d
+    t: Tensor  # trial step
+    low: Tensor  # (B, 3) step, value, slope: the best step that is too short
+    high: Tensor  # (B, 3) the same for a step that is too long; step inf when there is none
+    trials: Tensor  # evaluations of this line search
+    is_new: Tensor  # x itself is yet to be evaluated
+    S: Tensor  # (B, MEMORY + 1, P) steps; the last slot takes what is not kept
+    Y: Tensor  # (B, MEMORY + 1, P) gradient differences
+    SY: Tensor  # (B, MEMORY, MEMORY) s_i . y_j
+    YY: Tensor  # (B, MEMORY, MEMORY) y_i . y_j
+    scale: Tensor  # s . y / y . y of the newest pair
+    pairs: Tensor  # pairs ever kept since the last reset
+    status: Tensor
+    steps: Tensor
+    evaluations: Tensor
+
+    @classmethod
+    def fresh(cls, x: Tensor, index: Tensor) -> "_State":
+        B, P = x.shape
+        zeros, memory = x.new_zeros(B), x.new_zeros(B, MEMORY, MEMORY)
+        integers = torch.zeros(B, dtype=torch.int64, device=x.device)
+        return cls(
+            index=index, x=x.clone(), f=zeros.clone(), g=torch.zeros_like(x), d=torch.zeros_like(x),
+            slope=zeros.clone(), t=zeros.clone(), low=x.new_zeros(B, 3), high=x.new_full((B, 3), torch.inf),
+            trials=integers.clone(), is_new=torch.ones(B, dtype=torch.bool, device=x.device),
+            S=x.new_zeros(B, MEMORY + 1, P), Y=x.new_zeros(B, MEMORY + 1, P), SY=memory.clone(), YY=memory.clone(),
+            scale=zeros.clone(), pairs=integers.clone(), status=integers.clone(), steps=integers.clone(),
+            evaluations=integers.clone(),
+        )  # fmt: skip
+
+    def replaced(self, ended: Tensor, starts: Tensor, incoming: Tensor) -> "_State":
+        """The ended starts' places taken by incoming ones, or cut away when no more come."""
+        places = ended.nonzero()[:, 0]
+        taken, empty = places[: len(incoming)], places[len(incoming) :]
+        if len(taken):
+            fresh = _State.fresh(starts[incoming], incoming)
+            for field in dataclasses.fields(self):
+                getattr(self, field.name)[taken] = getattr(fresh, field.name)
+        if not len(empty):
+            return self
+        keep = torch.ones_like(ended).index_fill_(0, empty, False)
+        return _State(**{field.name: getattr(self, field.name)[keep] for field in dataclasses.fields(self)})
+
+
+def _tick(objective: Objective, state: _State, tolerance: float, max_steps: int) -> None:
+    """Evaluate every trial point once; starts whose line search is over take the step and get a new direction."""
+    running = state.status == Status.RUNNING
+    trial = torch.addcmul(state.x, state.t[:, None], state.d)
+    f, g = objective(trial)
+    slope = _dot(g, state.d)
+    state.evaluations += running
+    state.trials += 1
+    accepted = running & (state.is_new | _satisfies_wolfe(state, f, slope))
+    failed = running & ~accepted & (state.trials >= TRIALS)
+    stalled = failed & (state.pairs == 0)
+    _narrow(state, f, slope)
+    _take_step(state, trial, f, g, accepted)
+    norm = state.g.norm(dim=1)
+    for condition, status in (
+        (stalled, Status.STALLED),
+        (accepted & (state.steps >= max_steps), Status.MAX_STEPS),
+        (accepted & (norm <= tolerance), Status.CONVERGED),
+        (accepted & ~torch.isfinite(state.f + norm), Status.NONFINITE),
+    ):
+        state.status.masked_fill_(condition, int(status))
+    state.pairs.masked_fill_(failed, 0)
+    _turn(state, accepted | failed, norm)
+
+
+def _satisfies_wolfe(state: _State, f: Tensor, slope: Tensor) -> Tensor:
+    """Strong Wolfe, or approximate Wolfe where the decrease is lost in rounding."""
+    decreased = f <= state.f + ARMIJO * state.t * state.slope
+    is_flat = slope.abs() <= -WOLFE * state.slope
+    is_level = f <= state.f + _noise(state.f)
+    return is_flat & (decreased | (is_level & (slope <= (2 * ARMIJO - 1) * state.slope)))
+
+
+def _noise(f: Tensor) -> Tensor:
+    """Rounding error of a value."""
+    return 16 * torch.finfo(f.dtype).eps * f.abs()
+
+
+def _narrow(state: _State, f: Tensor, slope: Tensor) -> None:
+    """Make the trial an end of the bracket and choose the next trial (harmless where the trial was accepted)."""
+    rises = f > torch.maximum(state.f + ARMIJO * state.t * state.slope, state.f + _noise(state.f))
+    too_long = rises | (slope > 0) | ~torch.isfinite(f + slope)
+    here = torch.stack([state.t, f, slope], 1)
+    previous = state.low
+    state.low = torch.where(too_long[:, None], state.low, here)
+    state.high = torch.where(too_long[:, None], here, state.high)
+    beyond = _secant(previous, here).clamp(2 * state.t, 10 * state.t)
+    state.t = torch.where(torch.isinf(state.high[:, 0]), beyond, _cubic(state.low, state.high))
+
+
+def _secant(one: Tensor, two: Tensor) -> Tensor:
+    """Where the slope through two points vanishes; far out where it falls."""
+    t, slope = two[:, 0], two[:, 2]
+    rise = (slope - one[:, 2]) / (t - one[:, 0])
+    return torch.where(rise > 0, t - slope / rise, torch.inf)
+
+
+def _cubic(low: Tensor, high: Tensor) -> Tensor:
+    """Minimiser of the cubic through two values and slopes, kept off the ends; the middle where there is none."""
+    (t0, f0, m0), (t1, f1, m1) = low.unbind(1), high.unbind(1)
+    width = t1 - t0
+    middle = m0 + m1 - 3 * (f1 - f0) / width
+    root = (middle.square() - m0 * m1).clamp(min=0).sqrt()
+    t = t1 - width * (m1 + root - middle) / (m1 - m0 + 2 * root)
+    t = torch.where(torch.isfinite(t), t, t0 + width / 2)
+    return t.clamp(t0 + 0.1 * width, t1 - 0.1 * width)
+
+
+def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Tensor) -> None:
+    """Move the accepted starts and remember the pair (s, y) where its curvature is positive."""
+    s, y = trial - state.x, g - state.g
+    sy, yy = _dot(s, y), _dot(y, y)
+    kept = accepted & ~state.is_new & (sy > torch.finfo(f.dtype).eps * yy)
+    slot = torch.where(kept, state.pairs % MEMORY, MEMORY)
+    rows = torch.arange(len(slot), device=slot.device)
+    state.S[rows, slot], state.Y[rows, slot] = s, y
+    S, Y = state.S[:, :MEMORY], state.Y[:, :MEMORY]
+    column = kept[:, None, None] & (torch.arange(MEMORY, device=slot.device) == slot[:, None])[:, None, :]
+    state.SY = torch.where(column, S @ y[:, :, None], state.SY)
+    new_YY = Y @ y[:, :, None]
+    state.YY = torch.where(column, new_YY, torch.where(column.mT, new_YY.mT, state.YY))
+    state.scale = torch.where(kept, sy / yy, state.scale)
+    state.pairs += kept
+    state.steps += accepted & ~state.is_new
+    state.x = torch.where(accepted[:, None], trial, state.x)
+    state.g = torch.where(accepted[:, None], g, state.g)
+    state.f = torch.where(accepted, f, state.f)
+    state.is_new &= ~accepted
+
+
+def _turn(state: _State, turning: Tensor, norm: Tensor) -> None:
+    """A new quasi-Newton direction (steepest descent without memory) and a fresh line search where asked."""
+    d = _quasi_newton(state, norm)
+    slope = _dot(state.g, d)
+    uphill = turning & ~(slope < 0)
+    state.pairs.masked_fill_(uphill, 0)
+    steepest = 1 / norm.clamp(min=1)
+    d = torch.where(uphill[:, None], -steepest[:, None] * state.g, d)
+    slope = torch.where(uphill, -steepest * norm.square(), slope)
+    state.d = torch.where(turning[:, None], d, state.d)
+    state.slope = torch.where(turning, slope, state.slope)
+    state.t = torch.where(turning, 1.0, state.t)
+    start = torch.stack([torch.zeros_like(state.f), state.f, state.slope], 1)
+    state.low = torch.where(turning[:, None], start, state.low)
+    state.high = torch.where(turning[:, None], torch.inf, state.high)
+    state.trials.masked_fill_(turning, 0)
+
+
+def _quasi_newton(state: _State, norm: Tensor) -> Tensor:
+    """-H g with the compact form H = c I + [S cY] [[A (D + c Y'Y) A', -A], [-A', 0]] [S cY]', A = R^-T, R = triu(S'Y)."""
+    B = len(norm)
+    slots = torch.arange(MEMORY, device=norm.device)
+    order = (state.pairs[:, None] + slots) % MEMORY  # oldest first
+    valid = slots >= MEMORY - state.pairs[:, None]
+    both = valid[:, :, None] & valid[:, None, :]
+
+    def chronological(A: Tensor) -> Tensor:
+        A = A.gather(1, order[:, :, None].expand(B, MEMORY, MEMORY))
+        A = A.gather(2, order[:, None, :].expand(B, MEMORY, MEMORY))
+        return torch.where(both, A, 0.0)
+
+    S, Y = state.S[:, :MEMORY], state.Y[:, :MEMORY]
+    c = torch.where(state.pairs > 0, state.scale, 1 / norm.clamp(min=1))[:, None, None]
+    Sg = (S @ state.g[:, :, None]).gather(1, order[:, :, None]) * valid[:, :, None]
+    Yg = (Y @ state.g[:, :, None]).gather(1, order[:, :, None]) * valid[:, :, None]
+    SY, YY = chronological(state.SY), chronological(state.YY)
+    D = SY.diagonal(dim1=1, dim2=2)[:, :, None]
+    R = SY.triu() + torch.diag_embed((~valid).to(SY.dtype))
+    w = torch.linalg.solve_triangular(R, Sg, upper=True)
+    on_S = torch.linalg.solve_triangular(R.mT, D * w + c * (YY @ w - Yg), upper=False)
+    back = torch.empty_like(order).scatter_(1, order, slots.expand(B, MEMORY))[:, :, None]
+    on_S, on_Y = on_S.gather(1, back), (-c * w).gather(1, back)
+    d = torch.baddbmm(c * state.g[:, None, :], on_S.mT, S)
+    return torch.baddbmm(d, on_Y.mT, Y)[:, 0, :].neg_()
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Row-wise inner product."""
+    return torch.linalg.vecdot(a, b)
+
+
+def _empty_result(starts: Tensor) -> Minimum:
+    S = len(starts)
+    value, norm = starts.new_full((S,), torch.nan), starts.new_full((S,), torch.nan)
+    status, steps, evaluations = (torch.zeros(S, dtype=torch.int64, device=starts.device) for _ in range(3))
+    return Minimum(torch.empty_like(starts), value, norm, status, steps, evaluations)
+
+
+def _collect(end: Minimum, state: _State, ended: Tensor) -> None:
+    """Write the ended starts into the result."""
+    rows = state.index[ended]
+    end.x[rows], end.value[rows] = state.x[ended], state.f[ended]
+    end.gradient_norm[rows] = state.g[ended].norm(dim=1)
+    end.status[rows], end.steps[rows] = state.status[ended], state.steps[ended]
+    end.evaluations[rows] = state.evaluations[ended]

@@ -1,0 +1,147 @@
+"""The unconstrained feature model: free features H, classifier W, bias b, one loss, weight decay on each.
+
+    f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2 ,   N = n K
+
+(Zhu et al. 2021, eq. 4; Zhou et al. 2022, eq. 2.) Rows are samples and classes: the papers' H is `H.mT`. Leading axes are
+independent starts. Solvers see a point as one flat vector of P = K d + N d (+ K) numbers, in the order W, H, b.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ufm.command_line import check
+from ufm.losses import Loss
+
+
+class Point(NamedTuple):
+    """Classifier W (*batch, K, d), features H (*batch, N, d), bias b (*batch, K) (zero where the model has none)."""
+
+    W: Float[Tensor, "*batch K d"]
+    H: Float[Tensor, "*batch N d"]
+    b: Float[Tensor, "*batch K"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The model's sizes, loss and decays.
+
+    Attributes:
+        loss: per-sample loss.
+        K: classes, >= 2.
+        d: feature dimension, >= 1 (smaller than K is allowed).
+        n: samples per class, >= 1.
+        decay_W, decay_H: weight decays, > 0 (the objective has a factor 1/2 in front of each).
+        decay_b: weight decay of the bias: > 0 decayed, 0 free, None for a model without bias.
+
+    Raises:
+        ValueError: on a size or decay outside these bounds.
+    """
+
+    loss: Loss
+    K: int
+    d: int
+    n: int
+    decay_W: float
+    decay_H: float
+    decay_b: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        for argument, least in (("K", 2), ("d", 1), ("n", 1)):
+            value = getattr(self, argument)
+            check(value >= least, f"Problem({argument}=...)", value, f"an integer >= {least}")
+        for argument in ("decay_W", "decay_H"):
+            value = getattr(self, argument)
+            check(0 < value < math.inf, f"Problem({argument}=...)", value, "finite and > 0")
+        allowed = "finite and >= 0 (0: free bias), or None (no bias)"
+        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "Problem(decay_b=...)", self.decay_b, allowed)
+
+    @property
+    def N(self) -> int:
+        """Number of samples."""
+        return self.n * self.K
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether b is a variable."""
+        return self.decay_b is not None
+
+    @property
+    def size(self) -> int:
+        """Number of variables P."""
+        return (self.K + self.N) * self.d + (self.K if self.has_bias else 0)
+
+    def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
+        """Class of each sample, class-major."""
+        return torch.arange(self.N, device=device) // self.n
+
+    def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
+        """W, H and b as views into the flat vector."""
+        in_W, in_H = self.K * self.d, self.N * self.d
+        W = x[..., :in_W].view(*x.shape[:-1], self.K, self.d)
+        H = x[..., in_W : in_W + in_H].view(*x.shape[:-1], self.N, self.d)
+        b = x[..., in_W + in_H :] if self.has_bias else x.new_zeros(*x.shape[:-1], self.K)
+        return Point(W, H, b)
+
+    def pack(self, point: Point) -> Float[Tensor, "*batch P"]:
+        """The flat vector of a point (its b is left out where the model has none)."""
+        parts = [point.W.flatten(-2), point.H.flatten(-2), *([point.b] if self.has_bias else [])]
+        return torch.cat(parts, -1)
+
+    def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
+        """W h_i + b of every sample."""
+        # Laid out with the samples innermost, so that reductions over the few classes run over contiguous vectors.
+        W, H, b = self.unpack(x)
+        return (W @ H.mT + b[..., None]).mT
+
+    def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+        """f, differentiable."""
+        return self.loss(self.logits(x), self.labels(x.device)).mean(-1) + self.penalty(x)
+
+    def penalty(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+        """The three weight-decay terms."""
+        squares = (part.flatten(x.dim() - 1).square().sum(-1) for part in self.unpack(x))
+        return sum((decay / 2 * square for decay, square in zip(self._decays, squares, strict=True)), x.new_zeros(()))
+
+    def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
+        """f and its gradient, each start on its own."""
+        loss, G = self.loss.value_and_gradient(self.logits(x), self.labels(x.device))
+        W, H, b = self.unpack(x)
+        decay_W, decay_H, decay_b = self._decays
+        G = G / self.N
+        gradient = Point(G.mT @ H + decay_W * W, G @ W + decay_H * H, G.sum(-2) + decay_b * b)
+        return loss.mean(-1) + self.penalty(x), self.pack(gradient)
+
+    def logit_gradient(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
+        """G = gradient of the mean loss in the logits, the papers' (grad_Z g)'."""
+        return self.loss.value_and_gradient(self.logits(x), self.labels(x.device))[1] / self.N
+
+    def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
+        """The Hessian of f at each point as an operator on Q directions per point."""
+        logits, labels = self.logits(x), self.labels(x.device)
+        W, H, _ = (part.unsqueeze(x.dim() - 1) for part in self.unpack(x))
+        G = self.logit_gradient(x).unsqueeze(-3)
+        of_loss = self.loss.hessian(logits.unsqueeze(-3), labels)
+        decay_W, decay_H, decay_b = self._decays
+
+        def product(v: Float[Tensor, "*batch Q P"]) -> Float[Tensor, "*batch Q P"]:
+            dW, dH, db = self.unpack(v)
+            R = of_loss((W @ dH.mT + dW @ H.mT + db[..., None]).mT) / self.N
+            return self.pack(
+                Point(
+                    R.mT @ H + G.mT @ dH + decay_W * dW,
+                    R @ W + G @ dW + decay_H * dH,
+                    R.sum(-2) + decay_b * db,
+                )
+            )
+
+        return product
+
+    @property
+    def _decays(self) -> tuple[float, float, float]:
+        return self.decay_W, self.decay_H, self.decay_b or 0.0

@@ -1,0 +1,126 @@
+"""A record: what was asked, what came out, from which commit and versions. Written once, atomically; figures only read."""
+
+import contextlib
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+SCHEMA = 1
+PACKAGES = ("torch", "numpy", "scipy")
+
+
+def new_folder(path: Path | None, name: str) -> Path:
+    """Make the folder a command writes into: `path`, or `results/<name>-<time>` when none is given.
+
+    Raises:
+        ValueError: if the folder exists and is not empty, or cannot be made.
+    """
+    folder = path or Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = next(folder.iterdir(), None)
+    except OSError as error:
+        raise ValueError(f"`--out` must be a folder that can be made and written, got {folder} ({error}).") from None
+    if occupied is not None:
+        raise ValueError(f"`--out` must be a new or empty folder, got {folder} (it holds {occupied.name}).")
+    return folder
+
+
+def check_new_file(path: Path | None, argument: str) -> None:
+    """Refuse a path that exists or whose folder does not, before any work is done.
+
+    Raises:
+        ValueError: if `path` exists or its parent folder does not.
+    """
+    if path is not None and path.exists():
+        raise ValueError(f"`{argument}` must be a file that does not exist yet, got {path}.")
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"`{argument}` must lie in a folder that exists, got {path}.")
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary neighbour of `path` that takes its place once written and synced; on error nothing is left."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) -> Path:
+    """Write one record as JSON (nan and infinities become null) and return its path."""
+    record = {
+        "schema": SCHEMA,
+        "command": shlex.join(["python", "-m", Path(sys.argv[0]).parent.name, *sys.argv[1:]]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "setting": setting,
+        "result": result,
+    }
+    with atomic_file(path) as file:
+        json.dump(_plain(record), file, indent=1, allow_nan=False)
+        file.write("\n")
+    return path
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record.
+
+    Raises:
+        ValueError: if the file is missing, is not a record or has another schema.
+    """
+    try:
+        record = json.loads(path.read_text())
+        schema = record["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} must be a record written by this project ({type(error).__name__}: {error})."
+        ) from None
+    if schema != SCHEMA:
+        raise ValueError(f"{path} must be a record of schema {SCHEMA}, got {schema}.")
+    return dict(record)
+
+
+def _commit() -> str | None:
+    """The checkout's commit, marked `+changes` when the work tree differs; None outside a checkout."""
+    run = {"cwd": Path(__file__).parent, "capture_output": True, "text": True, "timeout": 10}
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **run)  # type: ignore[call-overload]
+        status = subprocess.run(["git", "status", "--porcelain", "-uno"], **run)  # type: ignore[call-overload]
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+def _plain(value: Any) -> Any:
+    """Nested dicts and lists of JSON values; tensors and arrays become lists, non-finite numbers null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

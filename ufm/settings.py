@@ -1,0 +1,71 @@
+"""What a user can ask for: one frozen dataclass per command, checked on construction, free of torch so that help is fast."""
+
+import math
+from dataclasses import dataclass, field
+
+from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifySetting(CommonSetting):
+    """Minimise the unconstrained feature model from random starts and hold every end point against the theory.
+
+    For each loss: end points against the predicted global minimiser (value, logits, NC1-NC4), the dual certificate, the
+    smallest Hessian eigenvalue; then critical points of other kinds, each with its negative curvature. Exit code 1 when a
+    claim fails. Examples: `python -m ufm verify`; `python -m ufm verify --loss focal --loss.gamma 2 --starts 5000`.
+    """
+
+    loss: LossSpec = field(default_factory=lambda: {"name": "all"})
+    """all, or one of ce | ls (--loss.alpha in [0, 1)) | focal (--loss.gamma >= 0) | mse (--loss.rescale > 0, --loss.convention half_norm or mean)."""
+    classes: int = 10
+    """K >= 2."""
+    dim: int = 20
+    """Feature dimension d >= classes - 1."""
+    per_class: int = 10
+    """Samples per class n >= 1."""
+    decay_W: float = 5e-3
+    """Weight decay of the classifier, > 0 (the objective has decay_W/2 |W|^2)."""
+    decay_H: float = 5e-3
+    """Weight decay of the features, > 0 (the objective has decay_H/2 |H|^2)."""
+    decay_b: float | None = 1e-2
+    """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
+    starts: int = 1000
+    """Number of random starts, standard normal."""
+    first_start: int = 0
+    """Number of the first start; any start of any run is reproduced by its seed and number."""
+    tolerance: float = 1e-10
+    """A start has converged when the norm of its gradient is at most this."""
+    max_steps: int = 10_000
+    """Steps a start may take."""
+    saddle_starts: int = 200
+    """Starts of the search for other critical points (0: no search)."""
+    saddle_classes: int = 6
+    """K of that search."""
+    saddle_dim: int = 7
+    """d of that search."""
+    saddle_per_class: int = 2
+    """n of that search."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for prefix in ("", "saddle_"):
+            K, d, n = (getattr(self, prefix + name) for name in ("classes", "dim", "per_class"))
+            check(2 <= K <= 10_000, f"--{prefix}classes", K, "an integer in [2, 10000]")
+            check(
+                K - 1 <= d <= 100_000, f"--{prefix}dim", d, f"an integer in [classes - 1, 100000] = [{K - 1}, 100000]"
+            )
+            check(1 <= n <= 1_000_000, f"--{prefix}per_class", n, "an integer in [1, 1000000]")
+        for name in ("decay_W", "decay_H"):
+            value = getattr(self, name)
+            check(0 < value < math.inf, f"--{name}", value, "finite and > 0")
+        allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
+        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay_b", self.decay_b, allowed)
+        check(1 <= self.starts <= 10**9, "--starts", self.starts, "an integer in [1, 1000000000]")
+        check(0 <= self.first_start <= 10**12, "--first_start", self.first_start, "an integer in [0, 10^12]")
+        check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
+        check(self.max_steps >= 1, "--max_steps", self.max_steps, "an integer >= 1")
+        check(0 <= self.saddle_starts <= 10**6, "--saddle_starts", self.saddle_starts, "an integer in [0, 1000000]")
+        name = self.loss.get("name")
+        check(name in (*LOSS_NAMES, "all"), "--loss", name, f"one of {', '.join(LOSS_NAMES)} or all")
+        extra = next((key for key in self.loss if key != "name"), "")
+        check(name != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")

@@ -1,0 +1,291 @@
+"""The main job: every random start against the predicted minimiser, every other critical point against the saddle claim.
+
+One `Verdict` per loss. Its claims are numeric evidence except the certificate, which bounds the global minimum from below
+by convex duality (in floating point). A start that fails a claim is named, with the command that reproduces it.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from rich.progress import Progress
+from torch import Tensor
+
+from ufm.certificate import certify
+from ufm.collapse import FeatureStats, collapse_metrics
+from ufm.command_line import LOSS_NAMES, LossSpec, torch_device
+from ufm.critical_points import Classification, classify
+from ufm.hessian import smallest_eigenpair
+from ufm.losses import SquaredError, make_loss
+from ufm.minimise import Minimum, Status, minimise
+from ufm.newton import critical_points
+from ufm.parallel import cores, map_chunks
+from ufm.prediction import Prediction, predict, predicted_point
+from ufm.problem import Problem
+from ufm.settings import VerifySetting
+from ufm.starts import normal_starts
+
+VALUE, LOGITS, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-6, 1e-7, -1e-9
+"""What an end point may deviate from the prediction: objective, logits, collapse metrics; duality gap; smallest eigenvalue."""
+SAME_VALUE = 1e-8
+"""Critical points whose values differ by less count as one value."""
+SADDLE_SCALES = (-1.5, 0.5)
+"""log10 of the smallest and largest scale of the saddle search's starts."""
+BLOCK_BYTES = 2**26
+"""Starts are drawn, minimised and checked in blocks whose points take about this much."""
+
+Measures = dict[str, Float[Tensor, " S"]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement about all starts.
+
+    Attributes:
+        worst: the worst value found (nan when there was nothing to measure).
+        allowed: the bound it is held against.
+        holds: whether it was shown.
+        broken_by: number of the first start that breaks it.
+        evidence: `numeric` or `certificate`.
+    """
+
+    worst: float
+    allowed: float
+    holds: bool
+    broken_by: int | None
+    evidence: str = "numeric"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found for one loss; `saddles` holds one row per distinct critical point that is not the minimiser."""
+
+    spec: LossSpec
+    prediction: Prediction
+    statuses: dict[str, int]
+    claims: dict[str, Claim]
+    quantiles: dict[str, list[float]]
+    saddle_statuses: dict[str, int]
+    saddles: list[dict[str, Any]]
+    minimisers_among_saddles: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every claim does."""
+        return all(claim.holds for claim in self.claims.values())
+
+
+def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
+    """One verdict after the other, for the loss asked for or for all four.
+
+    Raises:
+        ValueError: on a loss, size or device that does not exist, before any work is done.
+    """
+    names = LOSS_NAMES if setting.loss["name"] == "all" else ()
+    specs: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
+    device = torch_device(setting.device)
+    problems = [_problem(setting, spec, "") for spec in specs]
+    saddle_problems = [_problem(setting, spec, "saddle_") for spec in specs]
+    predictions = [predict(problem) for problem in problems]
+    saddle_predictions = [predict(problem) for problem in saddle_problems]
+    for spec, *sizes in zip(specs, problems, predictions, saddle_problems, saddle_predictions, strict=True):
+        problem, prediction, saddle_problem, saddle_prediction = sizes
+        yield _verify_loss(setting, device, progress, spec, problem, prediction, saddle_problem, saddle_prediction)
+
+
+def _problem(setting: VerifySetting, spec: LossSpec, prefix: str) -> Problem:
+    K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
+    return Problem(make_loss(spec), K, d, n, setting.decay_W, setting.decay_H, setting.decay_b)
+
+
+def _verify_loss(
+    setting: VerifySetting,
+    device: torch.device,
+    progress: Progress,
+    spec: LossSpec,
+    problem: Problem,
+    prediction: Prediction,
+    saddle_problem: Problem,
+    saddle_prediction: Prediction,
+) -> Verdict:
+    began = time.perf_counter()
+    status, measures = _end_points(setting, device, progress, spec, problem, prediction)
+    claims = _claims(setting, problem, prediction, status, measures)
+    saddle_statuses: dict[str, int] = {}
+    saddles: list[dict[str, Any]] = []
+    minimisers = 0
+    if setting.saddle_starts:
+        ends = _search(setting, device, progress, spec, saddle_problem)
+        saddle_statuses = _count(ends.status)
+        saddles, minimisers, claims["strict saddles"] = _other_critical_points(saddle_problem, saddle_prediction, ends)
+    return Verdict(
+        spec=spec,
+        prediction=prediction,
+        statuses=_count(status),
+        claims=claims,
+        quantiles={name: _quantiles(values) for name, values in measures.items()},
+        saddle_statuses=saddle_statuses,
+        saddles=saddles,
+        minimisers_among_saddles=minimisers,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _end_points(
+    setting: VerifySetting,
+    device: torch.device,
+    progress: Progress,
+    spec: LossSpec,
+    problem: Problem,
+    prediction: Prediction,
+) -> tuple[Int[Tensor, " S"], Measures]:
+    """Minimise every start, block by block, and keep of each end point only what is measured of it."""
+    predicted = predicted_point(problem, prediction).to(device)
+    solving = progress.add_task(f"{spec['name']}: minimise", total=setting.starts)
+    curving = progress.add_task(f"{spec['name']}: smallest eigenvalue", total=setting.starts)
+
+    def check_block(block: range) -> tuple[Tensor, Measures]:
+        starts = normal_starts(problem.size, setting.seed, setting.first_start + block.start, len(block), device)
+        end = minimise(
+            problem.value_and_gradient, starts, setting.tolerance, setting.max_steps, partial(progress.advance, solving)
+        )
+        measures = _measure(problem, prediction, predicted, end)
+        pair = smallest_eigenpair(problem, end.x, progress=partial(progress.advance, curving))
+        measures["smallest eigenvalue"] = pair.value - pair.residual
+        return end.status.cpu(), {name: values.cpu() for name, values in measures.items()}
+
+    step = min(max(1, BLOCK_BYTES // (8 * problem.size)), math.ceil(setting.starts / cores(device)))
+    blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
+    statuses, parts = zip(*map_chunks(check_block, blocks, device), strict=True)
+    return torch.cat(statuses), {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _measure(problem: Problem, prediction: Prediction, predicted: Tensor, end: Minimum) -> Measures:
+    """Deviations of every end point from the prediction; a metric that neither has (zero solution) deviates by 0."""
+    measures = {
+        "gradient": end.gradient_norm,
+        "value": (end.value - prediction.value).abs() / max(1.0, abs(prediction.value)),
+        "logits": _logit_distance(problem, predicted, end.x) / max(1.0, prediction.margin),
+        "norms": _norm_distance(problem, prediction, end.x),
+    }
+    if not prediction.is_zero:
+        expected = collapse_metrics(_stats(problem, predicted))
+        found = collapse_metrics(_stats(problem, end.x))
+        measures |= {name: (found[name] - expected[name]).abs() for name in expected}
+    if problem.loss.is_convex:
+        measures["duality gap"] = certify(problem, end.x).gap
+    return measures
+
+
+def _stats(problem: Problem, x: Float[Tensor, "*batch P"]) -> FeatureStats:
+    W, H, b = problem.unpack(x)
+    return FeatureStats.from_features(H, problem.labels(x.device), W, b)
+
+
+def _logit_distance(problem: Problem, predicted: Tensor, x: Tensor) -> Tensor:
+    """Largest deviation of a logit; without the mean over classes where a free bias leaves it undetermined."""
+    difference = problem.logits(x) - problem.logits(predicted)
+    if problem.decay_b == 0 and not isinstance(problem.loss, SquaredError):
+        difference = difference - difference.mean(-1, keepdim=True)
+    return difference.abs().amax((-2, -1))
+
+
+def _norm_distance(problem: Problem, prediction: Prediction, x: Tensor) -> Tensor:
+    """Largest relative deviation of a |w_k| or |h_i| (absolute at the zero solution)."""
+    W, H, _ = problem.unpack(x)
+    w = (W.norm(dim=-1) - prediction.norm_w).abs().amax(-1) / (prediction.norm_w or 1.0)
+    h = (H.norm(dim=-1) - prediction.norm_h).abs().amax(-1) / (prediction.norm_h or 1.0)
+    return torch.maximum(w, h)
+
+
+def _claims(
+    setting: VerifySetting, problem: Problem, prediction: Prediction, status: Tensor, measures: Measures
+) -> dict[str, Claim]:
+    """Every claim about the end points; the deviations are those of the converged starts."""
+    converged = status == Status.CONVERGED
+    first = setting.first_start
+    lost = (~converged).nonzero()[:, 0]
+    claims = {"all converged": Claim(len(lost), 0, not len(lost), first + int(lost[0]) if len(lost) else None)}
+    bounds = {"value": VALUE, "logits": LOGITS, "duality gap": GAP}
+    for name, values in measures.items():
+        if name == "gradient":
+            continue
+        sign = -1 if name == "smallest eigenvalue" else 1
+        bound = EIGENVALUE if sign < 0 else bounds.get(name, GEOMETRY)
+        breaks = (converged & ~(sign * values <= sign * bound)).nonzero()[:, 0]
+        worst = sign * float((sign * values[converged]).max()) if converged.any() else math.nan
+        broken_by = first + int(breaks[0]) if len(breaks) else None
+        evidence = "certificate" if name == "duality gap" else "numeric"
+        claims[name] = Claim(worst, bound, bool(converged.any()) and broken_by is None, broken_by, evidence)
+    return claims
+
+
+def saddle_starts(problem: Problem, seed: int, count: int, device: torch.device) -> Float[Tensor, "S P"]:
+    """Starts of the critical-point search: standard normal times a scale that cycles through 16 values."""
+    scales = torch.logspace(*SADDLE_SCALES, 16, dtype=torch.float64)[torch.arange(count) % 16]
+    return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
+
+
+def _search(
+    setting: VerifySetting, device: torch.device, progress: Progress, spec: LossSpec, problem: Problem
+) -> Minimum:
+    task = progress.add_task(f"{spec['name']}: other critical points", total=setting.saddle_starts)
+    starts = saddle_starts(problem, setting.seed, setting.saddle_starts, device)
+    return critical_points(problem, starts, progress=partial(progress.advance, task))
+
+
+def _other_critical_points(
+    problem: Problem, prediction: Prediction, ends: Minimum
+) -> tuple[list[dict[str, Any]], int, Claim]:
+    """The critical points that are not the predicted minimiser, one row per value and index, and the claim about them."""
+    number = ends.is_converged.nonzero()[:, 0]
+    found = classify(problem, ends.x[number])
+    is_minimiser = (found.value - prediction.value).abs() <= SAME_VALUE * max(1.0, abs(prediction.value))
+    others = (~is_minimiser).nonzero()[:, 0]
+    curvature = torch.maximum(found.smallest_eigenvalue, found.curvature)[others]
+    breaks = others[(found.morse_index[others] == 0) | (curvature >= 0) | (found.value[others] < prediction.value)]
+    is_shown = prediction.is_zero or len(others) > 0
+    worst = float(curvature.max()) if len(others) else math.nan
+    broken_by = int(number[breaks[0]]) if len(breaks) else None
+    claim = Claim(worst, 0.0, is_shown and broken_by is None, broken_by)
+    return _distinct(found, others, number), int(is_minimiser.sum()), claim
+
+
+def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:
+    """Rows by rising value; points whose value, index and rank agree are one row."""
+    rows: list[dict[str, Any]] = []
+    for i in others[found.value[others].argsort()].tolist():
+        kind = {name: int(getattr(found, name)[i]) for name in ("morse_index", "nullity", "rank")}
+        value = float(found.value[i])
+        same = (row for row in rows if value - row["value"] <= SAME_VALUE and kind.items() <= row.items())
+        row = next(same, None)
+        if row is None:
+            row = kind | {"value": value, "found": 0, "first_start": int(number[i])}
+            row["smallest_eigenvalue"] = float(found.smallest_eigenvalue[i])
+            row["curvature"] = float(found.curvature[i])
+            row["direction_is"] = "rank one" if found.is_rank_one[i] else "eigenvector"
+            row["direction"] = found.direction[i].tolist()
+            rows.append(row)
+        row["found"] += 1
+        row["first_start"] = min(row["first_start"], int(number[i]))
+    return rows
+
+
+def _count(status: Tensor) -> dict[str, int]:
+    """Number of starts per status, zeros included."""
+    return {kind.name: int((status == kind).sum()) for kind in Status if kind != Status.RUNNING}
+
+
+def _quantiles(values: Tensor) -> list[float]:
+    """101 quantiles, 0 % to 100 %, of what is not nan."""
+    known = values[~values.isnan()]
+    if not len(known):
+        return []
+    rank = torch.linspace(0, len(known) - 1, 101, dtype=torch.float64).round().long()
+    return [float(value) for value in known.sort().values[rank]]

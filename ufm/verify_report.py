@@ -1,0 +1,187 @@
+"""The verdicts of `ufm verify` as a table for people and as a result for the record."""
+
+import dataclasses
+import shlex
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ufm.command_line import LossSpec
+from ufm.settings import VerifySetting
+from ufm.verify import SAME_VALUE, Claim, Verdict
+
+SADDLES_SHOWN = 8
+LABELS = {
+    "all converged": "starts that did not converge",
+    "value": "|objective - predicted|",
+    "logits": "|logits - predicted|",
+    "norms": "|w|, |h| against predicted",
+    "nc1_trace": "NC1 trace",
+    "nc1_quotient": "NC1 quotient",
+    "nc2_equinorm": "NC2 equinorm",
+    "nc2_equiangular": "NC2 equiangular",
+    "nc2_etf_distance": "NC2 ETF distance",
+    "nc3_self_duality": "NC3 self-duality",
+    "nc4_disagreement": "NC4 disagreement",
+    "bias_residual": "W mu_G + b",
+    "duality gap": "duality gap (certificate)",
+    "smallest eigenvalue": "smallest Hessian eigenvalue",
+    "strict saddles": "curvature at other critical points",
+}
+
+
+def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
+    """Print the claims, the other critical points, and a sentence for each claim that failed."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 150
+    console.print(_claims_table(setting, verdicts))
+    if setting.saddle_starts:
+        console.print(_saddle_table(setting, verdicts))
+        for verdict in verdicts:
+            console.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
+    for verdict in verdicts:
+        for line in failures(setting, verdict):
+            console.print(line, style="bold red", soft_wrap=True, highlight=False)
+        if not verdict.prediction.is_proved_global:
+            note = "the prediction is the best point on the simplex ray; that it is the global minimiser is not proved here."
+            console.print(f"{loss_text(verdict.spec)}: {note}", soft_wrap=True, highlight=False)
+
+
+def as_result(verdicts: list[Verdict]) -> dict[str, Any]:
+    """The record's result."""
+    fields = [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts]
+    return {"verdicts": fields, "holds": all(verdict.holds for verdict in verdicts)}
+
+
+def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
+    """One sentence per claim that was not shown: which start broke it and how to reproduce it."""
+    return [_failure(setting, verdict, name, claim) for name, claim in verdict.claims.items() if not claim.holds]
+
+
+def loss_text(spec: LossSpec) -> str:
+    """`focal(gamma=2)`."""
+    parameters = ", ".join(f"{key}={value}" for key, value in spec.items() if key != "name")
+    return f"{spec['name']}({parameters})" if parameters else str(spec["name"])
+
+
+def _failure(setting: VerifySetting, verdict: Verdict, name: str, claim: Claim) -> str:
+    if claim.broken_by is None:
+        return f"{loss_text(verdict.spec)}: `{LABELS[name]}` was not shown: there was no converged start to measure."
+    is_saddle = name == "strict saddles"
+    changes: dict[str, Any] = (
+        {"starts": 1, "saddle_starts": claim.broken_by + 1}
+        if is_saddle
+        else {"first_start": claim.broken_by, "starts": 1, "saddle_starts": 0}
+    )
+    start = "saddle start" if is_saddle else "start"
+    found = f"{claim.worst:.3g} where {'at least' if claim.allowed < 0 else 'at most'} {claim.allowed:g} is allowed"
+    if is_saddle:
+        found = "a critical point that is neither the predicted minimiser nor a strict saddle"
+    command = command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
+    return (
+        f"{loss_text(verdict.spec)}: {start} {claim.broken_by} breaks `{LABELS[name]}` ({found}); reproduce: {command}"
+    )
+
+
+def command_of(setting: VerifySetting) -> str:
+    """The shell command that asks for this setting; defaults are left out."""
+    words = ["python", "-m", "ufm", "verify"]
+    for field in dataclasses.fields(setting):
+        value = getattr(setting, field.name)
+        if field.name == "loss":
+            words += ["--loss", str(value["name"])]
+            words += [word for key in value if key != "name" for word in (f"--loss.{key}", str(value[key]))]
+        elif value != field.default:
+            words += [f"--{field.name.replace('_', '-')}", "null" if value is None else str(value)]
+    return shlex.join(words)
+
+
+def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
+    K, d, n = setting.classes, setting.dim, setting.per_class
+    decay_b = "none" if setting.decay_b is None else f"{setting.decay_b:g}"
+    title = (
+        f"{setting.starts} starts each, K = {K}, d = {d}, n = {n}, "
+        f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {decay_b}: worst of all converged starts"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("claim")
+    table.add_column("allowed", justify="right")
+    for verdict in verdicts:
+        table.add_column(loss_text(verdict.spec), justify="right")
+    rows = {
+        "predicted objective": [f"{v.prediction.value:.10f}" for v in verdicts],
+        "predicted margin": [f"{v.prediction.margin:.8f}" for v in verdicts],
+    }
+    for label, cells in rows.items():
+        table.add_row(label, "", *cells)
+    table.add_section()
+    for name in LABELS:
+        claims = [verdict.claims.get(name) for verdict in verdicts]
+        allowed = next((claim.allowed for claim in claims if claim is not None), None)
+        if allowed is not None:
+            table.add_row(LABELS[name], _bound(name, allowed), *(_cell(claim) for claim in claims))
+    table.add_section()
+    table.add_row("starts", "", *(_statuses(verdict.statuses) for verdict in verdicts))
+    table.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
+    verdict_cells = ("[green]holds[/]" if verdict.holds else "[bold red]FAILS[/]" for verdict in verdicts)
+    table.add_row("verdict", "", *verdict_cells)
+    return table
+
+
+def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
+    size = f"K = {setting.saddle_classes}, d = {setting.saddle_dim}, n = {setting.saddle_per_class}"
+    title = (
+        f"Other critical points, {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest values first)"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in (
+        "loss",
+        "value",
+        "rank",
+        "negative",
+        "zero",
+        "smallest eigenvalue",
+        "curvature along",
+        "direction",
+        "found",
+    ):
+        table.add_column(column, justify="left" if column in ("loss", "direction") else "right")
+    for verdict in verdicts:
+        for row in verdict.saddles[:SADDLES_SHOWN]:
+            integers = (str(row[key]) for key in ("rank", "morse_index", "nullity"))
+            numbers = f"{row['smallest_eigenvalue']:.6f}", f"{row['curvature']:.6f}"
+            cells = (loss_text(verdict.spec), f"{row['value']:.8f}", *integers, *numbers)
+            table.add_row(*cells, row["direction_is"], str(row["found"]))
+        table.add_section()
+    return table
+
+
+def _saddle_summary(verdict: Verdict) -> str:
+    hidden = max(0, len(verdict.saddles) - SADDLES_SHOWN)
+    not_shown = f" ({hidden} of them only in the record)" if hidden else ""
+    values = len({round(row["value"] / SAME_VALUE) for row in verdict.saddles})
+    return (
+        f"{loss_text(verdict.spec)}: {len(verdict.saddles)} distinct critical points{not_shown} with {values} values, "
+        f"{verdict.minimisers_among_saddles} starts at the minimiser; {_statuses(verdict.saddle_statuses)}"
+    )
+
+
+def _bound(name: str, allowed: float) -> str:
+    if name == "strict saddles":
+        return "< 0"
+    return f">= {allowed:g}" if allowed < 0 else f"<= {allowed:g}"
+
+
+def _cell(claim: Claim | None) -> str:
+    if claim is None:
+        return "-"
+    text = f"{claim.worst:.2g}"
+    return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"
+
+
+def _statuses(counts: dict[str, int]) -> str:
+    """`1000 converged`, and every other way of ending that occurred."""
+    shown = {name: count for name, count in counts.items() if count or name == "CONVERGED"}
+    return ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in shown.items())
