@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepnet.allocator import keep_freed_memory
 from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, main
 from ufm.records import check_new_file, new_folder, read_record, write_record
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 def run_train(setting: TrainSetting) -> int:
     """Train, or go on with a run; exit code 1 if the loss stopped being a number."""
-    from deepnet.allocator import keep_freed_memory
-
     keep_freed_memory()
     from deepnet import checkpoint
     from deepnet.train import begin
@@ -44,13 +43,14 @@ def run_train(setting: TrainSetting) -> int:
 
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
+    keep_freed_memory()
     from deepnet.report import print_measures
     from deepnet.train import measure_splits, reopen
 
     check_new_file(setting.json, "--json")
     training = reopen(setting.run, setting.device, setting.data_folder)
-    splits = measure_splits(training)
     folder = new_folder(setting.out, "measure")
+    splits = measure_splits(training)
     print_measures(f"{setting.run}, epoch {training.epoch}", splits)
     record = setting.json or folder / "record.json"
     write_record(record, setting.as_dict(), {"run": str(setting.run), "epoch": training.epoch, "splits": splits})
@@ -60,6 +60,8 @@ def run_measure(setting: MeasureSetting) -> int:
 
 def run_compare(setting: CompareSetting) -> int:
     """Put measurement and prediction side by side, one table a run."""
+    keep_freed_memory()
+    from deepnet import checkpoint
     from deepnet.compare import compare
     from deepnet.features import last_layer
     from deepnet.report import print_comparison, summary
@@ -67,6 +69,9 @@ def run_compare(setting: CompareSetting) -> int:
     from figures import prediction_against_measurement
 
     check_new_file(setting.json, "--json")
+    for run in setting.runs:
+        checkpoint.read_setting(run)
+    folder = new_folder(setting.out, "compare")
     results = []
     for run in setting.runs:
         training = reopen(run, setting.device, setting.data_folder)
@@ -74,7 +79,6 @@ def run_compare(setting: CompareSetting) -> int:
         comparison = compare(layer, training.loss, training.setting.decay)
         results.append(summary(training, run) | comparison.as_dict())
         print_comparison(results[-1])
-    folder = new_folder(setting.out, "compare")
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"runs": results})
     picture = folder / "prediction_against_measurement.png"
     prediction_against_measurement.draw(read_record(record), picture)

@@ -7,6 +7,7 @@ lines off that the checkpoint does not know.
 import json
 import math
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,16 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
-def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read the checkpoint; nothing in it can run code.
+def load(folder: Path) -> dict[str, Any]:
+    """Read the checkpoint into the CPU's memory; nothing in it can run code.
 
     Raises:
         ValueError: if the file is missing or damaged, or belongs to another setting than the folder's.
     """
     path = folder / CHECKPOINT
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        _check_sums(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         setting = state["setting"]
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -42,8 +44,18 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     asked = read_setting(folder)
     for name, value in asked.items():
         if setting.get(name) != value:
-            raise ValueError(f"{path} must be of the setting in {SETTING}: {name} is {value} there, {setting.get(name)} here.")
+            raise ValueError(
+                f"{path} must be of the setting in {SETTING}: {name} is {value} there, {setting.get(name)} here."
+            )
     return dict(state)
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the file's content with its checksums, which `torch.load` does not look at."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is damaged")
 
 
 def plain_setting(setting: TrainSetting) -> dict[str, Any]:
@@ -65,9 +77,13 @@ def read_setting(folder: Path) -> dict[str, Any]:
         ValueError: if the folder is not a run's.
     """
     try:
-        return dict(json.loads((folder / SETTING).read_text()))
-    except (OSError, ValueError) as error:
+        setting = dict(json.loads((folder / SETTING).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error}).") from None
+    differing = sorted(setting.keys() ^ plain_setting(TrainSetting()).keys())
+    if differing:
+        raise ValueError(f"{folder / SETTING} must have the fields of this version; differing: {', '.join(differing)}.")
+    return setting
 
 
 def resumed_setting(setting: TrainSetting) -> TrainSetting:
@@ -84,7 +100,9 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
     for name, value in given.items():
         if value != default[name] and value != stored[name]:
             if name not in _MAY_MOVE:
-                raise ValueError(f"`--{name.replace('_', '-')}` must be {stored[name]}, as the run has it, got {value}.")
+                raise ValueError(
+                    f"`--{name.replace('_', '-')}` must be {stored[name]}, as the run has it, got {value}."
+                )
             stored[name] = value
     stored["data_folder"] = Path(stored["data_folder"])
     return TrainSetting(**stored, json=setting.json, resume=setting.resume)
@@ -99,9 +117,16 @@ def append_metrics(folder: Path, line: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All epochs so far."""
+    """All epochs so far.
+
+    Raises:
+        ValueError: if a line is damaged.
+    """
     path = folder / METRICS
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    except ValueError as error:
+        raise ValueError(f"{path} must hold one JSON object a line ({error}).") from None
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:

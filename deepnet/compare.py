@@ -3,34 +3,35 @@
 The model has a weight decay on the features; a network has none. It is read off the network by the balance that every
 critical point of the model obeys, decay_W |W|^2 = decay_H |H|^2. Three questions decide what goes into it.
 
-Rows are samples: G (N, K) is the gradient of the mean loss in the logits. A stationary last layer has G'H = -decay_W W and
-G'1 = -decay_W b; the model adds G W = -decay_H H.
+Rows are samples: G (N, K) is the gradient of the mean loss in the logits. A stationary last layer has G'H = -decay_W
+W and G'1 = -decay_W b; the model adds G W = -decay_H H.
 
-*Centred features.* A network's features are averages behind a ReLU, so their global mean mu_G is far from 0. Summed over
-the samples, the model's equation reads b'W decay_W = decay_H N mu_G', and with a softmax loss the left side is 0 (the rows
-of G sum to 0, hence 1'W = 0; b is a multiple of 1). The last layer pulls no two features the same way, so that a penalty
-on the features as they are cannot be in balance with it; one on the centred features can: G W = -decay_H (H - 1 mu_G').
-Multiplied by H and compared with the first equation, decay_W |W|^2 = decay_H |H - 1 mu_G'|^2. The raw norm would give a
-smaller decay_H and a larger margin; it is reported beside it (`raw_decay_H`, `raw_margin`).
+*Centred features.* A network's features are averages behind a ReLU, so their global mean mu_G is far from 0. Summed
+over the samples, the model's equation reads b'W decay_W = decay_H N mu_G', and with a softmax loss the left side is 0
+(the rows of G sum to 0, hence 1'W = 0; b is a multiple of 1). The last layer pulls no two features the same way, so
+that a penalty on the features as they are cannot be in balance with it; one on the centred features can: G W =
+-decay_H (H - 1 mu_G'). Multiplied by H and compared with the first equation, decay_W |W|^2 = decay_H |H - 1 mu_G'|^2.
+The raw norm would give a smaller decay_H and a larger margin; it is reported beside it (`raw_decay_H`, `raw_margin`).
 
-*Centred classifier, decay of the bias.* With squared error the rows of G need not sum to 0, and W = W_0 + 1 v', 1'W_0 = 0.
-The part 1 v' acts as a bias: v is a multiple of mu_G, and W_0 mu_G = 0, at collapse. So the balance takes W_0. A common
-logit u then comes from b = s 1 and v = t mu_G with u = s + t |mu_G|^2; the cheapest share has s = t and costs
+*Centred classifier, decay of the bias.* With squared error the rows of G need not sum to 0, and W = W_0 + 1 v', 1'W_0
+= 0. The part 1 v' acts as a bias: v is a multiple of mu_G, and W_0 mu_G = 0, at collapse. So the balance takes W_0. A
+common logit u then comes from b = s 1 and v = t mu_G with u = s + t |mu_G|^2; the cheapest share has s = t and costs
 decay/2 K u^2 / (1 + |mu_G|^2). So the model's bias has decay_b = decay / (1 + |mu_G|^2).
 
-In this way every global minimiser of the model, shifted by any mu_G orthogonal to W_0, compares with ratio 1 in every row
-(tests/deepnet/test_compare.py), the orthogonal frames of squared error with a decayed bias included.
+In this way every global minimiser of the model, shifted by any mu_G orthogonal to W_0, compares with ratio 1 in every
+row (tests/deepnet/test_compare.py), the orthogonal frames of squared error with a decayed bias included.
 
 What the ratios then say, per row:
 
 - `calibration`: the norm ratio |w| / |h| = sqrt(n decay_H / decay_W) is the balance itself, 1 by construction.
 - `identity`: margin a, p_y, |w|, |h| and the loss. On collapsed ETF features G'H = -decay_W W is one scalar equation
-  between a and the norm ratio (1/(e^a + K - 1) = sqrt(n decay_W decay_H) for cross entropy), the one that the prediction
-  solves. A ratio of 1 says that the last layer is stationary and the geometry collapsed; it does not say that the model's
-  feature penalty is the network's. Likewise self-duality (a stationary W on ETF features is aligned with them) and the
-  mean cosine of class means (-1/(K - 1) for any centred vectors of equal length).
+  between a and the norm ratio (1/(e^a + K - 1) = sqrt(n decay_W decay_H) for cross entropy), the one that the
+  prediction solves. A ratio of 1 says that the last layer is stationary and the geometry collapsed; it does not say
+  that the model's feature penalty is the network's. Likewise self-duality (a stationary W on ETF features is aligned
+  with them) and the mean cosine of class means (-1/(K - 1) for any centred vectors of equal length).
 - `prediction`: the geometry of the features, into which none of this enters: variance between classes over total
-  variance (NC1), and the largest cosine of two class means, which is as low as -1/(K - 1) only at the simplex (NC2).
+  variance (NC1), and the dimensions that the centred class means fill evenly, tr(G)^2 / tr(G^2) with G = M M', which is
+  as high as K - 1 only at the simplex (NC2).
 """
 
 from dataclasses import asdict, dataclass
@@ -69,8 +70,8 @@ class Comparison:
 
     Attributes:
         rows: measured against predicted.
-        stationarity: |(1/N) sum_i g_i h_i' + decay_W W| / |decay_W W|, g_i the loss gradient in sample i's logits; how far
-            the last layer is from being stationary in eval mode.
+        stationarity: |(1/N) sum_i g_i h_i' + decay_W W| / |decay_W W|, g_i the loss gradient in sample i's logits: how
+            far the last layer is from being stationary in eval mode.
         decay_W, decay_H, decay_b: the model's decays; decay_H from the balance of centred norms.
         raw_decay_H, raw_margin: decay_H from the balance of W and H as they are, and the margin it would predict.
         norm_h_raw, norm_global_mean: root mean square of |h_i| without centring, and |mu_G|.
@@ -138,7 +139,6 @@ def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
     W0, centred = layer.W - layer.W.mean(0), layer.H - layer.H.mean(0)
     norm_w, norm_h = _rms_norm(W0), _rms_norm(centred)
     M = layer.stats.centred_means
-    cosines = _cosines(M)
     between = float(M.square().sum() / K) / norm_h**2
     rows = [
         Row("margin", "identity", _mean_margin(logits, labels), predicted.margin),
@@ -147,8 +147,8 @@ def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
         Row("|w| / |h|", "calibration", norm_w / norm_h, (problem.n * problem.decay_H / problem.decay_W) ** 0.5),
         Row("training loss", "identity", float(problem.loss(logits, labels).mean()), predicted.loss),
         Row("self-duality: cos(W, class means)", "identity", float((W0 * M).sum() / W0.norm() / M.norm()), 1.0),
-        Row("mean cosine of class means", "identity", float(cosines.mean()), -1 / (K - 1)),
-        Row("largest cosine of class means", "prediction", float(cosines.max()), -1 / (K - 1)),
+        Row("mean cosine of class means", "identity", _mean_cosine(M), -1 / (K - 1)),
+        Row("dimensions of class means", "prediction", _dimensions(M), float(K - 1)),
         Row("variance between classes / total", "prediction", between, 1.0),
     ]
     if not isinstance(problem.loss, SquaredError):
@@ -176,7 +176,13 @@ def _rms_norm(rows: Tensor) -> float:
     return float(rows.square().sum(-1).mean().sqrt())
 
 
-def _cosines(M: Tensor) -> Tensor:
-    """Cosines of all pairs of different rows."""
+def _mean_cosine(M: Tensor) -> float:
+    """Mean over all pairs of different rows."""
     unit = M / M.norm(dim=-1, keepdim=True)
-    return (unit @ unit.mT)[~torch.eye(len(M), dtype=torch.bool, device=M.device)]
+    return float((unit @ unit.mT)[~torch.eye(len(M), dtype=torch.bool, device=M.device)].mean())
+
+
+def _dimensions(M: Tensor) -> float:
+    """Participation ratio of the squared singular values."""
+    gram = M @ M.mT
+    return float(gram.trace().square() / gram.square().sum())

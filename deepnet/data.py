@@ -136,11 +136,11 @@ def load_archive(archive: Archive, folder: Path) -> Images:
     """
     for unpacked in (folder, folder / archive.folder):
         if any((unpacked / file).is_file() for file in archive.train_files + archive.test_files):
-            return _read_files(archive, lambda file: _content(unpacked / file), str(unpacked))
+            return _read_files(archive, partial(_content, unpacked), str(unpacked))
     path = fetch(archive.url, folder / archive.url.rsplit("/", 1)[1], archive.sha256)
     try:
         with tarfile.open(path) as tar:
-            return _read_files(archive, lambda file: _member(tar, f"{archive.folder}/{file}"), str(path))
+            return _read_files(archive, lambda file: _member(tar, f"{archive.folder}/{file}", path), str(path))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{path} must be a tar archive that can be read ({error}).") from None
 
@@ -184,21 +184,21 @@ def _records(archive: Archive, content: bytes, source: str) -> Split:
     return Split(records[:, archive.label_bytes :].reshape(-1, 3, 32, 32), labels)
 
 
-def _content(path: Path) -> bytes:
+def _content(folder: Path, file: str) -> bytes:
     try:
-        return path.read_bytes()
+        return (folder / file).read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} must be a file that can be read ({error.strerror}).") from None
+        raise ValueError(f"{folder / file} must be a file that can be read ({error.strerror}).") from None
 
 
-def _member(tar: tarfile.TarFile, name: str) -> bytes:
+def _member(tar: tarfile.TarFile, name: str, source: Path) -> bytes:
     """The content of one regular file of the archive; members under any other name are never touched."""
     try:
         file = tar.extractfile(name)
     except KeyError:
         file = None
     if file is None:
-        raise ValueError(f"{tar.name} must hold the file {name}.")
+        raise ValueError(f"{source} must hold the file {name}.")
     return file.read()
 
 

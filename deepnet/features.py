@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.data import Data, Split
@@ -12,7 +12,7 @@ from deepnet.wide_resnet import FEATURE_SIZE, WideResNet
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.losses import Loss
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["fp32", "bf16"]
 BATCH = 500
 """Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
 
@@ -22,9 +22,9 @@ class LastLayer:
     """A network reduced to its last layer on one split: `logits == H @ W.mT + b`."""
 
     H: Float[Tensor, "N d"]
-    labels: Tensor
+    labels: Int[Tensor, " N"]
     W: Float[Tensor, "K d"]
-    b: Float[Tensor, "K"]
+    b: Float[Tensor, " K"]
 
     @property
     def logits(self) -> Float[Tensor, "N K"]:
@@ -48,7 +48,9 @@ def last_layer(net: WideResNet, data: Data, split: Split, precision: Precision) 
     return LastLayer(H, split.labels, net.classifier.weight.detach(), net.classifier.bias.detach())
 
 
-def forward(net: WideResNet, images: Float[Tensor, "n C h w"], precision: Precision) -> tuple[Tensor, Tensor]:
+def forward(
+    net: WideResNet, images: Float[Tensor, "n C h w"], precision: Precision
+) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
     """Logits and features, float32; `bf16` runs the convolutions in bfloat16 (autocast)."""
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):

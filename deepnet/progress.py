@@ -1,6 +1,6 @@
 """What a user sees while a network trains: a bar that moves with every step, or one line an epoch when piped."""
 
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,7 +22,7 @@ class TrainingProgress:
         self._task = self._bar.add_task("epoch 0", total=epochs * images, completed=done * images)
         self._epochs = epochs
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "TrainingProgress":
         self._bar.start()
         return self
 

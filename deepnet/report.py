@@ -29,7 +29,7 @@ def summary(training: Training, run: Path) -> dict[str, Any]:
     }
 
 
-def print_measures(title: str, splits: dict[str, dict[str, float | None]]) -> None:
+def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     """One column a split, one row a measure."""
     table = Table("", *splits, title=title, title_justify="left")
     for column in table.columns[1:]:
@@ -51,9 +51,10 @@ def print_comparison(result: dict[str, Any]) -> None:
         table.add_row(row["name"], *(_number(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])
     Console().print(table)
     print(
-        f"n {result['n']}, decay_W {result['decay_W']:.4g}, decay_H {result['decay_H']:.4g} (from the balance of centred norms; "
-        f"raw norms: {result['raw_decay_H']:.4g}, margin {result['raw_margin']:.4g}), "
-        f"|mean feature| {result['norm_global_mean']:.4g}, stationarity residual of the last layer {result['stationarity']:.2g}"
+        f"n {result['n']}, decay_W {result['decay_W']:.4g}, decay_H {result['decay_H']:.4g} from the balance of "
+        f"centred norms (of raw norms: {result['raw_decay_H']:.4g}, which predicts margin {result['raw_margin']:.4g}); "
+        f"|mean feature| {result['norm_global_mean']:.4g}; "
+        f"stationarity residual of the last layer {result['stationarity']:.2g}"
     )
 
 

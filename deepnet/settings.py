@@ -17,7 +17,7 @@ class TrainSetting(CommonSetting):
     data: str = "cifar10"
     """Data set: cifar10, cifar100, or digits (8 x 8 grey images that need no download)."""
     data_folder: Path = Path("data")
-    """Folder with the unpacked binary files or the archive; the archive is downloaded into it where neither is there."""
+    """Folder with the unpacked binary files or the archive; where it has neither, the archive is downloaded into it."""
     validation: float = 0.1
     """Fraction of each class of the training images kept for validation, in [0, 1)."""
     per_class: int | None = None
@@ -42,10 +42,10 @@ class TrainSetting(CommonSetting):
     """Weight decay on all parameters (its half times their squared norm joins the loss), > 0."""
     schedule: Literal["step", "cosine"] = "step"
     """Learning rate over the epochs: a tenth after 3/7 and again after 5/7 of them, or half a cosine."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """Arithmetic of the convolutions, in training and in measuring; parameters and last layer are float32 always."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the convolutions; bf16 is faster where hardware has it. Parameters and last layer stay float32."""
     measure_every: int = 1
-    """Epochs between measurements of accuracy and neural collapse on clean images; the last epoch is always measured."""
+    """Epochs between measurements of accuracy and collapse on clean images; first and last are always measured."""
     resume: Path | None = None
     """Continue the run in this folder; what is not given then comes from there."""
 
@@ -80,3 +80,7 @@ class CompareSetting(CommonSetting):
     """Folders of the runs, as a list: --runs+ one --runs+ two, or '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(len(self.runs) >= 1, "--runs", self.runs, "one folder or more")

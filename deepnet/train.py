@@ -1,4 +1,4 @@
-"""Training to the terminal phase: SGD with weight decay on every parameter, one checkpoint and one metrics line an epoch.
+"""Training to the terminal phase: SGD with weight decay on every parameter; an epoch leaves one line and a checkpoint.
 
 Nothing in the inner loop waits for the device: losses stay there until the epoch ends. Randomness (initial parameters,
 then order and augmentation) comes from one generator on the CPU, so that a seed means the same on every device and a
@@ -8,7 +8,7 @@ resumed run continues bit for bit on a CPU.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Training:
         try:
             self.net.load_state_dict(state["net"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.generator.set_state(state["generator"].cpu())
+            self.generator.set_state(state["generator"])
             self.epoch = state["epoch"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(f"the checkpoint must be of this network and optimiser ({error}).") from None
@@ -93,23 +93,25 @@ def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Traini
     return training
 
 
-def train(training: Training, folder: Path, on_step: Callable[[int], None], on_epoch: Callable[[dict], None]) -> str | None:
+def train(
+    training: Training, folder: Path, on_step: Callable[[int], None], on_epoch: Callable[[dict[str, Any]], None]
+) -> str | None:
     """Run the epochs that are left; return a sentence if the loss stopped being a number, None at the end.
 
     The checkpoint is then that of the last epoch whose losses were all finite.
     """
     while training.epoch < training.setting.epochs:
         start = time.perf_counter()
-        losses, accuracy = _epoch(training, on_step)
+        line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
+        losses, line["accuracy"] = _epoch(training, on_step)
         step = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
         if step is not None:
-            return f"the loss became {losses[step]} at step {step + 1} of epoch {training.epoch + 1}; try a smaller --lr."
-        rate = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
-        line = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
-        line |= {"loss": sum(losses) / len(losses), "accuracy": accuracy}
+            return f"the loss became {losses[step]} at step {step + 1} of epoch {line['epoch']}; try a smaller --lr."
+        line["loss"] = sum(losses) / len(losses)
+        line["images_per_s"] = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
         training.epoch += 1
         line |= measure_splits(training) if _is_measured(training) else {}
-        line |= {"images_per_s": rate, "seconds": time.perf_counter() - start}
+        line["seconds"] = time.perf_counter() - start
         checkpoint.append_metrics(folder, line)
         checkpoint.save(folder, training.state())
         on_epoch(line)
@@ -134,7 +136,7 @@ def measure_splits(training: Training) -> dict[str, dict[str, float]]:
 
 def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
     """A random order of all samples in batches; none has one sample, which batch normalisation could not take."""
-    parts = list(torch.randperm(count, generator=generator).split(size))
+    parts = list(torch.split(torch.randperm(count, generator=generator), size))
     if len(parts) > 1 and len(parts[-1]) == 1:
         last = parts.pop()
         parts[-1] = torch.cat([parts[-1], last])
@@ -156,7 +158,7 @@ def _epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[flo
         logits, _ = forward(training.net, images, setting.precision)
         loss = training.loss(logits, labels).mean()
         training.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         training.optimiser.step()
         losses.append(loss.detach())
         correct.append((logits.detach().argmax(-1) == labels).sum())

@@ -22,8 +22,8 @@ class WideResNet(nn.Module):
         width: Factor of the bottlenecks' inner width.
         classes: Number of classes K.
         channels: Channels of the images.
-        generator: Draws the initial parameters: torchvision's, with every residual branch starting at zero (Goyal et al.
-            2017). Otherwise the first steps at the usual learning rates throw small subsets off for good.
+        generator: Draws the initial parameters: torchvision's, with every residual branch starting at zero (Goyal et
+            al. 2017). Otherwise the first steps at the usual learning rates throw small subsets off for good.
     """
 
     def __init__(self, width: float, classes: int, channels: int, generator: torch.Generator) -> None:
@@ -54,7 +54,7 @@ class WideResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
             if isinstance(module, Bottleneck):
-                nn.init.zeros_(module.expand[1].weight)
+                module.start_at_zero()
         bound = FEATURE_SIZE**-0.5
         nn.init.uniform_(self.classifier.weight, -bound, bound, generator=generator)
         nn.init.uniform_(self.classifier.bias, -bound, bound, generator=generator)
@@ -75,6 +75,12 @@ class Bottleneck(nn.Module):
         """One residual step."""
         inner = functional.relu(self.spatial(functional.relu(self.reduce(x))))
         return functional.relu(self.expand(inner) + self.shortcut(x))
+
+    def start_at_zero(self) -> None:
+        """Make the block its shortcut: the scale of the last batch normalisation is zero."""
+        normalisation = self.expand[1]
+        assert isinstance(normalisation, nn.BatchNorm2d)
+        nn.init.zeros_(normalisation.weight)
 
 
 def _convolution(size_in: int, size_out: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -17,7 +17,7 @@ FLOOR = 1e-17
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
-    """Two rows, a column per loss: sorted deviations of all starts; value against Morse index of other critical points."""
+    """A column per loss: sorted deviations of all starts; value against Morse index of other critical points."""
     use_style()
     from matplotlib import pyplot
 

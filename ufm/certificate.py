@@ -1,12 +1,12 @@
 """Is this point a global minimiser? The dual bound of the convex relaxation, for convex losses.
 
-With s = sqrt(decay_W decay_H) and Z = H W', f(W, H, b) >= g(Z + b) + s |Z|_* + decay_b/2 |b|^2, and for every N x K matrix
-G with |G|_2 <= s (and G'1 = 0 where the bias is free)
+With s = sqrt(decay_W decay_H) and Z = H W', f(W, H, b) >= g(Z + b) + s |Z|_* + decay_b/2 |b|^2, and for every N x K
+matrix G with |G|_2 <= s (and G'1 = 0 where the bias is free)
 
     min f >= -(1/N) sum_i loss*(N G_i) - |G'1|^2 / (2 decay_b) ,     loss* the convex conjugate,
 
-by Fenchel duality (Zhu et al. 2021, Theorem 3.2; Haeffele and Vidal 2015). The gradient of g at a global minimiser attains
-the bound; at any point, that gradient scaled into the ball gives a lower bound and so a duality gap.
+by Fenchel duality (Zhu et al. 2021, Theorem 3.2; Haeffele and Vidal 2015). The gradient of g at a global minimiser
+attains the bound; at any point, that gradient scaled into the ball gives a lower bound and so a duality gap.
 """
 
 import math

@@ -1,9 +1,10 @@
 """Neural-collapse metrics NC1-NC4, one definition for free features and for trained networks.
 
 Notation: K classes of equal weight, mu_k class means, mu_G = mean of the mu_k, M (K, d) the rows mu_k - mu_G,
-x_i = h_i - mu_{y_i}, n(A) = A / |A|_F, E = (I - 11'/K) / sqrt(K - 1). The metrics see features only through `FeatureStats`,
-whose sums are taken in float64 and, apart from the means, in class space (K x K): no d x d matrix appears.
-Every metric is 0 at perfect collapse. A metric that divides by |M| or |W| is nan where that is zero (the zero solution).
+x_i = h_i - mu_{y_i}, n(A) = A / |A|_F, E = (I - 11'/K) / sqrt(K - 1). The metrics see features only through
+`FeatureStats`, whose sums are taken in float64 and, apart from the means, in class space (K x K): no d x d matrix
+appears. Every metric is 0 at perfect collapse. A metric that divides by |M| or |W| is nan where that is zero (the zero
+solution).
 """
 
 from collections.abc import Iterator
@@ -155,7 +156,8 @@ def nc3_etf_distance(stats: FeatureStats) -> Float[Tensor, "*batch"]:
 def bias_residual(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """|Pi (W mu_G + b)|, Pi = I - 11'/K: what the global mean and the bias add to the logits.
 
-    Zhu et al. 2021 take |W mu_G + b|; the part along 1 moves no softmax and, with a free bias, no loss, so it is left out.
+    Zhu et al. 2021 take |W mu_G + b|; the part along 1 moves no softmax and, with a free bias, no loss, so it is left
+    out.
     """
     offset = (stats.W @ stats.global_mean.unsqueeze(-1))[..., 0] + stats.b
     return (offset - offset.mean(-1, keepdim=True)).norm(dim=-1)

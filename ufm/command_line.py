@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 LossSpec = dict[str, int | float | str]
-"""A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; on the command line `--loss focal --loss.gamma 2`."""
+"""A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
 
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
@@ -40,7 +40,7 @@ class CommonSetting:
     """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
 
     def __post_init__(self) -> None:
-        check(0 <= self.seed < 2**63, "seed", self.seed, "an integer in [0, 2^63)")
+        check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
 
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
@@ -49,7 +49,7 @@ class CommonSetting:
 
 @dataclass(frozen=True)
 class Command:
-    """One subcommand: its setting and the function (named by import path, so that help stays light) that runs it."""
+    """One subcommand: its setting and the function that runs it, which imports what is heavy itself."""
 
     setting: type[CommonSetting]
     run: Callable[[Any], int]

@@ -26,10 +26,11 @@ class Classification:
         value: objective.
         smallest_eigenvalue: of the dense Hessian.
         morse_index: number of negative eigenvalues.
-        nullity: number of zero eigenvalues; the rotations of feature space account for r d - r (r + 1)/2 at rank r, a free
-            constant in the bias of a softmax loss for one more.
+        nullity: number of zero eigenvalues; the rotations of feature space account for r d - r (r + 1)/2 at rank r,
+            a free constant in the bias of a softmax loss for one more.
         rank: singular values of W above 1e-6 max(1, largest).
-        direction: unit direction of negative curvature: the rank-one construction where it exists, else the eigenvector.
+        direction: unit direction of negative curvature: the rank-one construction where it exists, else the
+            eigenvector of the smallest eigenvalue.
         is_rank_one: which of the two.
         curvature: direction' Hess direction, by a Hessian-vector product.
     """
@@ -70,13 +71,13 @@ def _classify(problem: Problem, x: Tensor) -> Classification:
 def rank_one_direction(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
     """The theory's direction of negative curvature, and whether it exists (Zhu et al. 2021, proof of Theorem 3.2).
 
-    With a unit null vector `a` of W (W a = 0, hence H a = 0) and the top singular pair G = v |G| u' + ..., the directions
-    dW = p u a', dH = q v a' have curvature decay_W p^2 + decay_H q^2 + 2 p q |G|, the quadratic form of a 2 x 2 matrix,
-    whose smallest eigenvalue is negative exactly when |G|_2 > sqrt(decay_W decay_H).
+    With a unit null vector `a` of W (W a = 0, hence H a = 0) and the top singular pair G = v |G| u' + ..., the
+    directions dW = p u a', dH = q v a' have curvature decay_W p^2 + decay_H q^2 + 2 p q |G|, the quadratic form of a
+    2 x 2 matrix, whose smallest eigenvalue is negative exactly when |G|_2 > sqrt(decay_W decay_H).
     """
     W, H, b = problem.unpack(x)
     radius = math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
-    _, singular, right = torch.linalg.svd(torch.cat([W, H], -2), full_matrices=True)
+    right = torch.linalg.svd(torch.cat([W, H], -2), full_matrices=True)[2]
     a = right[:, -1]
     has_null_vector = (torch.cat([W, H], -2) @ a[:, :, None]).norm(dim=(1, 2)) <= RANK_TOLERANCE
     v, norms, u = torch.linalg.svd(problem.logit_gradient(x), full_matrices=False)

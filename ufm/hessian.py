@@ -25,8 +25,8 @@ class SmallestEigenpair:
     Attributes:
         value: Ritz value or dense eigenvalue.
         vector: unit vector.
-        residual: |Hess v - value v|; some eigenvalue lies within it of `value`. That it is the smallest one is certain for
-            the dense method, and for Lanczos true with probability one over its random start (numeric evidence).
+        residual: |Hess v - value v|; some eigenvalue lies within it of `value`. That it is the smallest one is certain
+            for the dense method, and for Lanczos true with probability one over its random start (numeric evidence).
     """
 
     value: Float[Tensor, " B"]
@@ -79,8 +79,8 @@ def _dense(problem: Problem, x: Tensor) -> SmallestEigenpair:
 def _lanczos(problem: Problem, x: Tensor, tolerance: float) -> SmallestEigenpair:
     """Two sweeps of the three-term recurrence: the tridiagonal matrix, then the Ritz vector.
 
-    Without reorthogonalisation converged Ritz values appear several times; the extreme one is unharmed (Paige 1980), and
-    memory stays at a few vectors per point.
+    Without reorthogonalisation converged Ritz values appear several times; the extreme one is unharmed (Paige 1980),
+    and memory stays at a few vectors per point.
     """
     alphas, betas = [], []
     for alpha, beta, _ in _recurrence(problem, x):

@@ -52,7 +52,7 @@ class Loss:
         """Second derivative in each sample's logits, as a function direction -> product (leading axes broadcast)."""
 
         def product(direction: Tensor) -> Tensor:
-            z, v = (t.detach() for t in torch.broadcast_tensors(logits, direction))
+            z, v = (logits + torch.zeros_like(direction)).detach(), (direction + torch.zeros_like(logits)).detach()
             with torch.enable_grad():
                 z = z.clone().requires_grad_()
                 (gradient,) = torch.autograd.grad(self(z, labels).sum(), z, create_graph=True)
@@ -120,7 +120,7 @@ class CrossEntropy(SoftMarginLoss):
 
     def of_deficit(self, x: Tensor) -> Tensor:
         """log(1 + exp(x))."""
-        return -functional.logsigmoid(-x)
+        return _softplus(x)
 
     def slope(self, x: Tensor) -> Tensor:
         """sigmoid(x) = 1 - p_y."""
@@ -181,18 +181,18 @@ class Focal(SoftMarginLoss):
 
     def of_deficit(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (-log p)."""
-        return torch.exp(self.gamma * functional.logsigmoid(x)) * -functional.logsigmoid(-x)
+        return torch.exp(-self.gamma * _softplus(-x)) * _softplus(x)
 
     def slope(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (gamma p (-log p) + 1 - p)."""
-        log_q = functional.logsigmoid(x)
-        p, loss = torch.sigmoid(-x), -functional.logsigmoid(-x)
+        log_q = -_softplus(-x)
+        p, loss = torch.sigmoid(-x), _softplus(x)
         return torch.exp(self.gamma * log_q) * (self.gamma * p * loss + torch.exp(log_q))
 
     def curvature(self, x: Tensor) -> Tensor:
         """p (1 - p)^gamma [gamma (gamma p - (1 - p)) (-log p) + (2 gamma + 1)(1 - p)]."""
-        log_q = functional.logsigmoid(x)
-        p, q, loss = torch.sigmoid(-x), torch.exp(log_q), -functional.logsigmoid(-x)
+        log_q = -_softplus(-x)
+        p, q, loss = torch.sigmoid(-x), torch.exp(log_q), _softplus(x)
         bracket = self.gamma * (self.gamma * p - q) * loss + (2 * self.gamma + 1) * q
         return p * torch.exp(self.gamma * log_q) * bracket
 
@@ -201,8 +201,8 @@ class Focal(SoftMarginLoss):
 class SquaredError(Loss):
     """Squared distance of the logits to `rescale` times the one-hot label.
 
-    `convention="half_norm"` is 1/2 |z - r e_y|^2, the theory's MSE; `convention="mean"` is (1/K) |z - r e_y|^2, whose mean
-    over samples is the mean over all N*K entries that common training code (`F.mse_loss`) takes.
+    `convention="half_norm"` is 1/2 |z - r e_y|^2, the theory's MSE; `convention="mean"` is (1/K) |z - r e_y|^2, whose
+    mean over samples is the mean over all N*K entries that common training code (`F.mse_loss`) takes.
 
     Raises:
         ValueError: unless rescale is finite and > 0 and the convention is one of the two.
@@ -260,7 +260,13 @@ def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
         check(key in allowed, f"--loss.{key}", value, f"left out: the loss {name} takes {known}")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         check(is_number or allowed[key] is not float, f"--loss.{key}", value, "a number")
-    return LOSSES[str(name)](**parameters)
+    converted = {key: float(value) if allowed[key] is float else value for key, value in parameters.items()}
+    return LOSSES[str(name)](**converted)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)); beyond 40 it is x to the last bit."""
+    return functional.softplus(x, threshold=40.0)
 
 
 def _one_hot(labels: Tensor, like: Tensor) -> Tensor:

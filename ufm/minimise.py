@@ -1,11 +1,11 @@
 """Batched L-BFGS with a strong Wolfe line search: thousands of independent starts at once.
 
 The leading axis is the start. Each start has its own step, bracket, curvature memory and status; all they share is the
-call that evaluates the objective. A bounded number of starts is worked on at a time, and a start that ends makes room for
-the next one. The two-loop recursion is replaced by the compact form of the inverse Hessian (Byrd, Nocedal and Schnabel
-1994, eq. 3.1), which reads the memory twice per step; the line search brackets by value and slope and interpolates by
-cubics (Nocedal and Wright 2006, algorithms 3.5 and 3.6), with the approximate Wolfe condition of Hager and Zhang (2005)
-where values no longer resolve the decrease.
+call that evaluates the objective. A bounded number of starts is worked on at a time, and a start that ends makes room
+for the next one. The two-loop recursion is replaced by the compact form of the inverse Hessian (Byrd, Nocedal and
+Schnabel 1994), which reads the memory twice per step; the line search brackets by value and slope and
+interpolates by cubics (Nocedal and Wright 2006, algorithms 3.5 and 3.6), with the approximate Wolfe condition of Hager
+and Zhang (2005) where values no longer resolve the decrease.
 """
 
 import dataclasses
@@ -29,10 +29,12 @@ MEMORY = 5
 """Pairs of curvature memory per start."""
 TRIALS = 30
 """Evaluations of one line search before it gives up."""
+IDLE_STEPS = 100
+"""Steps without a lower value or a clearly shorter gradient after which a start has stalled."""
 WORKING_BYTES = {True: 2**25, False: 2**32}
 """Starts are worked on together until their memory takes about this much: per CPU core (its cache), on an accelerator."""
 TICKS_BETWEEN_CHECKS = 4
-"""How often finished starts are collected; a check is the only time the host waits for the device."""
+"""How often finished starts are collected; the host waits for the device at no other time."""
 
 
 class Status(IntEnum):
@@ -152,6 +154,8 @@ class _State:
     YY: Tensor  # (B, MEMORY, MEMORY) y_i . y_j
     scale: Tensor  # s . y / y . y of the newest pair
     pairs: Tensor  # pairs ever kept since the last reset
+    shortest: Tensor  # |g|, the shortest that counted as progress
+    idle: Tensor  # steps since there was progress
     status: Tensor
     steps: Tensor
     evaluations: Tensor
@@ -166,7 +170,7 @@ class _State:
             slope=zeros.clone(), t=zeros.clone(), low=x.new_zeros(B, 3), high=x.new_full((B, 3), torch.inf),
             trials=integers.clone(), is_new=torch.ones(B, dtype=torch.bool, device=x.device),
             S=x.new_zeros(B, MEMORY + 1, P), Y=x.new_zeros(B, MEMORY + 1, P), SY=memory.clone(), YY=memory.clone(),
-            scale=zeros.clone(), pairs=integers.clone(), status=integers.clone(), steps=integers.clone(),
+            scale=zeros.clone(), pairs=integers.clone(), shortest=x.new_full((B,), torch.inf), idle=integers.clone(), status=integers.clone(), steps=integers.clone(),
             evaluations=integers.clone(),
         )  # fmt: skip
 
@@ -196,10 +200,14 @@ def _tick(objective: Objective, state: _State, tolerance: float, max_steps: int)
     failed = running & ~accepted & (state.trials >= TRIALS)
     stalled = failed & (state.pairs == 0)
     _narrow(state, f, slope)
+    has_fallen = f < state.f - _noise(state.f)
     _take_step(state, trial, f, g, accepted)
     norm = state.g.norm(dim=1)
+    advanced = accepted & (has_fallen | (norm < 0.9 * state.shortest))
+    state.shortest = torch.where(advanced, torch.minimum(norm, state.shortest), state.shortest)
+    state.idle = torch.where(advanced, 0, state.idle + accepted)
     for condition, status in (
-        (stalled, Status.STALLED),
+        (stalled | (state.idle >= IDLE_STEPS), Status.STALLED),
         (accepted & (state.steps >= max_steps), Status.MAX_STEPS),
         (accepted & (norm <= tolerance), Status.CONVERGED),
         (accepted & ~torch.isfinite(state.f + norm), Status.NONFINITE),
@@ -293,7 +301,7 @@ def _turn(state: _State, turning: Tensor, norm: Tensor) -> None:
 
 
 def _quasi_newton(state: _State, norm: Tensor) -> Tensor:
-    """-H g with the compact form H = c I + [S cY] [[A (D + c Y'Y) A', -A], [-A', 0]] [S cY]', A = R^-T, R = triu(S'Y)."""
+    """-H g, H = c I + [S cY] [[A (D + c Y'Y) A', -A], [-A', 0]] [S cY]' with A = R^-T, R = triu(S'Y), D = diag(R)."""
     B = len(norm)
     slots = torch.arange(MEMORY, device=norm.device)
     order = (state.pairs[:, None] + slots) % MEMORY  # oldest first

@@ -1,7 +1,8 @@
 """Batched Levenberg-Marquardt on the gradient: from a start to the critical point it falls to, saddles included.
 
-Minimises |grad f|^2 / 2, whose Gauss-Newton matrix is the squared Hessian: each step solves (Hess^2 + mu I) p = -Hess grad
-and is taken if the gradient gets shorter; the damping mu follows Nielsen (1999). Starts are independent of each other.
+Minimises |grad f|^2 / 2, whose Gauss-Newton matrix is the squared Hessian: each step solves (Hess^2 + mu I) p = -Hess
+grad and is taken if the gradient gets shorter; the damping mu follows Nielsen (1999). Starts are independent of each
+other.
 """
 
 import math

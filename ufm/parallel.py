@@ -1,8 +1,8 @@
 """Work on chunks of starts on all CPU cores: one Python thread per core, each with single-threaded torch.
 
 Small batched matrices gain little from torch's own threads, which wait for each other at every operation; threads over
-chunks meet only at the end, and stay efficient when other programs share the machine. On an accelerator the chunks simply
-follow each other.
+chunks meet only at the end, and stay efficient when other programs share the machine. On an accelerator the chunks
+simply follow each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator

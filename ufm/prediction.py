@@ -1,13 +1,12 @@
 """What theory says the global minimiser is.
 
-On the simplex ray Z = a (I - 11'/K) (x) 1_n' the model is one-dimensional (Zhou et al. 2022, Theorem 1; and
-Zhu et al. 2021): minimise over the logit margin a >= 0
+On the simplex ray Z = a (I - 11'/K) (x) 1_n' the model is one-dimensional (Zhu et al. 2021; Zhou et al. 2022): minimise over the logit margin a >= 0
 
     F(a) = phi(a) + (K - 1) c a ,   c = sqrt(n decay_W decay_H) ,   phi(a) = the loss of a sample with margin a.
 
 Cross entropy and label smoothing have a closed form, focal loss a scalar equation. Squared error has a closed form for
-every bias decay, with an extra component along 11'/K when the bias is decayed or absent (Zhou et al. 2022 (MSE); Tirer and
-Bruna 2022), and a rescaled or reweighted squared error is the plain one in other units.
+every bias decay, with an extra component along 11'/K when the bias is decayed or absent (Zhou et al. 2022 (MSE); Tirer
+and Bruna 2022), and a rescaled or reweighted squared error is the plain one in other units.
 """
 
 import math
@@ -64,8 +63,8 @@ def predict(problem: Problem) -> Prediction:
     """The global minimiser of `problem`.
 
     Raises:
-        ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has no
-            prediction for this loss.
+        ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
+            no prediction for this loss.
     """
     loss, K = problem.loss, problem.K
     least = K - 1
@@ -149,7 +148,7 @@ def _on_ray(problem: Problem, a: float, loss: float, threshold: float, *, proved
 
 
 def _cross_entropy(problem: Problem, alpha: float) -> Prediction:
-    """Off-class probability c + alpha/K at the minimiser (Zhu et al. 2021, Theorem 3.1; Guo et al. 2024 for alpha > 0)."""
+    """Off-class probability c + alpha/K at the minimiser (Zhu et al. 2021; Guo et al. 2024 for alpha > 0)."""
     K = problem.K
     threshold = (1 - alpha) / K
     off_class = _strength(problem) + alpha / K
@@ -161,10 +160,10 @@ def _cross_entropy(problem: Problem, alpha: float) -> Prediction:
 def _focal(problem: Problem, gamma: float) -> Prediction:
     """The largest root of S(a) = (K - 1) c, unless zero is lower.
 
-    S rises to one maximum and then falls, so from there on a root is unique. Where S falls from a = 0 on, zero takes over
-    continuously at c = S(0)/(K - 1); otherwise at the c where both values agree (Maxwell point). With a bias the best point
-    on the ray is proved global only if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of `focal_of_margin`
-    of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
+    S rises to one maximum and then falls, so from there on a root is unique. Where S falls from a = 0 on, zero takes
+    over continuously at c = S(0)/(K - 1); otherwise at the c where both values agree (Maxwell point). With a bias the
+    best point on the ray is proved global only if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of
+    `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
     """
     K, c = problem.K, _strength(problem)
     top = 0.0

@@ -2,8 +2,8 @@
 
     f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2 ,   N = n K
 
-(Zhu et al. 2021, eq. 4; Zhou et al. 2022, eq. 2.) Rows are samples and classes: the papers' H is `H.mT`. Leading axes are
-independent starts. Solvers see a point as one flat vector of P = K d + N d (+ K) numbers, in the order W, H, b.
+(Zhu et al. 2021; Zhou et al. 2022). Rows are samples and classes: the papers' H is `H.mT`. Leading axes
+are independent starts. Solvers see a point as one flat vector of P = K d + N d (+ K) numbers, in the order W, H, b.
 """
 
 import math

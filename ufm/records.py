@@ -1,4 +1,4 @@
-"""A record: what was asked, what came out, from which commit and versions. Written once, atomically; figures only read."""
+"""A record: what was asked, what came out, from which commit and versions. Written once and atomically."""
 
 import contextlib
 import json
@@ -102,7 +102,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The checkout's commit, marked `+changes` when the work tree differs; None outside a checkout."""
-    run = {"cwd": Path(__file__).parent, "capture_output": True, "text": True, "timeout": 10}
+    run = {"cwd": Path(__file__).parent, "capture_output": True, "text": True, "timeout": 10, "check": False}
     try:
         head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **run)  # type: ignore[call-overload]
         status = subprocess.run(["git", "status", "--porcelain", "-uno"], **run)  # type: ignore[call-overload]

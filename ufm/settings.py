@@ -1,4 +1,4 @@
-"""What a user can ask for: one frozen dataclass per command, checked on construction, free of torch so that help is fast."""
+"""What a user can ask for: one frozen dataclass per command, checked on construction, without torch (help is fast)."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,12 +11,13 @@ class VerifySetting(CommonSetting):
     """Minimise the unconstrained feature model from random starts and hold every end point against the theory.
 
     For each loss: end points against the predicted global minimiser (value, logits, NC1-NC4), the dual certificate, the
-    smallest Hessian eigenvalue; then critical points of other kinds, each with its negative curvature. Exit code 1 when a
-    claim fails. Examples: `python -m ufm verify`; `python -m ufm verify --loss focal --loss.gamma 2 --starts 5000`.
+    smallest Hessian eigenvalue; then critical points of other kinds, each with its negative curvature. Exit code 1 when
+    a claim fails. Examples: `python -m ufm verify`; `python -m ufm verify --loss focal --loss.gamma 2 --starts 5000`.
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "all"})
-    """all, or one of ce | ls (--loss.alpha in [0, 1)) | focal (--loss.gamma >= 0) | mse (--loss.rescale > 0, --loss.convention half_norm or mean)."""
+    """all, ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
+    half_norm or mean)."""
     classes: int = 10
     """K >= 2."""
     dim: int = 20
@@ -65,7 +66,7 @@ class VerifySetting(CommonSetting):
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
         check(self.max_steps >= 1, "--max_steps", self.max_steps, "an integer >= 1")
         check(0 <= self.saddle_starts <= 10**6, "--saddle_starts", self.saddle_starts, "an integer in [0, 1000000]")
-        name = self.loss.get("name")
-        check(name in (*LOSS_NAMES, "all"), "--loss", name, f"one of {', '.join(LOSS_NAMES)} or all")
+        loss = self.loss.get("name")
+        check(loss in (*LOSS_NAMES, "all"), "--loss", loss, f"one of {', '.join(LOSS_NAMES)} or all")
         extra = next((key for key in self.loss if key != "name"), "")
-        check(name != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")
+        check(loss != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")

@@ -1,14 +1,14 @@
-"""The main job: every random start against the predicted minimiser, every other critical point against the saddle claim.
+"""The main job: every random start against the predicted minimiser, every other critical point a strict saddle?
 
-One `Verdict` per loss. Its claims are numeric evidence except the certificate, which bounds the global minimum from below
-by convex duality (in floating point). A start that fails a claim is named, with the command that reproduces it.
+One `Verdict` per loss. Its claims are numeric evidence except the certificate, which bounds the global minimum from
+below by convex duality (in floating point). A start that fails a claim is named, with the command that reproduces it.
 """
 
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ from ufm.settings import VerifySetting
 from ufm.starts import normal_starts
 
 VALUE, LOGITS, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-6, 1e-7, -1e-9
-"""What an end point may deviate from the prediction: objective, logits, collapse metrics; duality gap; smallest eigenvalue."""
+"""Allowed deviation of objective, logits and collapse metrics; allowed duality gap; allowed smallest eigenvalue."""
 SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""
 SADDLE_SCALES = (-1.5, 0.5)
@@ -81,6 +81,36 @@ class Verdict:
         return all(claim.holds for claim in self.claims.values())
 
 
+@dataclass(frozen=True)
+class _Case:
+    """One loss at the size of the end points and at the size of the saddle search."""
+
+    setting: VerifySetting
+    spec: LossSpec
+    device: torch.device
+
+    @cached_property
+    def problem(self) -> Problem:
+        return self._problem("")
+
+    @cached_property
+    def saddle_problem(self) -> Problem:
+        return self._problem("saddle_")
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        return predict(self.problem)
+
+    @cached_property
+    def saddle_prediction(self) -> Prediction:
+        return predict(self.saddle_problem)
+
+    def _problem(self, prefix: str) -> Problem:
+        setting = self.setting
+        K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
+        return Problem(make_loss(self.spec), K, d, n, setting.decay_W, setting.decay_H, setting.decay_b)
+
+
 def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     """One verdict after the other, for the loss asked for or for all four.
 
@@ -90,43 +120,27 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     names = LOSS_NAMES if setting.loss["name"] == "all" else ()
     specs: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
     device = torch_device(setting.device)
-    problems = [_problem(setting, spec, "") for spec in specs]
-    saddle_problems = [_problem(setting, spec, "saddle_") for spec in specs]
-    predictions = [predict(problem) for problem in problems]
-    saddle_predictions = [predict(problem) for problem in saddle_problems]
-    for spec, *sizes in zip(specs, problems, predictions, saddle_problems, saddle_predictions, strict=True):
-        problem, prediction, saddle_problem, saddle_prediction = sizes
-        yield _verify_loss(setting, device, progress, spec, problem, prediction, saddle_problem, saddle_prediction)
+    cases = [_Case(setting, spec, device) for spec in specs]
+    for case in cases:
+        predicted_point(case.problem, case.prediction)
+        predicted_point(case.saddle_problem, case.saddle_prediction)
+    return (_verdict(case, progress) for case in cases)
 
 
-def _problem(setting: VerifySetting, spec: LossSpec, prefix: str) -> Problem:
-    K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
-    return Problem(make_loss(spec), K, d, n, setting.decay_W, setting.decay_H, setting.decay_b)
-
-
-def _verify_loss(
-    setting: VerifySetting,
-    device: torch.device,
-    progress: Progress,
-    spec: LossSpec,
-    problem: Problem,
-    prediction: Prediction,
-    saddle_problem: Problem,
-    saddle_prediction: Prediction,
-) -> Verdict:
+def _verdict(case: _Case, progress: Progress) -> Verdict:
     began = time.perf_counter()
-    status, measures = _end_points(setting, device, progress, spec, problem, prediction)
-    claims = _claims(setting, problem, prediction, status, measures)
+    status, measures = _end_points(case, progress)
+    claims = _claims(case, status, measures)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
-    if setting.saddle_starts:
-        ends = _search(setting, device, progress, spec, saddle_problem)
+    if case.setting.saddle_starts:
+        ends = _search(case, progress)
         saddle_statuses = _count(ends.status)
-        saddles, minimisers, claims["strict saddles"] = _other_critical_points(saddle_problem, saddle_prediction, ends)
+        saddles, minimisers, claims["strict saddles"] = _other_critical_points(case, ends)
     return Verdict(
-        spec=spec,
-        prediction=prediction,
+        spec=case.spec,
+        prediction=case.prediction,
         statuses=_count(status),
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
@@ -137,25 +151,18 @@ def _verify_loss(
     )
 
 
-def _end_points(
-    setting: VerifySetting,
-    device: torch.device,
-    progress: Progress,
-    spec: LossSpec,
-    problem: Problem,
-    prediction: Prediction,
-) -> tuple[Int[Tensor, " S"], Measures]:
+def _end_points(case: _Case, progress: Progress) -> tuple[Int[Tensor, " S"], Measures]:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
-    predicted = predicted_point(problem, prediction).to(device)
-    solving = progress.add_task(f"{spec['name']}: minimise", total=setting.starts)
-    curving = progress.add_task(f"{spec['name']}: smallest eigenvalue", total=setting.starts)
+    setting, problem, device = case.setting, case.problem, case.device
+    solving = progress.add_task(f"{case.spec['name']}: minimise", total=setting.starts)
+    curving = progress.add_task(f"{case.spec['name']}: smallest eigenvalue", total=setting.starts)
 
     def check_block(block: range) -> tuple[Tensor, Measures]:
         starts = normal_starts(problem.size, setting.seed, setting.first_start + block.start, len(block), device)
         end = minimise(
             problem.value_and_gradient, starts, setting.tolerance, setting.max_steps, partial(progress.advance, solving)
         )
-        measures = _measure(problem, prediction, predicted, end)
+        measures = _measure(case, end)
         pair = smallest_eigenpair(problem, end.x, progress=partial(progress.advance, curving))
         measures["smallest eigenvalue"] = pair.value - pair.residual
         return end.status.cpu(), {name: values.cpu() for name, values in measures.items()}
@@ -166,8 +173,10 @@ def _end_points(
     return torch.cat(statuses), {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _measure(problem: Problem, prediction: Prediction, predicted: Tensor, end: Minimum) -> Measures:
-    """Deviations of every end point from the prediction; a metric that neither has (zero solution) deviates by 0."""
+def _measure(case: _Case, end: Minimum) -> Measures:
+    """Deviations of every end point from the prediction."""
+    problem, prediction = case.problem, case.prediction
+    predicted = predicted_point(problem, prediction).to(case.device)
     measures = {
         "gradient": end.gradient_norm,
         "value": (end.value - prediction.value).abs() / max(1.0, abs(prediction.value)),
@@ -204,12 +213,10 @@ def _norm_distance(problem: Problem, prediction: Prediction, x: Tensor) -> Tenso
     return torch.maximum(w, h)
 
 
-def _claims(
-    setting: VerifySetting, problem: Problem, prediction: Prediction, status: Tensor, measures: Measures
-) -> dict[str, Claim]:
+def _claims(case: _Case, status: Tensor, measures: Measures) -> dict[str, Claim]:
     """Every claim about the end points; the deviations are those of the converged starts."""
     converged = status == Status.CONVERGED
-    first = setting.first_start
+    first = case.setting.first_start
     lost = (~converged).nonzero()[:, 0]
     claims = {"all converged": Claim(len(lost), 0, not len(lost), first + int(lost[0]) if len(lost) else None)}
     bounds = {"value": VALUE, "logits": LOGITS, "duality gap": GAP}
@@ -232,20 +239,18 @@ def saddle_starts(problem: Problem, seed: int, count: int, device: torch.device)
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
 
 
-def _search(
-    setting: VerifySetting, device: torch.device, progress: Progress, spec: LossSpec, problem: Problem
-) -> Minimum:
-    task = progress.add_task(f"{spec['name']}: other critical points", total=setting.saddle_starts)
-    starts = saddle_starts(problem, setting.seed, setting.saddle_starts, device)
-    return critical_points(problem, starts, progress=partial(progress.advance, task))
+def _search(case: _Case, progress: Progress) -> Minimum:
+    count = case.setting.saddle_starts
+    task = progress.add_task(f"{case.spec['name']}: other critical points", total=count)
+    starts = saddle_starts(case.saddle_problem, case.setting.seed, count, case.device)
+    return critical_points(case.saddle_problem, starts, progress=partial(progress.advance, task))
 
 
-def _other_critical_points(
-    problem: Problem, prediction: Prediction, ends: Minimum
-) -> tuple[list[dict[str, Any]], int, Claim]:
-    """The critical points that are not the predicted minimiser, one row per value and index, and the claim about them."""
+def _other_critical_points(case: _Case, ends: Minimum) -> tuple[list[dict[str, Any]], int, Claim]:
+    """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
+    prediction = case.saddle_prediction
     number = ends.is_converged.nonzero()[:, 0]
-    found = classify(problem, ends.x[number])
+    found = classify(case.saddle_problem, ends.x[number])
     is_minimiser = (found.value - prediction.value).abs() <= SAME_VALUE * max(1.0, abs(prediction.value))
     others = (~is_minimiser).nonzero()[:, 0]
     curvature = torch.maximum(found.smallest_eigenvalue, found.curvature)[others]

@@ -45,7 +45,7 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
         for line in failures(setting, verdict):
             console.print(line, style="bold red", soft_wrap=True, highlight=False)
         if not verdict.prediction.is_proved_global:
-            note = "the prediction is the best point on the simplex ray; that it is the global minimiser is not proved here."
+            note = "the prediction is the best point on the simplex ray, which is not proved to be global here."
             console.print(f"{loss_text(verdict.spec)}: {note}", soft_wrap=True, highlight=False)
 
 
@@ -117,11 +117,11 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     for label, cells in rows.items():
         table.add_row(label, "", *cells)
     table.add_section()
-    for name in LABELS:
+    for name, label in LABELS.items():
         claims = [verdict.claims.get(name) for verdict in verdicts]
         allowed = next((claim.allowed for claim in claims if claim is not None), None)
         if allowed is not None:
-            table.add_row(LABELS[name], _bound(name, allowed), *(_cell(claim) for claim in claims))
+            table.add_row(label, _bound(name, allowed), *(_cell(claim) for claim in claims))
     table.add_section()
     table.add_row("starts", "", *(_statuses(verdict.statuses) for verdict in verdicts))
     table.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))

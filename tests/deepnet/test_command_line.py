@@ -1,0 +1,130 @@
+"""The three commands end to end on digits, and every mistake a user can make: one sentence, exit code 2."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deepnet.__main__ import COMMANDS
+from ufm.command_line import main
+
+SMALL = ["--data=digits", "--width=0.25", "--per-class=6", "--test-per-class=2", "--batch-size=20", "--lr=0.02"]
+SMALL += ["--epochs=2"]
+
+
+def deepnet(*argv: str | Path) -> int:
+    return main("python -m deepnet", "", COMMANDS, [str(word) for word in argv])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "focal"
+    assert deepnet("train", *SMALL, "--loss", "focal", "--loss.gamma", "2.5", "--out", folder) == 0
+    return folder
+
+
+def test_train_leaves_a_run_folder_and_names_its_files(run, tmp_path, capsys):
+    assert deepnet("train", *SMALL, "--out", tmp_path / "run") == 0
+    shown = capsys.readouterr().out
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert files == {"setting.json", "metrics.jsonl", "checkpoint.pt", "record.json", "training.png"}
+    assert all(str(tmp_path / "run" / file) in shown for file in files)
+    assert "epoch 2/2  loss" in shown
+    result = json.loads((run / "record.json").read_text())["result"]
+    assert [line["epoch"] for line in result["metrics"]] == [1, 2]
+    assert result["images"] == {"train": 60, "validation": 20, "test": 20}
+    assert result["run_setting"]["loss"] == {"name": "focal", "gamma": 2.5}
+
+
+def test_measure_repeats_the_last_line(run, tmp_path):
+    assert deepnet("measure", "--run", run, "--json", tmp_path / "m.json", "--out", tmp_path / "out") == 0
+    splits = json.loads((tmp_path / "m.json").read_text())["result"]["splits"]
+    assert splits == json.loads((run / "record.json").read_text())["result"]["splits"]
+
+
+def test_compare_takes_several_runs(run, tmp_path, capsys):
+    assert deepnet("compare", "--runs", f"[{run}, {run}]", "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().out.count("calibration") == 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"record.json", "prediction_against_measurement.png"}
+    rows = json.loads((tmp_path / "out" / "record.json").read_text())["result"]["runs"][0]["rows"]
+    assert {row["kind"] for row in rows} == {"calibration", "identity", "prediction"}
+
+
+def test_a_finished_run_has_nothing_to_resume(run, capsys):
+    before = (run / "metrics.jsonl").read_text()
+    assert deepnet("train", "--resume", run) == 0
+    assert (run / "metrics.jsonl").read_text() == before
+
+
+def test_a_diverging_run_exits_with_1_and_says_where(tmp_path, capsys):
+    assert deepnet("train", *SMALL, "--lr", "1e30", "--out", tmp_path / "run") == 1
+    assert "of epoch 1; try a smaller --lr. The state before that epoch is in" in capsys.readouterr().err
+
+
+def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepnet.train.train", interrupted)
+    assert deepnet("train", *SMALL, "--out", tmp_path / "run") == 130
+    assert f"python -m deepnet train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--width 3", "`--width` must be 0.25, 0.5, 1 or 2, got 3"),
+        ("--validation 1", "`--validation` must be in [0, 1), got 1"),
+        ("--lr 0", "`--lr` must be finite and > 0, got 0"),
+        ("--momentum 1", "`--momentum` must be in [0, 1), got 1"),
+        ("--decay=-1", "`--decay` must be finite and > 0, got -1"),
+        ("--batch-size 1", "`--batch-size` must be >= 2"),
+        ("--epochs 0", "`--epochs` must be >= 1, got 0"),
+        ("--per-class 0", "`--per-class` must be >= 1, got 0"),
+        ("--per-class 1000", "`--per-class` must be at most 117"),
+        ("--data mnist", "`--data` must be one of cifar10, cifar100, digits, got mnist"),
+        ("--loss hinge", "`--loss` must be one of ce, ls, focal, mse, got hinge"),
+        ("--loss focal --loss.gamma=-1.5", "got -1.5"),
+        ("--device tpu", "`--device` must be a device torch can use here, got tpu"),
+        ("--schedule exponential", "exponential"),
+        ("--steps 3", "--steps"),
+        ("--resume nowhere", "nowhere must be the folder of a run"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(options, message, tmp_path, capsys):
+    folder = tmp_path / "run"
+    arguments = options.split() if "--resume" in options else [*SMALL, *options.split(), "--out", str(folder)]
+    try:
+        code = deepnet("train", *arguments)
+    except SystemExit as stopped:
+        code = stopped.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_a_run_folder_that_exists_is_refused_and_kept(run, capsys):
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    assert deepnet("train", *SMALL, "--out", run) == 2
+    assert "must be a new or empty folder" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
+    assert deepnet("measure", "--run", tmp_path, "--out", tmp_path / "out") == 2
+    assert "must be the folder of a run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_answers_at_once_and_without_torch():
+    start = time.perf_counter()
+    command = [sys.executable, "-X", "importtime", "-m", "deepnet", "train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert time.perf_counter() - start < 1.5
+    assert "--per-class" in done.stdout
+    assert " torch\n" not in done.stderr

@@ -1,0 +1,55 @@
+import pytest
+import scipy.sparse.linalg
+import torch
+
+import ufm.hessian
+from tests.reference_values import ETF_SPECTRUM
+from ufm.hessian import dense_hessian, smallest_eigenpair
+from ufm.losses import CrossEntropy, Focal
+from ufm.prediction import predict, predicted_point
+from ufm.problem import Problem
+
+
+def test_spectrum_at_the_simplex_is_the_closed_form():
+    problem = Problem(CrossEntropy(), 4, 6, 3, 5e-3, 1e-3, 0.0)
+    x = predicted_point(problem, predict(problem))
+    found = torch.linalg.eigvalsh(dense_hessian(problem, x[None]))[0]
+    expected = torch.tensor([value for value, count in ETF_SPECTRUM for _ in range(count)], dtype=torch.float64)
+    torch.testing.assert_close(found, expected.sort().values, rtol=1e-11, atol=1e-15)
+
+
+def test_lanczos_finds_what_the_dense_spectrum_has(problem, normal, monkeypatch):
+    x = normal(5, problem.size)
+    dense = smallest_eigenpair(problem, x)
+    monkeypatch.setattr(ufm.hessian, "DENSE_UP_TO", 0)
+    lanczos = smallest_eigenpair(problem, x)
+    torch.testing.assert_close(lanczos.value, dense.value, rtol=1e-9, atol=1e-11)
+    for pair in (dense, lanczos):
+        product = problem.hessian(x)(pair.vector[:, None])[:, 0]
+        torch.testing.assert_close(pair.vector.norm(dim=1), torch.ones(5, dtype=torch.float64))
+        torch.testing.assert_close((product - pair.value[:, None] * pair.vector).norm(dim=1), pair.residual)
+        assert (pair.residual < 1e-7).all()
+
+
+def test_lanczos_at_a_large_minimiser_finds_the_rotations(normal):
+    """Zero is 145-fold there; scipy's implicitly restarted Lanczos is the second opinion."""
+    problem = Problem(Focal(3.0), 10, 20, 10, 5e-3, 5e-3, 0.01)
+    x = predicted_point(problem, predict(problem))[None]
+    pair = smallest_eigenpair(problem, x)
+    assert abs(float(pair.value[0])) < 1e-12
+
+    def product(v):
+        return problem.hessian(x[0])(torch.from_numpy(v).view(1, -1))[0].numpy()
+
+    operator = scipy.sparse.linalg.LinearOperator((problem.size, problem.size), matvec=product, dtype=float)
+    theirs = scipy.sparse.linalg.eigsh(operator, k=1, which="SA", ncv=60, return_eigenvectors=False)[0]
+    assert float(pair.value[0]) == pytest.approx(theirs, abs=1e-10)
+
+
+def test_many_chunks_keep_the_order(problem, normal, monkeypatch):
+    x = normal(7, problem.size)
+    expected = smallest_eigenpair(problem, x).value
+    monkeypatch.setattr(ufm.hessian, "WORKING_BYTES", 1)
+    done = []
+    torch.testing.assert_close(smallest_eigenpair(problem, x, progress=done.append).value, expected)
+    assert done == [1] * 7
