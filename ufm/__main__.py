@@ -16,14 +16,12 @@ def run_verify(setting: VerifySetting) -> int:
     from ufm.verify import verify
 
     check_new_file(setting.json, "--json")
-    verdicts = []
-    with Progress(
-        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True
-    ) as progress:
-        for verdict in verify(setting, progress):
-            verdicts.append(verdict)
-    verify_report.show(setting, verdicts)
+    progress = Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True)
+    pending = verify(setting, progress)
     folder = new_folder(setting.out, "verify")
+    with progress:
+        verdicts = list(pending)
+    verify_report.show(setting, verdicts)
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), verify_report.as_result(verdicts))
     picture = verification.draw(read_record(record), folder / "verification.png")
     print(f"record: {record}\npicture: {picture}")

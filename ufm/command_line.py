@@ -115,8 +115,16 @@ class _Parser(ArgumentParser):
         return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sentence = " ".join(str(ex or message).split())
-        self.exit(2, f"{self.prog}: {sentence}\n")
+        self.exit(2, f"{self.prog.replace(' [options]', '')}: {_sentence(str(ex or message))}\n")
+
+
+def _sentence(complaint: str) -> str:
+    """The parser's complaint on one line, its most common form in this project's words."""
+    line = " ".join(complaint.split())
+    form = r"Parser key \"(?P<key>[\w.]+)\": Expected an? <class '(?P<type>\w+)'>\. Got value: (?P<value>.*)"
+    if match := re.fullmatch(form, line):
+        return f"`--{match['key'].replace('_', '-')}` must be of type {match['type']}, got {match['value']}."
+    return line
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -260,7 +260,11 @@ def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
         check(key in allowed, f"--loss.{key}", value, f"left out: the loss {name} takes {known}")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         check(is_number or allowed[key] is not float, f"--loss.{key}", value, "a number")
-    converted = {key: float(value) if allowed[key] is float else value for key, value in parameters.items()}
+        choices = get_args(allowed[key])
+        check(not choices or value in choices, f"--loss.{key}", value, f"one of {', '.join(map(str, choices))}")
+    converted: dict[str, Any] = {
+        key: float(value) if allowed[key] is float else value for key, value in parameters.items()
+    }
     return LOSSES[str(name)](**converted)
 
 

@@ -32,7 +32,7 @@ TRIALS = 30
 IDLE_STEPS = 100
 """Steps without a lower value or a clearly shorter gradient after which a start has stalled."""
 WORKING_BYTES = {True: 2**25, False: 2**32}
-"""Starts are worked on together until their memory takes about this much: per CPU core (its cache), on an accelerator."""
+"""Starts at work together take about this much memory: per CPU core (fits its cache), on an accelerator."""
 TICKS_BETWEEN_CHECKS = 4
 """How often finished starts are collected; the host waits for the device at no other time."""
 
@@ -166,13 +166,29 @@ class _State:
         zeros, memory = x.new_zeros(B), x.new_zeros(B, MEMORY, MEMORY)
         integers = torch.zeros(B, dtype=torch.int64, device=x.device)
         return cls(
-            index=index, x=x.clone(), f=zeros.clone(), g=torch.zeros_like(x), d=torch.zeros_like(x),
-            slope=zeros.clone(), t=zeros.clone(), low=x.new_zeros(B, 3), high=x.new_full((B, 3), torch.inf),
-            trials=integers.clone(), is_new=torch.ones(B, dtype=torch.bool, device=x.device),
-            S=x.new_zeros(B, MEMORY + 1, P), Y=x.new_zeros(B, MEMORY + 1, P), SY=memory.clone(), YY=memory.clone(),
-            scale=zeros.clone(), pairs=integers.clone(), shortest=x.new_full((B,), torch.inf), idle=integers.clone(), status=integers.clone(), steps=integers.clone(),
+            index=index,
+            x=x.clone(),
+            f=zeros.clone(),
+            g=torch.zeros_like(x),
+            d=torch.zeros_like(x),
+            slope=zeros.clone(),
+            t=zeros.clone(),
+            low=x.new_zeros(B, 3),
+            high=x.new_full((B, 3), torch.inf),
+            trials=integers.clone(),
+            is_new=torch.ones(B, dtype=torch.bool, device=x.device),
+            S=x.new_zeros(B, MEMORY + 1, P),
+            Y=x.new_zeros(B, MEMORY + 1, P),
+            SY=memory.clone(),
+            YY=memory.clone(),
+            scale=zeros.clone(),
+            pairs=integers.clone(),
+            shortest=x.new_full((B,), torch.inf),
+            idle=integers.clone(),
+            status=integers.clone(),
+            steps=integers.clone(),
             evaluations=integers.clone(),
-        )  # fmt: skip
+        )
 
     def replaced(self, ended: Tensor, starts: Tensor, incoming: Tensor) -> "_State":
         """The ended starts' places taken by incoming ones, or cut away when no more come."""

@@ -1,12 +1,14 @@
 """What theory says the global minimiser is.
 
-On the simplex ray Z = a (I - 11'/K) (x) 1_n' the model is one-dimensional (Zhu et al. 2021; Zhou et al. 2022): minimise over the logit margin a >= 0
+On the simplex ray Z = a (I - 11'/K) (x) 1_n' the model is one-dimensional (Zhu et al. 2021; Zhou et al. 2022): minimise
+over the logit margin a >= 0
 
-    F(a) = phi(a) + (K - 1) c a ,   c = sqrt(n decay_W decay_H) ,   phi(a) = the loss of a sample with margin a.
+    F(a) = phi(a) + (K - 1) c a ,   c = sqrt(n decay_W decay_H) ,   phi(a) = the loss of a sample with margin a,
 
-Cross entropy and label smoothing have a closed form, focal loss a scalar equation. Squared error has a closed form for
-every bias decay, with an extra component along 11'/K when the bias is decayed or absent (Zhou et al. 2022 (MSE); Tirer
-and Bruna 2022), and a rescaled or reweighted squared error is the plain one in other units.
+because the least penalty of factors with product Z is sqrt(decay_W decay_H) times the nuclear norm of Z. Cross entropy
+and label smoothing have a closed form, focal loss a scalar equation. Squared error has a closed form for every bias
+decay, with an extra component along 11'/K when the bias is decayed or absent (Zhou et al. 2022 on MSE; Tirer and Bruna
+2022), and a rescaled or reweighted squared error is the plain one in other units.
 """
 
 import math

@@ -102,15 +102,15 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The checkout's commit, marked `+changes` when the work tree differs; None outside a checkout."""
-    run = {"cwd": Path(__file__).parent, "capture_output": True, "text": True, "timeout": 10, "check": False}
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **run)  # type: ignore[call-overload]
-        status = subprocess.run(["git", "status", "--porcelain", "-uno"], **run)  # type: ignore[call-overload]
-    except (OSError, subprocess.TimeoutExpired):
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
         return None
-    if head.returncode:
-        return None
-    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
 
 
 def _plain(value: Any) -> Any:

@@ -49,23 +49,23 @@ class VerifySetting(CommonSetting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for prefix in ("", "saddle_"):
+        for prefix, option in (("", ""), ("saddle_", "saddle-")):
             K, d, n = (getattr(self, prefix + name) for name in ("classes", "dim", "per_class"))
-            check(2 <= K <= 10_000, f"--{prefix}classes", K, "an integer in [2, 10000]")
+            check(2 <= K <= 10_000, f"--{option}classes", K, "an integer in [2, 10000]")
             check(
-                K - 1 <= d <= 100_000, f"--{prefix}dim", d, f"an integer in [classes - 1, 100000] = [{K - 1}, 100000]"
+                K - 1 <= d <= 100_000, f"--{option}dim", d, f"an integer in [classes - 1, 100000] = [{K - 1}, 100000]"
             )
-            check(1 <= n <= 1_000_000, f"--{prefix}per_class", n, "an integer in [1, 1000000]")
+            check(1 <= n <= 1_000_000, f"--{option}per-class", n, "an integer in [1, 1000000]")
         for name in ("decay_W", "decay_H"):
             value = getattr(self, name)
-            check(0 < value < math.inf, f"--{name}", value, "finite and > 0")
+            check(0 < value < math.inf, f"--{name.replace('_', '-')}", value, "finite and > 0")
         allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
-        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay_b", self.decay_b, allowed)
+        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, allowed)
         check(1 <= self.starts <= 10**9, "--starts", self.starts, "an integer in [1, 1000000000]")
-        check(0 <= self.first_start <= 10**12, "--first_start", self.first_start, "an integer in [0, 10^12]")
+        check(0 <= self.first_start <= 10**12, "--first-start", self.first_start, "an integer in [0, 10^12]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
-        check(self.max_steps >= 1, "--max_steps", self.max_steps, "an integer >= 1")
-        check(0 <= self.saddle_starts <= 10**6, "--saddle_starts", self.saddle_starts, "an integer in [0, 1000000]")
+        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")
+        check(0 <= self.saddle_starts <= 10**6, "--saddle-starts", self.saddle_starts, "an integer in [0, 1000000]")
         loss = self.loss.get("name")
         check(loss in (*LOSS_NAMES, "all"), "--loss", loss, f"one of {', '.join(LOSS_NAMES)} or all")
         extra = next((key for key in self.loss if key != "name"), "")

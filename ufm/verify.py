@@ -218,7 +218,7 @@ def _claims(case: _Case, status: Tensor, measures: Measures) -> dict[str, Claim]
     converged = status == Status.CONVERGED
     first = case.setting.first_start
     lost = (~converged).nonzero()[:, 0]
-    claims = {"all converged": Claim(len(lost), 0, not len(lost), first + int(lost[0]) if len(lost) else None)}
+    claims = {"all converged": Claim(float(len(lost)), 0.0, not len(lost), first + int(lost[0]) if len(lost) else None)}
     bounds = {"value": VALUE, "logits": LOGITS, "duality gap": GAP}
     for name, values in measures.items():
         if name == "gradient":

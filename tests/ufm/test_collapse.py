@@ -50,7 +50,7 @@ def test_noise_is_not_collapsed(noisy):
 def test_metrics_are_those_of_the_definitions_with_dense_matrices(noisy):
     H, W, b = noisy
     stats = FeatureStats.from_features(H, LABELS, W, b)
-    means = torch.stack([H[LABELS == k].mean(0) for k in range(K)])
+    means = torch.stack([H[k == LABELS].mean(0) for k in range(K)])
     M = means - means.mean(0)
     within = (H - means[LABELS]).mT @ (H - means[LABELS]) / N
     between = M.mT @ M / K
@@ -117,7 +117,7 @@ def test_small_scatter_on_a_large_mean_survives_float32(normal):
     offset, spread = 1e3, 1e-2
     H = (offset + normal(K, D)[LABELS] + spread * normal(N, D)).float()
     stats = FeatureStats.from_features(H, LABELS, normal(K, D), normal(K))
-    exact = H.double() - torch.stack([H[LABELS == k].double().mean(0) for k in range(K)])[LABELS]
+    exact = H.double() - torch.stack([H[k == LABELS].double().mean(0) for k in range(K)])[LABELS]
     assert float(stats.within_trace) == pytest.approx(float(exact.square().sum() / N), rel=1e-9)
 
 
@@ -131,5 +131,5 @@ def test_fewer_dimensions_than_classes_and_the_zero_solution(normal):
 
 
 def test_a_class_without_samples_is_refused(normal):
-    with pytest.raises(ValueError, match="labels.*every class has a sample"):
+    with pytest.raises(ValueError, match=r"labels.*every class has a sample"):
         FeatureStats.from_features(normal(3, 2), torch.tensor([0, 1, 1]), normal(3, 2), normal(3))

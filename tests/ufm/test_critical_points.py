@@ -49,7 +49,7 @@ PARTITIONS = (
 
 @pytest.mark.parametrize("row", PARTITIONS, ids=lambda row: str(row[0]))
 def test_partially_collapsed_points_are_strict_saddles(row):
-    groups, d, n, decay_W, decay_H, value, index = row
+    groups, value, index = row[0], *row[-2:]
     problem, x = _partition_point(*row[:5])
     assert float(problem.value_and_gradient(x)[1].abs().max()) < 1e-14
     found = classify(problem, x)

@@ -52,7 +52,7 @@ def test_a_wrong_margin_is_not_critical(problem):
 
 @pytest.mark.parametrize("row", FOCAL_WINDOWS, ids=lambda row: f"K{row[0]}-gamma{row[1]}")
 def test_focal_window(row):
-    """Zero takes over at the Maxwell point: just below it the ETF is predicted with the reference margin, above it zero."""
+    """Zero takes over at the Maxwell point: just below it the ETF is predicted, with the reference margin."""
     K, gamma, _, maxwell, _, margin = row
     below, above = (predict(_with_strength(Focal(gamma), K, c)) for c in (maxwell * (1 - 1e-12), maxwell * (1 + 1e-12)))
     assert below.zero_threshold == pytest.approx(maxwell, rel=1e-12)
@@ -99,9 +99,9 @@ def test_what_is_not_proved_is_not_claimed():
 
 
 def test_a_dimension_too_small_for_the_geometry_is_refused():
-    with pytest.raises(ValueError, match="dim.*>= 3.*got 2"):
+    with pytest.raises(ValueError, match=r"dim.*>= 3.*got 2"):
         predict(Problem(CrossEntropy(), 4, 2, 1, 1e-3, 1e-3))
-    with pytest.raises(ValueError, match="dim.*>= 4.*got 3"):
+    with pytest.raises(ValueError, match=r"dim.*>= 4.*got 3"):
         predict(Problem(SquaredError(), 4, 3, 1, 1e-3, 1e-3, None))
     assert predict(Problem(CrossEntropy(), 4, 1, 1, 1.0, 1.0)).is_zero
 
@@ -110,7 +110,7 @@ def test_a_loss_without_theory_is_refused():
     class Unknown(Loss):
         """A loss nobody has analysed."""
 
-    with pytest.raises(ValueError, match="no prediction is known"):
+    with pytest.raises(ValueError, match=r"no prediction is known"):
         predict(Problem(Unknown(), 4, 4, 1, 1e-3, 1e-3))
 
 

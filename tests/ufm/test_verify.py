@@ -1,0 +1,176 @@
+"""The main job through the command line, in process where possible."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ufm.verify
+from ufm.__main__ import COMMANDS
+from ufm.command_line import main
+from ufm.newton import critical_points
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ["--classes", "4", "--dim", "5", "--per-class", "3", "--starts", "20"]
+SMALL += ["--saddle-classes", "4", "--saddle-dim", "5", "--saddle-per-class", "1", "--saddle-starts", "32"]
+
+
+def _verify(*words: str) -> int:
+    return main("python -m ufm", "", COMMANDS, ["verify", *SMALL, *words])
+
+
+def _record(folder: Path) -> dict:
+    return json.loads((folder / "record.json").read_text())
+
+
+def test_all_losses_hold(tmp_path, capsys):
+    assert _verify("--out", str(tmp_path)) == 0
+    result = _record(tmp_path)["result"]
+    assert [verdict["spec"]["name"] for verdict in result["verdicts"]] == ["ce", "ls", "focal", "mse"]
+    for verdict in result["verdicts"]:
+        assert verdict["holds"]
+        assert sum(verdict["statuses"].values()) == 20
+        assert sum(verdict["saddle_statuses"].values()) == 32
+        found = sum(row["found"] for row in verdict["saddles"]) + verdict["minimisers_among_saddles"]
+        assert found == verdict["saddle_statuses"]["CONVERGED"]
+        assert all(row["morse_index"] > 0 and row["curvature"] < 0 for row in verdict["saddles"])
+    assert (tmp_path / "verification.png").read_bytes()[:4] == b"\x89PNG"
+    printed = capsys.readouterr().out
+    assert "20 converged" in printed
+    assert str(tmp_path / "record.json") in printed
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--loss", "focal", "--loss.gamma", "0.5", "--decay-b", "null"],
+        ["--loss", "mse", "--decay-b", "0.5"],
+        ["--loss", "mse", "--loss.rescale", "15", "--loss.convention", "mean", "--decay-b", "0"],
+        ["--loss", "ls", "--loss.alpha", "0.2", "--decay-b", "0", "--dim", "3"],
+        ["--loss", "ce", "--decay-W", "0.5", "--decay-H", "0.5"],
+        ["--loss", "ce", "--classes", "2", "--dim", "1", "--per-class", "1"],
+    ],
+    ids=" ".join,
+)
+def test_other_problems_hold(tmp_path, words):
+    assert _verify("--out", str(tmp_path), *words) == 0
+    assert _record(tmp_path)["result"]["holds"]
+
+
+def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, capsys, monkeypatch):
+    right = ufm.verify.predict
+
+    def wrong(problem):
+        prediction = right(problem)
+        return dataclasses.replace(prediction, value=prediction.value + 1e-8, margin=prediction.margin * (1 + 1e-5))
+
+    monkeypatch.setattr(ufm.verify, "predict", wrong)
+    assert _verify("--out", str(tmp_path), "--loss", "ce", "--first-start", "40", "--saddle-starts", "0") == 1
+    claims = _record(tmp_path)["result"]["verdicts"][0]["claims"]
+    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "logits"}
+    assert claims["value"]["broken_by"] == 40
+    printed = capsys.readouterr().out
+    assert "start 40 breaks" in printed
+    assert "--first-start 40" in printed
+
+
+def test_a_spurious_minimiser_is_refused(tmp_path, capsys, monkeypatch):
+    """The same check with the true minimiser hidden among the points that should be strict saddles."""
+    right = ufm.verify.predict
+
+    def shifted(problem):
+        return dataclasses.replace(right(problem), value=right(problem).value - 1e-3)
+
+    def all_at_the_minimiser(problem, starts, progress=None):
+        return critical_points(problem, 0 * starts + ufm.verify.predicted_point(problem, right(problem)))
+
+    monkeypatch.setattr(ufm.verify, "critical_points", all_at_the_minimiser)
+    monkeypatch.setattr(ufm.verify, "predict", shifted)
+    assert _verify("--out", str(tmp_path), "--loss", "ce") == 1
+    claim = _record(tmp_path)["result"]["verdicts"][0]["claims"]["strict saddles"]
+    assert not claim["holds"]
+    assert claim["broken_by"] == 0
+    assert "neither the predicted minimiser nor a strict saddle" in capsys.readouterr().out
+
+
+def test_starts_that_do_not_converge_are_counted_and_fail(tmp_path, capsys):
+    assert _verify("--out", str(tmp_path), "--loss", "ce", "--max-steps", "3", "--saddle-starts", "0") == 1
+    verdict = _record(tmp_path)["result"]["verdicts"][0]
+    assert verdict["statuses"] == {"CONVERGED": 0, "MAX_STEPS": 20, "STALLED": 0, "NONFINITE": 0}
+    assert "20 max steps" in capsys.readouterr().out
+
+
+def test_a_yaml_file_with_overrides(tmp_path):
+    setting = tmp_path / "setting.yaml"
+    setting.write_text("loss: {name: focal, gamma: 2}\nstarts: 10\nseed: 4\n")
+    assert _verify("--config", str(setting), "--loss.gamma", "3", "--out", str(tmp_path / "out")) == 0
+    found = _record(tmp_path / "out")["setting"]
+    assert (found["loss"], found["starts"], found["seed"]) == ({"name": "focal", "gamma": 3}, 10, 4)
+
+
+BAD_REQUESTS = (
+    (["--classes", "1"], "--classes", "1"),
+    (["--classes", "ten"], "classes", "ten"),
+    (["--classes", "2.5"], "classes", "2.5"),
+    (["--dim", "0"], "--dim", "0"),
+    (["--dim", "2"], "--dim", "classes - 1"),
+    (["--per-class", "0"], "--per-class", "0"),
+    (["--decay-W", "-1"], "--decay-W", "> 0"),
+    (["--decay-H", "0"], "--decay-H", "> 0"),
+    (["--decay-H", "nan"], "--decay-H", "nan"),
+    (["--decay-b", "-0.1"], "--decay-b", "-0.1"),
+    (["--starts", "0"], "--starts", "0"),
+    (["--seed", "-1"], "--seed", "-1"),
+    (["--tolerance", "0"], "--tolerance", "0"),
+    (["--max-steps", "0"], "--max-steps", "0"),
+    (["--saddle-starts", "-1"], "--saddle-starts", "-1"),
+    (["--loss", "hinge"], "--loss", "ce, ls, focal, mse or all"),
+    (["--loss", "focal", "--loss.gamma", "-1"], "gamma", ">= 0"),
+    (["--loss", "focal", "--loss.gamma", "big"], "gamma", "big"),
+    (["--loss", "focal", "--loss.alpha", "0.1"], "--loss.alpha", "--loss.gamma"),
+    (["--loss", "ls", "--loss.alpha", "1"], "alpha", "[0, 1)"),
+    (["--loss", "mse", "--loss.convention", "sum"], "--loss.convention", "half_norm, mean"),
+    (["--loss.gamma", "2"], "--loss.gamma", "all"),
+    (["--loss", "mse", "--decay-b", "null", "--dim", "3"], "dim", ">= 4"),
+    (["--device", "abacus"], "--device", "abacus"),
+    (["--nonsense", "1"], "nonsense", ""),
+    (["--config", "/nowhere/setting.yaml"], "/nowhere/setting.yaml", ""),
+    (["--json", "/nowhere/record.json"], "--json", "/nowhere/record.json"),
+)
+
+
+@pytest.mark.parametrize("row", BAD_REQUESTS, ids=lambda row: " ".join(row[0]))
+def test_a_wrong_request_gets_one_sentence_and_exit_code_2(tmp_path, capsys, monkeypatch, row):
+    words, *expected = row
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = _verify("--out", "out", *words)
+    except SystemExit as exit_:
+        code = exit_.code
+    output = capsys.readouterr()
+    assert code == 2
+    assert output.out == ""
+    assert len(output.err.strip().splitlines()) == 1
+    for part in expected:
+        assert part in output.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_not_touched(tmp_path, capsys):
+    (tmp_path / "precious").write_text("data")
+    assert _verify("--out", str(tmp_path)) == 2
+    assert "new or empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_the_program_as_a_user_calls_it(tmp_path):
+    words = [sys.executable, "-m", "ufm", "verify", *SMALL, "--loss", "ce", "--saddle-starts", "0", "--json", "r.json"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["command"].startswith("python -m ufm verify")
+    assert "holds" in done.stdout
