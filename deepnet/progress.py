@@ -3,7 +3,7 @@
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class TrainingProgress:
@@ -17,9 +17,9 @@ class TrainingProgress:
 
     def __init__(self, epochs: int, images: int, done: int) -> None:
         self._console = Console()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task("epoch 0", total=epochs * images, completed=done * images)
+        columns = (BarColumn(bar_width=None), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=self._console, expand=True, disable=not self._console.is_terminal)
+        self._task = self._bar.add_task(f"epoch {done}/{epochs}", total=epochs * images, completed=done * images)
         self._epochs = epochs
 
     def __enter__(self) -> "TrainingProgress":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from deepnet import checkpoint
@@ -96,19 +97,17 @@ def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Traini
 def train(
     training: Training, folder: Path, on_step: Callable[[int], None], on_epoch: Callable[[dict[str, Any]], None]
 ) -> str | None:
-    """Run the epochs that are left; return a sentence if the loss stopped being a number, None at the end.
+    """Run the epochs that are left; return a sentence if the run stopped being finite, None at the end.
 
-    The checkpoint is then that of the last epoch whose losses were all finite.
+    The checkpoint is then that of the last epoch all of whose losses and parameters were.
     """
     while training.epoch < training.setting.epochs:
         start = time.perf_counter()
         line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
-        losses, line["accuracy"] = _epoch(training, on_step)
-        step = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if step is not None:
-            return f"the loss became {losses[step]} at step {step + 1} of epoch {line['epoch']}; try a smaller --lr."
-        line["loss"] = sum(losses) / len(losses)
+        losses, line["loss"], line["accuracy"] = _epoch(training, on_step)
         line["images_per_s"] = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
+        if failure := _failure(training, losses):
+            return f"{failure} of epoch {line['epoch']}; try a smaller --lr."
         training.epoch += 1
         line |= measure_splits(training) if _is_measured(training) else {}
         line["seconds"] = time.perf_counter() - start
@@ -134,24 +133,27 @@ def measure_splits(training: Training) -> dict[str, dict[str, float]]:
     }
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
-    """A random order of all samples in batches; none has one sample, which batch normalisation could not take."""
-    parts = list(torch.split(torch.randperm(count, generator=generator), size))
+def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:
+    """A random order of all samples in batches; none has one sample, which batch normalisation could not take.
+
+    It goes to the device in one piece: a copy from ordinary memory makes the host wait.
+    """
+    parts = list(torch.split(torch.randperm(count, generator=generator).to(device), size))
     if len(parts) > 1 and len(parts[-1]) == 1:
         last = parts.pop()
         parts[-1] = torch.cat([parts[-1], last])
     return parts
 
 
-def _epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float]:
-    """One pass: the loss of each step, and the accuracy while the parameters moved."""
+def _epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
+    """One pass: the loss of each step, and mean loss and accuracy over the samples while the parameters moved."""
     setting, data, split = training.setting, training.data, training.data.splits["train"]
     for group in training.optimiser.param_groups:
         group["lr"] = learning_rate(setting, training.epoch)
     training.net.train()
     losses, correct = [], []
-    for part in batches(len(split.labels), setting.batch_size, training.generator):
-        index = part.to(split.labels.device)
+    parts = batches(len(split.labels), setting.batch_size, training.generator, split.labels.device)
+    for index in parts:
         images, labels = data.normalise(split.images[index]), split.labels[index]
         if setting.augment:
             images = augmented(images, training.generator)
@@ -162,8 +164,19 @@ def _epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[flo
         training.optimiser.step()
         losses.append(loss.detach())
         correct.append((logits.detach().argmax(-1) == labels).sum())
-        on_step(len(part))
-    return torch.stack(losses).tolist(), int(torch.stack(correct).sum()) / len(split.labels)
+        on_step(len(index))
+    steps = torch.stack(losses).tolist()
+    mean = sum(loss * len(index) for loss, index in zip(steps, parts, strict=True)) / len(split.labels)
+    return steps, mean, int(torch.stack(correct).sum()) / len(split.labels)
+
+
+def _failure(training: Training, losses: list[float]) -> str | None:
+    """Where the epoch stopped being finite, if it did; the last step shows in the parameters only."""
+    for step, loss in enumerate(losses, 1):
+        if not math.isfinite(loss):
+            return f"the loss became {loss} at step {step}"
+    is_finite = torch.stack([parameter.isfinite().all() for parameter in training.net.parameters()]).all()
+    return None if is_finite else "the parameters stopped being finite at the last step"
 
 
 def _is_measured(training: Training) -> bool:

@@ -51,6 +51,7 @@ class Claim:
         allowed: the bound it is held against.
         holds: whether it was shown.
         broken_by: number of the first start that breaks it.
+        breakers: how many starts break it.
         evidence: `numeric` or `certificate`.
     """
 
@@ -58,6 +59,7 @@ class Claim:
     allowed: float
     holds: bool
     broken_by: int | None
+    breakers: int = 0
     evidence: str = "numeric"
 
 
@@ -218,7 +220,11 @@ def _claims(case: _Case, status: Tensor, measures: Measures) -> dict[str, Claim]
     converged = status == Status.CONVERGED
     first = case.setting.first_start
     lost = (~converged).nonzero()[:, 0]
-    claims = {"all converged": Claim(float(len(lost)), 0.0, not len(lost), first + int(lost[0]) if len(lost) else None)}
+    claims = {
+        "all converged": Claim(
+            float(len(lost)), 0.0, not len(lost), first + int(lost[0]) if len(lost) else None, len(lost)
+        )
+    }
     bounds = {"value": VALUE, "logits": LOGITS, "duality gap": GAP}
     for name, values in measures.items():
         if name == "gradient":
@@ -229,7 +235,8 @@ def _claims(case: _Case, status: Tensor, measures: Measures) -> dict[str, Claim]
         worst = sign * float((sign * values[converged]).max()) if converged.any() else math.nan
         broken_by = first + int(breaks[0]) if len(breaks) else None
         evidence = "certificate" if name == "duality gap" else "numeric"
-        claims[name] = Claim(worst, bound, bool(converged.any()) and broken_by is None, broken_by, evidence)
+        is_shown = bool(converged.any()) and broken_by is None
+        claims[name] = Claim(worst, bound, is_shown, broken_by, len(breaks), evidence)
     return claims
 
 
@@ -258,7 +265,7 @@ def _other_critical_points(case: _Case, ends: Minimum) -> tuple[list[dict[str, A
     is_shown = prediction.is_zero or len(others) > 0
     worst = float(curvature.max()) if len(others) else math.nan
     broken_by = int(number[breaks[0]]) if len(breaks) else None
-    claim = Claim(worst, 0.0, is_shown and broken_by is None, broken_by)
+    claim = Claim(worst, 0.0, is_shown and broken_by is None, broken_by, len(breaks))
     return _distinct(found, others, number), int(is_minimiser.sum()), claim
 
 

@@ -56,33 +56,36 @@ def as_result(verdicts: list[Verdict]) -> dict[str, Any]:
 
 
 def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
-    """One sentence per claim that was not shown: which start broke it and how to reproduce it."""
-    return [_failure(setting, verdict, name, claim) for name, claim in verdict.claims.items() if not claim.holds]
+    """One sentence per start that is the first to break a claim: what it breaks and how to reproduce it."""
+    broken = {name: claim for name, claim in verdict.claims.items() if not claim.holds}
+    loss = loss_text(verdict.spec)
+    unmeasured = [LABELS[name] for name, claim in broken.items() if claim.broken_by is None]
+    sentences = [f"{loss}: nothing converged that would show: {', '.join(unmeasured)}."] if unmeasured else []
+    if strict := broken.pop("strict saddles", None):
+        sentences += [_saddle_failure(setting, verdict, strict)] if strict.broken_by is not None else []
+    for start in sorted({claim.broken_by for claim in broken.values() if claim.broken_by is not None}):
+        claims = {LABELS[name]: claim for name, claim in broken.items() if claim.broken_by == start}
+        counted = ", ".join(f"{label} ({claim.breakers} starts do)" for label, claim in claims.items())
+        command = _command(setting, verdict, first_start=start, starts=1, saddle_starts=0)
+        sentences.append(f"{loss}: start {start} is the first to break: {counted}. Reproduce it: {command}")
+    return sentences
+
+
+def _saddle_failure(setting: VerifySetting, verdict: Verdict, claim: Claim) -> str:
+    number = claim.broken_by or 0
+    found = "ends at a critical point that is neither the predicted minimiser nor a strict saddle above it"
+    command = _command(setting, verdict, starts=1, saddle_starts=number + 1)
+    return f"{loss_text(verdict.spec)}: saddle start {number} {found} ({claim.breakers} do). Reproduce it: {command}"
+
+
+def _command(setting: VerifySetting, verdict: Verdict, **changes: int) -> str:
+    return command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
 
 
 def loss_text(spec: LossSpec) -> str:
     """`focal(gamma=2)`."""
     parameters = ", ".join(f"{key}={value}" for key, value in spec.items() if key != "name")
     return f"{spec['name']}({parameters})" if parameters else str(spec["name"])
-
-
-def _failure(setting: VerifySetting, verdict: Verdict, name: str, claim: Claim) -> str:
-    if claim.broken_by is None:
-        return f"{loss_text(verdict.spec)}: `{LABELS[name]}` was not shown: there was no converged start to measure."
-    is_saddle = name == "strict saddles"
-    changes: dict[str, Any] = (
-        {"starts": 1, "saddle_starts": claim.broken_by + 1}
-        if is_saddle
-        else {"first_start": claim.broken_by, "starts": 1, "saddle_starts": 0}
-    )
-    start = "saddle start" if is_saddle else "start"
-    found = f"{claim.worst:.3g} where {'at least' if claim.allowed < 0 else 'at most'} {claim.allowed:g} is allowed"
-    if is_saddle:
-        found = "a critical point that is neither the predicted minimiser nor a strict saddle"
-    command = command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
-    return (
-        f"{loss_text(verdict.spec)}: {start} {claim.broken_by} breaks `{LABELS[name]}` ({found}); reproduce: {command}"
-    )
 
 
 def command_of(setting: VerifySetting) -> str:

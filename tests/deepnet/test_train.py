@@ -121,15 +121,23 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     training = start(TINY, folder)
     before = (folder / checkpoint.CHECKPOINT).read_bytes()
     training.net.classifier.bias.data[0] = float("nan")
-    failure = run(training, folder)
-    assert failure == "the loss became nan at step 1 of epoch 1; try a smaller --lr."
+    assert run(training, folder) == "the loss became nan at step 1 of epoch 1; try a smaller --lr."
     assert (folder / checkpoint.CHECKPOINT).read_bytes() == before
+
+
+def test_parameters_that_are_no_numbers_after_the_last_step_stop_the_run(tmp_path):
+    folder = tmp_path / "run"
+    setting = dataclasses.replace(TINY, batch_size=60, lr=1e39)  # one step an epoch, beyond float32
+    failure = run(start(setting, folder), folder)
+    assert failure == "the parameters stopped being finite at the last step of epoch 1; try a smaller --lr."
+    assert checkpoint.load(folder)["epoch"] == 0
+    assert checkpoint.read_metrics(folder) == []
 
 
 def test_no_batch_has_one_sample_and_none_is_lost():
     generator = torch.Generator().manual_seed(0)
     for count, size, expected in ((101, 50, [50, 51]), (102, 50, [50, 50, 2]), (100, 50, [50, 50]), (7, 50, [7])):
-        parts = batches(count, size, generator)
+        parts = batches(count, size, generator, torch.device("cpu"))
         assert [len(part) for part in parts] == expected
         assert torch.cat(parts).sort().values.tolist() == list(range(count))
 

@@ -73,7 +73,7 @@ def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, c
     assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "logits"}
     assert claims["value"]["broken_by"] == 40
     printed = capsys.readouterr().out
-    assert "start 40 breaks" in printed
+    assert "start 40 is the first to break: |objective - predicted| (20 starts do)" in printed
     assert "--first-start 40" in printed
 
 
