@@ -69,11 +69,11 @@ def run_compare(setting: CompareSetting) -> int:
     from figures import prediction_against_measurement
 
     check_new_file(setting.json, "--json")
-    for run in setting.runs:
+    for run in setting.folders:
         checkpoint.read_setting(run)
     folder = new_folder(setting.out, "compare")
     results = []
-    for run in setting.runs:
+    for run in setting.folders:
         training = reopen(run, setting.device, setting.data_folder)
         layer = last_layer(training.net, training.data, training.data.splits["train"], training.setting.precision)
         comparison = compare(layer, training.loss, training.setting.decay)

@@ -112,21 +112,19 @@ def compare(layer: LastLayer, loss: Loss, decay: float) -> Comparison:
     check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
     n = int(counts[0])
     layer = LastLayer(layer.H.double(), layer.labels, layer.W.double(), layer.b.double())
-    mean = layer.H.mean(0)
-    square_mean, square_H = float(mean.square().sum()), float(layer.H.square().sum())
-    square_W0 = float((layer.W - layer.W.mean(0)).square().sum())
-    decay_H = decay * square_W0 / (square_H - n * K * square_mean)
-    raw_decay_H = decay * float(layer.W.square().sum()) / square_H
-    problem = Problem(loss, K, d, n, decay, decay_H, decay / (1 + square_mean))
+    square_mean = _square(layer.H.mean(0))
+    decay_H = decay * _square(_centred(layer.W)) / _square(_centred(layer.H))
+    decay_b = decay / (1 + square_mean)
+    raw_decay_H = decay * _square(layer.W) / _square(layer.H)
     return Comparison(
-        rows=_rows(layer, problem),
+        rows=_rows(layer, Problem(loss, K, d, n, decay, decay_H, decay_b)),
         stationarity=_stationarity(layer, loss, decay),
         decay_W=decay,
         decay_H=decay_H,
-        decay_b=problem.decay_b or 0.0,
+        decay_b=decay_b,
         raw_decay_H=raw_decay_H,
         raw_margin=predict(Problem(loss, K, d, n, decay, raw_decay_H, decay)).margin,
-        norm_h_raw=(square_H / (n * K)) ** 0.5,
+        norm_h_raw=_rms_norm(layer.H),
         norm_global_mean=square_mean**0.5,
         K=K,
         n=n,
@@ -136,10 +134,8 @@ def compare(layer: LastLayer, loss: Loss, decay: float) -> Comparison:
 def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
     predicted, K = predict(problem), problem.K
     logits, labels = layer.logits, layer.labels
-    W0, centred = layer.W - layer.W.mean(0), layer.H - layer.H.mean(0)
-    norm_w, norm_h = _rms_norm(W0), _rms_norm(centred)
-    M = layer.stats.centred_means
-    between = float(M.square().sum() / K) / norm_h**2
+    W0, M = _centred(layer.W), layer.stats.centred_means
+    norm_w, norm_h = _rms_norm(W0), _rms_norm(_centred(layer.H))
     rows = [
         Row("margin", "identity", _mean_margin(logits, labels), predicted.margin),
         Row("|w|", "identity", norm_w, predicted.norm_w),
@@ -149,7 +145,7 @@ def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
         Row("self-duality: cos(W, class means)", "identity", float((W0 * M).sum() / W0.norm() / M.norm()), 1.0),
         Row("mean cosine of class means", "identity", _mean_cosine(M), -1 / (K - 1)),
         Row("dimensions of class means", "prediction", _dimensions(M), float(K - 1)),
-        Row("variance between classes / total", "prediction", between, 1.0),
+        Row("variance between classes / total", "prediction", (_rms_norm(M) / norm_h) ** 2, 1.0),
     ]
     if not isinstance(problem.loss, SquaredError):
         p_y = logits.softmax(-1).gather(-1, labels[:, None]).mean()
@@ -171,9 +167,19 @@ def _mean_margin(logits: Tensor, labels: Tensor) -> float:
     return float((own - (logits.sum(-1) - own) / (K - 1)).mean())
 
 
+def _centred(rows: Tensor) -> Tensor:
+    """The rows minus their mean."""
+    return rows - rows.mean(0)
+
+
+def _square(A: Tensor) -> float:
+    """Squared Frobenius norm."""
+    return float(A.square().sum())
+
+
 def _rms_norm(rows: Tensor) -> float:
     """Root mean square of the rows' norms."""
-    return float(rows.square().sum(-1).mean().sqrt())
+    return (_square(rows) / len(rows)) ** 0.5
 
 
 def _mean_cosine(M: Tensor) -> float:

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -24,8 +25,8 @@ def fetch(url: str, path: Path, sha256: str) -> Path:
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             _continue(url, part)
-        except OSError as error:
-            raise ValueError(f"could not download {url} ({error}); what arrived is kept in {part}.") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ValueError(f"could not download {url} ({error}); the next try goes on where it stopped.") from None
         _check_hash(part, sha256)
         part.rename(path)
     else:

@@ -76,11 +76,16 @@ class MeasureSetting(CommonSetting):
 class CompareSetting(CommonSetting):
     """Compare the last layer of trained networks with what the unconstrained feature model predicts."""
 
-    runs: list[Path]
-    """Folders of the runs, as a list: --runs+ one --runs+ two, or '[one, two]'."""
+    runs: list[Path] | Path
+    """Folder of a run, or of several: '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(len(self.runs) >= 1, "--runs", self.runs, "one folder or more")
+        check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+
+    @property
+    def folders(self) -> list[Path]:
+        """The runs as a list."""
+        return [self.runs] if isinstance(self.runs, Path) else self.runs
