@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from deepnet.settings import TrainSetting
+from ufm.command_line import RequestError
 from ufm.records import atomic_file
 
 SETTING, METRICS, CHECKPOINT = "setting.json", "metrics.jsonl", "checkpoint.pt"
@@ -40,11 +41,11 @@ def load(folder: Path) -> dict[str, Any]:
         setting = state["setting"]
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
+        raise RequestError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
     asked = read_setting(folder)
     for name, value in asked.items():
         if setting.get(name) != value:
-            raise ValueError(
+            raise RequestError(
                 f"{path} must be of the setting in {SETTING}: {name} is {value} there, {setting.get(name)} here."
             )
     return dict(state)
@@ -55,7 +56,7 @@ def _check_sums(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
-        raise ValueError(f"its part {damaged} is damaged")
+        raise RequestError(f"its part {damaged} is damaged")
 
 
 def plain_setting(setting: TrainSetting) -> dict[str, Any]:
@@ -79,10 +80,14 @@ def read_setting(folder: Path) -> dict[str, Any]:
     try:
         setting = dict(json.loads((folder / SETTING).read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error}).") from None
+        raise RequestError(
+            f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."
+        ) from None
     differing = sorted(setting.keys() ^ plain_setting(TrainSetting()).keys())
     if differing:
-        raise ValueError(f"{folder / SETTING} must have the fields of this version; differing: {', '.join(differing)}.")
+        raise RequestError(
+            f"{folder / SETTING} must have the fields of this version; differing: {', '.join(differing)}."
+        )
     return setting
 
 
@@ -94,13 +99,15 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
     """
     assert setting.resume is not None
     if setting.out is not None:
-        raise ValueError(f"`--out` must be left out with --resume (the run goes on in its folder), got {setting.out}.")
+        raise RequestError(
+            f"`--out` must be left out with --resume (the run goes on in its folder), got {setting.out}."
+        )
     stored = read_setting(setting.resume)
     given, default = plain_setting(setting), plain_setting(TrainSetting())
     for name, value in given.items():
         if value != default[name] and value != stored[name]:
             if name not in _MAY_MOVE:
-                raise ValueError(
+                raise RequestError(
                     f"`--{name.replace('_', '-')}` must be {stored[name]}, as the run has it, got {value}."
                 )
             stored[name] = value
@@ -126,7 +133,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     except ValueError as error:
-        raise ValueError(f"{path} must hold one JSON object a line ({error}).") from None
+        raise RequestError(f"{path} must hold one JSON object a line ({error}).") from None
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:

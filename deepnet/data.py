@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from deepnet.download import fetch
-from ufm.command_line import check
+from ufm.command_line import RequestError, check
 
 
 class Split(NamedTuple):
@@ -142,7 +142,7 @@ def load_archive(archive: Archive, folder: Path) -> Images:
         with tarfile.open(path) as tar:
             return _read_files(archive, lambda file: _member(tar, f"{archive.folder}/{file}", path), str(path))
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path} must be a tar archive that can be read ({error}).") from None
+        raise RequestError(f"{path} must be a tar archive that can be read ({error}).") from None
 
 
 def load_digits(_: Path) -> Images:
@@ -188,7 +188,7 @@ def _content(folder: Path, file: str) -> bytes:
     try:
         return (folder / file).read_bytes()
     except OSError as error:
-        raise ValueError(f"{folder / file} must be a file that can be read ({error.strerror}).") from None
+        raise RequestError(f"{folder / file} must be a file that can be read ({error.strerror}).") from None
 
 
 def _member(tar: tarfile.TarFile, name: str, source: Path) -> bytes:
@@ -198,7 +198,7 @@ def _member(tar: tarfile.TarFile, name: str, source: Path) -> bytes:
     except KeyError:
         file = None
     if file is None:
-        raise ValueError(f"{source} must hold the file {name}.")
+        raise RequestError(f"{source} must hold the file {name}.")
     return file.read()
 
 

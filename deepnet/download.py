@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
+from ufm.command_line import RequestError
+
 _CHUNK = 2**20
 
 
@@ -26,7 +28,7 @@ def fetch(url: str, path: Path, sha256: str) -> Path:
         try:
             _continue(url, part)
         except (OSError, http.client.HTTPException) as error:
-            raise ValueError(f"could not download {url} ({error}); the next try goes on where it stopped.") from None
+            raise RequestError(f"could not download {url} ({error}); the next try goes on where it stopped.") from None
         _check_hash(part, sha256)
         part.rename(path)
     else:
@@ -61,4 +63,4 @@ def _check_hash(path: Path, sha256: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise ValueError(f"{path} must have sha256 {sha256}, got {found}; delete it to download it again.")
+        raise RequestError(f"{path} must have sha256 {sha256}, got {found}; delete it to download it again.")

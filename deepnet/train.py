@@ -22,6 +22,7 @@ from deepnet.data import Data, Selection, load
 from deepnet.features import forward, last_layer, measure
 from deepnet.settings import TrainSetting
 from deepnet.wide_resnet import WideResNet
+from ufm.command_line import RequestError
 from ufm.losses import Loss, make_loss
 
 
@@ -59,7 +60,7 @@ class Training:
             self.generator.set_state(state["generator"])
             self.epoch = state["epoch"]
         except (KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(f"the checkpoint must be of this network and optimiser ({error}).") from None
+            raise RequestError(f"the checkpoint must be of this network and optimiser ({error}).") from None
 
 
 def begin(setting: TrainSetting) -> Training:
@@ -188,6 +189,6 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"`--device` must be a device torch can use here, got {name} ({error}).") from None
+        raise RequestError(f"`--device` must be a device torch can use here, got {name} ({error}).") from None
     torch.backends.cudnn.benchmark = device.type == "cuda"
     return device

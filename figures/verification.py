@@ -35,7 +35,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
 def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
     for colour, (name, label) in zip(COLOURS, MEASURES.items(), strict=False):
         values = verdict["quantiles"].get(name) or []
-        axes.semilogy(range(len(values)), [max(value, FLOOR) for value in values], color=colour, label=label)
+        axes.semilogy([max(value, FLOOR) for value in values if value is not None], color=colour, label=label)
     name = verdict["spec"]["name"]
     axes.set_title(f"{name}: {'holds' if verdict['holds'] else 'FAILS'}")
     axes.set_ylim(FLOOR / 3, None)

@@ -3,8 +3,8 @@
 Notation: K classes of equal weight, mu_k class means, mu_G = mean of the mu_k, M (K, d) the rows mu_k - mu_G,
 x_i = h_i - mu_{y_i}, n(A) = A / |A|_F, E = (I - 11'/K) / sqrt(K - 1). The metrics see features only through
 `FeatureStats`, whose sums are taken in float64 and, apart from the means, in class space (K x K): no d x d matrix
-appears. Every metric is 0 at perfect collapse. A metric that divides by |M| or |W| is nan where that is zero (the zero
-solution).
+appears. Every metric is 0 at perfect collapse. A metric that divides by |M| or |W| is nan or inf where that is zero
+(the zero solution).
 """
 
 from collections.abc import Iterator
@@ -143,8 +143,13 @@ def nc2_etf_distance(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
 
 
 def nc3_self_duality(stats: FeatureStats) -> Float[Tensor, "*batch"]:
-    """|n(W) - n(M)|_F (Papyan, Han, Donoho 2020, there squared)."""
-    return (_unit(stats.W) - _unit(stats.centred_means)).norm(dim=(-2, -1))
+    """|n(Pi W) - n(M)|_F, Pi W the rows of W less their mean (Papyan, Han, Donoho 2020, there squared and with W as it
+    is).
+
+    A row that all classes share moves no decision; squared error keeps one where its bias is decayed or absent.
+    """
+    W = stats.W - stats.W.mean(-2, keepdim=True)
+    return (_unit(W) - _unit(stats.centred_means)).norm(dim=(-2, -1))
 
 
 def nc3_etf_distance(stats: FeatureStats) -> Float[Tensor, "*batch"]:

@@ -1,11 +1,14 @@
 """The command line that every package shares: settings are frozen dataclasses, a YAML file and options fill them in.
 
-Exit codes: 0 the claims hold, 1 a claim failed, 2 the request was wrong, 130 interrupted.
+Exit codes: 0 the claims hold, 1 a claim failed, 2 the request was wrong, 3 the program or the machine failed (a full
+disk, no memory, a bug), 130 interrupted.
 """
 
 import dataclasses
+import os
 import re
 import sys
+import traceback
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,14 +58,18 @@ class Command:
     run: Callable[[Any], int]
 
 
+class RequestError(ValueError):
+    """A request that cannot be met: the message names the argument, the value and what is allowed."""
+
+
 def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
     """Raise the project's one kind of complaint: the argument, what is allowed, the value.
 
     Raises:
-        ValueError: unless `is_allowed`.
+        RequestError: unless `is_allowed`.
     """
     if not is_allowed:
-        raise ValueError(f"`{argument}` must be {allowed}, got {value}.")
+        raise RequestError(f"`{argument}` must be {allowed}, got {value}.")
 
 
 def torch_device(name: str) -> "torch.device":
@@ -77,8 +84,8 @@ def torch_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
+        reason = str(error).splitlines()[0].split(". ")[0][:160]
+        raise RequestError(
             f"`--device` must be a torch device with float64 on this machine, got {name} ({reason})."
         ) from None
     return device
@@ -100,16 +107,27 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         command = commands[parsed.command]
         fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
         return command.run(command.setting(**fields))
-    except (ValueError, FileExistsError) as error:
+    except RequestError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
-        return 130
+        sys.stdout.flush()
+        os._exit(130)  # threads at work on a chunk would be waited for otherwise
+    except OSError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 3
+    except Exception:
+        traceback.print_exc()
+        return 3
 
 
 class _Parser(ArgumentParser):
-    """Dashes in option names, one-sentence errors."""
+    """Dashes in option names, no abbreviated options, negative numbers as values, one-sentence errors."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(allow_abbrev=False, **keywords)
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
@@ -119,11 +137,17 @@ class _Parser(ArgumentParser):
 
 
 def _sentence(complaint: str) -> str:
-    """The parser's complaint on one line, its most common form in this project's words."""
+    """The parser's complaint on one line, its most common forms in this project's words."""
     line = " ".join(complaint.split())
-    form = r"Parser key \"(?P<key>[\w.]+)\": Expected an? <class '(?P<type>\w+)'>\. Got value: (?P<value>.*)"
-    if match := re.fullmatch(form, line):
-        return f"`--{match['key'].replace('_', '-')}` must be of type {match['type']}, got {match['value']}."
+    forms = (
+        r"Parser key \"(?P<key>[\w.]+)\": Expected an? <class '(?P<type>\w+)'>\. Got value: ?(?P<value>.*)",
+        r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
+        r" Errors: .*Given value type: .*? Given value: (?P<value>.*)",
+    )
+    for form in forms:
+        if match := re.fullmatch(form, line):
+            kind = re.sub(r"<class '(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
+            return f"`--{match['key'].replace('_', '-')}` must be of type {kind}, got {match['value'] or 'nothing'}."
     return line
 
 

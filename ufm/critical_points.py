@@ -14,6 +14,8 @@ from ufm.problem import Point, Problem
 
 ZERO_EIGENVALUE = 1e-8
 """An eigenvalue counts as zero below this times the largest one in modulus."""
+ROUNDING = 1e-12
+"""A curvature is negative below minus this times the largest eigenvalue in modulus."""
 RANK_TOLERANCE = 1e-6
 WORKING_BYTES = 2**22
 
@@ -28,11 +30,13 @@ class Classification:
         morse_index: number of negative eigenvalues.
         nullity: number of zero eigenvalues; the rotations of feature space account for r d - r (r + 1)/2 at rank r,
             a free constant in the bias of a softmax loss for one more.
-        rank: singular values of W above 1e-6 max(1, largest).
+        rank: singular values of W above 1e-6 max(1, largest), or above what the smallest decay lets a gradient of 1e-11
+            resolve.
         direction: unit direction of negative curvature: the rank-one construction where it exists, else the
             eigenvector of the smallest eigenvalue.
         is_rank_one: which of the two.
         curvature: direction' Hess direction, by a Hessian-vector product.
+        is_strict_saddle: whether that curvature is negative by more than rounding.
     """
 
     value: Float[Tensor, " B"]
@@ -43,6 +47,7 @@ class Classification:
     direction: Float[Tensor, "B P"]
     is_rank_one: Bool[Tensor, " B"]
     curvature: Float[Tensor, " B"]
+    is_strict_saddle: Bool[Tensor, " B"]
 
 
 def classify(problem: Problem, x: Float[Tensor, "B P"]) -> Classification:
@@ -60,12 +65,14 @@ def _classify(problem: Problem, x: Tensor) -> Classification:
     index = (eigenvalues < -zero).sum(1)
     nullity = (eigenvalues.abs() <= zero).sum(1)
     singular = torch.linalg.svdvals(problem.unpack(x).W)
-    rank = (singular > RANK_TOLERANCE * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
+    resolution = max(RANK_TOLERANCE, 1e-10 / min(problem.decay_W, problem.decay_H))
+    rank = (singular > resolution * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
     constructed, exists = rank_one_direction(problem, x)
     direction = torch.where(exists[:, None], constructed, eigenvectors[..., 0])
     curvature = torch.linalg.vecdot(problem.hessian(x)(direction[:, None])[:, 0], direction)
+    is_strict = curvature < -ROUNDING * eigenvalues.abs().amax(1)
     value = problem.value(x)
-    return Classification(value, eigenvalues[:, 0], index, nullity, rank, direction, exists, curvature)
+    return Classification(value, eigenvalues[:, 0], index, nullity, rank, direction, exists, curvature, is_strict)
 
 
 def rank_one_direction(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:

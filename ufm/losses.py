@@ -171,13 +171,13 @@ class Focal(SoftMarginLoss):
     """-(1 - p_y)^gamma log p_y (Lin et al. 2017); convex in the logits only where p_y is large enough.
 
     Raises:
-        ValueError: unless gamma is finite and >= 0.
+        ValueError: unless 0 <= gamma <= 1e100.
     """
 
     gamma: float = 3.0
 
     def __post_init__(self) -> None:
-        check(0 <= self.gamma < math.inf, "Focal(gamma=...)", self.gamma, "finite and >= 0")
+        check(0 <= self.gamma <= 1e100, "Focal(gamma=...)", self.gamma, "in [0, 1e100]")
 
     def of_deficit(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (-log p)."""
@@ -205,7 +205,7 @@ class SquaredError(Loss):
     mean over samples is the mean over all N*K entries that common training code (`F.mse_loss`) takes.
 
     Raises:
-        ValueError: unless rescale is finite and > 0 and the convention is one of the two.
+        ValueError: unless 1e-50 <= rescale <= 1e50 and the convention is one of the two.
     """
 
     rescale: float = 1.0
@@ -214,7 +214,7 @@ class SquaredError(Loss):
     is_convex = True
 
     def __post_init__(self) -> None:
-        check(0 < self.rescale < math.inf, "SquaredError(rescale=...)", self.rescale, "finite and > 0")
+        check(1e-50 <= self.rescale <= 1e50, "SquaredError(rescale=...)", self.rescale, "in [1e-50, 1e50]")
         allowed = ("half_norm", "mean")
         check(self.convention in allowed, "SquaredError(convention=...)", self.convention, "'half_norm' or 'mean'")
 

@@ -29,8 +29,8 @@ MEMORY = 5
 """Pairs of curvature memory per start."""
 TRIALS = 30
 """Evaluations of one line search before it gives up."""
-IDLE_STEPS = 100
-"""Steps without a lower value or a clearly shorter gradient after which a start has stalled."""
+IDLE_STEPS = 1000
+"""Steps after which a start has stalled if neither value nor gradient have become clearly lower than ever before."""
 WORKING_BYTES = {True: 2**25, False: 2**32}
 """Starts at work together take about this much memory: per CPU core (fits its cache), on an accelerator."""
 TICKS_BETWEEN_CHECKS = 4
@@ -38,7 +38,12 @@ TICKS_BETWEEN_CHECKS = 4
 
 
 class Status(IntEnum):
-    """How a start ended."""
+    """How a start ended.
+
+    CONVERGED: the gradient is within tolerance. MAX_STEPS: out of steps. STALLED: no step was found, even along the
+    gradient, or none of the last `IDLE_STEPS` brought progress (tolerance below rounding, or an objective without a
+    minimum). NONFINITE: value or gradient were not finite at the start itself.
+    """
 
     RUNNING = 0
     CONVERGED = 1
@@ -154,7 +159,8 @@ class _State:
     YY: Tensor  # (B, MEMORY, MEMORY) y_i . y_j
     scale: Tensor  # s . y / y . y of the newest pair
     pairs: Tensor  # pairs ever kept since the last reset
-    shortest: Tensor  # |g|, the shortest that counted as progress
+    level: Tensor  # value when there last was progress
+    shortest: Tensor  # |g| then, or shorter
     idle: Tensor  # steps since there was progress
     status: Tensor
     steps: Tensor
@@ -183,6 +189,7 @@ class _State:
             YY=memory.clone(),
             scale=zeros.clone(),
             pairs=integers.clone(),
+            level=x.new_full((B,), torch.inf),
             shortest=x.new_full((B,), torch.inf),
             idle=integers.clone(),
             status=integers.clone(),
@@ -216,21 +223,28 @@ def _tick(objective: Objective, state: _State, tolerance: float, max_steps: int)
     failed = running & ~accepted & (state.trials >= TRIALS)
     stalled = failed & (state.pairs == 0)
     _narrow(state, f, slope)
-    has_fallen = f < state.f - _noise(state.f)
-    _take_step(state, trial, f, g, accepted)
+    along = _take_step(state, trial, f, g, accepted)
     norm = state.g.norm(dim=1)
-    advanced = accepted & (has_fallen | (norm < 0.9 * state.shortest))
-    state.shortest = torch.where(advanced, torch.minimum(norm, state.shortest), state.shortest)
-    state.idle = torch.where(advanced, 0, state.idle + accepted)
+    _note_progress(state, accepted, norm)
+    # The last that applies counts.
     for condition, status in (
-        (stalled | (state.idle >= IDLE_STEPS), Status.STALLED),
+        (stalled | (running & (state.idle >= IDLE_STEPS)), Status.STALLED),
         (accepted & (state.steps >= max_steps), Status.MAX_STEPS),
         (accepted & (norm <= tolerance), Status.CONVERGED),
         (accepted & ~torch.isfinite(state.f + norm), Status.NONFINITE),
     ):
         state.status.masked_fill_(condition, int(status))
     state.pairs.masked_fill_(failed, 0)
-    _turn(state, accepted | failed, norm)
+    _turn(state, accepted | failed, norm, *along)
+
+
+def _note_progress(state: _State, accepted: Tensor, norm: Tensor) -> None:
+    """Count the steps since the value or the gradient was last clearly better than ever before."""
+    is_lower = ~(state.f >= state.level - _noise(state.f))
+    advanced = accepted & (is_lower | (norm < 0.9 * state.shortest))
+    state.level = torch.where(advanced, state.f, state.level)
+    state.shortest = torch.where(advanced, torch.minimum(norm, state.shortest), state.shortest)
+    state.idle = torch.where(advanced, 0, state.idle + accepted)
 
 
 def _satisfies_wolfe(state: _State, f: Tensor, slope: Tensor) -> Tensor:
@@ -276,31 +290,34 @@ def _cubic(low: Tensor, high: Tensor) -> Tensor:
     return t.clamp(t0 + 0.1 * width, t1 - 0.1 * width)
 
 
-def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Tensor) -> None:
-    """Move the accepted starts and remember the pair (s, y) where its curvature is positive."""
+def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
+    """Move the accepted starts, remember the pair (s, y) where its curvature is positive, return S g and Y g."""
     s, y = trial - state.x, g - state.g
     sy, yy = _dot(s, y), _dot(y, y)
     kept = accepted & ~state.is_new & (sy > torch.finfo(f.dtype).eps * yy)
     slot = torch.where(kept, state.pairs % MEMORY, MEMORY)
     rows = torch.arange(len(slot), device=slot.device)
     state.S[rows, slot], state.Y[rows, slot] = s, y
-    S, Y = state.S[:, :MEMORY], state.Y[:, :MEMORY]
-    column = kept[:, None, None] & (torch.arange(MEMORY, device=slot.device) == slot[:, None])[:, None, :]
-    state.SY = torch.where(column, S @ y[:, :, None], state.SY)
-    new_YY = Y @ y[:, :, None]
-    state.YY = torch.where(column, new_YY, torch.where(column.mT, new_YY.mT, state.YY))
-    state.scale = torch.where(kept, sy / yy, state.scale)
-    state.pairs += kept
-    state.steps += accepted & ~state.is_new
     state.x = torch.where(accepted[:, None], trial, state.x)
     state.g = torch.where(accepted[:, None], g, state.g)
     state.f = torch.where(accepted, f, state.f)
+    # The memory is far larger than anything else: both vectors meet it in one sweep.
+    both = torch.stack([y, state.g], 2)
+    S_both, Y_both = state.S[:, :MEMORY] @ both, state.Y[:, :MEMORY] @ both
+    column = kept[:, None, None] & (torch.arange(MEMORY, device=slot.device) == slot[:, None])[:, None, :]
+    state.SY = torch.where(column, S_both[:, :, :1], state.SY)
+    Yy = Y_both[:, :, :1]
+    state.YY = torch.where(column, Yy, torch.where(column.mT, Yy.mT, state.YY))
+    state.scale = torch.where(kept, sy / yy, state.scale)
+    state.pairs += kept
+    state.steps += accepted & ~state.is_new
     state.is_new &= ~accepted
+    return S_both[:, :, 1:], Y_both[:, :, 1:]
 
 
-def _turn(state: _State, turning: Tensor, norm: Tensor) -> None:
+def _turn(state: _State, turning: Tensor, norm: Tensor, Sg: Tensor, Yg: Tensor) -> None:
     """A new quasi-Newton direction (steepest descent without memory) and a fresh line search where asked."""
-    d = _quasi_newton(state, norm)
+    d = _quasi_newton(state, norm, Sg, Yg)
     slope = _dot(state.g, d)
     uphill = turning & ~(slope < 0)
     state.pairs.masked_fill_(uphill, 0)
@@ -316,7 +333,7 @@ def _turn(state: _State, turning: Tensor, norm: Tensor) -> None:
     state.trials.masked_fill_(turning, 0)
 
 
-def _quasi_newton(state: _State, norm: Tensor) -> Tensor:
+def _quasi_newton(state: _State, norm: Tensor, Sg: Tensor, Yg: Tensor) -> Tensor:
     """-H g, H = c I + [S cY] [[A (D + c Y'Y) A', -A], [-A', 0]] [S cY]' with A = R^-T, R = triu(S'Y), D = diag(R)."""
     B = len(norm)
     slots = torch.arange(MEMORY, device=norm.device)
@@ -329,10 +346,8 @@ def _quasi_newton(state: _State, norm: Tensor) -> Tensor:
         A = A.gather(2, order[:, None, :].expand(B, MEMORY, MEMORY))
         return torch.where(both, A, 0.0)
 
-    S, Y = state.S[:, :MEMORY], state.Y[:, :MEMORY]
     c = torch.where(state.pairs > 0, state.scale, 1 / norm.clamp(min=1))[:, None, None]
-    Sg = (S @ state.g[:, :, None]).gather(1, order[:, :, None]) * valid[:, :, None]
-    Yg = (Y @ state.g[:, :, None]).gather(1, order[:, :, None]) * valid[:, :, None]
+    Sg, Yg = (product.gather(1, order[:, :, None]) * valid[:, :, None] for product in (Sg, Yg))
     SY, YY = chronological(state.SY), chronological(state.YY)
     D = SY.diagonal(dim1=1, dim2=2)[:, :, None]
     R = SY.triu() + torch.diag_embed((~valid).to(SY.dtype))
@@ -340,8 +355,8 @@ def _quasi_newton(state: _State, norm: Tensor) -> Tensor:
     on_S = torch.linalg.solve_triangular(R.mT, D * w + c * (YY @ w - Yg), upper=False)
     back = torch.empty_like(order).scatter_(1, order, slots.expand(B, MEMORY))[:, :, None]
     on_S, on_Y = on_S.gather(1, back), (-c * w).gather(1, back)
-    d = torch.baddbmm(c * state.g[:, None, :], on_S.mT, S)
-    return torch.baddbmm(d, on_Y.mT, Y)[:, 0, :].neg_()
+    d = torch.baddbmm(c * state.g[:, None, :], on_S.mT, state.S[:, :MEMORY])
+    return torch.baddbmm(d, on_Y.mT, state.Y[:, :MEMORY])[:, 0, :].neg_()
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def critical_points(
 ) -> Minimum:
     """Follow every start until |gradient| <= tolerance.
 
-    `STALLED` are starts that end at a local minimum of |gradient| that is not zero, `MAX_STEPS` those out of steps.
+    `STALLED` are starts whose damping has grown beyond use, as it does at a minimum of |gradient| that is not zero.
 
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
@@ -41,6 +41,7 @@ def critical_points(
     is_matrix = starts.dtype == torch.float64 and starts.dim() == 2
     check(is_matrix, "starts", f"{starts.dtype} {tuple(starts.shape)}", "a float64 tensor (starts, variables)")
     check(tolerance > 0, "tolerance", tolerance, "> 0")
+    check(max_steps >= 1, "max_steps", max_steps, ">= 1")
     width = max(1, WORKING_BYTES // (8 * problem.size**2))
     chunks = torch.split(starts, min(width, max(1, math.ceil(len(starts) / cores(starts.device)))))
 

@@ -27,12 +27,12 @@ def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item], devic
     workers = min(len(items), cores(device))
     if workers <= 1:
         return [function(item) for item in items]
-    with _one_torch_thread(), ThreadPoolExecutor(workers) as pool:
+    with _one_torch_thread():
+        pool = ThreadPoolExecutor(workers)
         try:
             return list(pool.map(function, items))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # done, or interrupted: nobody waits for running chunks
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.command_line import RequestError, check
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.problem import Point, Problem
 
@@ -62,7 +62,7 @@ class Prediction:
 
 
 def predict(problem: Problem) -> Prediction:
-    """The global minimiser of `problem`.
+    """The minimiser that theory predicts for `problem`, global where `is_proved_global`.
 
     Raises:
         ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
@@ -81,7 +81,7 @@ def predict(problem: Problem) -> Prediction:
             prediction = _squared_error(problem, loss)
             least = K if prediction.common > 0 else K - 1
         case _:
-            raise ValueError(f"no prediction is known for the loss {loss}.")
+            raise RequestError(f"no prediction is known for the loss {loss}.")
     if not prediction.is_zero:
         check(problem.d >= least, "dim", problem.d, f">= {least} for the predicted minimiser to fit (classes = {K})")
     return prediction
@@ -122,7 +122,11 @@ def focal_slope(a: float, K: int, gamma: float) -> float:
 
 
 def _focal_curvature_sign(a: float, K: int, gamma: float) -> float:
-    """A number with the sign of -dS/da; it changes sign once, below p = 1/2."""
+    """A number q(p) with the sign of -dS/da; it changes sign once, below p = 1/2, and is positive above.
+
+    r = q / (1 - p) = 1 + 2 g + g log p - g^2 p log p / (1 - p) rises: r' = g / p + g^2 (p - 1 - log p) / (1 - p)^2 > 0;
+    it starts at -infinity and r(1/2) = 1 + 2 g - g log 2 + g^2 log 2 > 0 (g = gamma > 0).
+    """
     odds = (K - 1) * math.exp(-a)
     p, q = 1 / (1 + odds), odds / (1 + odds)
     return gamma * (gamma * p - q) * math.log1p(odds) + (2 * gamma + 1) * q
@@ -154,7 +158,8 @@ def _cross_entropy(problem: Problem, alpha: float) -> Prediction:
     K = problem.K
     threshold = (1 - alpha) / K
     off_class = _strength(problem) + alpha / K
-    a = math.log1p((1 - K * off_class) / off_class) if _strength(problem) < threshold else 0.0
+    is_zero = _strength(problem) >= threshold
+    a = 0.0 if is_zero else math.log1p(max(0.0, 1 - K * off_class) / off_class)
     loss = cross_entropy_of_margin(a, K) + alpha * (K - 1) / K * a
     return _on_ray(problem, a, loss, threshold, proved=True)
 

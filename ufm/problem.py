@@ -54,7 +54,9 @@ class Problem:
     def __post_init__(self) -> None:
         for argument, least in (("K", 2), ("d", 1), ("n", 1)):
             value = getattr(self, argument)
-            check(value >= least, f"Problem({argument}=...)", value, f"an integer >= {least}")
+            check(
+                isinstance(value, int) and value >= least, f"Problem({argument}=...)", value, f"an integer >= {least}"
+            )
         for argument in ("decay_W", "decay_H"):
             value = getattr(self, argument)
             check(0 < value < math.inf, f"Problem({argument}=...)", value, "finite and > 0")

@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
+from ufm.command_line import RequestError, check
+
 SCHEMA = 1
 PACKAGES = ("torch", "numpy", "scipy")
 
@@ -30,9 +32,9 @@ def new_folder(path: Path | None, name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         occupied = next(folder.iterdir(), None)
     except OSError as error:
-        raise ValueError(f"`--out` must be a folder that can be made and written, got {folder} ({error}).") from None
+        raise RequestError(f"`--out` must be a folder that can be made and written, got {folder} ({error}).") from None
     if occupied is not None:
-        raise ValueError(f"`--out` must be a new or empty folder, got {folder} (it holds {occupied.name}).")
+        raise RequestError(f"`--out` must be a new or empty folder, got {folder} (it holds {occupied.name}).")
     return folder
 
 
@@ -42,10 +44,10 @@ def check_new_file(path: Path | None, argument: str) -> None:
     Raises:
         ValueError: if `path` exists or its parent folder does not.
     """
-    if path is not None and path.exists():
-        raise ValueError(f"`{argument}` must be a file that does not exist yet, got {path}.")
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"`{argument}` must lie in a folder that exists, got {path}.")
+    if path is None:
+        return
+    check(not path.exists(), argument, path, "a file that does not exist yet")
+    check(path.parent.is_dir() and os.access(path.parent, os.W_OK), argument, path, "in a folder that can be written")
 
 
 @contextlib.contextmanager
@@ -57,6 +59,7 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -92,12 +95,19 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
         schema = record["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise RequestError(
             f"{path} must be a record written by this project ({type(error).__name__}: {error})."
         ) from None
     if schema != SCHEMA:
-        raise ValueError(f"{path} must be a record of schema {SCHEMA}, got {schema}.")
+        raise RequestError(f"{path} must be a record of schema {SCHEMA}, got {schema}.")
     return dict(record)
+
+
+def _umask() -> int:
+    """The process's mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _commit() -> str | None:

@@ -1,6 +1,7 @@
 """What a user can ask for: one frozen dataclass per command, checked on construction, without torch (help is fast)."""
 
 import math
+import os
 from dataclasses import dataclass, field
 
 from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
@@ -61,6 +62,7 @@ class VerifySetting(CommonSetting):
             check(0 < value < math.inf, f"--{name.replace('_', '-')}", value, "finite and > 0")
         allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
         check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, allowed)
+        self._check_memory()
         check(1 <= self.starts <= 10**9, "--starts", self.starts, "an integer in [1, 1000000000]")
         check(0 <= self.first_start <= 10**12, "--first-start", self.first_start, "an integer in [0, 10^12]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
@@ -70,3 +72,17 @@ class VerifySetting(CommonSetting):
         check(loss in (*LOSS_NAMES, "all"), "--loss", loss, f"one of {', '.join(LOSS_NAMES)} or all")
         extra = next((key for key in self.loss if key != "name"), "")
         check(loss != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")
+
+    def _check_memory(self) -> None:
+        """Refuse sizes of which not even one start fits into half of the machine's memory.
+
+        A start at work takes about 40 vectors of all variables in `minimise`, 8 dense Hessians in the saddle search.
+        """
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        variables = (1 + self.per_class) * self.classes * self.dim + self.classes
+        saddle_variables = (1 + self.saddle_per_class) * self.saddle_classes * self.saddle_dim + self.saddle_classes
+        searched = saddle_variables if self.saddle_starts else 0
+        for size, needed in (("--dim", 40 * 8 * variables), ("--saddle-dim", 8 * 8 * searched**2)):
+            value = self.dim if size == "--dim" else self.saddle_dim
+            allowed = f"such that one start fits into half of the memory ({needed / 1e9:.1f} of {memory / 2e9:.1f} GB)"
+            check(needed <= memory / 2, size, value, allowed)

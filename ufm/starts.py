@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.command_line import check
+
 BLOCK = 128
 """Starts drawn from one generator."""
 
@@ -14,7 +16,12 @@ def normal_starts(
     """Starts number `first`, `first + 1`, ... of the stream `seed`: independent N(0, 1) variables, float64.
 
     Start i is row i % BLOCK of the block i // BLOCK, drawn on the CPU from a generator of its own.
+
+    Raises:
+        ValueError: unless first >= 0 and count >= 1.
     """
+    check(first >= 0, "first", first, ">= 0")
+    check(count >= 1, "count", count, ">= 1")
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
     drawn = torch.cat([_block(size, seed, block) for block in blocks])
     offset = first - blocks.start * BLOCK

@@ -4,6 +4,7 @@ One `Verdict` per loss. Its claims are numeric evidence except the certificate, 
 below by convex duality (in floating point). A start that fails a claim is named, with the command that reproduces it.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -30,8 +31,12 @@ from ufm.problem import Problem
 from ufm.settings import VerifySetting
 from ufm.starts import normal_starts
 
-VALUE, LOGITS, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-6, 1e-7, -1e-9
-"""Allowed deviation of objective, logits and collapse metrics; allowed duality gap; allowed smallest eigenvalue."""
+VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
+"""Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
+RESOLVED = 10.0
+"""An end point is exact to about this times tolerance / smallest decay."""
+NEAR_THRESHOLD = 1e-2
+"""Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
 SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""
 SADDLE_SCALES = (-1.5, 0.5)
@@ -65,10 +70,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found for one loss; `saddles` holds one row per distinct critical point that is not the minimiser."""
+    """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
+
+    A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
+    """
 
     spec: LossSpec
     prediction: Prediction
+    saddle_prediction: Prediction
     statuses: dict[str, int]
     claims: dict[str, Claim]
     quantiles: dict[str, list[float]]
@@ -124,8 +133,7 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     device = torch_device(setting.device)
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:
-        predicted_point(case.problem, case.prediction)
-        predicted_point(case.saddle_problem, case.saddle_prediction)
+        _ = case.prediction, case.saddle_prediction  # refused here if theory has none
     return (_verdict(case, progress) for case in cases)
 
 
@@ -139,10 +147,13 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     if case.setting.saddle_starts:
         ends = _search(case, progress)
         saddle_statuses = _count(ends.status)
-        saddles, minimisers, claims["strict saddles"] = _other_critical_points(case, ends)
+        saddles, minimisers, claim = _other_critical_points(case, ends)
+        if saddles or not case.saddle_prediction.is_zero:  # where zero is the minimiser there may be nothing else
+            claims["strict saddles"] = claim
     return Verdict(
         spec=case.spec,
         prediction=case.prediction,
+        saddle_prediction=case.saddle_prediction,
         statuses=_count(status),
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
@@ -164,10 +175,12 @@ def _end_points(case: _Case, progress: Progress) -> tuple[Int[Tensor, " S"], Mea
         end = minimise(
             problem.value_and_gradient, starts, setting.tolerance, setting.max_steps, partial(progress.advance, solving)
         )
+        finite = end.status != Status.NONFINITE
+        end = dataclasses.replace(end, x=torch.where(finite[:, None], end.x, 0.0))
         measures = _measure(case, end)
         pair = smallest_eigenpair(problem, end.x, progress=partial(progress.advance, curving))
         measures["smallest eigenvalue"] = pair.value - pair.residual
-        return end.status.cpu(), {name: values.cpu() for name, values in measures.items()}
+        return end.status.cpu(), {name: values.where(finite, torch.nan).cpu() for name, values in measures.items()}
 
     step = min(max(1, BLOCK_BYTES // (8 * problem.size)), math.ceil(setting.starts / cores(device)))
     blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
@@ -179,9 +192,11 @@ def _measure(case: _Case, end: Minimum) -> Measures:
     """Deviations of every end point from the prediction."""
     problem, prediction = case.problem, case.prediction
     predicted = predicted_point(problem, prediction).to(case.device)
+    scale = float(problem.value(torch.zeros_like(predicted)))
     measures = {
         "gradient": end.gradient_norm,
-        "value": (end.value - prediction.value).abs() / max(1.0, abs(prediction.value)),
+        "value": (end.value - prediction.value).abs() / scale,
+        "below": (end.value - prediction.value) / scale,
         "logits": _logit_distance(problem, predicted, end.x) / max(1.0, prediction.margin),
         "norms": _norm_distance(problem, prediction, end.x),
     }
@@ -190,7 +205,7 @@ def _measure(case: _Case, end: Minimum) -> Measures:
         found = collapse_metrics(_stats(problem, end.x))
         measures |= {name: (found[name] - expected[name]).abs() for name in expected}
     if problem.loss.is_convex:
-        measures["duality gap"] = certify(problem, end.x).gap
+        measures["duality gap"] = certify(problem, end.x).gap.abs() / scale
     return measures
 
 
@@ -200,9 +215,9 @@ def _stats(problem: Problem, x: Float[Tensor, "*batch P"]) -> FeatureStats:
 
 
 def _logit_distance(problem: Problem, predicted: Tensor, x: Tensor) -> Tensor:
-    """Largest deviation of a logit; without the mean over classes where a free bias leaves it undetermined."""
+    """Largest deviation of a logit, less the mean over classes where a bias carries it and no softmax sees it."""
     difference = problem.logits(x) - problem.logits(predicted)
-    if problem.decay_b == 0 and not isinstance(problem.loss, SquaredError):
+    if problem.has_bias and not isinstance(problem.loss, SquaredError):
         difference = difference - difference.mean(-1, keepdim=True)
     return difference.abs().amax((-2, -1))
 
@@ -225,19 +240,39 @@ def _claims(case: _Case, status: Tensor, measures: Measures) -> dict[str, Claim]
             float(len(lost)), 0.0, not len(lost), first + int(lost[0]) if len(lost) else None, len(lost)
         )
     }
-    bounds = {"value": VALUE, "logits": LOGITS, "duality gap": GAP}
+    bounds = _bounds(case.setting)
     for name, values in measures.items():
         if name == "gradient":
             continue
-        sign = -1 if name == "smallest eigenvalue" else 1
-        bound = EIGENVALUE if sign < 0 else bounds.get(name, GEOMETRY)
-        breaks = (converged & ~(sign * values <= sign * bound)).nonzero()[:, 0]
-        worst = sign * float((sign * values[converged]).max()) if converged.any() else math.nan
+        bound = bounds.get(name, bounds["geometry"])
+        is_lower_bound = bound < 0
+        kept = values >= bound if is_lower_bound else values <= bound
+        breaks = (converged & ~kept).nonzero()[:, 0]
+        worst = (
+            float(values[converged].amin() if is_lower_bound else values[converged].amax())
+            if converged.any()
+            else math.nan
+        )
         broken_by = first + int(breaks[0]) if len(breaks) else None
         evidence = "certificate" if name == "duality gap" else "numeric"
         is_shown = bool(converged.any()) and broken_by is None
         claims[name] = Claim(worst, bound, is_shown, broken_by, len(breaks), evidence)
     return claims
+
+
+def _bounds(setting: VerifySetting) -> dict[str, float]:
+    """What is allowed; negative: a lower bound. Where the decays are small, what a gradient of `tolerance` resolves."""
+    decays = setting.decay_W, setting.decay_H
+    distance = RESOLVED * setting.tolerance / min(decays)
+    eigenvalue = -max(EIGENVALUE, distance * max(decays))
+    gap = max(GAP, distance)
+    return {
+        "value": VALUE,
+        "below": -VALUE,
+        "geometry": max(GEOMETRY, distance),
+        "duality gap": gap,
+        "smallest eigenvalue": eigenvalue,
+    }
 
 
 def saddle_starts(problem: Problem, seed: int, count: int, device: torch.device) -> Float[Tensor, "S P"]:
@@ -261,16 +296,15 @@ def _other_critical_points(case: _Case, ends: Minimum) -> tuple[list[dict[str, A
     is_minimiser = (found.value - prediction.value).abs() <= SAME_VALUE * max(1.0, abs(prediction.value))
     others = (~is_minimiser).nonzero()[:, 0]
     curvature = torch.maximum(found.smallest_eigenvalue, found.curvature)[others]
-    breaks = others[(found.morse_index[others] == 0) | (curvature >= 0) | (found.value[others] < prediction.value)]
-    is_shown = prediction.is_zero or len(others) > 0
+    breaks = others[~found.is_strict_saddle[others] | (found.value[others] < prediction.value)]
     worst = float(curvature.max()) if len(others) else math.nan
     broken_by = int(number[breaks[0]]) if len(breaks) else None
-    claim = Claim(worst, 0.0, is_shown and broken_by is None, broken_by, len(breaks))
+    claim = Claim(worst, 0.0, len(others) > 0 and broken_by is None, broken_by, len(breaks))
     return _distinct(found, others, number), int(is_minimiser.sum()), claim
 
 
 def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:
-    """Rows by rising value; points whose value, index and rank agree are one row."""
+    """Kinds by rising value: points whose value, index, nullity and rank agree are one row."""
     rows: list[dict[str, Any]] = []
     for i in others[found.value[others].argsort()].tolist():
         kind = {name: int(getattr(found, name)[i]) for name in ("morse_index", "nullity", "rank")}

@@ -1,6 +1,7 @@
 """The verdicts of `ufm verify` as a table for people and as a result for the record."""
 
 import dataclasses
+import math
 import shlex
 from typing import Any
 
@@ -9,13 +10,14 @@ from rich.table import Table
 
 from ufm.command_line import LossSpec
 from ufm.settings import VerifySetting
-from ufm.verify import SAME_VALUE, Claim, Verdict
+from ufm.verify import NEAR_THRESHOLD, SAME_VALUE, Claim, Verdict
 
 SADDLES_SHOWN = 8
 LABELS = {
     "all converged": "starts that did not converge",
-    "value": "|objective - predicted|",
-    "logits": "|logits - predicted|",
+    "value": "|objective - predicted| / f(0)",
+    "below": "(objective - predicted) / f(0)",
+    "logits": "|logits - predicted| / margin",
     "norms": "|w|, |h| against predicted",
     "nc1_trace": "NC1 trace",
     "nc1_quotient": "NC1 quotient",
@@ -25,8 +27,8 @@ LABELS = {
     "nc3_self_duality": "NC3 self-duality",
     "nc4_disagreement": "NC4 disagreement",
     "bias_residual": "W mu_G + b",
-    "duality gap": "duality gap (certificate)",
-    "smallest eigenvalue": "smallest Hessian eigenvalue",
+    "duality gap": "duality gap / f(0) (certificate)",
+    "smallest eigenvalue": "smallest eigenvalue, from below",
     "strict saddles": "curvature at other critical points",
 }
 
@@ -44,9 +46,22 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         for line in failures(setting, verdict):
             console.print(line, style="bold red", soft_wrap=True, highlight=False)
-        if not verdict.prediction.is_proved_global:
-            note = "the prediction is the best point on the simplex ray, which is not proved to be global here."
+        for note in notes(verdict):
             console.print(f"{loss_text(verdict.spec)}: {note}", soft_wrap=True, highlight=False)
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """What a reader must know beside the numbers."""
+    prediction, lines = verdict.prediction, []
+    if not prediction.is_proved_global:
+        lines.append("the prediction is the best point on the simplex ray, which is not proved to be global here.")
+    if "below" in verdict.claims and verdict.claims["below"].breakers:
+        lines.append(
+            f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
+        )
+    if abs(prediction.c / prediction.zero_threshold - 1) < NEAR_THRESHOLD:
+        lines.append("the decays are within 1 % of the threshold of the zero solution; end points are inexact there.")
+    return lines
 
 
 def as_result(verdicts: list[Verdict]) -> dict[str, Any]:
@@ -78,7 +93,7 @@ def _saddle_failure(setting: VerifySetting, verdict: Verdict, claim: Claim) -> s
     return f"{loss_text(verdict.spec)}: saddle start {number} {found} ({claim.breakers} do). Reproduce it: {command}"
 
 
-def _command(setting: VerifySetting, verdict: Verdict, **changes: int) -> str:
+def _command(setting: VerifySetting, verdict: Verdict, **changes: Any) -> str:
     return command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
 
 
@@ -164,10 +179,12 @@ def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
 def _saddle_summary(verdict: Verdict) -> str:
     hidden = max(0, len(verdict.saddles) - SADDLES_SHOWN)
     not_shown = f" ({hidden} of them only in the record)" if hidden else ""
-    values = len({round(row["value"] / SAME_VALUE) for row in verdict.saddles})
+    values = [row["value"] for row in verdict.saddles]
+    distinct = sum(after - before > SAME_VALUE for before, after in zip([-math.inf, *values], values, strict=False))
+    minimiser = "zero" if verdict.saddle_prediction.is_zero else "the minimiser"
     return (
-        f"{loss_text(verdict.spec)}: {len(verdict.saddles)} distinct critical points{not_shown} with {values} values, "
-        f"{verdict.minimisers_among_saddles} starts at the minimiser; {_statuses(verdict.saddle_statuses)}"
+        f"{loss_text(verdict.spec)}: {len(values)} kinds of critical points{not_shown} with {distinct} values, "
+        f"{verdict.minimisers_among_saddles} starts at {minimiser}; {_statuses(verdict.saddle_statuses)}"
     )
 
 

@@ -71,6 +71,14 @@ def test_an_unreachable_tolerance_is_reported_as_stalled():
     assert (end.gradient_norm < 1e-12).all()
 
 
+def test_slow_progress_is_progress():
+    """Thousands of small steps in a narrow valley, none of which lowers the value by much."""
+    problem = Problem(CrossEntropy(), 10, 20, 10, 0.5, 1e-5, 0.01)
+    end = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 2), 1e-9)
+    assert end.is_converged.all()
+    assert int(end.steps.min()) > 500
+
+
 def test_scipy_ends_at_the_same_values_with_as_many_evaluations():
     starts = normal_starts(CE.size, 5, 0, 10)
     ours = minimise(CE.value_and_gradient, starts)

@@ -52,6 +52,6 @@ def test_nothing_is_written_over(tmp_path):
         new_folder(tmp_path / "full" / "a", "x")
     with pytest.raises(ValueError, match=r"--json.*does not exist yet"):
         check_new_file(tmp_path / "full" / "a", "--json")
-    with pytest.raises(ValueError, match=r"--json.*folder that exists"):
+    with pytest.raises(ValueError, match=r"--json.*folder that can be written"):
         check_new_file(tmp_path / "nowhere" / "a", "--json")
     assert new_folder(tmp_path / "new" / "deep", "x").is_dir()

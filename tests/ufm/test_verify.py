@@ -70,10 +70,10 @@ def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, c
     monkeypatch.setattr(ufm.verify, "predict", wrong)
     assert _verify("--out", str(tmp_path), "--loss", "ce", "--first-start", "40", "--saddle-starts", "0") == 1
     claims = _record(tmp_path)["result"]["verdicts"][0]["claims"]
-    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "logits"}
+    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "below", "logits"}
     assert claims["value"]["broken_by"] == 40
     printed = capsys.readouterr().out
-    assert "start 40 is the first to break: |objective - predicted| (20 starts do)" in printed
+    assert "start 40 is the first to break: |objective - predicted| / f(0) (20 starts do)" in printed
     assert "--first-start 40" in printed
 
 
@@ -128,7 +128,7 @@ BAD_REQUESTS = (
     (["--max-steps", "0"], "--max-steps", "0"),
     (["--saddle-starts", "-1"], "--saddle-starts", "-1"),
     (["--loss", "hinge"], "--loss", "ce, ls, focal, mse or all"),
-    (["--loss", "focal", "--loss.gamma", "-1"], "gamma", ">= 0"),
+    (["--loss", "focal", "--loss.gamma", "-1"], "gamma", "[0, 1e100]"),
     (["--loss", "focal", "--loss.gamma", "big"], "gamma", "big"),
     (["--loss", "focal", "--loss.alpha", "0.1"], "--loss.alpha", "--loss.gamma"),
     (["--loss", "ls", "--loss.alpha", "1"], "alpha", "[0, 1)"),
@@ -136,7 +136,15 @@ BAD_REQUESTS = (
     (["--loss.gamma", "2"], "--loss.gamma", "all"),
     (["--loss", "mse", "--decay-b", "null", "--dim", "3"], "dim", ">= 4"),
     (["--device", "abacus"], "--device", "abacus"),
+    (["--device", "mps"], "--device", "mps"),
     (["--nonsense", "1"], "nonsense", ""),
+    (["--class", "3"], "--class", ""),
+    (["--decay-W", "-1e-3"], "--decay-W", "-0.001"),
+    (["--decay-b", "free"], "--decay-b", "free"),
+    (["--classes", ""], "--classes", "nothing"),
+    (["--classes", "2", "--dim", "100000", "--per-class", "1000000"], "--dim", "GB"),
+    (["--saddle-classes", "50", "--saddle-dim", "100000"], "--saddle-dim", "GB"),
+    (["--loss", "focal", "--loss.gamma", "1e160"], "gamma", "1e+160"),
     (["--config", "/nowhere/setting.yaml"], "/nowhere/setting.yaml", ""),
     (["--json", "/nowhere/record.json"], "--json", "/nowhere/record.json"),
 )
@@ -157,6 +165,35 @@ def test_a_wrong_request_gets_one_sentence_and_exit_code_2(tmp_path, capsys, mon
     for part in expected:
         assert part in output.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_is_not_a_failed_claim(tmp_path, capsys, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(ufm.verify, "minimise", broken)
+    assert _verify("--out", str(tmp_path), "--loss", "ce") == 3
+    assert "a bug" in capsys.readouterr().err
+
+
+def test_starts_that_are_not_finite_are_counted(tmp_path, monkeypatch):
+    right = ufm.verify.normal_starts
+
+    def spoilt(*arguments):
+        starts = right(*arguments)
+        starts[2:4] = float("nan")
+        return starts
+
+    monkeypatch.setattr(ufm.verify, "normal_starts", spoilt)
+    assert _verify("--out", str(tmp_path), "--loss", "ce", "--saddle-starts", "0") == 1
+    verdict = _record(tmp_path)["result"]["verdicts"][0]
+    assert verdict["statuses"]["NONFINITE"] == verdict["claims"]["all converged"]["breakers"] >= 2
+    assert verdict["claims"]["value"]["holds"]
+
+
+def test_badly_scaled_decays_are_not_mistaken_for_failures(tmp_path):
+    words = ["--loss", "ce", "--decay-W", "0.5", "--decay-H", "1e-5", "--saddle-starts", "0"]
+    assert _verify("--out", str(tmp_path), *words) == 0
 
 
 def test_an_existing_folder_is_not_touched(tmp_path, capsys):
