@@ -19,8 +19,12 @@ def run_verify(setting: VerifySetting) -> int:
     progress = Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True)
     pending = verify(setting, progress)
     folder = new_folder(setting.out, "verify")
-    with progress:
-        verdicts = list(pending)
+    try:
+        with progress:
+            verdicts = list(pending)
+    except BaseException:
+        folder.rmdir()  # still empty: leave nothing behind
+        raise
     verify_report.show(setting, verdicts)
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), verify_report.as_result(verdicts))
     picture = verification.draw(read_record(record), folder / "verification.png")

@@ -3,28 +3,25 @@
 The leading axis is the start. Each start has its own step, bracket, curvature memory and status; all they share is the
 call that evaluates the objective. A bounded number of starts is worked on at a time, and a start that ends makes room
 for the next one. The two-loop recursion is replaced by the compact form of the inverse Hessian (Byrd, Nocedal and
-Schnabel 1994), which reads the memory twice per step; the line search brackets by value and slope and
-interpolates by cubics (Nocedal and Wright 2006, algorithms 3.5 and 3.6), with the approximate Wolfe condition of Hager
-and Zhang (2005) where values no longer resolve the decrease.
+Schnabel 1994), which reads the memory twice per step.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.end_points import EndPoints, Status, check_request
+from ufm.line_search import is_too_long, next_trial, rounding, satisfies_wolfe
 from ufm.parallel import cores, map_chunks
 
 Objective = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
 """Value and gradient of every row, each row on its own."""
 
-ARMIJO, WOLFE = 1e-4, 0.9
 MEMORY = 5
 """Pairs of curvature memory per start."""
 TRIALS = 30
@@ -37,58 +34,13 @@ TICKS_BETWEEN_CHECKS = 4
 """How often finished starts are collected; the host waits for the device at no other time."""
 
 
-class Status(IntEnum):
-    """How a start ended.
-
-    CONVERGED: the gradient is within tolerance. MAX_STEPS: out of steps. STALLED: no step was found, even along the
-    gradient, or none of the last `IDLE_STEPS` brought progress (tolerance below rounding, or an objective without a
-    minimum). NONFINITE: value or gradient were not finite at the start itself.
-    """
-
-    RUNNING = 0
-    CONVERGED = 1
-    MAX_STEPS = 2
-    STALLED = 3
-    NONFINITE = 4
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """The end of every start, in the order of the starts.
-
-    Attributes:
-        x: end points.
-        value: objective there.
-        gradient_norm: Euclidean norm of the gradient there.
-        status: a `Status` each.
-        steps, evaluations: accepted steps and evaluations of the objective.
-    """
-
-    x: Float[Tensor, "S P"]
-    value: Float[Tensor, " S"]
-    gradient_norm: Float[Tensor, " S"]
-    status: Int[Tensor, " S"]
-    steps: Int[Tensor, " S"]
-    evaluations: Int[Tensor, " S"]
-
-    @classmethod
-    def joined(cls, parts: Sequence["Minimum"]) -> "Minimum":
-        """One result for the starts of all parts."""
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls)))
-
-    @property
-    def is_converged(self) -> Bool[Tensor, " S"]:
-        """Which starts reached the tolerance."""
-        return self.status == Status.CONVERGED
-
-
 def minimise(
     objective: Objective,
     starts: Float[Tensor, "S P"],
     tolerance: float = 1e-8,
     max_steps: int = 10_000,
     progress: Callable[[int], None] | None = None,
-) -> Minimum:
+) -> EndPoints:
     """Minimise the objective from every start until |gradient| <= tolerance.
 
     Args:
@@ -101,13 +53,10 @@ def minimise(
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
-    is_matrix = starts.dtype == torch.float64 and starts.dim() == 2
-    check(is_matrix, "starts", f"{starts.dtype} {tuple(starts.shape)}", "a float64 tensor (starts, variables)")
-    check(tolerance > 0, "tolerance", tolerance, "> 0")
-    check(max_steps >= 1, "max_steps", max_steps, ">= 1")
+    check_request(starts, tolerance, max_steps)
     device = starts.device
     per_core = max(1, math.ceil(len(starts) / cores(device)))
-    return Minimum.joined(
+    return EndPoints.joined(
         map_chunks(
             lambda part: _run(objective, part, tolerance, max_steps, progress), torch.split(starts, per_core), device
         )
@@ -116,7 +65,7 @@ def minimise(
 
 def _run(
     objective: Objective, starts: Tensor, tolerance: float, max_steps: int, progress: Callable[[int], None] | None
-) -> Minimum:
+) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     end = _empty_result(starts)
     bytes_at_work = WORKING_BYTES[starts.device.type == "cpu"]
@@ -219,7 +168,7 @@ def _tick(objective: Objective, state: _State, tolerance: float, max_steps: int)
     slope = _dot(g, state.d)
     state.evaluations += running
     state.trials += 1
-    accepted = running & (state.is_new | _satisfies_wolfe(state, f, slope))
+    accepted = running & (state.is_new | satisfies_wolfe(state.f, state.slope, state.t, f, slope))
     failed = running & ~accepted & (state.trials >= TRIALS)
     stalled = failed & (state.pairs == 0)
     _narrow(state, f, slope)
@@ -240,54 +189,21 @@ def _tick(objective: Objective, state: _State, tolerance: float, max_steps: int)
 
 def _note_progress(state: _State, accepted: Tensor, norm: Tensor) -> None:
     """Count the steps since the value or the gradient was last clearly better than ever before."""
-    is_lower = ~(state.f >= state.level - _noise(state.f))
+    is_lower = ~(state.f >= state.level - rounding(state.f))
     advanced = accepted & (is_lower | (norm < 0.9 * state.shortest))
     state.level = torch.where(advanced, state.f, state.level)
     state.shortest = torch.where(advanced, torch.minimum(norm, state.shortest), state.shortest)
     state.idle = torch.where(advanced, 0, state.idle + accepted)
 
 
-def _satisfies_wolfe(state: _State, f: Tensor, slope: Tensor) -> Tensor:
-    """Strong Wolfe, or approximate Wolfe where the decrease is lost in rounding."""
-    decreased = f <= state.f + ARMIJO * state.t * state.slope
-    is_flat = slope.abs() <= -WOLFE * state.slope
-    is_level = f <= state.f + _noise(state.f)
-    return is_flat & (decreased | (is_level & (slope <= (2 * ARMIJO - 1) * state.slope)))
-
-
-def _noise(f: Tensor) -> Tensor:
-    """Rounding error of a value."""
-    return 16 * torch.finfo(f.dtype).eps * f.abs()
-
-
 def _narrow(state: _State, f: Tensor, slope: Tensor) -> None:
-    """Make the trial an end of the bracket and choose the next trial (harmless where the trial was accepted)."""
-    rises = f > torch.maximum(state.f + ARMIJO * state.t * state.slope, state.f + _noise(state.f))
-    too_long = rises | (slope > 0) | ~torch.isfinite(f + slope)
+    """Make the trial an end of the bracket and choose the next one (both are dropped where the trial was taken)."""
+    too_long = is_too_long(state.f, state.slope, state.t, f, slope)
     here = torch.stack([state.t, f, slope], 1)
     previous = state.low
     state.low = torch.where(too_long[:, None], state.low, here)
     state.high = torch.where(too_long[:, None], here, state.high)
-    beyond = _secant(previous, here).clamp(2 * state.t, 10 * state.t)
-    state.t = torch.where(torch.isinf(state.high[:, 0]), beyond, _cubic(state.low, state.high))
-
-
-def _secant(one: Tensor, two: Tensor) -> Tensor:
-    """Where the slope through two points vanishes; far out where it falls."""
-    t, slope = two[:, 0], two[:, 2]
-    rise = (slope - one[:, 2]) / (t - one[:, 0])
-    return torch.where(rise > 0, t - slope / rise, torch.inf)
-
-
-def _cubic(low: Tensor, high: Tensor) -> Tensor:
-    """Minimiser of the cubic through two values and slopes, kept off the ends; the middle where there is none."""
-    (t0, f0, m0), (t1, f1, m1) = low.unbind(1), high.unbind(1)
-    width = t1 - t0
-    middle = m0 + m1 - 3 * (f1 - f0) / width
-    root = (middle.square() - m0 * m1).clamp(min=0).sqrt()
-    t = t1 - width * (m1 + root - middle) / (m1 - m0 + 2 * root)
-    t = torch.where(torch.isfinite(t), t, t0 + width / 2)
-    return t.clamp(t0 + 0.1 * width, t1 - 0.1 * width)
+    state.t = next_trial(state.low, state.high, previous)
 
 
 def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
@@ -364,14 +280,14 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.linalg.vecdot(a, b)
 
 
-def _empty_result(starts: Tensor) -> Minimum:
+def _empty_result(starts: Tensor) -> EndPoints:
     S = len(starts)
     value, norm = starts.new_full((S,), torch.nan), starts.new_full((S,), torch.nan)
     status, steps, evaluations = (torch.zeros(S, dtype=torch.int64, device=starts.device) for _ in range(3))
-    return Minimum(torch.empty_like(starts), value, norm, status, steps, evaluations)
+    return EndPoints(torch.empty_like(starts), value, norm, status, steps, evaluations)
 
 
-def _collect(end: Minimum, state: _State, ended: Tensor) -> None:
+def _collect(end: EndPoints, state: _State, ended: Tensor) -> None:
     """Write the ended starts into the result."""
     rows = state.index[ended]
     end.x[rows], end.value[rows] = state.x[ended], state.f[ended]

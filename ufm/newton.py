@@ -12,9 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.end_points import EndPoints, Status, check_request
 from ufm.hessian import dense_hessian
-from ufm.minimise import Minimum, Status
 from ufm.parallel import cores, map_chunks
 from ufm.problem import Problem
 
@@ -24,13 +23,13 @@ SMALLEST_DAMPING = 1e-15
 """Times the squared largest entry of the Hessian: below it Hess^2 + mu I is singular to rounding."""
 
 
-def critical_points(
+def find_critical_points(
     problem: Problem,
     starts: Float[Tensor, "S P"],
     tolerance: float = 1e-11,
     max_steps: int = 300,
     progress: Callable[[int], None] | None = None,
-) -> Minimum:
+) -> EndPoints:
     """Follow every start until |gradient| <= tolerance.
 
     `STALLED` are starts whose damping has grown beyond use, as it does at a minimum of |gradient| that is not zero.
@@ -38,23 +37,20 @@ def critical_points(
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
-    is_matrix = starts.dtype == torch.float64 and starts.dim() == 2
-    check(is_matrix, "starts", f"{starts.dtype} {tuple(starts.shape)}", "a float64 tensor (starts, variables)")
-    check(tolerance > 0, "tolerance", tolerance, "> 0")
-    check(max_steps >= 1, "max_steps", max_steps, ">= 1")
+    check_request(starts, tolerance, max_steps)
     width = max(1, WORKING_BYTES // (8 * problem.size**2))
     chunks = torch.split(starts, min(width, max(1, math.ceil(len(starts) / cores(starts.device)))))
 
-    def follow(chunk: Tensor) -> Minimum:
+    def follow(chunk: Tensor) -> EndPoints:
         end = _follow(problem, chunk, tolerance, max_steps)
         if progress:
             progress(len(chunk))
         return end
 
-    return Minimum.joined(map_chunks(follow, chunks, starts.device))
+    return EndPoints.joined(map_chunks(follow, chunks, starts.device))
 
 
-def _follow(problem: Problem, starts: Tensor, tolerance: float, max_steps: int) -> Minimum:
+def _follow(problem: Problem, starts: Tensor, tolerance: float, max_steps: int) -> EndPoints:
     """All starts of a chunk, each until it ends; those that ended are left out of the work."""
     end = starts.clone()
     status = torch.zeros(len(starts), dtype=torch.int64, device=starts.device)
@@ -76,7 +72,7 @@ def _follow(problem: Problem, starts: Tensor, tolerance: float, max_steps: int) 
             break
     status[rows] = int(Status.MAX_STEPS)
     value, gradient = problem.value_and_gradient(end)
-    return Minimum(end, value, gradient.norm(dim=1), status, steps, steps + 1)
+    return EndPoints(end, value, gradient.norm(dim=1), status, steps, steps + 1)
 
 
 def _step(problem: Problem, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -21,10 +21,11 @@ from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.command_line import LOSS_NAMES, LossSpec, torch_device
 from ufm.critical_points import Classification, classify
+from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
 from ufm.losses import SquaredError, make_loss
-from ufm.minimise import Minimum, Status, minimise
-from ufm.newton import critical_points
+from ufm.minimise import minimise
+from ufm.newton import find_critical_points
 from ufm.parallel import cores, map_chunks
 from ufm.prediction import Prediction, predict, predicted_point
 from ufm.problem import Problem
@@ -188,7 +189,7 @@ def _end_points(case: _Case, progress: Progress) -> tuple[Int[Tensor, " S"], Mea
     return torch.cat(statuses), {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _measure(case: _Case, end: Minimum) -> Measures:
+def _measure(case: _Case, end: EndPoints) -> Measures:
     """Deviations of every end point from the prediction."""
     problem, prediction = case.problem, case.prediction
     predicted = predicted_point(problem, prediction).to(case.device)
@@ -281,14 +282,14 @@ def saddle_starts(problem: Problem, seed: int, count: int, device: torch.device)
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
 
 
-def _search(case: _Case, progress: Progress) -> Minimum:
+def _search(case: _Case, progress: Progress) -> EndPoints:
     count = case.setting.saddle_starts
     task = progress.add_task(f"{case.spec['name']}: other critical points", total=count)
     starts = saddle_starts(case.saddle_problem, case.setting.seed, count, case.device)
-    return critical_points(case.saddle_problem, starts, progress=partial(progress.advance, task))
+    return find_critical_points(case.saddle_problem, starts, progress=partial(progress.advance, task))
 
 
-def _other_critical_points(case: _Case, ends: Minimum) -> tuple[list[dict[str, Any]], int, Claim]:
+def _other_critical_points(case: _Case, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
     """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
     prediction = case.saddle_prediction
     number = ends.is_converged.nonzero()[:, 0]

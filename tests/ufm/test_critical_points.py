@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ufm.critical_points import classify, rank_one_direction
+from ufm.end_points import Status
 from ufm.losses import CrossEntropy, SquaredError
-from ufm.minimise import Status
-from ufm.newton import critical_points
+from ufm.newton import find_critical_points
 from ufm.prediction import predict, predicted_point
 from ufm.problem import Point, Problem
 from ufm.starts import normal_starts
@@ -76,7 +76,7 @@ def test_the_rank_one_direction_has_the_curvature_of_the_theory():
 def test_squared_error_has_a_grassmannian_of_saddles_for_every_rank(decay_b, indices):
     """Rank r: value (R - r)/(2K) + r f_1 and index (R - r)(d - r), R the largest rank."""
     problem = Problem(SquaredError(), 4, 6, 2, 5e-3, 1e-3, decay_b)
-    ends = critical_points(problem, saddle_starts(problem, 0, 128, torch.device("cpu")))
+    ends = find_critical_points(problem, saddle_starts(problem, 0, 128, torch.device("cpu")))
     found = classify(problem, ends.x[ends.is_converged])
     R, c = len(indices) - 1, math.sqrt(1e-5)
     values = [(R - r) / 8 + r * ((4 * c) ** 2 / 8 + c * (1 - 4 * c)) for r in range(R + 1)]
@@ -88,7 +88,7 @@ def test_squared_error_has_a_grassmannian_of_saddles_for_every_rank(decay_b, ind
 
 def test_newton_converges_to_many_strict_saddles_and_counts_every_start(loss):
     problem = Problem(loss, 4, 6, 2, 5e-3, 5e-3, 0.01)
-    ends = critical_points(problem, saddle_starts(problem, 1, 96, torch.device("cpu")))
+    ends = find_critical_points(problem, saddle_starts(problem, 1, 96, torch.device("cpu")))
     assert set(ends.status.tolist()) <= {Status.CONVERGED, Status.STALLED, Status.MAX_STEPS}
     assert int(ends.is_converged.sum()) >= 86
     assert (ends.gradient_norm[ends.is_converged] <= 1e-11).all()
@@ -102,7 +102,7 @@ def test_newton_converges_to_many_strict_saddles_and_counts_every_start(loss):
 
 def test_newton_is_truthful_when_out_of_steps():
     problem = Problem(CrossEntropy(), 4, 6, 2, 5e-3, 5e-3, 0.01)
-    ends = critical_points(problem, normal_starts(problem.size, 0, 0, 4), max_steps=2)
+    ends = find_critical_points(problem, normal_starts(problem.size, 0, 0, 4), max_steps=2)
     assert ends.status.tolist() == [Status.MAX_STEPS] * 4
     assert (ends.gradient_norm > 1e-11).all()
 
@@ -111,9 +111,9 @@ def test_newton_starts_are_independent():
     problem = Problem(CrossEntropy(), 4, 6, 2, 5e-3, 5e-3, 0.01)
     starts = normal_starts(problem.size, 0, 0, 6)
     starts[3] = torch.nan
-    together = critical_points(problem, starts)
+    together = find_critical_points(problem, starts)
     assert together.status[3] == Status.NONFINITE
-    alone = critical_points(problem, starts[4:5])
+    alone = find_critical_points(problem, starts[4:5])
     torch.testing.assert_close(alone.x[0], together.x[4], rtol=1e-6, atol=1e-6)
 
 

@@ -3,8 +3,9 @@ import scipy.optimize
 import torch
 
 import ufm.minimise
+from ufm.end_points import Status
 from ufm.losses import CrossEntropy, SquaredError
-from ufm.minimise import Status, minimise
+from ufm.minimise import minimise
 from ufm.prediction import predict
 from ufm.problem import Problem
 from ufm.starts import normal_starts

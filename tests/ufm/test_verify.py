@@ -11,7 +11,7 @@ import pytest
 import ufm.verify
 from ufm.__main__ import COMMANDS
 from ufm.command_line import main
-from ufm.newton import critical_points
+from ufm.newton import find_critical_points
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ["--classes", "4", "--dim", "5", "--per-class", "3", "--starts", "20"]
@@ -85,9 +85,9 @@ def test_a_spurious_minimiser_is_refused(tmp_path, capsys, monkeypatch):
         return dataclasses.replace(right(problem), value=right(problem).value - 1e-3)
 
     def all_at_the_minimiser(problem, starts, progress=None):
-        return critical_points(problem, 0 * starts + ufm.verify.predicted_point(problem, right(problem)))
+        return find_critical_points(problem, 0 * starts + ufm.verify.predicted_point(problem, right(problem)))
 
-    monkeypatch.setattr(ufm.verify, "critical_points", all_at_the_minimiser)
+    monkeypatch.setattr(ufm.verify, "find_critical_points", all_at_the_minimiser)
     monkeypatch.setattr(ufm.verify, "predict", shifted)
     assert _verify("--out", str(tmp_path), "--loss", "ce") == 1
     claim = _record(tmp_path)["result"]["verdicts"][0]["claims"]["strict saddles"]

@@ -1,0 +1,69 @@
+"""What a solver returns: where every start ended, and how."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ufm.command_line import check
+
+
+class Status(IntEnum):
+    """How a start ended.
+
+    CONVERGED: the gradient is within tolerance. MAX_STEPS: out of steps. STALLED: no step was found, even along the
+    gradient, or none of very many brought progress (tolerance below rounding, or an objective without a
+    minimum). NONFINITE: value or gradient were not finite at the start itself.
+    """
+
+    RUNNING = 0
+    CONVERGED = 1
+    MAX_STEPS = 2
+    STALLED = 3
+    NONFINITE = 4
+
+
+@dataclass(frozen=True)
+class EndPoints:
+    """The end of every start, in the order of the starts.
+
+    Attributes:
+        x: end points.
+        value: objective there.
+        gradient_norm: Euclidean norm of the gradient there.
+        status: a `Status` each.
+        steps, evaluations: accepted steps and evaluations of the objective.
+    """
+
+    x: Float[Tensor, "S P"]
+    value: Float[Tensor, " S"]
+    gradient_norm: Float[Tensor, " S"]
+    status: Int[Tensor, " S"]
+    steps: Int[Tensor, " S"]
+    evaluations: Int[Tensor, " S"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["EndPoints"]) -> "EndPoints":
+        """One result for the starts of all parts."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls)))
+
+    @property
+    def is_converged(self) -> Bool[Tensor, " S"]:
+        """Which starts reached the tolerance."""
+        return self.status == Status.CONVERGED
+
+
+def check_request(starts: Tensor, tolerance: float, max_steps: int) -> None:
+    """Refuse what no solver can work on.
+
+    Raises:
+        ValueError: if the starts are not float64 or an argument is out of bounds.
+    """
+    is_matrix = starts.dtype == torch.float64 and starts.dim() == 2
+    check(is_matrix, "starts", f"{starts.dtype} {tuple(starts.shape)}", "a float64 tensor (starts, variables)")
+    check(tolerance > 0, "tolerance", tolerance, "> 0")
+    check(max_steps >= 1, "max_steps", max_steps, ">= 1")
