@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ufm.allocator import keep_freed_memory
 from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
+from ufm.allocator import keep_freed_memory
 from ufm.command_line import Command, main
 from ufm.records import check_new_file, new_folder, read_record, write_record
 

@@ -26,7 +26,8 @@ def run_verify(setting: VerifySetting) -> int:
         with progress:
             verdicts = list(pending)
     except BaseException:
-        folder.rmdir()  # still empty: leave nothing behind
+        if setting.out is None:
+            folder.rmdir()  # still empty: leave nothing behind
         raise
     verify_report.show(setting, verdicts)
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), verify_report.as_result(verdicts))

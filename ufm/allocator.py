@@ -9,9 +9,8 @@ _MMAP_MAX, _TRIM_THRESHOLD, _TOP_PAD = -4, -1, -2  # names and numbers of <mallo
 def keep_freed_memory() -> None:
     """Stop glibc from handing every large buffer back to the system; call before torch allocates.
 
-    A training step on a CPU frees and asks for the same few hundred MB again and again, and each time the kernel has to
-    map and clear the pages: at width 0.25, batch 100, float32 on 2 cores, 36 images/s without this and 62 with it.
-    The same as MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 MALLOC_TOP_PAD_=268435456 in the environment. Other C
+    A training step or a batch of starts frees and asks for the same buffers again and again, and each time the kernel has
+    to map and clear the pages. The same as MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 MALLOC_TOP_PAD_=268435456 in the environment. Other C
     libraries lack `mallopt` or ignore it; nothing is lost there.
     """
     if not sys.platform.startswith("linux"):

@@ -217,7 +217,7 @@ def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Ten
     state.x = torch.where(accepted[:, None], trial, state.x)
     state.g = torch.where(accepted[:, None], g, state.g)
     state.f = torch.where(accepted, f, state.f)
-    # The memory is far larger than anything else: both vectors meet it in one sweep (stacked as rows, which is 3x faster).
+    # The memory is far larger than anything else: both vectors, stacked as rows, meet it in one sweep.
     both = torch.stack([y, state.g], 1).mT
     S_both, Y_both = state.S[:, :MEMORY] @ both, state.Y[:, :MEMORY] @ both
     column = kept[:, None, None] & (torch.arange(MEMORY, device=slot.device) == slot[:, None])[:, None, :]
