@@ -6,10 +6,9 @@ from typing import Any
 
 from matplotlib import pyplot
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, LOSSES, save, use_style
 
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}
-LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse": "squared error"}
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:

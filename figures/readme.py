@@ -1,4 +1,4 @@
-"""The README's tables, written from the records in `figures/data/`: `python -m figures.readme` puts them in place.
+"""The README's tables and pictures, made from the records in `figures/data/`: `python -m figures.readme`.
 
 A table stands between `<!-- NAME -->` and `<!-- end -->`; a test compares it with its record.
 """
@@ -6,11 +6,13 @@ A table stands between `<!-- NAME -->` and `<!-- end -->`; a test compares it wi
 from pathlib import Path
 from typing import Any
 
+from figures import prediction_against_measurement, training_curves, verification
+from figures.style import LOSSES
 from ufm.records import read_record
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
-LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse": "squared error"}
+GALLERY = Path(__file__).parent / "gallery"
 CLAIMS = {
     "all converged": "starts that did not converge",
     "value": "objective, relative to f(0)",
@@ -66,6 +68,11 @@ def compare_table(record: dict[str, Any]) -> str:
     return _markdown(rows)
 
 
+PICTURES = {
+    "verification": ("verify", verification.draw),
+    "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
+    "training_curves": ("train", training_curves.draw),
+}
 TABLES = {"verify": verify_table, "compare": compare_table}
 
 
@@ -75,7 +82,9 @@ def block(name: str) -> str:
 
 
 def update(readme: Path) -> None:
-    """Write every table into its place."""
+    """Write every table into its place and draw every picture anew."""
+    for name, (record, draw) in PICTURES.items():
+        draw(read_record(DATA / f"{record}.json"), GALLERY / f"{name}.png")
     text = readme.read_text()
     for name in TABLES:
         before, _, rest = text.partition(f"<!-- {name} -->")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito (2008), without yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse": "squared error"}
+"""What the losses are called in print."""
 COLUMN = 6.0
 """Width of a figure in inches."""
 

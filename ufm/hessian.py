@@ -44,7 +44,7 @@ def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B
 def smallest_eigenpair(
     problem: Problem,
     x: Float[Tensor, "B P"],
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-10,
     progress: Callable[[int], None] | None = None,
 ) -> SmallestEigenpair:
     """The smallest eigenvalue of every point's Hessian: dense up to 300 variables, Lanczos beyond.

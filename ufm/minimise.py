@@ -165,14 +165,14 @@ def _tick(objective: Objective, state: _State, tolerance: float, max_steps: int)
     running = state.status == Status.RUNNING
     trial = torch.addcmul(state.x, state.t[:, None], state.d)
     f, g = objective(trial)
-    slope = _dot(g, state.d)
+    slope = torch.linalg.vecdot(g, state.d)
     state.evaluations += running
     state.trials += 1
     accepted = running & (state.is_new | satisfies_wolfe(state.f, state.slope, state.t, f, slope))
     failed = running & ~accepted & (state.trials >= TRIALS)
     stalled = failed & (state.pairs == 0)
+    along = _take_step(state, trial, f, g, slope, accepted)
     _narrow(state, f, slope)
-    along = _take_step(state, trial, f, g, accepted)
     norm = state.g.norm(dim=1)
     _note_progress(state, accepted, norm)
     # The last that applies counts.
@@ -206,25 +206,30 @@ def _narrow(state: _State, f: Tensor, slope: Tensor) -> None:
     state.t = next_trial(state.low, state.high, previous)
 
 
-def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
-    """Move the accepted starts, remember the pair (s, y) where its curvature is positive, return S g and Y g."""
-    s, y = trial - state.x, g - state.g
-    sy, yy = _dot(s, y), _dot(y, y)
-    kept = accepted & ~state.is_new & (sy > torch.finfo(f.dtype).eps * yy)
+def _take_step(
+    state: _State, trial: Tensor, f: Tensor, g: Tensor, slope: Tensor, accepted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Move the accepted starts, remember their pair (s, y), and return S g and Y g at the new gradient.
+
+    s . y = t (slope there - slope here) is positive by the Wolfe conditions, so that every step can be remembered.
+    """
+    kept = accepted & ~state.is_new & torch.isfinite(slope)
     slot = torch.where(kept, state.pairs % MEMORY, MEMORY)
     rows = torch.arange(len(slot), device=slot.device)
-    state.S[rows, slot], state.Y[rows, slot] = s, y
+    y = g - state.g
+    state.S[rows, slot], state.Y[rows, slot] = state.t[:, None] * state.d, y
     state.x = torch.where(accepted[:, None], trial, state.x)
     state.g = torch.where(accepted[:, None], g, state.g)
-    state.f = torch.where(accepted, f, state.f)
     # The memory is far larger than anything else: both vectors, stacked as rows, meet it in one sweep.
     both = torch.stack([y, state.g], 1).mT
     S_both, Y_both = state.S[:, :MEMORY] @ both, state.Y[:, :MEMORY] @ both
-    column = kept[:, None, None] & (torch.arange(MEMORY, device=slot.device) == slot[:, None])[:, None, :]
-    state.SY = torch.where(column, S_both[:, :, :1], state.SY)
-    Yy = Y_both[:, :, :1]
-    state.YY = torch.where(column, Yy, torch.where(column.mT, Yy.mT, state.YY))
-    state.scale = torch.where(kept, sy / yy, state.scale)
+    Sy, Yy = S_both[:, :, :1], Y_both[:, :, :1]
+    is_slot = (torch.arange(MEMORY, device=slot.device) == slot[:, None])[:, None, :]
+    state.SY = torch.where(is_slot, Sy, state.SY)
+    state.YY = torch.where(is_slot, Yy, torch.where(is_slot.mT, Yy.mT, state.YY))
+    yy = Yy[:, :, 0].gather(1, slot.clamp(max=MEMORY - 1)[:, None])[:, 0]
+    state.scale = torch.where(kept, state.t * (slope - state.slope) / yy, state.scale)
+    state.f = torch.where(accepted, f, state.f)
     state.pairs += kept
     state.steps += accepted & ~state.is_new
     state.is_new &= ~accepted
@@ -233,15 +238,17 @@ def _take_step(state: _State, trial: Tensor, f: Tensor, g: Tensor, accepted: Ten
 
 def _turn(state: _State, turning: Tensor, norm: Tensor, Sg: Tensor, Yg: Tensor) -> None:
     """A new quasi-Newton direction (steepest descent without memory) and a fresh line search where asked."""
-    d = _quasi_newton(state, norm, Sg, Yg)
-    slope = _dot(state.g, d)
-    uphill = turning & ~(slope < 0)
-    state.pairs.masked_fill_(uphill, 0)
-    steepest = 1 / norm.clamp(min=1)
-    d = torch.where(uphill[:, None], -steepest[:, None] * state.g, d)
-    slope = torch.where(uphill, -steepest * norm.square(), slope)
-    state.d = torch.where(turning[:, None], d, state.d)
-    state.slope = torch.where(turning, slope, state.slope)
+    c, on_S, on_Y = _quasi_newton(state, norm, Sg, Yg)
+    slope = c * norm.square() + (on_S * Sg + on_Y * Yg).sum((1, 2))
+    uphill = ~(slope < 0)
+    steepest = -1 / norm.clamp(min=1)
+    c = torch.where(uphill, steepest, c)
+    on_S, on_Y = (torch.where(uphill[:, None, None], 0.0, part) for part in (on_S, on_Y))
+    state.pairs.masked_fill_(turning & uphill, 0)
+    d = (c[:, None] * state.g)[:, None]
+    d.baddbmm_(on_S.mT, state.S[:, :MEMORY]).baddbmm_(on_Y.mT, state.Y[:, :MEMORY])
+    state.d = torch.where(turning[:, None], d[:, 0], state.d)
+    state.slope = torch.where(turning, torch.where(uphill, steepest * norm.square(), slope), state.slope)
     state.t = torch.where(turning, 1.0, state.t)
     start = torch.stack([torch.zeros_like(state.f), state.f, state.slope], 1)
     state.low = torch.where(turning[:, None], start, state.low)
@@ -249,35 +256,29 @@ def _turn(state: _State, turning: Tensor, norm: Tensor, Sg: Tensor, Yg: Tensor) 
     state.trials.masked_fill_(turning, 0)
 
 
-def _quasi_newton(state: _State, norm: Tensor, Sg: Tensor, Yg: Tensor) -> Tensor:
-    """-H g, H = c I + [S cY] [[A (D + c Y'Y) A', -A], [-A', 0]] [S cY]' with A = R^-T, R = triu(S'Y), D = diag(R)."""
-    B = len(norm)
+def _quasi_newton(state: _State, norm: Tensor, Sg: Tensor, Yg: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The coefficients of the direction -H g = c g + S' on_S + Y' on_Y.
+
+    H = h I + [S hY] [[A (D + h Y'Y) A', -A], [-A', 0]] [S hY]' with A = R^-T, R = triu(S'Y), D = diag(R).
+    """
     slots = torch.arange(MEMORY, device=norm.device)
     order = (state.pairs[:, None] + slots) % MEMORY  # oldest first
     valid = slots >= MEMORY - state.pairs[:, None]
     both = valid[:, :, None] & valid[:, None, :]
 
     def chronological(A: Tensor) -> Tensor:
-        A = A.gather(1, order[:, :, None].expand(B, MEMORY, MEMORY))
-        A = A.gather(2, order[:, None, :].expand(B, MEMORY, MEMORY))
+        A = A.gather(1, order[:, :, None].expand_as(A)).gather(2, order[:, None, :].expand_as(A))
         return torch.where(both, A, 0.0)
 
-    c = torch.where(state.pairs > 0, state.scale, 1 / norm.clamp(min=1))[:, None, None]
+    h = torch.where(state.pairs > 0, state.scale, 1 / norm.clamp(min=1))
     Sg, Yg = (product.gather(1, order[:, :, None]) * valid[:, :, None] for product in (Sg, Yg))
     SY, YY = chronological(state.SY), chronological(state.YY)
     D = SY.diagonal(dim1=1, dim2=2)[:, :, None]
     R = SY.triu() + torch.diag_embed((~valid).to(SY.dtype))
     w = torch.linalg.solve_triangular(R, Sg, upper=True)
-    on_S = torch.linalg.solve_triangular(R.mT, D * w + c * (YY @ w - Yg), upper=False)
-    back = torch.empty_like(order).scatter_(1, order, slots.expand(B, MEMORY))[:, :, None]
-    on_S, on_Y = on_S.gather(1, back), (-c * w).gather(1, back)
-    d = torch.baddbmm(c * state.g[:, None, :], on_S.mT, state.S[:, :MEMORY])
-    return torch.baddbmm(d, on_Y.mT, state.Y[:, :MEMORY])[:, 0, :].neg_()
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Row-wise inner product."""
-    return torch.linalg.vecdot(a, b)
+    on_S = torch.linalg.solve_triangular(R.mT, D * w + h[:, None, None] * (YY @ w - Yg), upper=False)
+    back = torch.empty_like(order).scatter_(1, order, slots.expand_as(order))[:, :, None]
+    return -h, -on_S.gather(1, back), h[:, None, None] * w.gather(1, back)
 
 
 def _empty_result(starts: Tensor) -> EndPoints:
