@@ -1,0 +1,16 @@
+from figures import prediction_against_measurement, training_curves
+
+MEASURED = {"loss": 0.5, "accuracy": 0.9, "nc1_trace": 0.1, "nc2_etf_distance": None, "nc3_self_duality": 0.2}
+
+
+def test_training_curves_bridge_epochs_that_were_not_measured(tmp_path):
+    metrics = [{"epoch": 1, "loss": 2.0, "train": MEASURED, "test": MEASURED}, {"epoch": 2, "loss": None}]
+    path = training_curves.draw({"result": {"metrics": metrics}}, tmp_path / "picture.png")
+    assert path.stat().st_size > 5000
+
+
+def test_ratios_are_drawn_where_there_are_any(tmp_path):
+    rows = [{"name": "margin", "kind": "identity", "ratio": 1.1}, {"name": "|w|", "kind": "prediction", "ratio": None}]
+    run = {"rows": rows, "run_setting": {"loss": {"name": "ce"}, "data": "digits"}, "epoch": 3}
+    path = prediction_against_measurement.draw({"result": {"runs": [run, run]}}, tmp_path / "picture.png")
+    assert path.stat().st_size > 5000
