@@ -93,7 +93,7 @@ def update(readme: Path) -> None:
 
 
 def _loss(spec: dict[str, Any]) -> str:
-    parameters = ", ".join(str(value) for key, value in spec.items() if key != "name")
+    parameters = ", ".join(str(value).removesuffix(".0") for key, value in spec.items() if key != "name")
     return f"{LOSSES[spec['name']]} ({parameters})" if parameters else LOSSES[spec["name"]]
 
 

@@ -268,6 +268,11 @@ def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
     return LOSSES[str(name)](**converted)
 
 
+def parameters_of(loss: Loss) -> dict[str, Any]:
+    """Every parameter of a loss that `make_loss` made, defaults included."""
+    return dataclasses.asdict(loss)  # type: ignore[call-overload]
+
+
 def _softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)); beyond 40 it is x to the last bit."""
     return functional.softplus(x, threshold=40.0)

@@ -23,7 +23,7 @@ from ufm.command_line import LOSS_NAMES, LossSpec, torch_device
 from ufm.critical_points import Classification, classify
 from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
-from ufm.losses import SquaredError, make_loss
+from ufm.losses import SquaredError, make_loss, parameters_of
 from ufm.minimise import minimise
 from ufm.newton import find_critical_points
 from ufm.parallel import cores, map_chunks
@@ -130,7 +130,8 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
         ValueError: on a loss, size or device that does not exist, before any work is done.
     """
     names = LOSS_NAMES if setting.loss["name"] == "all" else ()
-    specs: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
+    asked: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
+    specs = [{"name": spec["name"], **parameters_of(make_loss(spec))} for spec in asked]
     device = torch_device(setting.device)
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:

@@ -98,9 +98,8 @@ def _command(setting: VerifySetting, verdict: Verdict, **changes: Any) -> str:
 
 
 def loss_text(spec: LossSpec) -> str:
-    """`focal(gamma=2)`."""
-    parameters = ", ".join(f"{key}={value}" for key, value in spec.items() if key != "name")
-    return f"{spec['name']}({parameters})" if parameters else str(spec["name"])
+    """`focal 2`."""
+    return " ".join(str(value).removesuffix(".0") for value in spec.values())
 
 
 def command_of(setting: VerifySetting) -> str:
