@@ -8,6 +8,7 @@ from matplotlib import pyplot
 
 from figures.style import COLOURS, COLUMN, LOSSES, save, use_style
 
+TICKS = (0, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 100)
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}
 
 
@@ -27,6 +28,9 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         axes.plot([], [], "o", color=colour, label=_label(run))
     axes.set(xlabel="measured / predicted", title="Trained last layer against the unconstrained feature model")
     axes.set_xscale("symlog", linthresh=2, linscale=3)
+    limits = axes.get_xlim()
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.set_xlim(limits)
     axes.set_yticks(range(len(names)), [f"{name}\n({kinds[name]})" for name in names], fontsize=7)
     axes.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=2)

@@ -22,12 +22,15 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     from matplotlib import pyplot
 
     verdicts = record["result"]["verdicts"]
-    figure, axes = pyplot.subplots(2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False)
+    figure, axes = pyplot.subplots(
+        2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False, sharey="row"
+    )
     for above, below, verdict in zip(*axes, verdicts, strict=True):
         _deviations(above, verdict)
         _saddles(below, verdict)
+    axes[0, 0].set_ylim(bottom=FLOOR / 3)
     axes[0, 0].set_ylabel("deviation from the prediction")
-    axes[0, 0].legend(fontsize=7, loc="upper left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
     axes[1, 0].set_ylabel("negative eigenvalues")
     return save(figure, path)
 
@@ -38,7 +41,6 @@ def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
         axes.semilogy([max(value, FLOOR) for value in values if value is not None], color=colour, label=label)
     name = verdict["spec"]["name"]
     axes.set_title(f"{name}: {'holds' if verdict['holds'] else 'FAILS'}")
-    axes.set_ylim(FLOOR / 3, None)
     axes.set_xlabel("starts, sorted (%)")
 
 
@@ -48,6 +50,6 @@ def _saddles(axes: Any, verdict: dict[str, Any]) -> None:
         [row["value"] for row in rows], [row["morse_index"] for row in rows], s=14, color=COLOURS[1], label="saddles"
     )
     axes.set_xlabel("objective")
-    axes.set_title(f"{len(rows)} other critical points", fontsize=9)
+    axes.set_title(f"{len(rows)} kinds of other critical points", fontsize=9)
     if not rows:
         axes.text(0.5, 0.5, "none searched or found", ha="center", transform=axes.transAxes)
