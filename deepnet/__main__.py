@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
-from ufm.allocator import keep_freed_memory
 from ufm.command_line import Command, main
 from ufm.records import check_new_file, new_folder, read_record, write_record
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 def run_train(setting: TrainSetting) -> int:
     """Train, or go on with a run; exit code 1 if the loss stopped being a number."""
-    keep_freed_memory()
     from deepnet import checkpoint
     from deepnet.train import begin
 
@@ -43,7 +41,6 @@ def run_train(setting: TrainSetting) -> int:
 
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
-    keep_freed_memory()
     from deepnet.report import print_measures
     from deepnet.train import measure_splits, reopen
 
@@ -60,7 +57,6 @@ def run_measure(setting: MeasureSetting) -> int:
 
 def run_compare(setting: CompareSetting) -> int:
     """Put measurement and prediction side by side, one table a run."""
-    keep_freed_memory()
     from deepnet import checkpoint
     from deepnet.compare import compare
     from deepnet.features import last_layer

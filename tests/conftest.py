@@ -1,8 +1,8 @@
 """Problems and losses in one table that the tests cross; float64 everywhere."""
 
-import os
+from ufm import process
 
-os.environ.setdefault("MPLBACKEND", "Agg")
+process.prepare()  # before torch is imported
 
 import pytest
 import torch

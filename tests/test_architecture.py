@@ -13,7 +13,6 @@ PACKAGES = ("ufm", "deepnet", "figures")
 ALLOWED = {
     "ufm": set(),
     "deepnet": {
-        "ufm.allocator",
         "ufm.collapse",
         "ufm.command_line",
         "ufm.losses",

@@ -10,9 +10,6 @@ def run_verify(setting: VerifySetting) -> int:
     """The main job: verdicts as they come, then the table, the record and the picture."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from ufm.allocator import keep_freed_memory
-
-    keep_freed_memory()
     from figures import verification
     from ufm import verify_report
     from ufm.records import check_new_file, new_folder, read_record, write_record

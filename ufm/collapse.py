@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ufm.command_line import check
 
-CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**22
 """Features are converted to float64 in pieces of about this size."""
 
 
@@ -71,20 +71,20 @@ class FeatureStats:
         sums = sum(one_hot[rows].mT @ H[..., rows, :].double() for rows in _chunks(H))
         means = sums / counts[:, None]
         M = means - means.mean(-2, keepdim=True)
-        trace, scatter, disagree, square = (torch.zeros((), dtype=torch.float64, device=H.device) for _ in range(4))
+        both, gram, mean_logits = torch.cat([M, W], -2).mT, M @ M.mT, means @ W.mT + b.unsqueeze(-2)
+        trace, scatter, disagree = (torch.zeros((), dtype=torch.float64, device=H.device) for _ in range(3))
         for rows in _chunks(H):
-            h = H[..., rows, :].double()
-            x = h - means[..., labels[rows], :]
-            in_class_space = x @ M.mT
+            own = labels[rows]
+            x = H[..., rows, :] - means[..., own, :]  # float64, and small where features have collapsed
+            along_M, along_W = torch.split(x @ both, W.shape[-2], -1)
             trace = trace + x.square().sum((-2, -1))
-            scatter = scatter + in_class_space.mT @ in_class_space
-            square = square + h.square().sum((-2, -1))
+            scatter = scatter + along_M.mT @ along_M
             # |h - mu_k|^2 up to a constant per sample, from x so that no large numbers cancel.
-            own = M[..., labels[rows], :]
-            to_mean = M.square().sum(-1).unsqueeze(-2) - 2 * (in_class_space + own @ M.mT)
-            picked = (h @ W.mT + b.unsqueeze(-2)).argmax(-1)
+            to_mean = gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-2) - 2 * (along_M + gram[..., own, :])
+            picked = (along_W + mean_logits[..., own, :]).argmax(-1)
             disagree = disagree + (to_mean.argmin(-1) != picked).double().sum(-1)
         N = H.shape[-2]
+        square = trace + (counts * means.square().sum(-1)).sum(-1)
         return cls(means, trace / N, scatter / N, disagree / N, square / N, W, b)
 
 

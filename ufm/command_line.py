@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from ufm import process
+
 if TYPE_CHECKING:
     import torch
 
@@ -105,6 +107,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     try:
         parsed = parser.parse_args(_normalised(sys.argv[1:] if argv is None else argv))
         command = commands[parsed.command]
+        process.prepare()
         fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
         return command.run(command.setting(**fields))
     except RequestError as error:
