@@ -22,7 +22,7 @@ class VerifySetting(CommonSetting):
     classes: int = 10
     """K >= 2."""
     dim: int = 20
-    """Feature dimension d >= classes - 1."""
+    """Feature dimension d >= classes - 1 (>= classes for squared error without a free bias)."""
     per_class: int = 10
     """Samples per class n >= 1."""
     decay_W: float = 5e-3
@@ -34,7 +34,7 @@ class VerifySetting(CommonSetting):
     starts: int = 1000
     """Number of random starts, standard normal."""
     first_start: int = 0
-    """Number of the first start; any start of any run is reproduced by its seed and number."""
+    """Number of the first start; a seed and a number give the same start in every run (and its end up to rounding)."""
     tolerance: float = 1e-10
     """A start has converged when the norm of its gradient is at most this."""
     max_steps: int = 10_000
