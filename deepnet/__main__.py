@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
-from ufm.command_line import Command, main
+from ufm.command_line import Command, check, main
 from ufm.records import check_new_file, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def run_train(setting: TrainSetting) -> int:
     else:
         training = begin(checkpoint.resumed_setting(setting))
         training.restore(checkpoint.load(folder))
+        check(training.epoch < training.setting.epochs, "--resume", folder, "a run that has epochs left to train")
         checkpoint.cut_metrics(folder, training.epoch)
     try:
         failure = _train_with_progress(training, folder)

@@ -88,11 +88,18 @@ def read_setting(folder: Path) -> dict[str, Any]:
         raise RequestError(
             f"{folder / SETTING} must have the fields of this version; differing: {', '.join(differing)}."
         )
+    try:
+        TrainSetting(**setting | {"data_folder": Path(setting["data_folder"])})
+        has_right_types = isinstance(setting["loss"], dict) and isinstance(setting["data"], str)
+    except (TypeError, ValueError):
+        has_right_types = False
+    if not has_right_types:
+        raise RequestError(f"{folder / SETTING} must hold a setting of `deepnet train`, got {setting}.")
     return setting
 
 
 def resumed_setting(setting: TrainSetting) -> TrainSetting:
-    """The setting of the run in `setting.resume`, with the device, data folder and record path of this process.
+    """The setting of the run in `setting.resume`, with this call's device, record path and (if given) data folder.
 
     Raises:
         ValueError: if another field was given and differs; a run has one setting from its first epoch to its last.
@@ -111,7 +118,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
                     f"`--{name.replace('_', '-')}` must be {stored[name]}, as the run has it, got {value}."
                 )
             stored[name] = value
-    stored["data_folder"] = Path(stored["data_folder"])
+    stored |= {"data_folder": Path(stored["data_folder"]), "device": setting.device}
     return TrainSetting(**stored, json=setting.json, resume=setting.resume)
 
 
@@ -129,19 +136,32 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: if a line is damaged.
     """
-    path = folder / METRICS
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    except ValueError as error:
-        raise RequestError(f"{path} must hold one JSON object a line ({error}).") from None
+    return _parsed(folder / METRICS, _lines(folder / METRICS))
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
-    """Keep the first `epochs` lines of `metrics.jsonl`; what follows, possibly half a line, is of a lost epoch."""
+    """Keep the first `epochs` lines of `metrics.jsonl`; what follows, possibly half a line, is of a lost epoch.
+
+    Raises:
+        ValueError: if there are fewer lines, or one of them is damaged.
+    """
     path = folder / METRICS
-    lines = path.read_text().splitlines(keepends=True)[:epochs] if path.exists() else []
+    lines = _lines(path)[:epochs]
+    if len(_parsed(path, lines)) < epochs:
+        raise RequestError(f"{path} must hold the checkpoint's {epochs} epochs, got {len(lines)} lines.")
     with atomic_file(path) as file:
-        file.writelines(lines)
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+
+def _parsed(path: Path, lines: list[str]) -> list[dict[str, Any]]:
+    try:
+        return [dict(json.loads(line)) for line in lines]
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"{path} must hold one JSON object a line ({error}).") from None
 
 
 def _finite(value: Any) -> Any:

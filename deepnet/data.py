@@ -113,6 +113,9 @@ def load(name: str, folder: Path, selection: Selection) -> Data:
     images = DATA_SETS[name](folder)
     generator = torch.Generator().manual_seed(selection.seed)
     held_out, rest = _split_classes(images.train, selection.validation, generator)
+    kept = torch.bincount(rest.labels, minlength=images.classes)
+    allowed = "such that every class keeps an image to train on"
+    check(bool(kept.all()), "--validation", selection.validation, allowed)
     train = _balanced(rest, selection.per_class, "--per-class", generator)
     splits = {
         "train": train,

@@ -24,11 +24,18 @@ def fetch(url: str, path: Path, sha256: str) -> Path:
     """
     if not path.exists():
         part = path.with_name(path.name + ".part")
-        part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            allowed = f"a folder that can be made ({error.strerror})"
+            raise RequestError(f"`--data-folder` must be {allowed}, got {path.parent}.") from None
         try:
             _continue(url, part)
         except (OSError, http.client.HTTPException) as error:
-            raise RequestError(f"could not download {url} ({error}); the next try goes on where it stopped.") from None
+            raise RequestError(
+                f"`--data-folder` must hold the unpacked files, or {url} must be within reach, got {path.parent} "
+                f"({error}); what has arrived is kept, the next try goes on from there."
+            ) from None
         _check_hash(part, sha256)
         part.rename(path)
     else:

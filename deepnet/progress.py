@@ -45,5 +45,5 @@ def describe(line: dict[str, Any], epochs: int) -> str:
     """Epoch, loss, training accuracy, and NC1 and test accuracy if they were measured, images/s."""
     parts = [f"epoch {line['epoch']}/{epochs}", f"loss {line['loss']:.4f}", f"accuracy {line['accuracy']:.2%}"]
     if "train" in line:
-        parts += [f"NC1 {line['train']['nc1_trace']:.3g}", f"test {line['test']['accuracy']:.2%}"]
+        parts += [f"NC1 {line['train']['nc1_quotient']:.3g}", f"test {line['test']['accuracy']:.2%}"]
     return "  ".join([*parts, f"{line['images_per_s']:.0f} images/s"])

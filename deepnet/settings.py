@@ -25,7 +25,7 @@ class TrainSetting(CommonSetting):
     test_per_class: int | None = None
     """Measure on this many validation and test images of each class; default: all."""
     augment: bool = False
-    """Crop and flip the training images at random; metrics always see clean images."""
+    """true: crop and flip the training images at random; metrics always see clean images."""
     width: float = 1.0
     """Inner width of the bottlenecks: 0.25, 0.5, 1 or 2."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
@@ -47,7 +47,7 @@ class TrainSetting(CommonSetting):
     measure_every: int = 1
     """Epochs between measurements of accuracy and collapse on clean images; first and last are always measured."""
     resume: Path | None = None
-    """Continue the run in this folder; what is not given then comes from there."""
+    """Continue the run in this folder with its setting; --device is that of this call, --data-folder may be given."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

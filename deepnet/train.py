@@ -22,7 +22,7 @@ from deepnet.data import Data, Selection, load
 from deepnet.features import forward, last_layer, measure
 from deepnet.settings import TrainSetting
 from deepnet.wide_resnet import WideResNet
-from ufm.command_line import RequestError
+from ufm.command_line import RequestError, torch_device
 from ufm.losses import Loss, make_loss
 
 
@@ -70,7 +70,8 @@ def begin(setting: TrainSetting) -> Training:
         ValueError: if the loss, the data or the device cannot be had.
     """
     loss = make_loss(setting.loss)
-    device = _device(setting.device)
+    device = torch_device(setting.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
     selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
     data = load(setting.data, setting.data_folder, selection).to(device)
     generator = torch.Generator().manual_seed(setting.seed)
@@ -92,6 +93,7 @@ def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Traini
     setting = TrainSetting(**stored | {"device": device, "data_folder": data_folder or Path(stored["data_folder"])})
     training = begin(setting)
     training.restore(checkpoint.load(folder))
+    checkpoint.read_metrics(folder)  # refused here if it is damaged
     return training
 
 
@@ -182,13 +184,3 @@ def _failure(training: Training, losses: list[float]) -> str | None:
 
 def _is_measured(training: Training) -> bool:
     return training.epoch in (1, training.setting.epochs) or training.epoch % training.setting.measure_every == 0
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"`--device` must be a device torch can use here, got {name} ({error}).") from None
-    torch.backends.cudnn.benchmark = device.type == "cuda"
-    return device

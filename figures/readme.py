@@ -36,6 +36,8 @@ def verify_table(record: dict[str, Any]) -> str:
     for name, label in CLAIMS.items():
         claims = [verdict["claims"].get(name) for verdict in verdicts]
         rows.append([label, *("not convex" if claim is None else f"{claim['worst']:.2g}" for claim in claims)])
+    lost = (sum(verdict["saddle_statuses"].values()) - verdict["saddle_statuses"]["CONVERGED"] for verdict in verdicts)
+    rows.append(["starts of the other search that did not converge", *map(str, lost)])
     rows.append(["kinds of other critical points found", *(str(len(verdict["saddles"])) for verdict in verdicts)])
     rows.append(["seconds", *(f"{verdict['seconds']:.0f}" for verdict in verdicts)])
     saddle_size = f"K = {setting['saddle_classes']}, d = {setting['saddle_dim']}, n = {setting['saddle_per_class']}"

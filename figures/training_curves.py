@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from figures.style import COLUMN, save, use_style
 
 SPLITS = ("train", "validation", "test")
-COLLAPSE = {"nc1_trace": "NC1", "nc2_etf_distance": "NC2", "nc3_self_duality": "NC3"}
+COLLAPSE = {"nc1_quotient": "NC1", "nc2_etf_distance": "NC2", "nc3_self_duality": "NC3"}
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:

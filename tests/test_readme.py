@@ -1,11 +1,14 @@
 """What the README shows is true: its examples run, its tables are those of the records, its links lead somewhere."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from figures.readme import TABLES, block
+from ufm.command_line import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,6 +21,23 @@ def test_the_examples_run():
     for example in blocks:
         exec(example, namespace)
     assert namespace["W"].shape == (200, 5, 8)
+
+
+COMMANDS = [
+    command
+    for text in re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for command in re.sub(r" +#.*", "", text.replace("\\\n", " ")).splitlines()
+    if command.strip().startswith("python -m")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_are_understood(command, capsys):
+    words = shlex.split(command.replace("${loss%% *}", "ce").replace("$loss", "ce"))
+    package = importlib.import_module(f"{words[2]}.__main__")
+    with pytest.raises(SystemExit) as done:
+        main(words[2], "", package.COMMANDS, [*words[3:], "--print_config"])
+    assert done.value.code == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -142,6 +142,9 @@ class _Parser(ArgumentParser):
 def _sentence(complaint: str) -> str:
     """The parser's complaint on one line, its most common forms in this project's words."""
     line = " ".join(complaint.split())
+    choice = r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)"
+    if match := re.fullmatch(choice, line):
+        return f"`--{match['key'].replace('_', '-')}` must be one of {match['type']}, got {match['value']}."
     forms = (
         r"Parser key \"(?P<key>[\w.]+)\": Expected an? <class '(?P<type>\w+)'>\. Got value: ?(?P<value>.*)",
         r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
@@ -150,6 +153,7 @@ def _sentence(complaint: str) -> str:
     for form in forms:
         if match := re.fullmatch(form, line):
             kind = re.sub(r"<class '(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
+            kind = {"float": "float (a finite number)"}.get(kind, kind)
             return f"`--{match['key'].replace('_', '-')}` must be of type {kind}, got {match['value'] or 'nothing'}."
     return line
 

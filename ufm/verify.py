@@ -36,7 +36,7 @@ VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
 """Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
 RESOLVED = 10.0
 """An end point is exact to about this times tolerance / smallest decay."""
-NEAR_THRESHOLD = 1e-2
+NEAR_THRESHOLD = 1e-3
 """Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
 SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""

@@ -54,9 +54,11 @@ def test_compare_takes_several_runs(run, tmp_path, capsys):
 
 
 def test_a_finished_run_has_nothing_to_resume(run, capsys):
-    before = (run / "metrics.jsonl").read_text()
-    assert deepnet("train", "--resume", run) == 0
-    assert (run / "metrics.jsonl").read_text() == before
+    names = ("metrics.jsonl", "record.json", "checkpoint.pt")
+    before = [(run / name).read_bytes() for name in names]
+    assert deepnet("train", "--resume", run) == 2
+    assert "a run that has epochs left to train" in capsys.readouterr().err
+    assert [(run / name).read_bytes() for name in names] == before
 
 
 def test_a_diverging_run_exits_with_1_and_says_where(tmp_path, capsys):
@@ -88,7 +90,7 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         ("--data mnist", "`--data` must be one of cifar10, cifar100, digits, got mnist"),
         ("--loss hinge", "`--loss` must be one of ce, ls, focal, mse, got hinge"),
         ("--loss focal --loss.gamma=-1.5", "got -1.5"),
-        ("--device tpu", "`--device` must be a device torch can use here, got tpu"),
+        ("--device tpu", "`--device` must be a torch device with float64 on this machine, got tpu"),
         ("--schedule exponential", "exponential"),
         ("--steps 3", "--steps"),
         ("--resume nowhere", "nowhere must be the folder of a run"),

@@ -78,5 +78,5 @@ def test_another_hash_is_refused(url, tmp_path):
 
 
 def test_no_server_is_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match=r"could not download http://127\.0\.0\.1:1/"):
+    with pytest.raises(ValueError, match=r"--data-folder.*http://127\.0\.0\.1:1/"):
         fetch("http://127.0.0.1:1/file.bin", tmp_path / "file.bin", SHA256)

@@ -1,6 +1,6 @@
 from figures import prediction_against_measurement, training_curves
 
-MEASURED = {"loss": 0.5, "accuracy": 0.9, "nc1_trace": 0.1, "nc2_etf_distance": None, "nc3_self_duality": 0.2}
+MEASURED = {"loss": 0.5, "accuracy": 0.9, "nc1_quotient": 0.1, "nc2_etf_distance": None, "nc3_self_duality": 0.2}
 
 
 def test_training_curves_bridge_epochs_that_were_not_measured(tmp_path):
