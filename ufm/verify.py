@@ -42,7 +42,7 @@ SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**24
 """Starts are drawn, minimised and checked in blocks whose points take about this much."""
 
 Measures = dict[str, Float[Tensor, " S"]]
