@@ -60,7 +60,8 @@ def notes(verdict: Verdict) -> list[str]:
             f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
         )
     if abs(prediction.c / prediction.zero_threshold - 1) < NEAR_THRESHOLD:
-        lines.append("the decays are within 0.1 % of the threshold of the zero solution; end points are inexact there.")
+        near = f"the decays are within {NEAR_THRESHOLD:.1%} of the threshold of the zero solution"
+        lines.append(f"{near}; end points are inexact there.")
     return lines
 
 
