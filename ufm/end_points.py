@@ -51,6 +51,13 @@ class EndPoints:
         """One result for the starts of all parts."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls)))
 
+    @classmethod
+    def unknown(cls, starts: Float[Tensor, "S P"]) -> "EndPoints":
+        """A result to be written into, start by start."""
+        values = [starts.new_full((len(starts),), torch.nan) for _ in range(2)]
+        counts = [torch.zeros(len(starts), dtype=torch.int64, device=starts.device) for _ in range(3)]
+        return cls(torch.empty_like(starts), *values, *counts)
+
     @property
     def is_converged(self) -> Bool[Tensor, " S"]:
         """Which starts reached the tolerance."""

@@ -10,6 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 ARMIJO, WOLFE = 1e-4, 0.9
+ROUNDING = 16 * torch.finfo(torch.float64).eps
+"""Rounding error of a value, relative to it."""
+TRIALS = 30
+"""Evaluations of one line search before it gives up."""
 
 Each = Float[Tensor, " B"]
 End = Float[Tensor, "B 3"]
@@ -17,7 +21,7 @@ End = Float[Tensor, "B 3"]
 
 def rounding(f: Each) -> Each:
     """Rounding error of a value."""
-    return 16 * torch.finfo(f.dtype).eps * f.abs()
+    return ROUNDING * f.abs()
 
 
 def satisfies_wolfe(f0: Each, slope0: Each, t: Each, f: Each, slope: Each) -> Bool[Tensor, " B"]:

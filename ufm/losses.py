@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from ufm import deficit_compiled
 from ufm.command_line import LOSS_NAMES, check
 
 Logits = Float[Tensor, "*batch N K"]
@@ -95,13 +96,13 @@ class SoftMarginLoss(Loss):
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """psi(x) and psi'(x) (w - e_y), w the softmax over the other classes."""
-        x, w = _deficit(logits, labels)
-        return self.of_deficit(x), self.slope(x)[..., None] * _minus_label(w, labels)
+        x, u = _deficit(logits, labels)
+        return self.of_deficit(x), self.slope(x)[..., None] * u
 
     def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
         """v -> psi'' (w - e_y)(w - e_y)' v + psi' (diag(w) - w w') v."""
-        x, w = _deficit(logits, labels)
-        u = _minus_label(w, labels)
+        x, u = _deficit(logits, labels)
+        w = u.clamp(min=0)
         slope, curvature = self.slope(x)[..., None], self.curvature(x)[..., None]
 
         def product(direction: Tensor) -> Tensor:
@@ -279,8 +280,8 @@ def _softplus(x: Tensor) -> Tensor:
 
 
 def _one_hot(labels: Tensor, like: Tensor) -> Tensor:
-    """(N, K) in the dtype of `like`."""
-    return (labels[:, None] == torch.arange(like.shape[-1], device=labels.device)).to(like.dtype)
+    """(N, K) in the dtype of `like`, with the samples innermost as the model's logits have them."""
+    return (torch.arange(like.shape[-1], device=labels.device)[:, None] == labels).to(like.dtype).mT
 
 
 def _at_label(z: Tensor, labels: Tensor) -> Tensor:
@@ -295,18 +296,15 @@ def _without_label(z: Tensor, labels: Tensor) -> Tensor:
 
 
 def _deficit(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The soft margin deficit x and the softmax w over the other classes (zero at the label)."""
+    """The soft margin deficit x and its gradient u = w - e_y, w the softmax over the other classes."""
+    if deficit_compiled.serves(logits):
+        return deficit_compiled.deficit(logits, labels)
     others = _without_label(logits, labels)
     top = others.amax(-1, keepdim=True)
     w = torch.exp(others - top)
     total = w.sum(-1, keepdim=True)
     x = (top + torch.log(total))[..., 0] - _at_label(logits, labels)
-    return x, w.div_(total)
-
-
-def _minus_label(w: Tensor, labels: Tensor) -> Tensor:
-    """w - e_y."""
-    return w - _one_hot(labels, w)
+    return x, w.div_(total).sub_(_one_hot(labels, w))
 
 
 def _negative_entropy(p: Tensor) -> Tensor:

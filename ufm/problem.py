@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm import problem_compiled
 from ufm.command_line import check
 from ufm.losses import Loss
 
@@ -112,6 +113,11 @@ class Problem:
 
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
         """f and its gradient, each start on its own."""
+        if problem_compiled.serves(x, self.K, self.d, self.N):
+            Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
+            loss, G = self.loss.value_and_gradient(Z.mT, self.labels(x.device))
+            result, penalty = problem_compiled.gradient(x, T, G.mT, self._decays)
+            return loss.mean(-1) + penalty, result
         loss, G = self.loss.value_and_gradient(self.logits(x), self.labels(x.device))
         W, H, b = self.unpack(x)
         decay_W, decay_H, decay_b = self._decays

@@ -2,10 +2,9 @@ import pytest
 import scipy.optimize
 import torch
 
-import ufm.minimise
 from ufm.end_points import Status
 from ufm.losses import CrossEntropy, SquaredError
-from ufm.minimise import minimise
+from ufm.minimise import METHODS, minimise
 from ufm.prediction import predict
 from ufm.problem import Problem
 from ufm.starts import normal_starts
@@ -51,7 +50,7 @@ def test_a_badly_scaled_neighbour_changes_nothing():
 def test_more_starts_than_fit_end_in_their_own_rows(monkeypatch):
     starts = normal_starts(CE.size, 2, 0, 50)
     expected = minimise(CE.value_and_gradient, starts)
-    monkeypatch.setattr(ufm.minimise, "WORKING_BYTES", {True: 8 * CE.size * 20 * 3, False: 0})
+    monkeypatch.setitem(METHODS, True, (METHODS[True][0], 8 * CE.size * 20 * 3))
     ended = []
     queued = minimise(CE.value_and_gradient, starts, progress=ended.append)
     torch.testing.assert_close(queued.x, expected.x, rtol=1e-9, atol=1e-9)

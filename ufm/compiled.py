@@ -1,0 +1,57 @@
+"""How loops are compiled for CPU cores (numba): at first use, kept beside the source for the next run.
+
+Compiled code runs without Python's lock, so that threads over chunks use every core. A kernel is kept with its own
+source file only: what it calls stands in the same file or here, what it is to follow is an argument. The tests' type
+checker must leave kernels alone, so `typing.no_type_check` stands below each decorator.
+"""
+
+from typing import Any, no_type_check
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+"""Decorator: compile as written, except that a product and a sum may become one instruction."""
+sum_kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+"""Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
+
+LOG2_E = 1.4426950408889634
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""ln 2 in two parts, the first with enough zeros at its end that small multiples are exact (Cody and Waite 1980)."""
+
+
+@intrinsic
+def _reinterpreted(typing_context: Any, bits: Any) -> Any:
+    """The float64 that has these 64 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), generate
+
+
+@kernel
+@no_type_check
+def exp(x):
+    """exp(x) for x <= 0 in float64, to two units in the last place; exp(-708) below -708; nan stays nan.
+
+    Unlike the library's, it is compiled into the loop that calls it and becomes vector instructions there.
+    """
+    x = -708.0 if x < -708.0 else x
+    k = np.rint(x * LOG2_E)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    p = 1 / 6227020800
+    p = p * r + 1 / 479001600
+    p = p * r + 1 / 39916800
+    p = p * r + 1 / 3628800
+    p = p * r + 1 / 362880
+    p = p * r + 1 / 40320
+    p = p * r + 1 / 5040
+    p = p * r + 1 / 720
+    p = p * r + 1 / 120
+    p = p * r + 1 / 24
+    p = p * r + 1 / 6
+    p = p * r + 1 / 2
+    return ((p * r) * r + r + 1.0) * _reinterpreted((np.int64(k) + 1023) << 52)

@@ -1,0 +1,51 @@
+"""The soft margin deficit of many small samples on CPU cores: one compiled pass instead of ten tensor operations."""
+
+from typing import no_type_check
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ufm.compiled import exp, kernel
+
+
+def serves(logits: Tensor) -> bool:
+    """Whether these loops can do it."""
+    return logits.device.type == "cpu" and logits.dtype == torch.float64 and not logits.requires_grad
+
+
+def deficit(
+    logits: Float[Tensor, "*batch N K"], labels: Int[Tensor, " N"]
+) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N K"]]:
+    """x = log(sum_{j != y} exp z_j) - z_y, and its gradient in the logits, softmax over the other classes minus e_y."""
+    z = logits.detach().mT.contiguous()
+    x, gradient = z.new_empty(logits.shape[:-1]), torch.empty_like(z)
+    K, N = z.shape[-2:]
+    _deficit(z.view(-1, K, N).numpy(), labels.numpy(), x.view(-1, N).numpy(), gradient.view(-1, K, N).numpy())
+    return x, gradient.mT
+
+
+@kernel
+@no_type_check
+def _deficit(z, labels, x, gradient):
+    B, K, N = z.shape
+    top, total, own = np.empty(N), np.empty(N), np.empty(N)
+    for start in range(B):
+        top[:], total[:] = -np.inf, 0.0
+        for k in range(K):
+            for i in range(N):
+                is_own = labels[i] == k
+                own[i] = z[start, k, i] if is_own else own[i]
+                top[i] = z[start, k, i] if z[start, k, i] > top[i] and not is_own else top[i]
+        for k in range(K):
+            for i in range(N):
+                e = 0.0 if labels[i] == k else exp(z[start, k, i] - top[i])
+                total[i] += e
+                gradient[start, k, i] = e
+        for i in range(N):
+            x[start, i] = top[i] - own[i] + np.log(total[i])
+            total[i] = 1 / total[i]
+        for k in range(K):
+            for i in range(N):
+                gradient[start, k, i] = -1.0 if labels[i] == k else gradient[start, k, i] * total[i]

@@ -1,0 +1,180 @@
+"""The feature model's matrix products for many small starts on CPU cores: compiled loops instead of library calls.
+
+A library's matrix product costs microseconds before it computes anything, which is all that a start of a few thousand
+variables takes. Here every loop runs over the samples, whose number is the largest size.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm.compiled import kernel, sum_kernel
+
+LARGEST = 2**15
+"""Features and logits per start, in numbers, up to which the loops are faster (they fit the core's cache)."""
+
+
+def serves(x: Tensor, K: int, d: int, N: int) -> bool:
+    """Whether these loops are the faster way."""
+    is_plain = x.device.type == "cpu" and x.dtype == torch.float64 and x.dim() == 2 and not x.requires_grad
+    return is_plain and N * (K + d) <= LARGEST
+
+
+def logits(
+    x: Float[Tensor, "B P"], K: int, d: int, N: int
+) -> tuple[Float[Tensor, "B K N"], Float[Tensor, "B d N"]]:
+    """W H' + b of every start, and H' (the papers' H)."""
+    Z, T = x.new_empty(len(x), K, N), x.new_empty(len(x), d, N)
+    _logits(x.contiguous().numpy(), Z.numpy(), T.numpy())
+    return Z, T
+
+
+def gradient(
+    x: Float[Tensor, "B P"], T: Float[Tensor, "B d N"], G: Float[Tensor, "B K N"], decays: tuple[float, float, float]
+) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
+    """Gradient of the objective given that of the summed losses in the logits, and the weight-decay terms."""
+    result, penalty = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(len(x))
+    x = x.contiguous()
+    _gradient(x.numpy(), T.numpy(), G.contiguous().numpy(), decays, result.numpy(), penalty.numpy())
+    return result, penalty
+
+
+@kernel
+@no_type_check
+def _logits(x, Z, T):
+    (B, K, N), d = Z.shape, T.shape[1]
+    for start in range(B):
+        W, H, b = x[start, : K * d].reshape(K, d), x[start, K * d : (K + N) * d].reshape(N, d), x[start, (K + N) * d :]
+        _transpose(H, T[start])
+        for k in range(K):
+            Z[start, k] = b[k] if len(b) else 0.0
+        _add_product(W, T[start], Z[start])
+
+
+@kernel
+@no_type_check
+def _gradient(x, T, G, decays, gradient, penalty):
+    (B, K, N), d = G.shape, T.shape[1]
+    decay_W, decay_H, decay_b = decays
+    Wt, Tt = np.empty((d, K)), np.empty((d, N))
+    for start in range(B):
+        in_W, in_H = K * d, (K + N) * d
+        W, H, b = x[start, :in_W], x[start, in_W:in_H], x[start, in_H:]
+        penalty[start] = (decay_W * _square(W) + decay_H * _square(H) + decay_b * _square(b)) / 2
+        out = gradient[start]
+        _scale(decay_W * N, W, out[:in_W])
+        _add_products_of_rows(G[start], T[start], out[:in_W].reshape(K, d))
+        _scale(1 / N, out[:in_W], out[:in_W])
+        _transpose(W.reshape(K, d), Wt)
+        _scale(decay_H * N, T[start].reshape(d * N), Tt.reshape(d * N))
+        _add_product(Wt, G[start], Tt)
+        _scale(1 / N, Tt.reshape(d * N), Tt.reshape(d * N))
+        _transpose(Tt, out[in_W:in_H].reshape(N, d))
+        for k in range(len(b)):
+            out[in_H + k] = decay_b * b[k] + _sum(G[start, k]) / N
+
+
+@kernel
+@no_type_check
+def _transpose(A, out):
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            out[j, i] = A[i, j]
+
+
+@kernel
+@no_type_check
+def _scale(factor, v, out):
+    for i in range(len(v)):
+        out[i] = factor * v[i]
+
+
+@sum_kernel
+@no_type_check
+def _square(v):
+    total = 0.0
+    for i in range(len(v)):
+        total += v[i] * v[i]
+    return total
+
+
+@sum_kernel
+@no_type_check
+def _sum(v):
+    total = 0.0
+    for i in range(len(v)):
+        total += v[i]
+    return total
+
+
+@kernel
+@no_type_check
+def _add_product(A, B, C):
+    """C += A B in tiles of two rows of C and four of B, so that what is loaded is used more than once."""
+    M, K = A.shape
+    for m in range(0, M - 1, 2):
+        c0, c1 = C[m], C[m + 1]
+        for k in range(0, K - 3, 4):
+            b0, b1, b2, b3 = B[k], B[k + 1], B[k + 2], B[k + 3]
+            p0, p1, p2, p3 = A[m, k], A[m, k + 1], A[m, k + 2], A[m, k + 3]
+            q0, q1, q2, q3 = A[m + 1, k], A[m + 1, k + 1], A[m + 1, k + 2], A[m + 1, k + 3]
+            for i in range(len(c0)):
+                c0[i] += p0 * b0[i] + p1 * b1[i] + p2 * b2[i] + p3 * b3[i]
+                c1[i] += q0 * b0[i] + q1 * b1[i] + q2 * b2[i] + q3 * b3[i]
+        for k in range(K - K % 4, K):
+            b0, p0, q0 = B[k], A[m, k], A[m + 1, k]
+            for i in range(len(c0)):
+                c0[i] += p0 * b0[i]
+                c1[i] += q0 * b0[i]
+    if M % 2:
+        for k in range(K):
+            b0, p0, c0 = B[k], A[M - 1, k], C[M - 1]
+            for i in range(len(c0)):
+                c0[i] += p0 * b0[i]
+
+
+@sum_kernel
+@no_type_check
+def _add_products_of_rows(A, B, C):
+    """C += A B' in tiles of two rows of A and four of B."""
+    M, K = C.shape
+    for m in range(0, M - 1, 2):
+        a0, a1 = A[m], A[m + 1]
+        for k in range(0, K - 3, 4):
+            b0, b1, b2, b3 = B[k], B[k + 1], B[k + 2], B[k + 3]
+            p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = 0.0
+            for i in range(len(a0)):
+                p0 += a0[i] * b0[i]
+                p1 += a0[i] * b1[i]
+                p2 += a0[i] * b2[i]
+                p3 += a0[i] * b3[i]
+                q0 += a1[i] * b0[i]
+                q1 += a1[i] * b1[i]
+                q2 += a1[i] * b2[i]
+                q3 += a1[i] * b3[i]
+            C[m, k] += p0
+            C[m, k + 1] += p1
+            C[m, k + 2] += p2
+            C[m, k + 3] += p3
+            C[m + 1, k] += q0
+            C[m + 1, k + 1] += q1
+            C[m + 1, k + 2] += q2
+            C[m + 1, k + 3] += q3
+        for k in range(K - K % 4, K):
+            C[m, k] += _product(a0, B[k])
+            C[m + 1, k] += _product(a1, B[k])
+    if M % 2:
+        for k in range(K):
+            C[M - 1, k] += _product(A[M - 1], B[k])
+
+
+@sum_kernel
+@no_type_check
+def _product(v, w):
+    total = 0.0
+    for i in range(len(v)):
+        total += v[i] * w[i]
+    return total
