@@ -20,19 +20,21 @@ def deficit(
 ) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N K"]]:
     """x = log(sum_{j != y} exp z_j) - z_y, and its gradient in the logits, softmax over the other classes minus e_y."""
     z = logits.detach().mT.contiguous()
-    x, gradient = z.new_empty(logits.shape[:-1]), torch.empty_like(z)
     K, N = z.shape[-2:]
-    _deficit(z.view(-1, K, N).numpy(), labels.numpy(), x.view(-1, N).numpy(), gradient.view(-1, K, N).numpy())
-    return x, gradient.mT
+    gradient, gap, total = torch.empty_like(z), z.new_empty(logits.shape[:-1]), z.new_empty(logits.shape[:-1])
+    arrays = (part.view(-1, *part.shape[logits.dim() - 2 :]).numpy() for part in (z, gradient, gap, total))
+    _deficit(labels.numpy(), *arrays)
+    return gap.add_(total.log_()), gradient.mT
 
 
 @kernel
 @no_type_check
-def _deficit(z, labels, x, gradient):
+def _deficit(labels, z, gradient, gap, total):
+    """gap = max_{j != y} z_j - z_y; total = sum_{j != y} exp(z_j - max); gradient in z of gap + log(total)."""
     B, K, N = z.shape
-    top, total, own = np.empty(N), np.empty(N), np.empty(N)
+    top, own = np.empty(N), np.empty(N)
     for start in range(B):
-        top[:], total[:] = -np.inf, 0.0
+        top[:], total[start] = -np.inf, 0.0
         for k in range(K):
             for i in range(N):
                 is_own = labels[i] == k
@@ -41,11 +43,11 @@ def _deficit(z, labels, x, gradient):
         for k in range(K):
             for i in range(N):
                 e = 0.0 if labels[i] == k else exp(z[start, k, i] - top[i])
-                total[i] += e
+                total[start, i] += e
                 gradient[start, k, i] = e
         for i in range(N):
-            x[start, i] = top[i] - own[i] + np.log(total[i])
-            total[i] = 1 / total[i]
+            gap[start, i] = top[i] - own[i]
+            top[i] = 1 / total[start, i]
         for k in range(K):
             for i in range(N):
-                gradient[start, k, i] = -1.0 if labels[i] == k else gradient[start, k, i] * total[i]
+                gradient[start, k, i] = -1.0 if labels[i] == k else gradient[start, k, i] * top[i]

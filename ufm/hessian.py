@@ -35,10 +35,37 @@ class SmallestEigenpair:
 
 
 def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
-    """The Hessian of every point, symmetrised against rounding."""
-    eye = torch.eye(problem.size, dtype=x.dtype, device=x.device)
-    matrix = problem.hessian(x)(eye.expand(len(x), -1, -1))
-    return (matrix + matrix.mT) / 2
+    """The Hessian of every point, block by block.
+
+    With A_i the Hessian of the mean loss in the logits of sample i and G its gradient in all logits, the blocks are
+    sum_i A_i (x) h_i h_i' for W, W' A_i W for h_i, A_i W (x) h_i + G_i (x) 1 between the two, and for b the same with
+    h_i = 1; the decays stand on the diagonal.
+    """
+    (W, H, b), (K, d, N) = problem.unpack(x), (problem.K, problem.d, problem.N)
+    A = problem.logit_hessian(x)  # (B, N, K, K)
+    AW = A @ W[:, None]
+    G = problem.logit_gradient(x)
+    result = x.new_zeros(len(x), problem.size, problem.size)
+    in_W, in_H = K * d, (K + N) * d
+    outer = (H[..., None] * H[..., None, :]).flatten(2)
+    WW = (A.flatten(2).mT @ outer).view(-1, K, K, d, d)
+    result[:, :in_W, :in_W] = WW.transpose(2, 3).reshape(-1, in_W, in_W)
+    # (B, k, j, i, m): derivative in W_kj and H_im.
+    WH = H.mT[:, None, :, :, None] * AW.transpose(1, 2)[:, :, None]
+    WH.diagonal(dim1=2, dim2=4).add_(G.mT[..., None])
+    result[:, :in_W, in_W:in_H] = WH.flatten(3).flatten(1, 2)
+    result[:, in_W:in_H, :in_W] = result[:, :in_W, in_W:in_H].mT
+    of_samples = result[:, in_W:in_H, in_W:in_H].unflatten(2, (N, d)).unflatten(1, (N, d))
+    of_samples.diagonal(dim1=1, dim2=3).copy_((W.mT[:, None] @ AW).movedim(1, -1))
+    if problem.has_bias:
+        result[:, :in_W, in_H:] = (A.flatten(2).mT @ H).view(-1, K, K, d).transpose(2, 3).flatten(1, 2)
+        result[:, in_W:in_H, in_H:] = AW.mT.flatten(1, 2)
+        result[:, in_H:, in_H:] = A.sum(1)
+        result[:, in_H:, :in_H] = result[:, :in_H, in_H:].mT
+    diagonal = result.diagonal(dim1=1, dim2=2)
+    for part, decay in zip(problem.unpack(diagonal), problem.decays, strict=True):
+        part += decay
+    return result
 
 
 def smallest_eigenpair(

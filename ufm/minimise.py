@@ -8,6 +8,7 @@ for the next one. The method stands twice, in the form that suits the machine: `
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from ufm.end_points import EndPoints, check_request
 from ufm.lbfgs_batched import MEMORY, BatchedLbfgs
 from ufm.lbfgs_compiled import CompiledLbfgs
 from ufm.parallel import cores, map_chunks
+from ufm.profile import Profile, phases
 
 Objective = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
 """Value and gradient of every row, each row on its own."""
@@ -34,6 +36,7 @@ def minimise(
     tolerance: float = 1e-8,
     max_steps: int = 10_000,
     progress: Callable[[int], None] | None = None,
+    profile: Profile | None = None,
 ) -> EndPoints:
     """Minimise the objective from every start until |gradient| <= tolerance.
 
@@ -43,32 +46,40 @@ def minimise(
         tolerance: on the Euclidean norm of the gradient, > 0.
         max_steps: accepted steps per start, >= 1.
         progress: called with the number of starts that ended since the last call.
+        profile: takes the time of the phases `evaluation`, `line search`, `history` and `host`.
 
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
     check_request(starts, tolerance, max_steps)
-    device = starts.device
-    per_core = max(1, math.ceil(len(starts) / cores(device)))
-    return EndPoints.joined(
-        map_chunks(
-            lambda part: _run(objective, part, tolerance, max_steps, progress), torch.split(starts, per_core), device
-        )
-    )
+    per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
+    run = partial(_run, objective, tolerance, max_steps, progress, profile)
+    return EndPoints.joined(map_chunks(run, torch.split(starts, per_core), starts.device))
 
 
 def _run(
-    objective: Objective, starts: Tensor, tolerance: float, max_steps: int, progress: Callable[[int], None] | None
+    objective: Objective,
+    tolerance: float,
+    max_steps: int,
+    progress: Callable[[int], None] | None,
+    profile: Profile | None,
+    starts: Tensor,
 ) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     method, working_bytes = METHODS[starts.device.type == "cpu"]
     width = max(1, working_bytes // (8 * starts.shape[1] * (2 * MEMORY + 10)))
-    work = method(starts, width, tolerance, max_steps)
-    while work.active:
-        for _ in range(work.TICKS_BETWEEN_EXCHANGES):
-            work.search(*objective(work.trial))
-            work.turn()
-        ended = work.exchange()
-        if ended and progress:
-            progress(ended)
+    phase = phases(profile)
+    with phase("host"):
+        work = method(starts, width, tolerance, max_steps)
+        while work.active:
+            for _ in range(work.TICKS_BETWEEN_EXCHANGES):
+                with phase("evaluation"):
+                    f, g = objective(work.trial)
+                with phase("line search"):
+                    work.search(f, g)
+                with phase("history"):
+                    work.turn()
+            ended = work.exchange()
+            if ended and progress:
+                progress(ended)
     return work.end

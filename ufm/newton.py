@@ -7,6 +7,8 @@ other.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -38,44 +40,61 @@ def find_critical_points(
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
     check_request(starts, tolerance, max_steps)
+    per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
+    follow = partial(_follow, problem, tolerance=tolerance, max_steps=max_steps, progress=progress)
+    return EndPoints.joined(map_chunks(follow, torch.split(starts, per_core), starts.device))
+
+
+def _follow(
+    problem: Problem, starts: Tensor, tolerance: float, max_steps: int, progress: Callable[[int], None] | None
+) -> EndPoints:
+    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     width = max(1, WORKING_BYTES // (8 * problem.size**2))
-    chunks = torch.split(starts, min(width, max(1, math.ceil(len(starts) / cores(starts.device)))))
+    end, queued = EndPoints.unknown(starts), 0
+    rows = torch.empty(0, dtype=torch.int64, device=starts.device)
+    state: tuple[Tensor, ...] = ()
+    while queued < len(starts) or len(rows):
+        incoming = torch.arange(queued, min(queued + width - len(rows), len(starts)), device=starts.device)
+        if len(incoming):
+            queued += len(incoming)
+            new = _begin(problem, starts[incoming])
+            rows = torch.cat([rows, incoming])
+            state = tuple(map(torch.cat, zip(state, new, strict=True))) if state else new
+        state = _step(problem, *state)
+        end.steps[rows] += 1
+        ended = _judge(state, end.steps[rows], tolerance, max_steps)
+        done = ended != Status.RUNNING
+        if count := int(done.sum()):
+            end.x[rows[done]], end.status[rows[done]] = state[0][done], ended[done]
+            rows, state = rows[~done], tuple(part[~done] for part in state)
+            if progress:
+                progress(count)
+    value, gradient = problem.value_and_gradient(end.x)
+    return replace(end, value=value, gradient_norm=gradient.norm(dim=1), evaluations=end.steps + 1)
 
-    def follow(chunk: Tensor) -> EndPoints:
-        end = _follow(problem, chunk, tolerance, max_steps)
-        if progress:
-            progress(len(chunk))
-        return end
 
-    return EndPoints.joined(map_chunks(follow, chunks, starts.device))
-
-
-def _follow(problem: Problem, starts: Tensor, tolerance: float, max_steps: int) -> EndPoints:
-    """All starts of a chunk, each until it ends; those that ended are left out of the work."""
-    end = starts.clone()
-    status = torch.zeros(len(starts), dtype=torch.int64, device=starts.device)
-    steps = status.clone()
-    x, rows = starts.clone(), torch.arange(len(starts), device=starts.device)
+def _begin(problem: Problem, x: Tensor) -> tuple[Tensor, ...]:
+    """Point, gradient, damping and its growth."""
     g = problem.value_and_gradient(x)[1]
-    mu, growth = g.norm(dim=1), x.new_full((len(x),), 2.0)
-    for _ in range(max_steps):
-        x, g, mu, growth = _step(problem, x, g, mu, growth)
-        steps[rows] += 1
-        norm = g.norm(dim=1)
-        status[rows] = torch.where(norm <= tolerance, int(Status.CONVERGED), status[rows])
-        status[rows] = torch.where(mu >= LARGEST_DAMPING, int(Status.STALLED), status[rows])
-        status[rows] = torch.where(torch.isfinite(norm), status[rows], int(Status.NONFINITE))
-        end[rows] = x
-        keep = status[rows] == Status.RUNNING
-        x, g, mu, growth, rows = x[keep], g[keep], mu[keep], growth[keep], rows[keep]
-        if not len(rows):
-            break
-    status[rows] = int(Status.MAX_STEPS)
-    value, gradient = problem.value_and_gradient(end)
-    return EndPoints(end, value, gradient.norm(dim=1), status, steps, steps + 1)
+    return x, g, g.norm(dim=1), x.new_full((len(x),), 2.0)
 
 
-def _step(problem: Problem, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _judge(state: tuple[Tensor, ...], steps: Tensor, tolerance: float, max_steps: int) -> Tensor:
+    """A `Status` each; the last that applies counts."""
+    _, g, mu, _ = state
+    norm = g.norm(dim=1)
+    status = torch.zeros_like(steps)
+    for condition, value in (
+        (steps >= max_steps, Status.MAX_STEPS),
+        (norm <= tolerance, Status.CONVERGED),
+        (mu >= LARGEST_DAMPING, Status.STALLED),
+        (~torch.isfinite(norm), Status.NONFINITE),
+    ):
+        status.masked_fill_(condition, int(value))
+    return status
+
+
+def _step(problem: Problem, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, ...]:
     """One damped step of every start, kept where it shortens the gradient."""
     hessian = dense_hessian(problem, x)
     squared = hessian @ hessian

@@ -109,18 +109,18 @@ class Problem:
     def penalty(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
         """The three weight-decay terms."""
         squares = (part.flatten(x.dim() - 1).square().sum(-1) for part in self.unpack(x))
-        return sum((decay / 2 * square for decay, square in zip(self._decays, squares, strict=True)), x.new_zeros(()))
+        return sum((decay / 2 * square for decay, square in zip(self.decays, squares, strict=True)), x.new_zeros(()))
 
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
         """f and its gradient, each start on its own."""
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
             loss, G = self.loss.value_and_gradient(Z.mT, self.labels(x.device))
-            result, penalty = problem_compiled.gradient(x, T, G.mT, self._decays)
+            result, penalty = problem_compiled.gradient(x, T, G.mT, self.decays)
             return loss.mean(-1) + penalty, result
         loss, G = self.loss.value_and_gradient(self.logits(x), self.labels(x.device))
         W, H, b = self.unpack(x)
-        decay_W, decay_H, decay_b = self._decays
+        decay_W, decay_H, decay_b = self.decays
         G = G / self.N
         gradient = Point(G.mT @ H + decay_W * W, G @ W + decay_H * H, G.sum(-2) + decay_b * b)
         return loss.mean(-1) + self.penalty(x), self.pack(gradient)
@@ -129,13 +129,19 @@ class Problem:
         """G = gradient of the mean loss in the logits, the papers' (grad_Z g)'."""
         return self.loss.value_and_gradient(self.logits(x), self.labels(x.device))[1] / self.N
 
+    def logit_hessian(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K K"]:
+        """Hessian of the mean loss in each sample's logits."""
+        unit = torch.eye(self.K, dtype=x.dtype, device=x.device)[:, None].expand(*x.shape[:-1], -1, self.N, -1)
+        rows = self.loss.hessian(self.logits(x).unsqueeze(-3), self.labels(x.device))(unit)
+        return rows.transpose(-3, -2) / self.N
+
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
         """The Hessian of f at each point as an operator on Q directions per point."""
         logits, labels = self.logits(x), self.labels(x.device)
         W, H, _ = (part.unsqueeze(x.dim() - 1) for part in self.unpack(x))
         G = self.logit_gradient(x).unsqueeze(-3)
         of_loss = self.loss.hessian(logits.unsqueeze(-3), labels)
-        decay_W, decay_H, decay_b = self._decays
+        decay_W, decay_H, decay_b = self.decays
 
         def product(v: Float[Tensor, "*batch Q P"]) -> Float[Tensor, "*batch Q P"]:
             dW, dH, db = self.unpack(v)
@@ -151,5 +157,6 @@ class Problem:
         return product
 
     @property
-    def _decays(self) -> tuple[float, float, float]:
+    def decays(self) -> tuple[float, float, float]:
+        """Of W, H and b; zero for a bias that is free or absent."""
         return self.decay_W, self.decay_H, self.decay_b or 0.0

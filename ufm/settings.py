@@ -47,6 +47,8 @@ class VerifySetting(CommonSetting):
     """d of that search."""
     saddle_per_class: int = 2
     """n of that search."""
+    profile: bool = False
+    """Show where the time went, by phase (on an accelerator this makes the run slower)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -29,6 +29,7 @@ from ufm.newton import find_critical_points
 from ufm.parallel import cores, map_chunks
 from ufm.prediction import Prediction, predict, predicted_point
 from ufm.problem import Problem
+from ufm.profile import Profile, phases
 from ufm.settings import VerifySetting
 from ufm.starts import normal_starts
 
@@ -86,6 +87,7 @@ class Verdict:
     saddles: list[dict[str, Any]]
     minimisers_among_saddles: int
     seconds: float
+    profile: dict[str, float]
 
     @property
     def holds(self) -> bool:
@@ -141,15 +143,17 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
 
 def _verdict(case: _Case, progress: Progress) -> Verdict:
     began = time.perf_counter()
-    status, measures = _end_points(case, progress)
+    profile = Profile(case.device) if case.setting.profile else None
+    status, measures = _end_points(case, progress, profile)
     claims = _claims(case, status, measures)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
     if case.setting.saddle_starts:
-        ends = _search(case, progress)
-        saddle_statuses = _count(ends.status)
-        saddles, minimisers, claim = _other_critical_points(case, ends)
+        with phases(profile)("other critical points"):
+            ends = _search(case, progress)
+            saddle_statuses = _count(ends.status)
+            saddles, minimisers, claim = _other_critical_points(case, ends)
         if saddles or not case.saddle_prediction.is_zero:  # where zero is the minimiser there may be nothing else
             claims["strict saddles"] = claim
     return Verdict(
@@ -163,24 +167,28 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         saddles=saddles,
         minimisers_among_saddles=minimisers,
         seconds=time.perf_counter() - began,
+        profile=profile.seconds if profile else {},
     )
 
 
-def _end_points(case: _Case, progress: Progress) -> tuple[Int[Tensor, " S"], Measures]:
+def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tuple[Int[Tensor, " S"], Measures]:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
     setting, problem, device = case.setting, case.problem, case.device
+    phase = phases(profile)
     solving = progress.add_task(f"{case.spec['name']}: minimise", total=setting.starts)
     curving = progress.add_task(f"{case.spec['name']}: smallest eigenvalue", total=setting.starts)
 
     def check_block(block: range) -> tuple[Tensor, Measures]:
-        starts = normal_starts(problem.size, setting.seed, setting.first_start + block.start, len(block), device)
-        end = minimise(
-            problem.value_and_gradient, starts, setting.tolerance, setting.max_steps, partial(progress.advance, solving)
-        )
+        with phase("starts"):
+            starts = normal_starts(problem.size, setting.seed, setting.first_start + block.start, len(block), device)
+        advance = partial(progress.advance, solving)
+        end = minimise(problem.value_and_gradient, starts, setting.tolerance, setting.max_steps, advance, profile)
         finite = end.status != Status.NONFINITE
         end = dataclasses.replace(end, x=torch.where(finite[:, None], end.x, 0.0))
-        measures = _measure(case, end)
-        pair = smallest_eigenpair(problem, end.x, progress=partial(progress.advance, curving))
+        with phase("measures"):
+            measures = _measure(case, end)
+        with phase("smallest eigenvalue"):
+            pair = smallest_eigenpair(problem, end.x, progress=partial(progress.advance, curving))
         measures["smallest eigenvalue"] = pair.value - pair.residual
         return end.status.cpu(), {name: values.where(finite, torch.nan).cpu() for name, values in measures.items()}
 

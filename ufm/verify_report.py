@@ -43,6 +43,8 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
         console.print(_saddle_table(setting, verdicts))
         for verdict in verdicts:
             console.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
+    if setting.profile:
+        console.print(_profile_table(verdicts))
     for verdict in verdicts:
         for line in failures(setting, verdict):
             console.print(line, style="bold red", soft_wrap=True, highlight=False)
@@ -114,6 +116,16 @@ def command_of(setting: VerifySetting) -> str:
         elif value != field.default:
             words += [f"--{field.name.replace('_', '-')}", "null" if value is None else str(value)]
     return shlex.join(words)
+
+
+def _profile_table(verdicts: list[Verdict]) -> Table:
+    table = Table(title="Seconds by phase, summed over threads", title_justify="left")
+    table.add_column("phase")
+    for verdict in verdicts:
+        table.add_column(loss_text(verdict.spec), justify="right")
+    for name in sorted(verdicts[0].profile, key=lambda name: -verdicts[0].profile[name]):
+        table.add_row(name, *(f"{verdict.profile.get(name, 0.0):.2f}" for verdict in verdicts))
+    return table
 
 
 def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
