@@ -20,7 +20,6 @@ def deficit(
 ) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N K"]]:
     """x = log(sum_{j != y} exp z_j) - z_y, and its gradient in the logits, softmax over the other classes minus e_y."""
     z = logits.detach().mT.contiguous()
-    K, N = z.shape[-2:]
     gradient, gap, total = torch.empty_like(z), z.new_empty(logits.shape[:-1]), z.new_empty(logits.shape[:-1])
     arrays = (part.view(-1, *part.shape[logits.dim() - 2 :]).numpy() for part in (z, gradient, gap, total))
     _deficit(labels.numpy(), *arrays)

@@ -16,6 +16,8 @@ DENSE_UP_TO = 300
 WORKING_BYTES = 2**23
 LANCZOS_STEPS = 600
 STEPS_BETWEEN_CHECKS = 20
+BASIS_BYTES = 2**29
+"""Per CPU core; usually a third of it is filled."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B
     sum_i A_i (x) h_i h_i' for W, W' A_i W for h_i, A_i W (x) h_i + G_i (x) 1 between the two, and for b the same with
     h_i = 1; the decays stand on the diagonal.
     """
-    (W, H, b), (K, d, N) = problem.unpack(x), (problem.K, problem.d, problem.N)
+    (W, H, _), (K, d, N) = problem.unpack(x), (problem.K, problem.d, problem.N)
     A = problem.logit_hessian(x)  # (B, N, K, K)
     AW = A @ W[:, None]
     G = problem.logit_gradient(x)
@@ -55,7 +57,7 @@ def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B
     WH.diagonal(dim1=2, dim2=4).add_(G.mT[..., None])
     result[:, :in_W, in_W:in_H] = WH.flatten(3).flatten(1, 2)
     result[:, in_W:in_H, :in_W] = result[:, :in_W, in_W:in_H].mT
-    of_samples = result[:, in_W:in_H, in_W:in_H].unflatten(2, (N, d)).unflatten(1, (N, d))
+    of_samples = result[:, in_W:in_H, in_W:in_H].view(-1, N, d, N, d)
     of_samples.diagonal(dim1=1, dim2=3).copy_((W.mT[:, None] @ AW).movedim(1, -1))
     if problem.has_bias:
         result[:, :in_W, in_H:] = (A.flatten(2).mT @ H).view(-1, K, K, d).transpose(2, 3).flatten(1, 2)
@@ -64,7 +66,7 @@ def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B
         result[:, in_H:, :in_H] = result[:, :in_H, in_H:].mT
     diagonal = result.diagonal(dim1=1, dim2=2)
     for part, decay in zip(problem.unpack(diagonal), problem.decays, strict=True):
-        part += decay
+        part.add_(decay)
     return result
 
 
@@ -104,25 +106,37 @@ def _dense(problem: Problem, x: Tensor) -> SmallestEigenpair:
 
 
 def _lanczos(problem: Problem, x: Tensor, tolerance: float) -> SmallestEigenpair:
-    """Two sweeps of the three-term recurrence: the tridiagonal matrix, then the Ritz vector.
+    """The three-term recurrence until every point's smallest Ritz value has settled once, then the Ritz vectors.
 
-    Without reorthogonalisation converged Ritz values appear several times; the extreme one is unharmed (Paige 1980),
-    and memory stays at a few vectors per point.
+    Without reorthogonalisation converged Ritz values appear again and again; the extreme one is unharmed (Paige 1980),
+    but its error bound grows for a while whenever a copy arrives. So a point's answer is the first one within
+    tolerance. The basis is kept where memory allows, otherwise a second sweep makes it again.
     """
-    alphas, betas = [], []
-    for alpha, beta, _ in _recurrence(problem, x):
+    alphas: list[Tensor] = []
+    betas: list[Tensor] = []
+    kept: list[Tensor] | None = [] if x.numel() * 8 * LANCZOS_STEPS <= BASIS_BYTES else None
+    value, weights = torch.zeros_like(x[:, 0]), x.new_zeros(len(x), LANCZOS_STEPS)
+    is_known = torch.zeros_like(value, dtype=torch.bool)
+    for alpha, beta, v in _recurrence(problem, x):
         alphas.append(alpha)
         betas.append(beta)
-        if len(alphas) % STEPS_BETWEEN_CHECKS == 0:
-            T = _tridiagonal(alphas, betas[:-1])
-            values, vectors = torch.linalg.eigh(T)
-            bound = betas[-1] * vectors[:, -1, 0].abs()
-            if len(alphas) >= LANCZOS_STEPS or bool((bound <= tolerance * values.abs().amax(1)).all()):
+        if kept is not None:
+            kept.append(v)
+        steps = len(alphas)
+        if steps % STEPS_BETWEEN_CHECKS == 0:
+            rows = (~is_known).nonzero()[:, 0]
+            values, vectors = torch.linalg.eigh(_tridiagonal(alphas, betas[:-1], rows))
+            bound = beta[rows] * vectors[:, -1, 0].abs()
+            settles = (bound <= tolerance * values.abs().amax(1)) | (steps >= LANCZOS_STEPS)
+            now = rows[settles]
+            is_known[now], value[now], weights[now, :steps] = True, values[settles, 0], vectors[settles, :, 0]
+            if len(now) == len(rows):
                 break
+    basis = kept if kept is not None else (v for _, _, v in _recurrence(problem, x))
     ritz = torch.zeros_like(x)
-    for weight, (_, _, basis) in zip(vectors[:, :, 0].unbind(1), _recurrence(problem, x), strict=False):
-        ritz += weight[:, None] * basis
-    return _with_residual(problem, x, ritz / ritz.norm(dim=1, keepdim=True), values[:, 0])
+    for weight, v in zip(weights[:, :steps].unbind(1), basis, strict=False):
+        ritz.addcmul_(weight[:, None], v)
+    return _with_residual(problem, x, ritz / ritz.norm(dim=1, keepdim=True), value)
 
 
 def _recurrence(problem: Problem, x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -141,9 +155,9 @@ def _recurrence(problem: Problem, x: Tensor) -> Iterator[tuple[Tensor, Tensor, T
         previous, v = v, w / beta.clamp(min=torch.finfo(x.dtype).tiny)[:, None]
 
 
-def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor]) -> Tensor:
-    T = torch.diag_embed(torch.stack(diagonal, 1))
-    off = torch.diag_embed(torch.stack(beside, 1), offset=1)
+def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor], rows: Tensor) -> Tensor:
+    T = torch.diag_embed(torch.stack(diagonal, 1)[rows])
+    off = torch.diag_embed(torch.stack(beside, 1)[rows], offset=1)
     return T + off + off.mT
 
 

@@ -137,7 +137,13 @@ class Problem:
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
         """The Hessian of f at each point as an operator on Q directions per point."""
-        logits, labels = self.logits(x), self.labels(x.device)
+        labels = self.labels(x.device)
+        if problem_compiled.serves(x, self.K, self.d, self.N):
+            Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
+            of_loss = self.loss.hessian(Z.mT.unsqueeze(-3), labels)
+            G = self.loss.value_and_gradient(Z.mT, labels)[1].mT
+            return problem_compiled.hessian(x, T, G, of_loss, self.decays)
+        logits = self.logits(x)
         W, H, _ = (part.unsqueeze(x.dim() - 1) for part in self.unpack(x))
         G = self.logit_gradient(x).unsqueeze(-3)
         of_loss = self.loss.hessian(logits.unsqueeze(-3), labels)

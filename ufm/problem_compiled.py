@@ -4,6 +4,7 @@ A library's matrix product costs microseconds before it computes anything, which
 variables takes. Here every loop runs over the samples, whose number is the largest size.
 """
 
+from collections.abc import Callable
 from typing import no_type_check
 
 import numpy as np
@@ -40,6 +41,66 @@ def gradient(
     x = x.contiguous()
     _gradient(x.numpy(), T.numpy(), G.contiguous().numpy(), decays, result.numpy(), penalty.numpy())
     return result, penalty
+
+
+def hessian(
+    x: Float[Tensor, "B P"],
+    T: Float[Tensor, "B d N"],
+    G: Float[Tensor, "B K N"],
+    of_loss: Callable[[Float[Tensor, "B Q N K"]], Float[Tensor, "B Q N K"]],
+    decays: tuple[float, float, float],
+) -> Callable[[Float[Tensor, "B Q P"]], Float[Tensor, "B Q P"]]:
+    """Directions to products with the Hessian, given gradient and Hessian of the summed losses in the logits."""
+    points = tuple(part.contiguous().numpy() for part in (x, T, G))
+
+    def product(v: Tensor) -> Tensor:
+        v = v.contiguous()
+        D, dT = v.new_empty(*v.shape[:2], *G.shape[1:]), v.new_empty(*v.shape[:2], *T.shape[1:])
+        _logit_directions(points[0], points[1], v.numpy(), D.numpy(), dT.numpy())
+        R, result = of_loss(D.mT).mT.contiguous(), torch.empty_like(v)
+        _product_with_hessian(*points, v.numpy(), dT.numpy(), R.numpy(), decays, result.numpy())
+        return result
+
+    return product
+
+
+@kernel
+@no_type_check
+def _logit_directions(x, T, v, D, dT):
+    (B, Q, K, N), d = D.shape, T.shape[1]
+    in_W, in_H = K * d, (K + N) * d
+    for start in range(B):
+        W = x[start, :in_W].reshape(K, d)
+        for q in range(Q):
+            dW, dH, db = v[start, q, :in_W].reshape(K, d), v[start, q, in_W:in_H].reshape(N, d), v[start, q, in_H:]
+            _transpose(1.0, dH, dT[start, q])
+            for k in range(K):
+                D[start, q, k] = db[k] if len(db) else 0.0
+            _add_product(W, dT[start, q], D[start, q])
+            _add_product(dW, T[start], D[start, q])
+
+
+@kernel
+@no_type_check
+def _product_with_hessian(x, T, G, v, dT, R, decays, result):
+    (B, Q, K, N), d = R.shape, T.shape[1]
+    in_W, in_H = K * d, (K + N) * d
+    decay_W, decay_H, decay_b = decays
+    Wt, dWt, Tt = np.empty((d, K)), np.empty((d, K)), np.empty((d, N))
+    for start in range(B):
+        _transpose(1 / N, x[start, :in_W].reshape(K, d), Wt)
+        for q in range(Q):
+            dW, db, out = v[start, q, :in_W], v[start, q, in_H:], result[start, q]
+            _scale(decay_W, dW, out[:in_W])
+            _add_products_of_rows(1 / N, R[start, q], T[start], out[:in_W].reshape(K, d))
+            _add_products_of_rows(1 / N, G[start], dT[start, q], out[:in_W].reshape(K, d))
+            _transpose(1 / N, dW.reshape(K, d), dWt)
+            _scale(decay_H, dT[start, q].reshape(d * N), Tt.reshape(d * N))
+            _add_product(Wt, R[start, q], Tt)
+            _add_product(dWt, G[start], Tt)
+            _transpose(1.0, Tt, out[in_W:in_H].reshape(N, d))
+            for k in range(len(db)):
+                out[in_H + k] = decay_b * db[k] + _sum(R[start, q, k]) / N
 
 
 @kernel
