@@ -20,10 +20,10 @@ def deficit(
 ) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N K"]]:
     """x = log(sum_{j != y} exp z_j) - z_y, and its gradient in the logits, softmax over the other classes minus e_y."""
     z = logits.detach().mT.contiguous()
-    gradient, gap, total = torch.empty_like(z), z.new_empty(logits.shape[:-1]), z.new_empty(logits.shape[:-1])
-    arrays = (part.view(-1, *part.shape[logits.dim() - 2 :]).numpy() for part in (z, gradient, gap, total))
-    _deficit(labels.numpy(), *arrays)
-    return gap.add_(total.log_()), gradient.mT
+    flat = z.view(-1, *z.shape[-2:])
+    gradient, gap, total = torch.empty_like(flat), torch.empty_like(flat[:, 0]), torch.empty_like(flat[:, 0])
+    _deficit(labels.numpy(), flat.numpy(), gradient.numpy(), gap.numpy(), total.numpy())
+    return gap.add_(total.log_()).view(logits.shape[:-1]), gradient.view_as(z).mT
 
 
 @kernel

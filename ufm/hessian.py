@@ -16,8 +16,10 @@ DENSE_UP_TO = 300
 WORKING_BYTES = 2**23
 LANCZOS_STEPS = 600
 STEPS_BETWEEN_CHECKS = 20
-BASIS_BYTES = 2**29
-"""Per CPU core; usually a third of it is filled."""
+BASIS_BYTES = 2**28
+"""Room for Lanczos vectors, per CPU core; usually a quarter of it is filled."""
+FEWEST_WITH_BASIS = 8
+"""Points that must fit there; with fewer at a time, making the basis twice is cheaper than keeping it."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,14 @@ def smallest_eigenpair(
         progress: called with the number of points done since the last call.
     """
     is_dense = problem.size <= DENSE_UP_TO
-    # Lanczos keeps vectors, the dense method and its eigenvectors matrices.
+    with_basis = BASIS_BYTES // (8 * problem.size * LANCZOS_STEPS)
+    keeps_basis = with_basis >= FEWEST_WITH_BASIS
     per_point = 8 * problem.size * (4 * problem.size if is_dense else 12)
-    width = max(1, min(WORKING_BYTES // per_point, math.ceil(len(x) / cores(x.device))))
+    width = with_basis if keeps_basis and not is_dense else WORKING_BYTES // per_point
+    width = max(1, min(width, math.ceil(len(x) / cores(x.device))))
 
     def solve(chunk: Tensor) -> SmallestEigenpair:
-        pair = _dense(problem, chunk) if is_dense else _lanczos(problem, chunk, tolerance)
+        pair = _dense(problem, chunk) if is_dense else _lanczos(problem, chunk, tolerance, keeps_basis)
         if progress:
             progress(len(chunk))
         return pair
@@ -105,7 +109,7 @@ def _dense(problem: Problem, x: Tensor) -> SmallestEigenpair:
     return _with_residual(problem, x, vectors[..., 0], values[:, 0])
 
 
-def _lanczos(problem: Problem, x: Tensor, tolerance: float) -> SmallestEigenpair:
+def _lanczos(problem: Problem, x: Tensor, tolerance: float, keeps_basis: bool) -> SmallestEigenpair:
     """The three-term recurrence until every point's smallest Ritz value has settled once, then the Ritz vectors.
 
     Without reorthogonalisation converged Ritz values appear again and again; the extreme one is unharmed (Paige 1980),
@@ -114,14 +118,14 @@ def _lanczos(problem: Problem, x: Tensor, tolerance: float) -> SmallestEigenpair
     """
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
-    kept: list[Tensor] | None = [] if x.numel() * 8 * LANCZOS_STEPS <= BASIS_BYTES else None
+    basis: list[Tensor] = []
     value, weights = torch.zeros_like(x[:, 0]), x.new_zeros(len(x), LANCZOS_STEPS)
     is_known = torch.zeros_like(value, dtype=torch.bool)
     for alpha, beta, v in _recurrence(problem, x):
         alphas.append(alpha)
         betas.append(beta)
-        if kept is not None:
-            kept.append(v)
+        if keeps_basis:
+            basis.append(v)
         steps = len(alphas)
         if steps % STEPS_BETWEEN_CHECKS == 0:
             rows = (~is_known).nonzero()[:, 0]
@@ -132,9 +136,9 @@ def _lanczos(problem: Problem, x: Tensor, tolerance: float) -> SmallestEigenpair
             is_known[now], value[now], weights[now, :steps] = True, values[settles, 0], vectors[settles, :, 0]
             if len(now) == len(rows):
                 break
-    basis = kept if kept is not None else (v for _, _, v in _recurrence(problem, x))
     ritz = torch.zeros_like(x)
-    for weight, v in zip(weights[:, :steps].unbind(1), basis, strict=False):
+    again = basis or (v for _, _, v in _recurrence(problem, x))
+    for weight, v in zip(weights[:, :steps].unbind(1), again, strict=False):
         ritz.addcmul_(weight[:, None], v)
     return _with_residual(problem, x, ritz / ritz.norm(dim=1, keepdim=True), value)
 

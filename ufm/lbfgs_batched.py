@@ -16,7 +16,7 @@ from torch import Tensor
 from ufm.end_points import EndPoints, Status
 from ufm.line_search import TRIALS, is_too_long, next_trial, rounding, satisfies_wolfe
 
-MEMORY = 5
+MEMORY = 3
 """Pairs of curvature memory per start."""
 IDLE_STEPS = 1000
 """Steps after which a start has stalled if neither value nor gradient have become clearly lower than ever before."""

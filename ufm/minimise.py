@@ -24,7 +24,7 @@ Objective = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Te
 """Value and gradient of every row, each row on its own."""
 
 METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
-    True: (CompiledLbfgs, 2**23),
+    True: (CompiledLbfgs, 3 * 2**22),
     False: (BatchedLbfgs, 2**32),
 }
 """On a CPU, elsewhere: the method, and the bytes that starts at work together take (per CPU core: fits its cache)."""

@@ -9,6 +9,7 @@ are independent starts. Solvers see a point as one flat vector of P = K d + N d 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -81,7 +82,7 @@ class Problem:
 
     def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
         """Class of each sample, class-major."""
-        return torch.arange(self.N, device=device) // self.n
+        return _labels(self.K, self.n, torch.device(device))
 
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
         """W, H and b as views into the flat vector."""
@@ -166,3 +167,9 @@ class Problem:
     def decays(self) -> tuple[float, float, float]:
         """Of W, H and b; zero for a bias that is free or absent."""
         return self.decay_W, self.decay_H, self.decay_b or 0.0
+
+
+@lru_cache(maxsize=64)
+def _labels(K: int, n: int, device: torch.device) -> Tensor:
+    """Asked for at every evaluation."""
+    return torch.arange(K * n, device=device) // n

@@ -24,9 +24,7 @@ def serves(x: Tensor, K: int, d: int, N: int) -> bool:
     return is_plain and N * (K + d) <= LARGEST
 
 
-def logits(
-    x: Float[Tensor, "B P"], K: int, d: int, N: int
-) -> tuple[Float[Tensor, "B K N"], Float[Tensor, "B d N"]]:
+def logits(x: Float[Tensor, "B P"], K: int, d: int, N: int) -> tuple[Float[Tensor, "B K N"], Float[Tensor, "B d N"]]:
     """W H' + b of every start, and H' (the papers' H)."""
     Z, T = x.new_empty(len(x), K, N), x.new_empty(len(x), d, N)
     _logits(x.contiguous().numpy(), Z.numpy(), T.numpy())

@@ -18,6 +18,27 @@ def test_spectrum_at_the_simplex_is_the_closed_form():
     torch.testing.assert_close(found, expected.sort().values, rtol=1e-11, atol=1e-15)
 
 
+def test_the_blocks_are_the_operator(problem, normal):
+    x = normal(3, problem.size)
+    unit = torch.eye(problem.size, dtype=torch.float64).expand(3, -1, -1)
+    torch.testing.assert_close(dense_hessian(problem, x), problem.hessian(x)(unit), rtol=1e-12, atol=1e-14)
+
+
+def test_the_blocks_are_the_second_derivative(problem, normal):
+    x = normal(problem.size)
+    expected = torch.func.hessian(problem.value)(x)
+    torch.testing.assert_close(dense_hessian(problem, x[None])[0], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_lanczos_without_room_for_its_basis_makes_it_again(problem, normal, monkeypatch):
+    x = normal(3, problem.size)
+    monkeypatch.setattr(ufm.hessian, "DENSE_UP_TO", 0)
+    kept = smallest_eigenpair(problem, x)
+    monkeypatch.setattr(ufm.hessian, "BASIS_BYTES", 0)
+    again = smallest_eigenpair(problem, x)
+    torch.testing.assert_close(kept.vector, again.vector, rtol=0, atol=0)
+
+
 def test_lanczos_finds_what_the_dense_spectrum_has(problem, normal, monkeypatch):
     x = normal(5, problem.size)
     dense = smallest_eigenpair(problem, x)

@@ -3,13 +3,23 @@ import scipy.optimize
 import torch
 
 from ufm.end_points import Status
+from ufm.lbfgs_batched import BatchedLbfgs
+from ufm.lbfgs_compiled import CompiledLbfgs
 from ufm.losses import CrossEntropy, SquaredError
 from ufm.minimise import METHODS, minimise
 from ufm.prediction import predict
 from ufm.problem import Problem
+from ufm.profile import Profile
 from ufm.starts import normal_starts
 
+METHOD = {"compiled": CompiledLbfgs, "batched": BatchedLbfgs}
 CE = Problem(CrossEntropy(), 4, 6, 3, 5e-3, 1e-3, 0.01)
+
+
+@pytest.fixture(params=list(METHOD), autouse=True)
+def method(request, monkeypatch):
+    """Both forms of the method, whatever the device."""
+    monkeypatch.setitem(METHODS, True, (METHOD[request.param], METHODS[True][1]))
 
 
 def test_every_start_reaches_the_predicted_value(problem):
@@ -55,6 +65,26 @@ def test_more_starts_than_fit_end_in_their_own_rows(monkeypatch):
     queued = minimise(CE.value_and_gradient, starts, progress=ended.append)
     torch.testing.assert_close(queued.x, expected.x, rtol=1e-9, atol=1e-9)
     assert sum(ended) == 50
+
+
+def test_both_forms_of_the_method_take_the_same_steps(problem, monkeypatch):
+    """One branches per start in compiled code, the other masks whole batches: only rounding may tell them apart."""
+    starts = normal_starts(problem.size, 4, 0, 20) * torch.logspace(-1, 1, 20, dtype=torch.float64)[:, None]
+    ends = []
+    for form in METHOD.values():
+        monkeypatch.setitem(METHODS, True, (form, 2**20))
+        ends.append(minimise(problem.value_and_gradient, starts, 1e-6, max_steps=12))
+    for field in ("status", "steps", "evaluations"):
+        assert getattr(ends[0], field).tolist() == getattr(ends[1], field).tolist()
+    torch.testing.assert_close(ends[0].x, ends[1].x, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(ends[0].value, ends[1].value, rtol=1e-10, atol=0)
+
+
+def test_a_profile_holds_every_phase():
+    profile = Profile()
+    minimise(CE.value_and_gradient, normal_starts(CE.size, 0, 0, 5), profile=profile)
+    assert set(profile.seconds) == {"evaluation", "line search", "history", "host"}
+    assert min(profile.seconds.values()) > 0
 
 
 def test_status_is_truthful_after_three_steps():

@@ -1,0 +1,90 @@
+"""Target 2: one evaluation against its floor, everything else against the evaluations, and the losses among each other.
+
+On one core, so that the floor (flops at the rate of a large matrix product, exps at the rate of torch.exp) is that of
+one core too.
+"""
+
+from functools import partial
+
+import torch
+
+from tests.benchmarks.measure import Row, Seconds, alternately, floor, machine_rates, standard_problem, threads
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.minimise import minimise
+from ufm.problem import Problem
+from ufm.profile import Profile
+from ufm.starts import normal_starts
+
+LOSSES: dict[str, Loss] = {
+    "label smoothing": LabelSmoothing(),
+    "focal loss": Focal(),
+    "squared error": SquaredError(),
+}
+
+
+def run(is_tiny: bool) -> list[Row]:
+    """Evaluation against floor, the rest against evaluation, every other loss against cross entropy."""
+    repetitions, count = (1, 8) if is_tiny else (5, 400)
+    with threads(1):
+        return [*_phases(repetitions, count), *_losses(repetitions, count)]
+
+
+def _phases(repetitions: int, count: int) -> list[Row]:
+    problem = standard_problem()
+    starts = normal_starts(problem.size, 0, 0, count)
+    evaluation, rest = [], []
+    for _ in range(repetitions + 1):
+        profile = Profile()
+        end = minimise(problem.value_and_gradient, starts, 1e-8, profile=profile)
+        evaluations = int(end.evaluations.sum())
+        evaluation.append(profile.seconds.pop("evaluation") / evaluations)
+        rest.append(sum(profile.seconds.values()) / evaluations)
+    least = floor(problem, machine_rates(repetitions))
+    spent, beside = _seconds(evaluation[1:]), _seconds(rest[1:])
+    bound = Seconds(least, least, least)
+    what = "value and gradient, as called by the solver, against flops and exps at the machine's rates"
+    rest_ratio = beside.median / spent.median
+    return [
+        Row("2", what, "evaluation", spent, bound, spent.median / least, "<= 2.5"),
+        Row("2", "all else of the solver against value and gradient", "evaluation", beside, spent, rest_ratio, "<= 1"),
+    ]
+
+
+def _losses(repetitions: int, count: int) -> list[Row]:
+    """Per evaluation, and per start to the same gradient (where the loss decides how many evaluations it takes)."""
+    rows = []
+    ce = standard_problem(CrossEntropy())
+    starts = normal_starts(ce.size, 0, 0, count)
+    needed = _evaluations(ce, starts)
+    for name, loss in LOSSES.items():
+        problem = standard_problem(loss)
+        units = 20 * 32
+        pair = {"ours": (partial(_evaluate, ce), units), name: (partial(_evaluate, problem), units)}
+        found = alternately(pair, repetitions)
+        ratio = found[name].median / found["ours"].median
+        what = f"{name} against cross entropy, one evaluation"
+        rows.append(Row("3", what, "evaluation", found[name], found["ours"], ratio, "<= 1.5"))
+        pair = {
+            "ours": (partial(_evaluations, ce, starts), count),
+            name: (partial(_evaluations, problem, starts), count),
+        }
+        found = alternately(pair, repetitions)
+        ratio = found[name].median / found["ours"].median
+        evaluations = f"{_evaluations(problem, starts):.0f} evaluations against {needed:.0f}"
+        what = f"{name} against cross entropy, one start ({evaluations})"
+        rows.append(Row("3", what, "start", found[name], found["ours"], ratio, "<= 1.5"))
+    return rows
+
+
+def _evaluate(problem: Problem) -> None:
+    points = normal_starts(problem.size, 0, 0, 32)
+    for _ in range(20):
+        problem.value_and_gradient(points)
+
+
+def _evaluations(problem: Problem, starts: torch.Tensor) -> float:
+    return float(minimise(problem.value_and_gradient, starts, 1e-8).evaluations.double().mean())
+
+
+def _seconds(times: list[float]) -> Seconds:
+    return Seconds(sorted(times)[len(times) // 2], min(times), max(times))
