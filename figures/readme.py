@@ -70,12 +70,24 @@ def compare_table(record: dict[str, Any]) -> str:
     return _markdown(rows)
 
 
+def benchmarks_table(record: dict[str, Any]) -> str:
+    """One row a ratio: what it compares, both sides, what is wanted."""
+    rows = [["target", "what", "median (spread)", "against", "per", "ratio", "wanted", "met"]]
+    for row in record["result"]["rows"]:
+        sides = (_time(row["ours"]), _time(row["other"]))
+        met = {None: "", True: "yes", False: "**no**"}[row["is_met"]]
+        wanted = row["wanted"].replace(">=", "≥").replace("<=", "≤")
+        rows.append([row["target"], _escaped(row["what"]), *sides, row["unit"], f"{row['ratio']:.3g}", wanted, met])
+    caption = f"`{record['command']}`, {record['machine']}, {record['result']['seconds']:.0f} s in all."
+    return f"{_markdown(rows)}\n\n{caption}"
+
+
 PICTURES = {
     "verification": ("verify", verification.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
     "training_curves": ("train", training_curves.draw),
 }
-TABLES = {"verify": verify_table, "compare": compare_table}
+TABLES = {"verify": verify_table, "benchmarks": benchmarks_table, "compare": compare_table}
 
 
 def block(name: str) -> str:
@@ -101,6 +113,15 @@ def _loss(spec: dict[str, Any]) -> str:
 
 def _pair(row: dict[str, Any]) -> str:
     return f"{row['measured']:.4g} / {row['predicted']:.4g}"
+
+
+def _time(seconds: dict[str, float]) -> str:
+    factor, unit = next(
+        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs")) if seconds["median"] * f >= 1 or f > 1e3
+    )
+    low, high = (f"{seconds[name] * factor:.3g}" for name in ("least", "most"))
+    spread = f" ({low} to {high})" if low != high else ""
+    return f"{seconds['median'] * factor:.3g} {unit}{spread}"
 
 
 def _escaped(text: str) -> str:

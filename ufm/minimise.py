@@ -68,6 +68,8 @@ def _run(
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     method, working_bytes = METHODS[starts.device.type == "cpu"]
     width = max(1, working_bytes // (8 * starts.shape[1] * (2 * MEMORY + 10)))
+    rounds = max(1, math.ceil(len(starts) / width))
+    width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
     phase = phases(profile)
     with phase("host"):
         work = method(starts, width, tolerance, max_steps)

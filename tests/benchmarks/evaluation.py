@@ -4,11 +4,14 @@ On one core, so that the floor (flops at the rate of a large matrix product, exp
 one core too.
 """
 
+import statistics
 from functools import partial
 
+import numpy as np
 import torch
 
 from tests.benchmarks.measure import Row, Seconds, alternately, floor, machine_rates, standard_problem, threads
+from tests.benchmarks.throughput import scipy_lbfgs
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
 from ufm.minimise import minimise
 from ufm.problem import Problem
@@ -55,7 +58,7 @@ def _losses(repetitions: int, count: int) -> list[Row]:
     rows = []
     ce = standard_problem(CrossEntropy())
     starts = normal_starts(ce.size, 0, 0, count)
-    needed = _evaluations(ce, starts)
+    needed, by_scipy = _evaluations(ce, starts), _by_scipy(ce, starts)
     for name, loss in LOSSES.items():
         problem = standard_problem(loss)
         units = 20 * 32
@@ -71,7 +74,8 @@ def _losses(repetitions: int, count: int) -> list[Row]:
         found = alternately(pair, repetitions)
         ratio = found[name].median / found["ours"].median
         evaluations = f"{_evaluations(problem, starts):.0f} evaluations against {needed:.0f}"
-        what = f"{name} against cross entropy, one start ({evaluations})"
+        others = f"scipy's L-BFGS-B: {_by_scipy(problem, starts):.0f} against {by_scipy:.0f}"
+        what = f"{name} against cross entropy, one start ({evaluations}; {others})"
         rows.append(Row("3", what, "start", found[name], found["ours"], ratio, "<= 1.5"))
     return rows
 
@@ -84,6 +88,16 @@ def _evaluate(problem: Problem) -> None:
 
 def _evaluations(problem: Problem, starts: torch.Tensor) -> float:
     return float(minimise(problem.value_and_gradient, starts, 1e-8).evaluations.double().mean())
+
+
+def _by_scipy(problem: Problem, starts: torch.Tensor) -> float:
+    """Evaluations that scipy's L-BFGS-B takes from some of the starts, on average."""
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = problem.value_and_gradient(torch.from_numpy(x)[None])
+        return float(value), gradient[0].numpy()
+
+    return statistics.mean(scipy_lbfgs(function, start) for start in starts[:8].numpy())
 
 
 def _seconds(times: list[float]) -> Seconds:
