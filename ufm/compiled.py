@@ -12,9 +12,22 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+
+def _compiled(**options: Any) -> Any:
+    """A decorator; where nothing can be kept (a read-only installation and no home folder) every run compiles anew."""
+
+    def decorate(function: Any) -> Any:
+        try:
+            return numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+        except RuntimeError:
+            return numba.njit(nogil=True, error_model="numpy", **options)(function)
+
+    return decorate
+
+
+kernel = _compiled(fastmath={"contract"})
 """Decorator: compile as written, except that a product and a sum may become one instruction."""
-sum_kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
 """Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
 
 LOG2_E = 1.4426950408889634
