@@ -3,7 +3,7 @@
 import sys
 
 from ufm.command_line import Command, main
-from ufm.settings import VerifySetting
+from ufm.settings import AtlasSetting, VerifySetting
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -33,7 +33,27 @@ def run_verify(setting: VerifySetting) -> int:
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
-COMMANDS = {"verify": Command(VerifySetting, run_verify)}
+def run_atlas(setting: AtlasSetting) -> int:
+    """Grow the atlas round by round, saved after each; then the certificates, the table, the picture."""
+    from figures import landscape
+    from ufm import atlas_report
+    from ufm.atlas_folder import AtlasFolder
+    from ufm.records import read_record
+
+    folder = AtlasFolder.opened(setting)
+    try:
+        folder.grow()
+    except KeyboardInterrupt:
+        print(f"atlas so far, which `--out {folder.path}` extends: {folder.record}")
+        raise
+    relations, separation = folder.finish()
+    atlas_report.show(folder.atlas, relations, separation)
+    picture = landscape.draw(read_record(folder.record), folder.path / "landscape.png")
+    print(f"record: {folder.record}\npicture: {picture}")
+    return 0 if all(atlas_report.claims(folder.atlas, relations).values()) else 1
+
+
+COMMANDS = {"verify": Command(VerifySetting, run_verify), "atlas": Command(AtlasSetting, run_atlas)}
 
 if __name__ == "__main__":
     sys.exit(main("python -m ufm", "The laboratory of the unconstrained feature model.", COMMANDS))

@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
 
@@ -86,3 +87,53 @@ class VerifySetting(CommonSetting):
             value = self.dim if size == "--dim" else self.saddle_dim
             allowed = f"such that one start fits into half of the memory ({needed / 1e9:.1f} of {memory / 2e9:.1f} GB)"
             check(needed <= memory / 2, size, value, allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasSetting(CommonSetting):
+    """Find the critical points of the model up to its symmetries, and check by Morse theory whether any is missing.
+
+    Rounds of random starts go on until several in a row add no new orbit. Each row is one orbit under rotations and
+    relabellings, with its Morse index, labelled copies, and a ball in which a true critical point is proved to lie.
+    Exit code 1 when a saddle is not strict or a Morse relation fails.
+    Example: `python -m ufm atlas --loss ce --classes 4 --dim 5`.
+    """
+
+    out: Path | None = None
+    """Folder of the atlas; an atlas of the same model that is there is extended. Default: results/atlas-<time>."""
+    loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
+    """ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
+    half_norm or mean)."""
+    classes: int = 4
+    """K in [2, 8]: all relabellings are enumerated."""
+    dim: int = 5
+    """Feature dimension d >= 1."""
+    per_class: int = 1
+    """Samples per class n >= 1."""
+    decay_W: float = 5e-3
+    """Weight decay of the classifier, > 0 (the objective has decay_W/2 |W|^2)."""
+    decay_H: float = 5e-3
+    """Weight decay of the features, > 0 (the objective has decay_H/2 |H|^2)."""
+    decay_b: float | None = 1e-2
+    """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
+    starts: int = 1000
+    """Random starts per round, shared out over feature dimensions 1, 2, ... up to the largest rank, and d."""
+    quiet_rounds: int = 3
+    """The search ends when this many rounds in a row have added no orbit."""
+    max_rounds: int = 50
+    """It ends after this many rounds in any case."""
+    max_steps: int = 300
+    """Steps a start may take."""
+    certify: bool = True
+    """Prove by ball arithmetic that a critical point of the stated index lies near each row's representative."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.loss.get("name") in LOSS_NAMES, "--loss", self.loss.get("name"), f"one of {', '.join(LOSS_NAMES)}")
+        check(2 <= self.classes <= 8, "--classes", self.classes, "an integer in [2, 8]")
+        check(1 <= self.dim <= 10_000, "--dim", self.dim, "an integer in [1, 10000]")
+        check(1 <= self.per_class <= 10_000, "--per-class", self.per_class, "an integer in [1, 10000]")
+        check(1 <= self.starts <= 10**7, "--starts", self.starts, "an integer in [1, 10000000]")
+        check(1 <= self.quiet_rounds <= 10**4, "--quiet-rounds", self.quiet_rounds, "an integer in [1, 10000]")
+        check(1 <= self.max_rounds <= 10**6, "--max-rounds", self.max_rounds, "an integer in [1, 1000000]")
+        check(1 <= self.max_steps <= 10**6, "--max-steps", self.max_steps, "an integer in [1, 1000000]")

@@ -1,0 +1,92 @@
+"""The folder of an atlas: written atomically after every round, read back and extended by the next call."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from ufm import atlas_report
+from ufm.atlas import Atlas, as_result, atlas_of
+from ufm.command_line import RequestError, check
+from ufm.losses import make_loss, parameters_of
+from ufm.problem import Problem
+from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.settings import AtlasSetting
+
+MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "starts", "max_steps")
+"""What must agree for an atlas to be extended."""
+
+
+@dataclass
+class AtlasFolder:
+    """An atlas and where it is kept."""
+
+    setting: AtlasSetting
+    path: Path
+    atlas: Atlas
+
+    @classmethod
+    def opened(cls, setting: AtlasSetting) -> "AtlasFolder":
+        """The folder that was asked for, with the atlas that is in it already.
+
+        Raises:
+            ValueError: if the folder holds something else, an atlas of another model, or the request is too large.
+        """
+        check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
+        check_new_file(setting.json, "--json")
+        loss = make_loss(setting.loss)
+        setting = dataclasses.replace(setting, loss={"name": setting.loss["name"], **parameters_of(loss)})
+        sizes = setting.classes, setting.dim, setting.per_class
+        problem = Problem(loss, *sizes, setting.decay_W, setting.decay_H, setting.decay_b)
+        atlas = Atlas(problem, setting.seed)
+        if setting.out is None or not (setting.out / "record.json").exists():
+            return cls(setting, new_folder(setting.out, "atlas"), atlas)
+        record = read_record(setting.out / "record.json")
+        for name in MODEL:
+            there, here = record["setting"].get(name), getattr(setting, name)
+            if there != here:
+                option = f"--{name.replace('_', '-')}"
+                raise RequestError(f"`{option}` must be {there} to extend the atlas in {setting.out}, got {here}.")
+        return cls(setting, setting.out, atlas_of(problem, setting.seed, record["result"]))
+
+    @property
+    def record(self) -> Path:
+        """The file that holds the atlas."""
+        return self.path / "record.json"
+
+    def grow(self) -> None:
+        """Rounds of fresh starts until enough in a row have added nothing; at least so many in this call."""
+        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, transient=True) as progress:
+            quiet = 0
+            for _ in range(self.setting.max_rounds):
+                task = progress.add_task(f"round {len(self.atlas.rounds) + 1}", total=self.setting.starts)
+                advance = partial(progress.advance, task)
+                new = self.atlas.grow(self.setting.starts, self.setting.max_steps, advance)
+                progress.remove_task(task)
+                quiet = 0 if new else quiet + 1
+                self._write({})
+                progress.console.print(self._line(new), highlight=False)
+                if quiet >= self.setting.quiet_rounds:
+                    break
+
+    def finish(self) -> tuple[dict[str, Any], float]:
+        """Certificates, Morse relations and the record with both; returns the relations and the rows' separation."""
+        relations = atlas_report.morse_result(self.atlas)
+        result = self._write({"morse": relations, "claims": atlas_report.claims(self.atlas, relations)})
+        if self.setting.json is not None:
+            write_record(self.setting.json, self.setting.as_dict(), result)
+        return relations, result["separation"]
+
+    def _line(self, new: int) -> str:
+        entry = self.atlas.rounds[-1]
+        converged, starts = entry["statuses"]["CONVERGED"], sum(entry["statuses"].values())
+        return f"round {len(self.atlas.rounds)}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
+
+    def _write(self, extra: dict[str, Any]) -> dict[str, Any]:
+        result = as_result(self.atlas) | extra
+        write_record(self.record, self.setting.as_dict(), result)
+        return result
