@@ -46,11 +46,11 @@ def run_atlas(setting: AtlasSetting) -> int:
     except KeyboardInterrupt:
         print(f"atlas so far, which `--out {folder.path}` extends: {folder.record}")
         raise
-    relations, separation = folder.finish()
-    atlas_report.show(folder.atlas, relations, separation)
+    result = folder.finish()
+    atlas_report.show(folder.atlas, result)
     picture = landscape.draw(read_record(folder.record), folder.path / "landscape.png")
     print(f"record: {folder.record}\npicture: {picture}")
-    return 0 if all(atlas_report.claims(folder.atlas, relations).values()) else 1
+    return 0 if all(result["claims"].values()) else 1
 
 
 COMMANDS = {"verify": Command(VerifySetting, run_verify), "atlas": Command(AtlasSetting, run_atlas)}

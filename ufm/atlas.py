@@ -21,7 +21,7 @@ from torch import Tensor
 from ufm.command_line import check
 from ufm.end_points import Status
 from ufm.newton import find_critical_points
-from ufm.orbit import Row, canonical, largest_rank, row_of
+from ufm.orbit import Row, canonical, embed, largest_rank, row_of
 from ufm.problem import Problem
 from ufm.starts import normal_starts
 from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
@@ -124,6 +124,10 @@ class Atlas:
             )
         keys = [self._key(row.x[None], row.columns)[0] for row in self.rows]
         return min((float((keys[i] - keys[j]).abs().max()) for i, j in pairs), default=math.inf)
+
+    def embedded(self, row: Row) -> Float[Tensor, " P"]:
+        """The row's representative in all d columns."""
+        return embed(dataclasses.replace(self.problem, d=row.columns), self.problem, row.x[None])[0]
 
     def _take(self, small: Problem, x: Tensor, number: int) -> Tensor:
         """Count the points that belong to a row and return the others."""

@@ -73,13 +73,27 @@ class AtlasFolder:
                 if quiet >= self.setting.quiet_rounds:
                     break
 
-    def finish(self) -> tuple[dict[str, Any], float]:
-        """Certificates, Morse relations and the record with both; returns the relations and the rows' separation."""
+    def finish(self) -> dict[str, Any]:
+        """Certificates, Morse relations and the record with both; returns what was recorded."""
+        if self.setting.certify:
+            self._certify()
         relations = atlas_report.morse_result(self.atlas)
-        result = self._write({"morse": relations, "claims": atlas_report.claims(self.atlas, relations)})
+        claims = atlas_report.claims(self.atlas, relations)
+        result = self._write({"morse": relations, "claims": claims} | atlas_report.minimum(self.atlas))
         if self.setting.json is not None:
             write_record(self.setting.json, self.setting.as_dict(), result)
-        return relations, result["separation"]
+        return result
+
+    def _certify(self) -> None:
+        """Ball arithmetic for every row that is isolated up to the symmetries."""
+        from ufm.enclosure import enclose
+
+        problem = self.atlas.problem
+        for row in self.atlas.rows:
+            if row.certificate is None and not row.is_degenerate:
+                small = dataclasses.replace(problem, d=row.columns)
+                in_columns = row.index - (problem.d - row.columns) * row.escapes
+                row.certificate = enclose(small, row.x, in_columns, row.escapes, problem.d).as_dict()
 
     def _line(self, new: int) -> str:
         entry = self.atlas.rounds[-1]

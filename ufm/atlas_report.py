@@ -8,6 +8,8 @@ from rich.table import Table
 
 from ufm import morse
 from ufm.atlas import Atlas
+from ufm.certificate import certify
+from ufm.margin_enclosure import enclose_margin
 from ufm.orbit import Row, critical_set
 
 SIGNIFICANT = 1e-9
@@ -41,27 +43,41 @@ def is_strict_saddle(row: Row) -> bool:
     return row.index > 0 and row.curvature < -SIGNIFICANT
 
 
-def show(atlas: Atlas, relations: dict[str, Any], separation: float) -> None:
+def minimum(atlas: Atlas) -> dict[str, Any]:
+    """Evidence about the lowest row: its duality gap (convex losses), and the enclosure of the ETF's margin."""
+    problem, lowest = atlas.problem, atlas.rows[0]
+    gap = float(certify(problem, atlas.embedded(lowest)).gap) if problem.loss.is_convex else None
+    margin = enclose_margin(problem)
+    return {"duality_gap": gap, "etf_margin": margin and dataclasses.asdict(margin)}
+
+
+def show(atlas: Atlas, result: dict[str, Any]) -> None:
     """Print the table and what Morse theory says."""
     console = Console()
     if not console.is_terminal:
         console.width = 150
     console.print(_table(atlas))
-    for line in summary(atlas, relations, separation):
+    for line in summary(atlas, result):
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def summary(atlas: Atlas, relations: dict[str, Any], separation: float) -> list[str]:
+def summary(atlas: Atlas, result: dict[str, Any]) -> list[str]:
     """What a reader must know beside the table."""
     statuses = ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in atlas.statuses.items() if count)
     farthest = max((row.farthest for row in atlas.rows), default=0.0)
+    relations = result["morse"]
     lines = [
         f"{len(atlas.rows)} orbits, {sum(row.copies for row in atlas.rows)} labelled copies, "
         f"{sum(len(row.copies_found) for row in atlas.rows)} of their class copies met; {len(atlas.rounds)} rounds "
         f"in {atlas.seconds:.1f} s, {atlas.quiet_rounds} since the last new orbit; starts: {statuses}.",
-        f"Points of one row differ by at most {farthest:.1e} in a logit, two rows by at least {separation:.1e}"
+        f"Points of one row differ by at most {farthest:.1e} in a logit, two rows by at least {result['separation']:.1e}"
         + (f"; {atlas.ambiguous} starts matched no row but their own." if atlas.ambiguous else "."),
     ]
+    if result["duality_gap"] is not None:
+        lines.append(f"Row 1 is the global minimum up to a duality gap of {result['duality_gap']:.1e} (certificate).")
+    if (margin := result["etf_margin"]) is not None:
+        below = "below" if margin["is_below_zero"] else "not proved to be below"
+        lines.append(f"ETF margin a in {margin['text']} ({margin['precision']} bits), {below} zero's value.")
     if not relations["is_applicable"]:
         return [*lines, "Morse relations: not applicable, a row is degenerate."]
     for entry in relations["dimensions"]:
