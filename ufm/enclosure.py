@@ -3,8 +3,8 @@
 *Existence.* Rotations make critical points non-isolated, so their directions A at x0 (an orthonormal basis of the
 tangent space of the symmetry orbit) are bordered off: F(x, mu) = (grad f(x) + A mu, A'(x - x0)). Krawczyk's operator
 maps a box around (x0, 0) into its interior, so F has exactly one zero in the box (Krawczyk 1969; Moore, Kearfott and
-Cloud 2009). There grad f = -A mu, and since f is invariant, T' grad f = 0 for the generators T of the symmetries; T'A is
-proved invertible on the box, so mu = 0: a true critical point.
+Cloud 2009). There grad f = -A mu, and since f is invariant, T' grad f = 0 for the generators T of the symmetries; T'A
+is proved invertible on the box, so mu = 0: a true critical point.
 
 *Index.* V'Hess V is proved negative definite for as many vectors as are claimed, and positive definite for the others
 but those of the kernel that the symmetries force, all over the box (diagonal dominance; the vectors are approximate

@@ -137,3 +137,64 @@ class AtlasSetting(CommonSetting):
         check(1 <= self.quiet_rounds <= 10**4, "--quiet-rounds", self.quiet_rounds, "an integer in [1, 10000]")
         check(1 <= self.max_rounds <= 10**6, "--max-rounds", self.max_rounds, "an integer in [1, 1000000]")
         check(1 <= self.max_steps <= 10**6, "--max-steps", self.max_steps, "an integer in [1, 1000000]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasCompareSetting(CommonSetting):
+    """Compare atlases row by row: rank, index, labelled copies, which classes are apart.
+
+    Exit code 0 when all are isomorphic to the first, 1 when one is not.
+    Example: `python -m ufm atlas-compare --atlases '[results/ce, results/ls]'`.
+    """
+
+    atlases: list[Path] = field(default_factory=list)
+    """Folders of two or more atlases of the same K, d and n."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(len(self.atlases) >= 2, "--atlases", [str(path) for path in self.atlases], "two folders or more")
+
+
+def _losses_of_the_scan() -> list[LossSpec]:
+    smoothed: list[LossSpec] = [{"name": "ls", "alpha": alpha} for alpha in (0.1, 0.3)]
+    focal: list[LossSpec] = [{"name": "focal", "gamma": gamma} for gamma in (1.0, 3.0)]
+    return [{"name": "ce"}, *smoothed, *focal]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasScanSetting(CommonSetting):
+    """Grow one atlas per loss, strength c and bias decay, and sort the landscapes into isomorphism classes.
+
+    Runs at n = 1, d = K and decay_W = decay_H = c: the landscape depends on c = sqrt(n decay_W decay_H), on the bias
+    decay and on the loss alone. A folder that holds a scan of the same request is continued.
+    Example: `python -m ufm atlas-scan --classes 3`.
+    """
+
+    out: Path | None = None
+    """Folder of the scan; one of the same request that is there is continued. Default: results/atlas-scan-<time>."""
+    classes: int = 3
+    """K in [2, 8]."""
+    losses: list[LossSpec] = field(default_factory=_losses_of_the_scan)
+    """Softmax losses with their parameters, such as '[{name: ce}, {name: focal, gamma: 3}]'."""
+    strengths: list[float] = field(default_factory=lambda: [1e-3, 5e-3, 0.02, 0.05, 0.1, 0.15])
+    """Values of c, > 0. From 1/K on zero is the only critical point of cross entropy."""
+    decays_b: list[float | None] = field(default_factory=lambda: [0.0, 0.01, 1.0, None])
+    """Bias decays: > 0 decayed, 0 free, null for no bias."""
+    starts: int = 400
+    """Random starts per round."""
+    quiet_rounds: int = 3
+    """An atlas ends when this many rounds in a row have added no orbit."""
+    max_rounds: int = 20
+    """It ends after this many rounds in any case."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(2 <= self.classes <= 8, "--classes", self.classes, "an integer in [2, 8]")
+        names = [spec.get("name") for spec in self.losses]
+        check(bool(names) and set(names) <= {"ce", "ls", "focal"}, "--losses", names, "some of ce, ls, focal")
+        positive = bool(self.strengths) and all(0 < value < math.inf for value in self.strengths)
+        check(positive, "--strengths", self.strengths, "finite and > 0")
+        allowed = all(value is None or 0 <= value < math.inf for value in self.decays_b)
+        check(bool(self.decays_b) and allowed, "--decays-b", self.decays_b, "finite and >= 0, or null")
+        check(1 <= self.starts <= 10**7, "--starts", self.starts, "an integer in [1, 10000000]")
+        check(1 <= self.quiet_rounds <= self.max_rounds, "--quiet-rounds", self.quiet_rounds, "in [1, max-rounds]")
