@@ -36,16 +36,11 @@ def show_comparison(folders: list[Path], records: list[dict[str, Any]]) -> list[
     rows = [record["result"]["rows"] for record in records]
     kinds = sorted({kind_of(row) for group in rows for row in group}, key=lambda kind: (-kind[0], kind[1:]))
     table = Table(title="rows by rank, index, copies and which classes are apart", title_justify="left")
-    for name in (
-        "rank",
-        "index",
-        "copies",
-        "apart",
-        *(f"{folder} {_loss(r)}" for folder, r in _pairs(folders, records)),
-    ):
+    columns = (f"{folder} {loss_text(r['setting']['loss'])}" for folder, r in zip(folders, records, strict=True))
+    for name in ("rank", "index", "copies", "apart", *columns):
         table.add_column(name)
     for kind in kinds:
-        cells = [" ".join(f"{row['value']:.6f}" for row in group if kind_of(row) == kind) or "-" for group in rows]
+        cells = (" ".join(f"{row['value']:.6f}" for row in group if kind_of(row) == kind) or "-" for group in rows)
         table.add_row(*map(str, kind), *cells)
     console.print(table)
     found = [compare(rows[0], group) for group in rows[1:]]
@@ -65,21 +60,27 @@ def show_scan(entries: list[dict[str, Any]], classes: dict[str, list[Kind]]) -> 
         table.add_column(name)
     for decay_b, strength in dict.fromkeys((entry["decay_b"], entry["strength"]) for entry in entries):
         here = {loss_text(e["loss"]): e for e in entries if (e["decay_b"], e["strength"]) == (decay_b, strength)}
-        table.add_row(
-            "none" if decay_b is None else f"{decay_b:g}", f"{strength:g}", *(_cell(here.get(loss)) for loss in losses)
-        )
+        bias = "none" if decay_b is None else f"{decay_b:g}"
+        table.add_row(bias, f"{strength:g}", *(_cell(here.get(loss)) for loss in losses))
     console.print(table)
-    first = next(iter(classes))
-    rows = {
-        letter: [dict(zip(("rank", "index", "copies", "apart"), kind, strict=True)) for kind in kinds]
-        for letter, kinds in classes.items()
-    }
-    console.print(f"{first}: " + "; ".join(text_of(kind) for kind in classes[first]), soft_wrap=True, highlight=False)
-    for letter in list(classes)[1:]:
+    for line in differences(classes):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def differences(classes: dict[str, list[Kind]]) -> list[str]:
+    """The first isomorphism class row by row, and what each other one has in place of some of its rows."""
+    first, *others = classes
+    names = ("rank", "index", "copies", "apart")
+    rows = {letter: [dict(zip(names, kind, strict=True)) for kind in kinds] for letter, kinds in classes.items()}
+    lines = [f"{first}: " + "; ".join(text_of(kind) for kind in classes[first])]
+    for letter in others:
         difference = compare(rows[first], rows[letter])
-        gained = "; ".join(text_of(kind) for kind in difference.only_second) or "nothing"
-        lost = "; ".join(text_of(kind) for kind in difference.only_first) or "nothing"
-        console.print(f"{letter} has {gained} -- in place of {lost} of {first}", soft_wrap=True, highlight=False)
+        gained, lost = (
+            "; ".join(text_of(kind) for kind in side) or "nothing"
+            for side in (difference.only_second, difference.only_first)
+        )
+        lines.append(f"{letter}: {gained} in place of {lost} of {first}")
+    return lines
 
 
 def loss_text(spec: LossSpec) -> str:
@@ -94,14 +95,6 @@ def _cell(entry: dict[str, Any] | None) -> str:
     marks += ["not quiet"] * (not entry["is_quiet"]) + [f"{entry['local_minima']} minima"] * (entry["local_minima"] > 1)
     copies = sum(row["copies"] for row in entry["rows"])
     return f"{entry['class']} ({len(entry['rows'])}, {copies}) {' '.join(marks)}".strip()
-
-
-def _pairs(folders: list[Path], records: list[dict[str, Any]]) -> list[tuple[Path, dict[str, Any]]]:
-    return list(zip(folders, records, strict=True))
-
-
-def _loss(record: dict[str, Any]) -> str:
-    return loss_text(record["setting"]["loss"])
 
 
 def _console() -> Console:
