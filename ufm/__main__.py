@@ -3,7 +3,7 @@
 import sys
 
 from ufm.command_line import Command, main
-from ufm.settings import AtlasCompareSetting, AtlasScanSetting, AtlasSetting, VerifySetting
+from ufm.settings import AtlasCompareSetting, AtlasScanSetting, AtlasSetting, FocalWindowSetting, VerifySetting
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -95,11 +95,29 @@ def run_atlas_scan(setting: AtlasScanSetting) -> int:
     return 0 if all(entry["morse_holds"] or entry["is_degenerate"] for entry in entries) else 1
 
 
+def run_focal_window(setting: FocalWindowSetting) -> int:
+    """Thresholds, states, proofs, picture."""
+    from figures import focal_window
+    from ufm.focal_window_report import measure, show
+    from ufm.records import check_new_file, new_folder, read_record, write_record
+
+    check_new_file(setting.json, "--json")
+    result = measure(setting)
+    show(setting, result)
+    folder = new_folder(setting.out, "focal-window")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    print(f"record: {record}")
+    if result["curves"]:
+        print(f"picture: {focal_window.draw(read_record(record), folder / 'focal_window.png')}")
+    return 0
+
+
 COMMANDS = {
     "verify": Command(VerifySetting, run_verify),
     "atlas": Command(AtlasSetting, run_atlas),
     "atlas-compare": Command(AtlasCompareSetting, run_atlas_compare),
     "atlas-scan": Command(AtlasScanSetting, run_atlas_scan),
+    "focal-window": Command(FocalWindowSetting, run_focal_window),
 }
 
 if __name__ == "__main__":

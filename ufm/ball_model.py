@@ -35,9 +35,18 @@ class BallModel:
         self.b = x[(K + N) * d :] if problem.has_bias else [arb(0)] * K
         logits = (self.H * self.W.transpose()).tolist()
         labels = [i // problem.n for i in range(N)]
-        rows = [[z + shift for z, shift in zip(row, self.b, strict=True)] for row in logits]
-        self.samples = [loss_derivatives(problem.loss, z, y) for z, y in zip(rows, labels, strict=True)]
+        self.logits = [[z + shift for z, shift in zip(row, self.b, strict=True)] for row in logits]
+        self.samples = [loss_derivatives(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)]
         self.G = arb_mat([[entry / N for entry in gradient] for gradient, _ in self.samples])
+
+    @cached_property
+    def value(self) -> Ball:
+        """The objective."""
+        problem = self.problem
+        labels = [i // problem.n for i in range(problem.N)]
+        loss = sum((loss_value(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)), arb(0))
+        parts = ((problem.decay_W, self.W.entries()), (problem.decay_H, self.H.entries()), (problem.decay_b, self.b))
+        return loss / problem.N + sum((arb(decay or 0.0) / 2 * _squares(part) for decay, part in parts), arb(0))
 
     @cached_property
     def gradient(self) -> Balls:
@@ -105,6 +114,25 @@ class BallModel:
         return entries
 
 
+def loss_value(loss: Loss, z: Balls, y: int) -> Ball:
+    """One sample's loss.
+
+    Raises:
+        NotImplementedError: for a loss that is none of the four.
+    """
+    K = len(z)
+    if isinstance(loss, SquaredError):
+        weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
+        return weight / 2 * _squares([value - arb(loss.rescale) * int(k == y) for k, value in enumerate(z)])
+    if not isinstance(loss, CrossEntropy | Focal):
+        raise NotImplementedError(f"{loss} has no ball arithmetic.")
+    total = sum(((value - z[y]).exp() for value in z), arb(0))
+    if isinstance(loss, Focal):
+        return (arb(loss.gamma) * ((total - 1) / total).log()).exp() * total.log()
+    alpha = arb(loss.alpha) if isinstance(loss, LabelSmoothing) else arb(0)
+    return total.log() + alpha * (z[y] - sum(z, arb(0)) / K)
+
+
 def loss_derivatives(loss: Loss, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
     """Gradient and Hessian of one sample's loss in its logits.
 
@@ -131,6 +159,10 @@ def loss_derivatives(loss: Loss, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
         [curvature * away[k] * away[j] - slope * (p[k] * int(k == j) - p[k] * p[j]) for j in range(K)] for k in range(K)
     ]
     return gradient, hessian
+
+
+def _squares(values: Balls) -> Ball:
+    return sum((value * value for value in values), arb(0))
 
 
 def _in_log_p(loss: Loss, total: Ball) -> tuple[Ball, Ball]:

@@ -81,9 +81,9 @@ def enclose(
             return Enclosure(False, radius, index, False, precision, "existence: Krawczyk's image leaves the box")
         if not _is_transversal(problem, box, directions, weights):
             return Enclosure(False, radius, index, False, precision, "existence: the symmetries' directions degenerate")
-        within = _inertia(model.hessian, index_within, directions.shape[1])
+        within = inertia(model.hessian, index_within, directions.shape[1])
         rank = 0 if not x[: problem.K * problem.d].any() else problem.d
-        beyond = _inertia(model.empty_column, escapes, rank) if dim > problem.d else (True, True)
+        beyond = inertia(model.empty_column, escapes, rank) if dim > problem.d else (True, True)
         if not (within[0] and beyond[0]):
             return Enclosure(False, radius, index, False, precision, f"index: not {index} negative eigenvalues")
         is_exact = within[1] and beyond[1] and (dim == problem.d or _has_rank(model, rank))
@@ -180,10 +180,10 @@ def _is_transversal(problem: Problem, box: Balls, directions: np.ndarray, weight
         return True
     generators = arb_mat(_generators(problem, box, arb(0)))
     product = arb_mat(weights.T.tolist()) * generators * arb_mat(directions.tolist())
-    return _is_dominated(product)
+    return is_dominated(product)
 
 
-def _inertia(hessian: Matrix, negative: int, kernel: int) -> tuple[bool, bool]:
+def inertia(hessian: Matrix, negative: int, kernel: int) -> tuple[bool, bool]:
     """Whether there are `negative` negative eigenvalues, and whether all others but `kernel` are positive."""
     size = hessian.nrows()
     middle = np.array([[float(hessian[i, j].mid()) for j in range(size)] for i in range(size)])
@@ -199,10 +199,10 @@ def _is_definite(hessian: Matrix, vectors: np.ndarray, sign: int) -> bool:
     if not vectors.shape[1]:
         return True
     V = arb_mat(vectors.tolist())
-    return _is_dominated(V.transpose() * hessian * V * arb(sign))
+    return is_dominated(V.transpose() * hessian * V * arb(sign))
 
 
-def _is_dominated(matrix: Matrix) -> bool:
+def is_dominated(matrix: Matrix) -> bool:
     """Whether every diagonal entry exceeds the sum of the moduli of its row's others (Gershgorin)."""
     rows = matrix.tolist()
     return all(
@@ -212,4 +212,4 @@ def _is_dominated(matrix: Matrix) -> bool:
 
 def _has_rank(model: BallModel, rank: int) -> bool:
     """Whether the columns of W, and so of (W, H), are independent all over the box."""
-    return rank == 0 or _is_dominated(model.W.transpose() * model.W)
+    return rank == 0 or is_dominated(model.W.transpose() * model.W)

@@ -86,7 +86,7 @@ def _focal(problem: Problem, gamma: Ball, c: Ball, near: float) -> Ball | None:
         slope = _focal_slope_derivative(box, K, gamma)
         if not slope < 0:
             return None
-        image = middle - (_focal_slope(middle, K, gamma) - (K - 1) * c) / slope
+        image = middle - (focal_slope_ball(middle, K, gamma) - (K - 1) * c) / slope
         if box.contains_interior(image):
             box, middle = image, arb(image.mid())
         elif box.rad() == arb(near, BOX).rad():
@@ -105,7 +105,7 @@ def _focal_value(a: Ball, K: int, gamma: Ball) -> Ball:
     return (gamma * q.log()).exp() * loss
 
 
-def _focal_slope(a: Ball, K: int, gamma: Ball) -> Ball:
+def focal_slope_ball(a: Ball, K: int, gamma: Ball) -> Ball:
     """S(a) = (1 - p)^gamma (1 - p - gamma p log p)."""
     p, q, loss = _focal_parts(a, K)
     return (gamma * q.log()).exp() * (q + gamma * p * loss)

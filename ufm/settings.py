@@ -198,3 +198,34 @@ class AtlasScanSetting(CommonSetting):
         check(bool(self.decays_b) and allowed, "--decays-b", self.decays_b, "finite and >= 0, or null")
         check(1 <= self.starts <= 10**7, "--starts", self.starts, "an integer in [1, 10000000]")
         check(1 <= self.quiet_rounds <= self.max_rounds, "--quiet-rounds", self.quiet_rounds, "in [1, max-rounds]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FocalWindowSetting(CommonSetting):
+    """Where focal loss leaves the theory: zero, the ETF and partial collapse compete in a window of decays.
+
+    Thresholds on the ray to the ETF, the window in which m < K active classes are lower than both, the best m, and for
+    every m at one strength a proof that it is a local minimiser. Example: `python -m ufm focal-window --classes 30`.
+    """
+
+    classes: int = 30
+    """K in [2, 1000]; the proofs take about (K / 30)^3 times 5 s."""
+    gamma: float = 3.0
+    """Focal parameter, >= 0."""
+    decay_b: float | None = 0.0
+    """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
+    at: float | None = None
+    """c = sqrt(n decay_W decay_H) at which all states are listed; by default where zero and the ETF are equal."""
+    points: int = 200
+    """Points of the curves and of the order of transitions."""
+    certify: bool = True
+    """Prove each state in ball arithmetic (n = 1)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(2 <= self.classes <= 1000, "--classes", self.classes, "an integer in [2, 1000]")
+        check(0 <= self.gamma <= 100, "--gamma", self.gamma, "in [0, 100]")
+        allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
+        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, allowed)
+        check(self.at is None or 0 < self.at < math.inf, "--at", self.at, "finite and > 0")
+        check(2 <= self.points <= 10_000, "--points", self.points, "an integer in [2, 10000]")
