@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import brentq
 from torch import Tensor
 
@@ -78,7 +78,7 @@ class States:
         return self.value[-1, 0]
 
     @property
-    def partial(self) -> tuple[Float[Tensor, " G"], Float[Tensor, " G"]]:
+    def partial(self) -> tuple[Float[Tensor, " G"], Int[Tensor, " G"]]:
         """The lowest value with 0 < m < K, and its m."""
         lowest, m = self.value[:-1].nan_to_num(nan=math.inf).amin(1).min(0)
         return lowest, m + 1
