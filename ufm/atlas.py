@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm import morse
 from ufm.command_line import check
 from ufm.end_points import Status
 from ufm.newton import find_critical_points
-from ufm.orbit import Row, canonical, embed, largest_rank, row_of
+from ufm.orbit import Row, canonical, critical_set, embed, largest_rank, row_of
 from ufm.problem import Problem
 from ufm.starts import normal_starts
 from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
@@ -42,14 +43,12 @@ class Atlas:
         seed: of the starts.
         rows: the orbits, by rising value.
         rounds: for every round how its starts ended, how many orbits were new, the orbits so far, and the seconds.
-        ambiguous: converged starts that could not be matched to the row made from them (near-degenerate points).
     """
 
     problem: Problem
     seed: int = 0
     rows: list[Row] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
-    ambiguous: int = 0
     _copies: list[Copies] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,16 +76,27 @@ class Atlas:
         """The feature dimensions that are searched: 1 to the largest rank, and d."""
         return sorted({*range(1, min(self.problem.d, largest_rank(self.problem)) + 1), self.problem.d})
 
-    def grow(self, starts: int, max_steps: int = 300, progress: Callable[[int], None] | None = None) -> int:
-        """One more round of fresh starts, shared out over the dimensions; returns how many orbits are new.
+    def unbalanced(self) -> list[int]:
+        """Dimensions in which a Morse relation says that an orbit is missing (none while a row is degenerate)."""
+        if any(row.is_degenerate for row in self.rows):
+            return []
+        verdicts = morse.check_all([critical_set(row) for row in self.rows], self.dimensions)
+        return [verdict.dimension for verdict in verdicts if not verdict.holds]
 
-        An interruption leaves the atlas between two dimensions, without the round.
-        """
+    def grow(
+        self,
+        starts: int,
+        max_steps: int = 300,
+        progress: Callable[[int], None] | None = None,
+        dimensions: list[int] | None = None,
+    ) -> int:
+        """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
         began = time.perf_counter()
         before, counts = len(self.rows), dict.fromkeys((kind.name for kind in KINDS), 0)
-        share = math.ceil(starts / len(self.dimensions))
-        first = len(self.rounds) * share
-        for d in self.dimensions:
+        searched = dimensions or self.dimensions
+        share = math.ceil(starts / len(searched))
+        for d in searched:
+            first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
             small = dataclasses.replace(self.problem, d=d)
             scale = SCALES[torch.arange(first, first + share) % len(SCALES)]
             points = normal_starts(small.size, self.seed, first, share) * scale[:, None]
@@ -95,23 +105,29 @@ class Atlas:
                 counts[kind.name] += int((ends.status == kind).sum())
             self.add(small, ends.x[ends.is_converged])
         new = len(self.rows) - before
-        entry = {"statuses": counts, "new": new, "orbits": len(self.rows), "seconds": time.perf_counter() - began}
+        shares = {str(d): share for d in searched}
+        seconds = time.perf_counter() - began
+        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}
         self.rounds.append(entry)
         return new
 
     def add(self, small: Problem, x: Float[Tensor, "B P"]) -> None:
-        """Match critical points of the model with `small.d` columns to rows; those that match none make new rows."""
+        """Match critical points of the model with `small.d` columns to rows; those that match none make new rows.
+
+        Near a bifurcation a gradient of 1e-11 leaves a point too inexact to match: it is polished, and matched again.
+        """
         for number in range(len(self.rows)):
             x = self._take(small, x, number)
         while len(x):
             rank, columns, polished = canonical(small, x[0])
-            self._copies.append(self._copies_of(polished, columns))
-            self.rows.append(row_of(self.problem, polished, columns, rank, self._copies[-1]))
-            others = self._take(small, x, len(self.rows) - 1)
-            if len(others) == len(x):
-                self.ambiguous += 1
-                others = x[1:]
-            x = others
+            exact = dataclasses.replace(self.problem, d=columns)
+            known = (i for i in range(len(self.rows)) if not len(self._take(exact, polished[None], i)))
+            home = next(known, len(self.rows))
+            if home == len(self.rows):
+                self._copies.append(self._copies_of(polished, columns))
+                self.rows.append(row_of(self.problem, polished, columns, rank, self._copies[-1]))
+                self._take(exact, polished[None], home)
+            x = self._take(small, x[1:], home)
         order = sorted(range(len(self.rows)), key=lambda i: self.rows[i].value)
         self.rows, self._copies = [self.rows[i] for i in order], [self._copies[i] for i in order]
 
@@ -173,6 +189,28 @@ class Atlas:
         return copies(logits) if is_shift_invariant(small) else Copies(logits[None], 1, 1, 0.0, math.inf)
 
 
+def rounds_until_complete(
+    atlas: Atlas,
+    starts: int,
+    quiet_rounds: int,
+    max_rounds: int,
+    max_steps: int,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[int]:
+    """Grow round by round, yielding the number of new orbits, until `quiet_rounds` in a row have added none.
+
+    While a Morse relation then says that an orbit is missing, further rounds search the lowest dimension that it names.
+    """
+    quiet = 0
+    for _ in range(max_rounds):
+        missing = atlas.unbalanced() if quiet >= quiet_rounds else []
+        if quiet >= quiet_rounds and not missing:
+            return
+        new = atlas.grow(starts, max_steps, progress, missing[:1])
+        quiet = 0 if new else quiet + 1
+        yield new
+
+
 def check_size(problem: Problem) -> None:
     """Refuse what the machine cannot hold, before any work.
 
@@ -197,7 +235,7 @@ def as_result(atlas: Atlas) -> dict[str, Any]:
         entry = {name.name: getattr(row, name.name) for name in dataclasses.fields(row)}
         entry |= {"copies": row.copies, "apart": row.apart, "is_degenerate": row.is_degenerate}
         rows.append(entry | {"copies_found": sorted(row.copies_found)})
-    names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds", "ambiguous")
+    names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
     return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}
 
 
@@ -211,4 +249,4 @@ def atlas_of(problem: Problem, seed: int, result: dict[str, Any]) -> Atlas:
         kept["gap"] = math.inf if entry["gap"] is None else entry["gap"]
         kept["manifold"] = entry["manifold"] and tuple(entry["manifold"])
         rows.append(Row(**kept))
-    return Atlas(problem, seed, rows, result["rounds"], result["ambiguous"])
+    return Atlas(problem, seed, rows, result["rounds"])

@@ -9,7 +9,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from ufm import atlas_report
-from ufm.atlas import Atlas, as_result, atlas_of
+from ufm.atlas import Atlas, as_result, atlas_of, rounds_until_complete
 from ufm.command_line import RequestError, check
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem
@@ -58,20 +58,16 @@ class AtlasFolder:
         return self.path / "record.json"
 
     def grow(self) -> None:
-        """Rounds of fresh starts until enough in a row have added nothing; at least so many in this call."""
+        """Rounds of fresh starts until the atlas is complete as far as can be told, written after each."""
         columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        setting = self.setting
         with Progress(*columns, transient=True) as progress:
-            quiet = 0
-            for _ in range(self.setting.max_rounds):
-                task = progress.add_task(f"round {len(self.atlas.rounds) + 1}", total=self.setting.starts)
-                advance = partial(progress.advance, task)
-                new = self.atlas.grow(self.setting.starts, self.setting.max_steps, advance)
-                progress.remove_task(task)
-                quiet = 0 if new else quiet + 1
+            task = progress.add_task("starts", total=None)
+            advance = partial(progress.advance, task)
+            limits = setting.starts, setting.quiet_rounds, setting.max_rounds, setting.max_steps
+            for new in rounds_until_complete(self.atlas, *limits, advance):
                 self._write({})
                 progress.console.print(self._line(new), highlight=False)
-                if quiet >= self.setting.quiet_rounds:
-                    break
 
     def finish(self) -> dict[str, Any]:
         """Certificates, Morse relations and the record with both; returns what was recorded."""
@@ -98,7 +94,10 @@ class AtlasFolder:
     def _line(self, new: int) -> str:
         entry = self.atlas.rounds[-1]
         converged, starts = entry["statuses"]["CONVERGED"], sum(entry["statuses"].values())
-        return f"round {len(self.atlas.rounds)}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
+        places = list(entry["starts"])
+        where = f" in dimension {places[0]}, where a Morse relation fails" if len(places) == 1 else ""
+        number = len(self.atlas.rounds)
+        return f"round {number}{where}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
 
     def _write(self, extra: dict[str, Any]) -> dict[str, Any]:
         result = as_result(self.atlas) | extra

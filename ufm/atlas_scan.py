@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ufm import atlas_report
-from ufm.atlas import Atlas
+from ufm.atlas import Atlas, rounds_until_complete
 from ufm.atlas_comparison import Kind, kind_of
 from ufm.command_line import LossSpec
 from ufm.losses import make_loss, parameters_of
@@ -31,10 +31,8 @@ def atlas_entry(setting: AtlasScanSetting, spec: LossSpec, strength: float, deca
     """Grow one atlas until it is quiet; what the scan keeps of it."""
     K = setting.classes
     atlas = Atlas(Problem(make_loss(spec), K, K, 1, strength, strength, decay_b), setting.seed)
-    while atlas.quiet_rounds < setting.quiet_rounds or not atlas.rounds:
-        if len(atlas.rounds) >= setting.max_rounds:
-            break
-        atlas.grow(setting.starts, MAX_STEPS)
+    for _ in rounds_until_complete(atlas, setting.starts, setting.quiet_rounds, setting.max_rounds, MAX_STEPS):
+        pass
     relations = atlas_report.morse_result(atlas)
     names = ("rank", "index", "copies", "apart", "value", "found", "curvature", "is_degenerate", "nullity")
     return {
