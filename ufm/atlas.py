@@ -1,9 +1,9 @@
 """Every kind of critical point that a search finds, up to the model's symmetries: one row per orbit.
 
-The search runs at every feature dimension up to the largest rank a critical point can have, where there are fewer
-variables (`ufm.orbit` says why that is enough), and at d itself. Softmax losses are symmetric under O(d) and the
-permutations of classes, and of samples within classes. Squared error is symmetric under all rotations of label space
-that keep its bias: its critical sets are Grassmannians, one row each.
+Half of the starts are normal, half have a random symmetry. The search runs at every feature dimension up to the largest
+rank a critical point can have, where there are fewer variables (`ufm.orbit` says why that is enough), and at d itself.
+Softmax losses are symmetric under O(d) and the permutations of classes, and of samples within classes. Squared error is
+symmetric under all rotations of label space that keep its bias: its critical sets are Grassmannians, one row each.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from ufm.newton import find_critical_points
 from ufm.orbit import Row, canonical, critical_set, embed, largest_rank, row_of
 from ufm.problem import Problem
 from ufm.starts import normal_starts
+from ufm.symmetric_starts import symmetrised
 from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
 
 SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
@@ -41,15 +42,17 @@ class Atlas:
     Attributes:
         problem: the model.
         seed: of the starts.
+        is_symmetric: whether every other start has a random symmetry.
         rows: the orbits, by rising value.
         rounds: for every round how its starts ended, how many orbits were new, the orbits so far, and the seconds.
     """
 
     problem: Problem
     seed: int = 0
+    is_symmetric: bool = True
     rows: list[Row] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
-    _copies: list[Copies] = field(default_factory=list, repr=False)
+    _copies: list[Copies] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_size(self.problem)
@@ -98,8 +101,7 @@ class Atlas:
         for d in searched:
             first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
             small = dataclasses.replace(self.problem, d=d)
-            scale = SCALES[torch.arange(first, first + share) % len(SCALES)]
-            points = normal_starts(small.size, self.seed, first, share) * scale[:, None]
+            points = self._starts(small, first, share)
             ends = find_critical_points(small, points, max_steps=max_steps, progress=progress)
             for kind in KINDS:
                 counts[kind.name] += int((ends.status == kind).sum())
@@ -110,6 +112,15 @@ class Atlas:
         entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}
         self.rounds.append(entry)
         return new
+
+    def _starts(self, small: Problem, first: int, count: int) -> Float[Tensor, "S P"]:
+        """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`."""
+        scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
+        points = normal_starts(small.size, self.seed, first, count) * scale[:, None]
+        generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + first)
+        if self.is_symmetric:
+            points[1::2] = symmetrised(small, points[1::2], generator)
+        return points
 
     def add(self, small: Problem, x: Float[Tensor, "B P"]) -> None:
         """Match critical points of the model with `small.d` columns to rows; those that match none make new rows.
@@ -239,8 +250,8 @@ def as_result(atlas: Atlas) -> dict[str, Any]:
     return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}
 
 
-def atlas_of(problem: Problem, seed: int, result: dict[str, Any]) -> Atlas:
-    """The atlas that `as_result` has written."""
+def atlas_of(empty: Atlas, result: dict[str, Any]) -> Atlas:
+    """The atlas that `as_result` has written, of the same model and starts as `empty`."""
     rows = []
     for entry in result["rows"]:
         kept = {name.name: entry[name.name] for name in dataclasses.fields(Row)}
@@ -249,4 +260,4 @@ def atlas_of(problem: Problem, seed: int, result: dict[str, Any]) -> Atlas:
         kept["gap"] = math.inf if entry["gap"] is None else entry["gap"]
         kept["manifold"] = entry["manifold"] and tuple(entry["manifold"])
         rows.append(Row(**kept))
-    return Atlas(problem, seed, rows, result["rounds"])
+    return dataclasses.replace(empty, rows=rows, rounds=result["rounds"])

@@ -16,7 +16,7 @@ from ufm.problem import Problem
 from ufm.records import check_new_file, new_folder, read_record, write_record
 from ufm.settings import AtlasSetting
 
-MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "starts", "max_steps")
+MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""
 
 
@@ -41,7 +41,7 @@ class AtlasFolder:
         setting = dataclasses.replace(setting, loss={"name": setting.loss["name"], **parameters_of(loss)})
         sizes = setting.classes, setting.dim, setting.per_class
         problem = Problem(loss, *sizes, setting.decay_W, setting.decay_H, setting.decay_b)
-        atlas = Atlas(problem, setting.seed)
+        atlas = Atlas(problem, setting.seed, setting.symmetric)
         if setting.out is None or not (setting.out / "record.json").exists():
             return cls(setting, new_folder(setting.out, "atlas"), atlas)
         record = read_record(setting.out / "record.json")
@@ -50,7 +50,7 @@ class AtlasFolder:
             if there != here:
                 option = f"--{name.replace('_', '-')}"
                 raise RequestError(f"`{option}` must be {there} to extend the atlas in {setting.out}, got {here}.")
-        return cls(setting, setting.out, atlas_of(problem, setting.seed, record["result"]))
+        return cls(setting, setting.out, atlas_of(atlas, record["result"]))
 
     @property
     def record(self) -> Path:

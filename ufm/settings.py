@@ -118,8 +118,10 @@ class AtlasSetting(CommonSetting):
     """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
     starts: int = 1000
     """Random starts per round, shared out over feature dimensions 1, 2, ... up to the largest rank, and d."""
+    symmetric: bool = True
+    """Give every other start a random symmetry; highly symmetric critical points are all but unreachable without."""
     quiet_rounds: int = 3
-    """The search ends when this many rounds in a row have added no orbit."""
+    """The search ends when this many rounds in a row have added no orbit and no Morse relation misses one."""
     max_rounds: int = 50
     """It ends after this many rounds in any case."""
     max_steps: int = 300

@@ -16,6 +16,8 @@ from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.orbit import canonical
 from ufm.prediction import predict, predicted_point
 from ufm.problem import Problem
+from ufm.symmetric_starts import symmetrised
+from ufm.symmetry import class_permutations, labelled_logits
 
 
 def _grown(problem, starts=400, rounds=2):
@@ -114,7 +116,7 @@ def test_a_canonical_point_has_no_empty_columns():
 def test_an_atlas_is_written_and_read_back():
     atlas = _grown(Problem(CrossEntropy(), 3, 4, 1, 5e-3, 5e-3, 1e-2), starts=100, rounds=1)
     written = json.loads(json.dumps(as_result(atlas), default=lambda value: value.tolist()).replace("Infinity", "null"))
-    again = atlas_of(atlas.problem, 0, written)
+    again = atlas_of(Atlas(atlas.problem), written)
     again.grow(100)
     atlas.grow(100)
     for one, other in zip(again.rows, atlas.rows, strict=True):
@@ -167,3 +169,28 @@ def test_a_scan_is_continued(tmp_path, capsys):
     assert _run(*words) == 0
     assert json.loads((tmp_path / "scan" / "record.json").read_text())["result"] == before
     assert "B: " in capsys.readouterr().out
+
+
+def test_symmetric_starts_have_their_symmetry(normal, generator):
+    """Every group of 16 lies in the fixed subspace of a relabelling: its logits are those of a relabelled point."""
+    problem = Problem(CrossEntropy(), 4, 3, 2, 5e-3, 5e-3, 0.0)
+    x = symmetrised(problem, normal(64, problem.size), generator)
+    logits = labelled_logits(problem, x)
+    stabilised = 0
+    for group in logits.split(16):
+        fixed = [p for p in class_permutations(4)[1:] if torch.allclose(group[:, p][..., p], group, atol=1e-12)]
+        stabilised += bool(fixed)
+    assert stabilised >= 3  # one in 24 permutations is the identity
+    gradient = problem.value_and_gradient(x)[1]
+    assert gradient.norm(dim=1).min() > 0
+
+
+def test_the_search_goes_on_where_a_relation_fails():
+    """Without the row of rank 1 and index 3 the relations in dimension 1 fail; the search there finds it again."""
+    atlas = _grown(Problem(CrossEntropy(), 3, 4, 1, 5e-3, 5e-3, 1e-2))
+    assert atlas.unbalanced() == []
+    rows = [row for row in atlas.rows if row.index != 3]
+    damaged = Atlas(atlas.problem, rows=rows, rounds=list(atlas.rounds))
+    assert damaged.unbalanced()[0] == 1
+    assert damaged.grow(300, dimensions=damaged.unbalanced()[:1]) == 1
+    assert damaged.unbalanced() == []
