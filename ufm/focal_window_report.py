@@ -13,7 +13,7 @@ from rich.table import Table
 from ufm.enclosure import PRECISION
 from ufm.focal_certificate import MinimumProof, PartialState, prove_minimum
 from ufm.focal_window import KINDS, States, Thresholds, TwoLevels, order_of_transitions, ray_thresholds, window
-from ufm.margin_enclosure import focal_slope_ball
+from ufm.margin_enclosure import focal_slope_ball, focal_value_ball
 from ufm.prediction import focal_of_margin
 from ufm.settings import FocalWindowSetting
 
@@ -38,6 +38,7 @@ def measure(setting: FocalWindowSetting) -> dict[str, Any]:
         "order": order,
         "at": at,
         "zero_is_minimum": zero_is_minimum(K, gamma, at),
+        "zero_low": _zero_low(K, gamma),
         "states": _states(setting, states, at),
         "curves": None if thresholds.is_continuous else _curves(levels, thresholds, setting.points),
     }
@@ -47,6 +48,12 @@ def zero_is_minimum(K: int, gamma: float, c: float) -> bool:
     """Whether W = H = 0 is proved to be a strict local minimiser up to the bias: S(0) < (K - 1) c, in balls."""
     with ctx.workprec(PRECISION):
         return bool(focal_slope_ball(arb(0), K, arb(gamma)) < (K - 1) * arb(c))
+
+
+def _zero_low(K: int, gamma: float) -> float:
+    """A proven lower bound of the objective at W = H = 0, tight to rounding."""
+    with ctx.workprec(PRECISION):
+        return math.nextafter(float(focal_value_ball(arb(0), K, arb(gamma)).lower()), -math.inf)
 
 
 def _states(setting: FocalWindowSetting, states: States, at: float) -> list[dict[str, Any]]:
@@ -131,7 +138,7 @@ def _verdict(result: dict[str, Any]) -> list[str]:
     ]
     best = min(result["states"], key=lambda row: row["value"])
     rivals = [row["proof"]["value_low"] for row in result["states"] if row["others"] == "ETF" and row["proof"]]
-    rivals.append(result["value_at_zero"] * (1 - 1e-14))
+    rivals.append(result["zero_low"])
     if best["others"] != "ETF" and best["proof"]["is_critical"] and best["proof"]["value_high"] < min(rivals):
         lines.append(f"m = {best['m']} is proved to lie below zero and the ETF: neither is the global minimiser here.")
     return lines

@@ -60,8 +60,8 @@ def enclose_margin(problem: Problem, precision: int = PRECISION, near: float | N
                 return None
             return _result(
                 found,
-                _focal_value(found, K, arb(loss.gamma)) + (K - 1) * c * found,
-                _focal_value(arb(0), K, arb(loss.gamma)),
+                focal_value_ball(found, K, arb(loss.gamma)) + (K - 1) * c * found,
+                focal_value_ball(arb(0), K, arb(loss.gamma)),
                 precision,
             )
         if not isinstance(loss, CrossEntropy):
@@ -100,7 +100,7 @@ def _focal_parts(a: Ball, K: int) -> tuple[Ball, Ball, Ball]:
     return 1 / (1 + odds), odds / (1 + odds), (1 + odds).log()
 
 
-def _focal_value(a: Ball, K: int, gamma: Ball) -> Ball:
+def focal_value_ball(a: Ball, K: int, gamma: Ball) -> Ball:
     _, q, loss = _focal_parts(a, K)
     return (gamma * q.log()).exp() * loss
 

@@ -28,7 +28,7 @@ def _projected(problem: Problem, x: Tensor, generator: torch.Generator) -> Tenso
     order = _order(permutation)
     turn = _rotation(d, order, generator).to(x)
     W, H, b = problem.unpack(x)
-    W, H, total = W, H.reshape(len(x), K, n, d), torch.zeros_like(x)
+    H, total = H.reshape(len(x), K, n, d), torch.zeros_like(x)
     for _ in range(order):
         total += problem.pack(Point(W, H.flatten(1, 2), b))
         W, H, b = W[:, permutation] @ turn, H[:, permutation] @ turn, b[:, permutation]
@@ -44,7 +44,7 @@ def _order(permutation: Tensor) -> int:
 
 
 def _rotation(d: int, order: int, generator: torch.Generator) -> Tensor:
-    """Random multiples of a full turn / order in coordinate planes; in a last coordinate 1, or -1 if the order is even."""
+    """Multiples of a full turn / order in coordinate planes; in a last coordinate 1, or -1 if the order is even."""
     turn = torch.eye(d, dtype=torch.float64)
     for plane in range(d // 2):
         angle = 2 * math.pi * int(torch.randint(order, (), generator=generator)) / order
