@@ -101,6 +101,7 @@ def _focal_parts(a: Ball, K: int) -> tuple[Ball, Ball, Ball]:
 
 
 def focal_value_ball(a: Ball, K: int, gamma: Ball) -> Ball:
+    """phi(a) = (1 - p)^gamma (-log p)."""
     _, q, loss = _focal_parts(a, K)
     return (gamma * q.log()).exp() * loss
 
