@@ -5,6 +5,9 @@ from typing import Any
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+LARGEST_AREA = 2500
+"""Square points."""
+
 
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One disc per orbit."""
@@ -15,10 +18,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     rows = record["result"]["rows"]
     setting = record["setting"]
     figure, axes = pyplot.subplots(figsize=(COLUMN, 4))
+    area = min(12, LARGEST_AREA / max(row["copies"] for row in rows))
     for rank in sorted({row["rank"] for row in rows}):
         here = [row for row in rows if row["rank"] == rank]
         colour = COLOURS[rank % len(COLOURS)]
-        areas = [20 + 8 * row["copies"] for row in here]
+        areas = [area * row["copies"] for row in here]
         values, indices = [row["value"] for row in here], [row["index"] for row in here]
         axes.scatter(values, indices, s=areas, color=colour, alpha=0.6, label=f"rank {rank}")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

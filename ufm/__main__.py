@@ -44,7 +44,10 @@ def run_atlas(setting: AtlasSetting) -> int:
     try:
         folder.grow()
     except KeyboardInterrupt:
-        print(f"atlas so far, which `--out {folder.path}` extends: {folder.record}")
+        if folder.record.exists():
+            print(f"atlas so far, which `--out {folder.path}` extends: {folder.record}")
+        elif setting.out is None:
+            folder.path.rmdir()  # still empty: leave nothing behind
         raise
     result = folder.finish()
     atlas_report.show(folder.atlas, result)

@@ -33,7 +33,7 @@ def _run(*words):
 
 @pytest.mark.parametrize("loss", [CrossEntropy(), LabelSmoothing(0.1), Focal(3.0)], ids=["ce", "ls", "focal"])
 def test_three_classes_have_four_orbits(loss):
-    atlas = _grown(Problem(loss, 3, 4, 2, 5e-3, 5e-3, 1e-2))
+    atlas = _grown(Problem(loss, 3, 4, 2, 5e-3, 5e-3, 1e-2), starts=240)
     assert [(row.index, row.copies) for row in atlas.rows] == [(0, 1), (3, 3), (4, 3), (8, 1)]
     assert [row.apart for row in atlas.rows] == ["a|b|c", "a|b (c)", "ab|c", "(abc)"]
     assert [len(row.copies_found) for row in atlas.rows] == [1, 3, 3, 1]
@@ -41,7 +41,7 @@ def test_three_classes_have_four_orbits(loss):
     assert all(is_strict_saddle(row) for row in atlas.rows[1:])
     assert atlas.rows[0].value == pytest.approx(predict(atlas.problem).value, abs=1e-13)
     assert all(entry["holds"] for entry in morse_result(atlas)["dimensions"])
-    assert sum(atlas.statuses.values()) == sum(sum(entry["statuses"].values()) for entry in atlas.rounds) >= 800
+    assert sum(atlas.statuses.values()) == sum(sum(entry["statuses"].values()) for entry in atlas.rounds) >= 480
     assert sum(row.found for row in atlas.rows) == atlas.statuses["CONVERGED"]
     assert max(row.farthest for row in atlas.rows) < 1e-7
     assert atlas.separation() > 0.1
@@ -59,7 +59,7 @@ def test_four_classes_pass_every_morse_relation():
 def test_the_index_splits_into_columns():
     """The index in d columns, from the dense spectrum, is index_within + (d - r) escapes."""
     for d in (3, 6):
-        for row in _grown(Problem(Focal(2.0), 3, d, 1, 2e-2, 5e-3, 0.0), starts=200).rows:
+        for row in _grown(Problem(LabelSmoothing(0.1), 3, d, 1, 2e-2, 5e-3, 0.0), starts=200).rows:
             assert row.index == row.index_within + (d - row.rank) * row.escapes
             assert row.nullity == row.rank * d - row.rank * (row.rank + 1) // 2 + 1
 
@@ -81,7 +81,7 @@ def test_more_samples_are_a_larger_decay():
     ],
 )
 def test_squared_error_has_grassmannians(decay_b, manifolds, indices):
-    atlas = _grown(Problem(SquaredError(), 3, 4, 1, 5e-3, 5e-3, decay_b), starts=300)
+    atlas = _grown(Problem(SquaredError(), 3, 4, 1, 5e-3, 5e-3, decay_b), starts=150)
     assert [row.manifold for row in atlas.rows] == manifolds
     assert [row.index for row in atlas.rows] == indices
     assert not any(row.is_degenerate for row in atlas.rows)

@@ -121,6 +121,7 @@ def test_the_fixed_subspace_has_every_eigenvalue(m, decay_b):
     assert np.abs(few[:, None] - every[None]).min(1).max() < 1e-13
 
 
+@pytest.mark.slow
 def test_the_window_of_twenty_classes():
     """It begins where m = 19 and the ETF have one value, and reaches at least to the inner bound 0.063215766 known."""
     levels, thresholds = TwoLevels(20, 3.0, 0.0), ray_thresholds(20, 3.0)
@@ -136,12 +137,13 @@ def test_the_window_of_twenty_classes():
     )
 
 
+@pytest.mark.slow
 def test_no_window_without_bias():
     assert window(TwoLevels(20, 3.0, None), ray_thresholds(20, 3.0)) is None
 
 
 def test_the_command(tmp_path, capsys):
-    words = ["focal-window", "--classes", "18", "--gamma", "2.4", "--points", "40", "--out", str(tmp_path / "window")]
+    words = ["focal-window", "--classes", "18", "--gamma", "2.4", "--points", "8", "--out", str(tmp_path / "window")]
     assert main("python -m ufm", "", COMMANDS, words) == 0
     output = capsys.readouterr().out
     assert "c_low" in output
