@@ -47,7 +47,7 @@ def minimum(atlas: Atlas) -> dict[str, Any]:
     """Evidence about the lowest row: its duality gap (convex losses), and the enclosure of the ETF's margin."""
     problem, lowest = atlas.problem, atlas.rows[0]
     gap = float(certify(problem, atlas.embedded(lowest)).gap) if problem.loss.is_convex else None
-    margin = enclose_margin(problem)
+    margin = enclose_margin(problem) if problem.d >= problem.K - 1 else None  # else the ETF does not fit
     return {"duality_gap": gap, "etf_margin": margin and dataclasses.asdict(margin)}
 
 
@@ -73,7 +73,9 @@ def summary(atlas: Atlas, result: dict[str, Any]) -> list[str]:
         f"Logits differ by at most {farthest:.1e} within a row, between rows by at least {result['separation']:.1e}.",
     ]
     if result["duality_gap"] is not None:
-        lines.append(f"Row 1 is the global minimum up to a duality gap of {result['duality_gap']:.1e} (certificate).")
+        lines.append(
+            f"No point is lower than row 1 by more than {result['duality_gap']:.1e} (certificate, duality gap)."
+        )
     if (margin := result["etf_margin"]) is not None:
         below = "below" if margin["is_below_zero"] else "not proved to be below"
         lines.append(f"ETF margin a in {margin['text']} ({margin['precision']} bits), {below} zero's value.")

@@ -194,3 +194,22 @@ def test_the_search_goes_on_where_a_relation_fails():
     assert damaged.unbalanced()[0] == 1
     assert damaged.grow(300, dimensions=damaged.unbalanced()[:1]) == 1
     assert damaged.unbalanced() == []
+
+
+@pytest.mark.parametrize(
+    "words", [["--loss", "focal", "--dim", "1"], ["--dim", "3", "--decay-W", "0.9", "--decay-H", "0.9"]]
+)
+def test_small_dimensions_and_large_decays(words, tmp_path):
+    common = [
+        "--classes",
+        "3",
+        "--starts",
+        "60",
+        "--quiet-rounds",
+        "1",
+        "--max-steps",
+        "60",
+        "--out",
+        str(tmp_path / "x"),
+    ]
+    assert _run("atlas", *words, *common) == 0
