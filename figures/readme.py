@@ -6,7 +6,7 @@ A table stands between `<!-- NAME -->` and `<!-- end -->`; a test compares it wi
 from pathlib import Path
 from typing import Any
 
-from figures import prediction_against_measurement, training_curves, verification
+from figures import focal_window, landscape, prediction_against_measurement, training_curves, verification
 from figures.style import LOSSES
 from ufm.records import read_record
 
@@ -82,12 +82,94 @@ def benchmarks_table(record: dict[str, Any]) -> str:
     return f"{_markdown(rows)}\n\n{caption}"
 
 
+def atlas_table(record: dict[str, Any]) -> str:
+    """The orbits of one atlas."""
+    setting, result = record["setting"], record["result"]
+    rows = [["", "objective", "rank", "index", "copies", "classes", "curvature", "proved"]]
+    for number, row in enumerate(result["rows"], 1):
+        proof = row["certificate"]
+        proved = f"index {proof['index']}, within {proof['radius']:.0e}"
+        integers = (str(row[name]) for name in ("rank", "index", "copies"))
+        curvature = f"{row['curvature']:.3f}" if row["index"] else "minimum"
+        rows.append([str(number), f"{row['value']:.8f}", *integers, f"`{row['apart']}`", curvature, proved])
+    rows = [[_escaped(cell) for cell in row] for row in rows]
+    starts, seconds = sum(result["statuses"].values()), result["seconds"]
+    lost = starts - result["statuses"]["CONVERGED"]
+    relations = result["morse"]["dimensions"]
+    holds = all(entry["holds"] for entry in relations)
+    caption = (
+        f"`{record['command']}`, {record['machine']}: {len(result['rows'])} orbits, "
+        f"{sum(row['copies'] for row in result['rows'])} labelled copies, from {starts} starts in {seconds:.0f} s "
+        f"({lost} did not converge); K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}, "
+        f"decays {setting['decay_W']:g}, {setting['decay_H']:g} and {setting['decay_b']:g}. Morse relations "
+        f"{'hold' if holds else 'FAIL'} in dimensions {', '.join(str(entry['dimension']) for entry in relations)}."
+    )
+    return f"{_markdown(rows)}\n\n{caption}"
+
+
+def scan_table(record: dict[str, Any]) -> str:
+    """Isomorphism classes by bias decay and strength, one column a loss."""
+    entries = record["result"]["entries"]
+    losses = list(dict.fromkeys(_loss(entry["loss"]) for entry in entries))
+    rows = [["bias decay", "c", *losses]]
+    for decay_b, strength in dict.fromkeys((entry["decay_b"], entry["strength"]) for entry in entries):
+        if decay_b not in SHOWN_BIASES:
+            continue
+        here = {_loss(e["loss"]): e for e in entries if (e["decay_b"], e["strength"]) == (decay_b, strength)}
+        cells = (f"{here[loss]['class']} ({len(here[loss]['rows'])})" for loss in losses)
+        rows.append(["none" if decay_b is None else f"{decay_b:g}", f"{strength:g}", *cells])
+    found = len(record["result"]["classes"])
+    minima = max(entry["local_minima"] for entry in entries)
+    lost = sum(sum(entry["statuses"].values()) - entry["statuses"]["CONVERGED"] for entry in entries)
+    starts = sum(sum(entry["statuses"].values()) for entry in entries)
+    balanced = sum(entry["morse_holds"] for entry in entries)
+    caption = (
+        f"`{record['command']}`: {found} classes, named by letters (number of orbits), in {len(entries)} atlases; "
+        f"the Morse relations hold in {balanced} of them; at most {minima} of an atlas's orbits is a local minimum; "
+        f"{lost} of {starts} starts did not converge."
+    )
+    return f"{_markdown(rows)}\n\n{caption}"
+
+
+def window_table(record: dict[str, Any]) -> str:
+    """A few states of the focal window with what is proved of them."""
+    setting, result = record["setting"], record["result"]
+    K, shown = setting["classes"], (2, 10, 20, 22, 25, 29, 30)
+    rows = [["m of K classes on a simplex", "the others", "objective less zero's", "smallest eigenvalue", "proved"]]
+    for row in result["states"]:
+        if row["m"] in shown:
+            proof = row["proof"]
+            proved = f"strict local minimum, within {proof['radius']:.0e}" if proof["is_minimum"] else "no"
+            others = "-" if row["m"] == K else {"zero": "at zero", "merged": "together"}[row["others"]]
+            less = f"{row['value'] - result['value_at_zero']:.2e}"
+            rows.append([f"{row['m']}", others, less, f"{proof['smallest_eigenvalue']:.2g}", proved])
+    thresholds = result["thresholds"]
+    minima = sum(row["proof"]["is_minimum"] for row in result["states"])
+    caption = (
+        f"`{record['command']}`, at c = {result['at']:.6g}, where zero and the ETF have one value; {minima} of "
+        f"{len(result['states'])} states are proved to be minima. Zero is a local minimum from "
+        f"c = {thresholds['low']:.6g} on, the ETF exists up to {thresholds['high']:.6g}, and between "
+        f"{result['window'][0]:.6g} and {result['window'][1]:.6g} neither is the lowest."
+    )
+    return f"{_markdown(rows)}\n\n{caption}"
+
+
+SHOWN_BIASES = (0.01, None)
 PICTURES = {
     "verification": ("verify", verification.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
     "training_curves": ("train", training_curves.draw),
+    "landscape": ("atlas", landscape.draw),
+    "focal_window": ("focal_window", focal_window.draw),
 }
-TABLES = {"verify": verify_table, "benchmarks": benchmarks_table, "compare": compare_table}
+TABLES = {
+    "verify": verify_table,
+    "compare": compare_table,
+    "atlas": atlas_table,
+    "atlas_scan": scan_table,
+    "focal_window": window_table,
+    "benchmarks": benchmarks_table,
+}
 
 
 def block(name: str) -> str:

@@ -3,7 +3,7 @@
 import sys
 
 from ufm.command_line import Command, main
-from ufm.settings import VerifySetting
+from ufm.settings import AtlasCompareSetting, AtlasScanSetting, AtlasSetting, FocalWindowSetting, VerifySetting
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -33,7 +33,95 @@ def run_verify(setting: VerifySetting) -> int:
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
-COMMANDS = {"verify": Command(VerifySetting, run_verify)}
+def run_atlas(setting: AtlasSetting) -> int:
+    """Grow the atlas round by round, saved after each; then the certificates, the table, the picture."""
+    from figures import landscape
+    from ufm import atlas_report
+    from ufm.atlas_folder import AtlasFolder
+    from ufm.records import read_record
+
+    folder = AtlasFolder.opened(setting)
+    try:
+        folder.grow()
+    except KeyboardInterrupt:
+        if folder.record.exists():
+            print(f"atlas so far, which `--out {folder.path}` extends: {folder.record}")
+        elif setting.out is None:
+            folder.path.rmdir()  # still empty: leave nothing behind
+        raise
+    result = folder.finish()
+    atlas_report.show(folder.atlas, result)
+    picture = landscape.draw(read_record(folder.record), folder.path / "landscape.png")
+    print(f"record: {folder.record}\npicture: {picture}")
+    return 0 if all(result["claims"].values()) else 1
+
+
+def run_atlas_compare(setting: AtlasCompareSetting) -> int:
+    """Rows side by side, and the verdicts."""
+    import dataclasses
+
+    from ufm.comparison_report import read_atlases, show_comparison
+    from ufm.records import check_new_file, new_folder, write_record
+
+    check_new_file(setting.json, "--json")
+    found = show_comparison(setting.atlases, read_atlases(setting.atlases))
+    entries = [dataclasses.asdict(entry) | {"is_isomorphic": entry.is_isomorphic} for entry in found]
+    path = setting.json or new_folder(setting.out, "atlas-compare") / "record.json"
+    print(f"record: {write_record(path, setting.as_dict(), {'comparisons': entries})}")
+    return 0 if all(entry.is_isomorphic for entry in found) else 1
+
+
+def run_atlas_scan(setting: AtlasScanSetting) -> int:
+    """Atlas after atlas, saved after each, then the classes."""
+    from ufm.atlas_scan import atlas_entry, cases, is_same_case, lettered
+    from ufm.comparison_report import loss_text, show_scan
+    from ufm.records import check_new_file, continued_folder, write_record
+
+    check_new_file(setting.json, "--json")
+    asked = list(cases(setting))
+    folder, earlier = continued_folder(setting.out, "atlas-scan", setting.as_dict())
+    entries = earlier["entries"] if earlier else []
+    record = folder / "record.json"
+    for number, case in enumerate(asked, 1):
+        if not any(is_same_case(entry, case) for entry in entries):
+            entries.append(atlas_entry(setting, *case))
+            classes = lettered(entries)
+            write_record(record, setting.as_dict(), {"entries": entries, "classes": classes})
+        done = next(entry for entry in entries if is_same_case(entry, case))
+        text = f"{loss_text(case[0])}, c {case[1]:g}, bias decay {case[2]}"
+        print(f"{number}/{len(asked)} {text}: {len(done['rows'])} orbits, {done['seconds']:.1f} s", flush=True)
+    classes = lettered(entries)
+    show_scan(entries, classes)
+    if setting.json is not None:
+        write_record(setting.json, setting.as_dict(), {"entries": entries, "classes": classes})
+    print(f"record: {record}")
+    return 0 if all(entry["morse_holds"] or entry["is_degenerate"] for entry in entries) else 1
+
+
+def run_focal_window(setting: FocalWindowSetting) -> int:
+    """Thresholds, states, proofs, picture."""
+    from figures import focal_window
+    from ufm.focal_window_report import measure, show
+    from ufm.records import check_new_file, new_folder, read_record, write_record
+
+    check_new_file(setting.json, "--json")
+    result = measure(setting)
+    show(setting, result)
+    folder = new_folder(setting.out, "focal-window")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    print(f"record: {record}")
+    if result["curves"]:
+        print(f"picture: {focal_window.draw(read_record(record), folder / 'focal_window.png')}")
+    return 0
+
+
+COMMANDS = {
+    "verify": Command(VerifySetting, run_verify),
+    "atlas": Command(AtlasSetting, run_atlas),
+    "atlas-compare": Command(AtlasCompareSetting, run_atlas_compare),
+    "atlas-scan": Command(AtlasScanSetting, run_atlas_scan),
+    "focal-window": Command(FocalWindowSetting, run_focal_window),
+}
 
 if __name__ == "__main__":
     sys.exit(main("python -m ufm", "The laboratory of the unconstrained feature model.", COMMANDS))

@@ -121,7 +121,7 @@ def focal_slope(a: float, K: int, gamma: float) -> float:
     return q**gamma * (q + gamma * p * math.log1p(odds))
 
 
-def _focal_curvature_sign(a: float, K: int, gamma: float) -> float:
+def focal_curvature_sign(a: float, K: int, gamma: float) -> float:
     """A number q(p) with the sign of -dS/da; it changes sign once, below p = 1/2, and is positive above.
 
     r = q / (1 - p) = 1 + 2 g + g log p - g^2 p log p / (1 - p) rises: r' = g / p + g^2 (p - 1 - log p) / (1 - p)^2 > 0;
@@ -174,8 +174,8 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     """
     K, c = problem.K, _strength(problem)
     top = 0.0
-    if _focal_curvature_sign(0.0, K, gamma) < 0:
-        top = _root(lambda a: _focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
+    if focal_curvature_sign(0.0, K, gamma) < 0:
+        top = _root(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
     at_zero = focal_of_margin(0.0, K, gamma)
     threshold = focal_slope(0.0, K, gamma) / (K - 1)
     if top > 0:

@@ -38,6 +38,27 @@ def new_folder(path: Path | None, name: str) -> Path:
     return folder
 
 
+def continued_folder(path: Path | None, name: str, setting: dict[str, Any]) -> tuple[Path, dict[str, Any] | None]:
+    """The folder of a command that continues earlier work: a new one, or one whose record has the same setting.
+
+    Returns:
+        The folder, and the result that is in it (None if it is new).
+
+    Raises:
+        ValueError: if the folder holds something else or the record of another setting.
+    """
+    if path is None or not (path / "record.json").exists():
+        return new_folder(path, name), None
+    record = read_record(path / "record.json")
+    asked = _plain(setting)
+    for key in asked.keys() - {"out", "json", "device"}:
+        there, here = record["setting"].get(key), asked[key]
+        if there != here:
+            option = f"--{key.replace('_', '-')}"
+            raise RequestError(f"`{option}` must be {there} to continue what is in {path}, got {here}.")
+    return path, record["result"]
+
+
 def check_new_file(path: Path | None, argument: str) -> None:
     """Refuse a path that exists or whose folder does not, before any work is done.
 

@@ -1,0 +1,48 @@
+"""`ufm focal-window`: values of zero, the ETF and m-class collapse against the strength of the decays."""
+
+from pathlib import Path
+from typing import Any
+
+from figures.style import COLOURS, COLUMN, save, use_style
+
+
+def draw(record: dict[str, Any], path: Path) -> Path:
+    """Values less zero's; on the right the part in which a partial state is lowest."""
+    use_style()
+    from matplotlib import pyplot
+
+    result, setting = record["result"], record["setting"]
+    figure, axes = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 3.6))
+    for panel in axes:
+        _curves(panel, result, setting["classes"])
+        panel.set_xlabel("c = sqrt(n decay_W decay_H)")
+    axes[0].set_ylabel("objective less its value at zero")
+    for name, label in (("low", "c_low"), ("maxwell", "c_M"), ("high", "c_high")):
+        axes[0].axvline(result["thresholds"][name], color="grey", linewidth=0.6)
+        axes[0].annotate(label, (result["thresholds"][name], 0.02), xycoords=("data", "axes fraction"), fontsize=8)
+    if result["window"]:
+        first, last = result["window"]
+        margin = 0.3 * (last - first)
+        axes[1].set_xlim(first - margin, last + margin)
+        gain = min(row["value"] for row in result["states"]) - result["value_at_zero"]
+        axes[1].set_ylim(2 * gain, -gain)
+        axes[1].axvspan(first, last, color="grey", alpha=0.15, linewidth=0)
+        axes[1].set_title("shaded: neither zero nor the ETF is lowest", fontsize=9)
+    axes[0].set_title(f"focal {setting['gamma']:g}, K = {setting['classes']}", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    return save(figure, path)
+
+
+def _curves(axes: Any, result: dict[str, Any], K: int) -> None:
+    c, values = result["curves"]["c"], result["curves"]["values"]
+    from matplotlib import colormaps
+
+    for m, curve in values.items():
+        less = [None if value is None else value - result["value_at_zero"] for value in curve]
+        points = [(x, y) for x, y in zip(c, less, strict=True) if y is not None]
+        if int(m) == K:
+            axes.plot(*zip(*points, strict=True), color=COLOURS[1], linewidth=2, label="ETF")
+        elif points:
+            shade = colormaps["viridis"](int(m) / K)
+            axes.plot(*zip(*points, strict=True), color=shade, linewidth=0.8, label=f"m = {m}")
+    axes.axhline(0, color=COLOURS[0], linewidth=2, label="zero")

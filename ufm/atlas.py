@@ -1,0 +1,263 @@
+"""Every kind of critical point that a search finds, up to the model's symmetries: one row per orbit.
+
+Half of the starts are normal, half have a random symmetry. The search runs at every feature dimension up to the largest
+rank a critical point can have, where there are fewer variables (`ufm.orbit` says why that is enough), and at d itself.
+Softmax losses are symmetric under O(d) and the permutations of classes, and of samples within classes. Squared error is
+symmetric under all rotations of label space that keep its bias: its critical sets are Grassmannians, one row each.
+"""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm import morse
+from ufm.command_line import check
+from ufm.end_points import Status
+from ufm.newton import find_critical_points
+from ufm.orbit import Row, canonical, critical_set, embed, largest_rank, row_of
+from ufm.problem import Problem
+from ufm.starts import normal_starts
+from ufm.symmetric_starts import symmetrised
+from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
+
+SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
+"""Standard deviations of the starts; from smaller ones nearly all fall to zero."""
+MOST_CLASSES = 8
+"""All K! permutations of the classes are enumerated."""
+KINDS = [kind for kind in Status if kind != Status.RUNNING]
+
+
+@dataclass
+class Atlas:
+    """What has been found so far.
+
+    Attributes:
+        problem: the model.
+        seed: of the starts.
+        is_symmetric: whether every other start has a random symmetry.
+        rows: the orbits, by rising value.
+        rounds: for every round how its starts ended, how many orbits were new, the orbits so far, and the seconds.
+    """
+
+    problem: Problem
+    seed: int = 0
+    is_symmetric: bool = True
+    rows: list[Row] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    _copies: list[Copies] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_size(self.problem)
+        self._copies = [self._copies_of(row.x, row.columns) for row in self.rows]
+
+    @property
+    def quiet_rounds(self) -> int:
+        """Rounds since the last new orbit."""
+        news = [index for index, entry in enumerate(self.rounds) if entry["new"]]
+        return len(self.rounds) - 1 - news[-1] if news else len(self.rounds)
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How all starts ended."""
+        return {kind.name: sum(entry["statuses"][kind.name] for entry in self.rounds) for kind in KINDS}
+
+    @property
+    def seconds(self) -> float:
+        """Time of all rounds."""
+        return sum(entry["seconds"] for entry in self.rounds)
+
+    @property
+    def dimensions(self) -> list[int]:
+        """The feature dimensions that are searched: 1 to the largest rank, and d."""
+        return sorted({*range(1, min(self.problem.d, largest_rank(self.problem)) + 1), self.problem.d})
+
+    def unbalanced(self) -> list[int]:
+        """Dimensions in which a Morse relation says that an orbit is missing (none while a row is degenerate)."""
+        if any(row.is_degenerate for row in self.rows):
+            return []
+        verdicts = morse.check_all([critical_set(row) for row in self.rows], self.dimensions)
+        return [verdict.dimension for verdict in verdicts if not verdict.holds]
+
+    def grow(
+        self,
+        starts: int,
+        max_steps: int = 300,
+        progress: Callable[[int], None] | None = None,
+        dimensions: list[int] | None = None,
+    ) -> int:
+        """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
+        began = time.perf_counter()
+        before, counts = len(self.rows), dict.fromkeys((kind.name for kind in KINDS), 0)
+        searched = dimensions or self.dimensions
+        share = math.ceil(starts / len(searched))
+        for d in searched:
+            first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
+            small = dataclasses.replace(self.problem, d=d)
+            points = self._starts(small, first, share)
+            ends = find_critical_points(small, points, max_steps=max_steps, progress=progress)
+            for kind in KINDS:
+                counts[kind.name] += int((ends.status == kind).sum())
+            self.add(small, ends.x[ends.is_converged])
+        new = len(self.rows) - before
+        shares = {str(d): share for d in searched}
+        seconds = time.perf_counter() - began
+        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}
+        self.rounds.append(entry)
+        return new
+
+    def _starts(self, small: Problem, first: int, count: int) -> Float[Tensor, "S P"]:
+        """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`."""
+        scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
+        points = normal_starts(small.size, self.seed, first, count) * scale[:, None]
+        generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + first)
+        if self.is_symmetric:
+            points[1::2] = symmetrised(small, points[1::2], generator)
+        return points
+
+    def add(self, small: Problem, x: Float[Tensor, "B P"]) -> None:
+        """Match critical points of the model with `small.d` columns to rows; those that match none make new rows.
+
+        Near a bifurcation a gradient of 1e-11 leaves a point too inexact to match: it is polished, and matched again.
+        """
+        for number in range(len(self.rows)):
+            x = self._take(small, x, number)
+        while len(x):
+            rank, columns, polished = canonical(small, x[0])
+            exact = dataclasses.replace(self.problem, d=columns)
+            known = (i for i in range(len(self.rows)) if not len(self._take(exact, polished[None], i)))
+            home = next(known, len(self.rows))
+            if home == len(self.rows):
+                self._copies.append(self._copies_of(polished, columns))
+                self.rows.append(row_of(self.problem, polished, columns, rank, self._copies[-1]))
+                self._take(exact, polished[None], home)
+            x = self._take(small, x[1:], home)
+        order = sorted(range(len(self.rows)), key=lambda i: self.rows[i].value)
+        self.rows, self._copies = [self.rows[i] for i in order], [self._copies[i] for i in order]
+
+    def separation(self) -> float:
+        """Smallest difference between the logits of two rows, under any permutation (inf for a single row)."""
+        pairs = [(i, j) for i in range(len(self.rows)) for j in range(i)]
+        if is_shift_invariant(self.problem):
+            return min(
+                (distance(self._copies[i].logits[0], self._copies[j].logits) for i, j in pairs), default=math.inf
+            )
+        keys = [self._key(row.x[None], row.columns)[0] for row in self.rows]
+        return min((float((keys[i] - keys[j]).abs().max()) for i, j in pairs), default=math.inf)
+
+    def embedded(self, row: Row) -> Float[Tensor, " P"]:
+        """The row's representative in all d columns."""
+        return embed(dataclasses.replace(self.problem, d=row.columns), self.problem, row.x[None])[0]
+
+    def _take(self, small: Problem, x: Tensor, number: int) -> Tensor:
+        """Count the points that belong to a row and return the others."""
+        if not len(x):
+            return x
+        row = self.rows[number]
+        match = self._same_copy if is_shift_invariant(self.problem) else self._same_set
+        copy, apart = match(small, x, number)
+        here = copy >= 0
+        row.found += int(here.sum())
+        row.copies_found |= set(copy[here].tolist())
+        row.farthest = max([row.farthest, *apart[here].tolist()])
+        return x[~here]
+
+    def _same_copy(self, small: Problem, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Which labelled copy of the row each point is (-1: none); sorted logits decide who is compared at all."""
+        own, logits = self._copies[number].logits, labelled_logits(small, x)
+        scale = SAME * max(1.0, float(own.abs().max()))
+        alike = (logits.flatten(1).sort(1).values - own[0].flatten().sort().values).abs().amax(1) <= scale
+        copy, apart = torch.full((len(x),), -1), torch.full((len(x),), math.inf, dtype=x.dtype)
+        if alike.any():
+            copy[alike], apart[alike] = same_copy(logits[alike], own)
+        return copy, apart
+
+    def _same_set(self, small: Problem, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Whether each point is in the row's critical set (0) or not (-1), for squared error."""
+        own = self._key(self.rows[number].x[None], self.rows[number].columns)
+        apart = (self._key(x, small.d) - own).abs().amax(1)
+        return torch.where(apart <= SAME * max(1.0, float(own.abs().max())), 0, -1), apart
+
+    def _key(self, x: Tensor, columns: int) -> Tensor:
+        """Invariants of squared error's symmetries: logits' singular values off 11'/K, means along it, bias off it."""
+        small = dataclasses.replace(self.problem, d=columns)
+        W, H, b = small.unpack(x)
+        mean = W.mean(-2, keepdim=True) * small.has_bias
+        singular = torch.linalg.svdvals(H @ (W - mean).mT)
+        common, shift = (H @ mean.mT).mean((-2, -1)), b.mean(-1)
+        return torch.cat([singular, torch.stack([common, shift, (b - shift[:, None]).norm(dim=-1)], -1)], -1)
+
+    def _copies_of(self, x: Tensor, columns: int) -> Copies:
+        small = dataclasses.replace(self.problem, d=columns)
+        logits = labelled_logits(small, x)
+        return copies(logits) if is_shift_invariant(small) else Copies(logits[None], 1, 1, 0.0, math.inf)
+
+
+def rounds_until_complete(
+    atlas: Atlas,
+    starts: int,
+    quiet_rounds: int,
+    max_rounds: int,
+    max_steps: int,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[int]:
+    """Grow round by round, yielding the number of new orbits, until `quiet_rounds` in a row have added none.
+
+    While a Morse relation then says that an orbit is missing, further rounds search the lowest dimension that it names.
+    """
+    quiet = 0
+    for _ in range(max_rounds):
+        missing = atlas.unbalanced() if quiet >= quiet_rounds else []
+        if quiet >= quiet_rounds and not missing:
+            return
+        new = atlas.grow(starts, max_steps, progress, missing[:1])
+        quiet = 0 if new else quiet + 1
+        yield new
+
+
+def check_size(problem: Problem) -> None:
+    """Refuse what the machine cannot hold, before any work.
+
+    At work a start needs 8 dense Hessians, and a comparison all K! images of the logits, three times.
+
+    Raises:
+        ValueError: if there are too many classes, or half of the memory is not enough.
+    """
+    check(problem.K <= MOST_CLASSES, "--classes", problem.K, f"at most {MOST_CLASSES} for an atlas (K! relabellings)")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    hessians = 8 * 8 * problem.size**2
+    images = 3 * 8 * math.factorial(problem.K) * problem.K**2 * problem.n**2
+    for argument, value, needed in (("--dim", problem.d, hessians), ("--per-class", problem.n, images)):
+        allowed = f"such that the search fits into half of the memory ({needed / 1e9:.3g} of {memory / 2e9:.3g} GB)"
+        check(needed <= memory / 2, argument, value, allowed)
+
+
+def as_result(atlas: Atlas) -> dict[str, Any]:
+    """The atlas for a record; `atlas_of` reads it back."""
+    rows = []
+    for row in atlas.rows:
+        entry = {name.name: getattr(row, name.name) for name in dataclasses.fields(row)}
+        entry |= {"copies": row.copies, "apart": row.apart, "is_degenerate": row.is_degenerate}
+        rows.append(entry | {"copies_found": sorted(row.copies_found)})
+    names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
+    return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}
+
+
+def atlas_of(empty: Atlas, result: dict[str, Any]) -> Atlas:
+    """The atlas that `as_result` has written, of the same model and starts as `empty`."""
+    rows = []
+    for entry in result["rows"]:
+        kept = {name.name: entry[name.name] for name in dataclasses.fields(Row)}
+        kept["x"], kept["direction"] = (torch.tensor(entry[name], dtype=torch.float64) for name in ("x", "direction"))
+        kept["copies_found"] = set(entry["copies_found"])
+        kept["gap"] = math.inf if entry["gap"] is None else entry["gap"]
+        kept["manifold"] = entry["manifold"] and tuple(entry["manifold"])
+        rows.append(Row(**kept))
+    return dataclasses.replace(empty, rows=rows, rounds=result["rounds"])

@@ -1,0 +1,105 @@
+"""The folder of an atlas: written atomically after every round, read back and extended by the next call."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from ufm import atlas_report
+from ufm.atlas import Atlas, as_result, atlas_of, rounds_until_complete
+from ufm.command_line import RequestError, check
+from ufm.losses import make_loss, parameters_of
+from ufm.problem import Problem
+from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.settings import AtlasSetting
+
+MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "symmetric", "max_steps")
+"""What must agree for an atlas to be extended."""
+
+
+@dataclass
+class AtlasFolder:
+    """An atlas and where it is kept."""
+
+    setting: AtlasSetting
+    path: Path
+    atlas: Atlas
+
+    @classmethod
+    def opened(cls, setting: AtlasSetting) -> "AtlasFolder":
+        """The folder that was asked for, with the atlas that is in it already.
+
+        Raises:
+            ValueError: if the folder holds something else, an atlas of another model, or the request is too large.
+        """
+        check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
+        check_new_file(setting.json, "--json")
+        loss = make_loss(setting.loss)
+        setting = dataclasses.replace(setting, loss={"name": setting.loss["name"], **parameters_of(loss)})
+        sizes = setting.classes, setting.dim, setting.per_class
+        problem = Problem(loss, *sizes, setting.decay_W, setting.decay_H, setting.decay_b)
+        atlas = Atlas(problem, setting.seed, setting.symmetric)
+        if setting.out is None or not (setting.out / "record.json").exists():
+            return cls(setting, new_folder(setting.out, "atlas"), atlas)
+        record = read_record(setting.out / "record.json")
+        for name in MODEL:
+            there, here = record["setting"].get(name), getattr(setting, name)
+            if there != here:
+                option = f"--{name.replace('_', '-')}"
+                raise RequestError(f"`{option}` must be {there} to extend the atlas in {setting.out}, got {here}.")
+        return cls(setting, setting.out, atlas_of(atlas, record["result"]))
+
+    @property
+    def record(self) -> Path:
+        """The file that holds the atlas."""
+        return self.path / "record.json"
+
+    def grow(self) -> None:
+        """Rounds of fresh starts until the atlas is complete as far as can be told, written after each."""
+        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        setting = self.setting
+        with Progress(*columns, transient=True) as progress:
+            task = progress.add_task("starts", total=None)
+            advance = partial(progress.advance, task)
+            limits = setting.starts, setting.quiet_rounds, setting.max_rounds, setting.max_steps
+            for new in rounds_until_complete(self.atlas, *limits, advance):
+                self._write({})
+                progress.console.print(self._line(new), highlight=False)
+
+    def finish(self) -> dict[str, Any]:
+        """Certificates, Morse relations and the record with both; returns what was recorded."""
+        if self.setting.certify:
+            self._certify()
+        relations = atlas_report.morse_result(self.atlas)
+        claims = atlas_report.claims(self.atlas, relations)
+        result = self._write({"morse": relations, "claims": claims} | atlas_report.minimum(self.atlas))
+        if self.setting.json is not None:
+            write_record(self.setting.json, self.setting.as_dict(), result)
+        return result
+
+    def _certify(self) -> None:
+        """Ball arithmetic for every row that is isolated up to the symmetries."""
+        from ufm.enclosure import enclose
+
+        problem = self.atlas.problem
+        for row in self.atlas.rows:
+            if row.certificate is None and not row.is_degenerate:
+                small = dataclasses.replace(problem, d=row.columns)
+                in_columns = row.index - (problem.d - row.columns) * row.escapes
+                row.certificate = enclose(small, row.x, in_columns, row.escapes, problem.d).as_dict()
+
+    def _line(self, new: int) -> str:
+        entry = self.atlas.rounds[-1]
+        converged, starts = entry["statuses"]["CONVERGED"], sum(entry["statuses"].values())
+        places = list(entry["starts"])
+        where = f" in dimension {places[0]}, where a Morse relation fails" if len(places) == 1 else ""
+        number = len(self.atlas.rounds)
+        return f"round {number}{where}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
+
+    def _write(self, extra: dict[str, Any]) -> dict[str, Any]:
+        result = as_result(self.atlas) | extra
+        write_record(self.record, self.setting.as_dict(), result)
+        return result
