@@ -118,17 +118,22 @@ def scan_table(record: dict[str, Any]) -> str:
         here = {_loss(e["loss"]): e for e in entries if (e["decay_b"], e["strength"]) == (decay_b, strength)}
         cells = (f"{here[loss]['class']} ({len(here[loss]['rows'])})" for loss in losses)
         rows.append(["none" if decay_b is None else f"{decay_b:g}", f"{strength:g}", *cells])
+    return f"{_markdown(rows)}\n\n{scan_summary(record)}"
+
+
+def scan_summary(record: dict[str, Any]) -> str:
+    """How many isomorphism classes there are, and what holds for all atlases."""
+    entries = record["result"]["entries"]
     found = len(record["result"]["classes"])
     minima = max(entry["local_minima"] for entry in entries)
     lost = sum(sum(entry["statuses"].values()) - entry["statuses"]["CONVERGED"] for entry in entries)
     starts = sum(sum(entry["statuses"].values()) for entry in entries)
     balanced = sum(entry["morse_holds"] for entry in entries)
-    caption = (
+    return (
         f"`{record['command']}`: {found} classes, named by letters (number of orbits), in {len(entries)} atlases; "
         f"the Morse relations hold in {balanced} of them; at most {minima} of an atlas's orbits is a local minimum; "
         f"{lost} of {starts} starts did not converge."
     )
-    return f"{_markdown(rows)}\n\n{caption}"
 
 
 def window_table(record: dict[str, Any]) -> str:
@@ -166,7 +171,9 @@ TABLES = {
     "verify": verify_table,
     "compare": compare_table,
     "atlas": atlas_table,
+    "atlas_scan_3": scan_summary,
     "atlas_scan": scan_table,
+    "atlas_scan_5": scan_summary,
     "focal_window": window_table,
     "benchmarks": benchmarks_table,
 }
