@@ -70,7 +70,7 @@ class Verdict:
         return cls(
             rigour,
             bool(findings) and all(finding.holds for finding in findings),
-            min(margins, default=None),
+            math.nan if any(map(math.isnan, margins)) else min(margins, default=None),
             margin_is,
             tuple(findings),
             sizes,
