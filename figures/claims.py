@@ -34,5 +34,11 @@ def _note(row: dict[str, Any]) -> str:
         return "NOT RUN"
     if not row["holds"]:
         return "FAILS"
-    margin = row["verdict"]["margin"]
-    return "exact" if margin is None else f"margin {margin:.2g}"
+    return margin_text(row["verdict"])
+
+
+def margin_text(verdict: dict[str, Any]) -> str:
+    """The margin with its unit where it is digits, `exact` where there is none to speak of."""
+    if verdict["margin"] is None:
+        return "exact"
+    return f"{verdict['margin']:.1f} digits" if "digits" in verdict["margin_is"] else f"{verdict['margin']:.2g}"

@@ -3,10 +3,11 @@
 A table stands between `<!-- NAME -->` and `<!-- end -->`; a test compares it with its record.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from figures import prediction_against_measurement, training_curves, verification
+from figures import claims, prediction_against_measurement, training_curves, verification
 from figures.style import LOSSES
 from ufm.records import read_record
 
@@ -70,12 +71,29 @@ def compare_table(record: dict[str, Any]) -> str:
     return _markdown(rows)
 
 
+def claims_table(record: dict[str, Any]) -> str:
+    """Claim, source, rank of the evidence, margin, seconds."""
+    rows = [["claim", "source", "evidence", "margin", "s", ""]]
+    for row in record["result"]["rows"]:
+        claim, verdict = row["claim"], row["verdict"]
+        path = f"theory_checks/{claim['name']}.py"
+        found = [verdict["rigour"], claims.margin_text(verdict)] if verdict else ["not run", "-"]
+        outcome = "holds" if row["holds"] else "**fails**"
+        rows.append(
+            [f"[{_escaped(claim['sentence'])}]({path})", claim["source"], *found, f"{row['seconds']:.1f}", outcome]
+        )
+    counts = Counter(row["verdict"]["rigour"] for row in record["result"]["rows"] if row["verdict"])
+    ranks = ", ".join(f"{counts[rank]} {rank}" for rank in claims.RIGOUR)
+    seconds = record["result"]["seconds"]
+    return f"{_markdown(rows)}\n\n`{record['command']}`, {record['machine']}: {ranks}; {seconds:.0f} s in all."
+
+
 PICTURES = {
     "verification": ("verify", verification.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
     "training_curves": ("train", training_curves.draw),
 }
-TABLES = {"verify": verify_table, "compare": compare_table}
+TABLES = {"verify": verify_table, "compare": compare_table, "claims": claims_table}
 
 
 def block(name: str) -> str:

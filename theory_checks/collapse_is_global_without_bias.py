@@ -1,12 +1,13 @@
-"""Without bias, every point of the model with cross entropy, label smoothing or focal loss lies above the ETF ray's best.
+"""Without bias, every point of the model with cross entropy, label smoothing or focal loss lies above the ETF ray's
+best.
 
 Source: Zhou et al. 2022 (all losses), global minimisers
 
-Evidence: symbolic, derived here; uses `softmax_losses_are_contrastive`. Let t_i = sum_j (z_ij - z_iy). The matrix
-M = (11' - K Y) D, D = diag(sign t_i), has <Z, M> = sum |t_i| and M M' = n (K^2 I - K 11'), so |M|_2 = K sqrt(n) and
-s |Z|_* >= (c / N) sum |t_i| with s = sqrt(decay_W decay_H), c = s sqrt(n). Hence f >= (1/N) sum [phi(t_i) + c |t_i|],
-which the ETF with the best t attains. Any d >= K - 1 and any gamma; with a trainable bias the statement is false for
-focal loss (`focal_with_bias_can_beat_collapse`).
+Evidence: symbolic, derived here; uses `softmax_losses_are_contrastive`. Let t_i = sum_j (z_ij - z_iy). The matrix M =
+(11' - K Y) D, D = diag(sign t_i), has <Z, M> = sum |t_i| and M M' = n (K^2 I - K 11'), so |M|_2 = K sqrt(n) and s |Z|_*
+>= (c / N) sum |t_i| with s = sqrt(decay_W decay_H), c = s sqrt(n). Hence f >= (1/N) sum [phi(t_i) + c |t_i|], which the
+ETF with the best t attains. Any d >= K - 1 and any gamma; with a trainable bias the statement is false for focal loss
+(`focal_with_bias_can_beat_collapse`).
 
 False twin: the spectral norm K n instead of K sqrt(n).
 """

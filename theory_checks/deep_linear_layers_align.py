@@ -1,13 +1,19 @@
-"""Deep linear net on whitened data: every layer has the singular values u, adjacent layers are aligned, and f is closed form.
+"""Deep linear net on whitened data: every layer has the singular values u, adjacent layers are aligned, and f is closed
+form.
 
 Source: Ergen and Pilanci 2021 (convex duality), deep linear networks with whitened data
 
 Evidence: numeric, 40 starts each for L = 2, 3, 4 layers. A singular value sigma of X'Y gives u, the largest root of
 u^(2L-2) - sigma u^(L-2) + beta = 0, if it beats zero; the best start is compared with the closed form and its layers
-with u and with each other's singular vectors. For L >= 3 other starts stop at partially active states; they are counted.
+with u and with each other's singular vectors. For L >= 3 other starts stop at partially active states; they are
+counted.
 
 False twin: soft-thresholding of sigma by beta for every L, the law of two layers.
 """
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,13 +37,13 @@ def refuted() -> Verdict:
     return _verdict(lambda L: 2)
 
 
-def _verdict(law) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(law: Callable[..., Any]) -> Verdict:
     findings = [finding for case in CASES for finding in _trained(*case, law)]
     sizes = "; ".join(f"L = {L}, sigma = {sigmas}, beta = {beta}" for L, sigmas, beta in CASES)
     return Verdict.of("numeric", findings, margin_is=DIGITS, sizes=sizes, starts=STARTS * len(CASES))
 
 
-def _trained(L: int, sigmas: tuple[float, ...], beta: float, law) -> list[Finding]:  # type: ignore[no-untyped-def]
+def _trained(L: int, sigmas: tuple[float, ...], beta: float, law: Callable[..., Any]) -> list[Finding]:
     size = len(sigmas)
     target = torch.diag(torch.tensor(sigmas, dtype=torch.float64))  # whitened: X drops out up to rotation
 
@@ -56,10 +62,7 @@ def _trained(L: int, sigmas: tuple[float, ...], beta: float, law) -> list[Findin
     layers = [layer.numpy() for layer in ends.x[best].view(L, size, size)]
     svds = [np.linalg.svd(layer) for layer in layers]
     singular = max(np.abs(s - u).max() for _, s, _ in svds)
-    aligned = max(
-        np.abs(np.abs(right @ left) - np.eye(size)).max()
-        for (_, _, right), (left, _, _) in zip(svds, svds[1:], strict=False)
-    )
+    aligned = max(np.abs(np.abs(right @ left) - np.eye(size)).max() for (_, _, right), (left, _, _) in pairwise(svds))
     reached = int((ends.value < ends.value[best] + 1e-9).sum())
     return [
         step(f"L = {L}: {int(ends.is_converged.sum())} of {STARTS} converged, {reached} at the lowest value", reached),

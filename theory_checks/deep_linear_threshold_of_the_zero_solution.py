@@ -2,14 +2,17 @@
 
 Source: Tirer and Bruna 2022, extra linear layer (M = 3); the constant for any M is derived here
 
-Evidence: symbolic in real M > 2. A singular value x of the product costs (x - sqrt n)^2/(2N) + (M/2) lam x^(2/M),
-lam = prod(decays)^(1/M): the layers share it by the inequality of the means (Schatten-2/M quasi-norm), and the K values
-decouple (von Neumann). For M = 3 the threshold is 1/16, a stationary point exists up to 27/256, and M -> 2 gives K c = 1.
-Below the threshold zero is still a strict local minimum: the product starts at third order, so its Hessian is the
+Evidence: symbolic in real M > 2. A singular value x of the product costs (x - sqrt n)^2/(2N) + (M/2) lam x^(2/M), lam =
+prod(decays)^(1/M): the layers share it by the inequality of the means (Schatten-2/M quasi-norm), and the K values
+decouple (von Neumann). For M = 3 the threshold is 1/16, a stationary point exists up to 27/256, and M -> 2 gives K c =
+1. Below the threshold zero is still a strict local minimum: the product starts at third order, so its Hessian is the
 decays' (numeric: `deep_linear_zero_stays_a_local_minimum`).
 
 False twin: the constant up to which a stationary point exists.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import sympy
 
@@ -27,7 +30,7 @@ def refuted() -> Verdict:
     return _verdict(lambda M: M**M * (M - 2) ** (M - 2) / (2 * (M - 1)) ** (2 * M - 2))
 
 
-def _verdict(constant) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(constant: Callable[..., Any]) -> Verdict:
     n, K, x, more = sympy.symbols("n K x more", positive=True)
     M = 2 + more
     N, root = n * K, sympy.sqrt(n)
@@ -47,9 +50,15 @@ def _verdict(constant) -> Verdict:  # type: ignore[no-untyped-def]
         [
             step("at the threshold a value x > 0 costs as much as zero", _vanishes(bracket(tie, strength))),
             step("and is stationary", _vanishes(sympy.diff(bracket(x, strength), x).subs(x, tie))),
-            step("the cost relative to x is strictly convex", is_positive(sympy.simplify(sympy.diff(bracket(x, any_strength), x, 2)))),
+            step(
+                "the cost relative to x is strictly convex",
+                is_positive(sympy.simplify(sympy.diff(bracket(x, any_strength), x, 2))),
+            ),
             step("and rises with the decays", is_positive(sympy.diff(bracket(x, any_strength), any_strength))),
-            step("stationary points exist up to M^M (M-2)^(M-2) / (2(M-1))^(2M-2)", _vanishes(sympy.log(strength_of.subs(x, top)) * M - sympy.log(existence))),
+            step(
+                "stationary points exist up to M^M (M-2)^(M-2) / (2(M-1))^(2M-2)",
+                _vanishes(sympy.log(strength_of.subs(x, top)) * M - sympy.log(existence)),
+            ),
             step("beyond it none (the strength is concave in x)", is_positive(-sympy.simplify(second / x ** (p - 2)))),
             step("M = 3: 1/16", is_zero(constant(sympy.Integer(3)) - sympy.Rational(1, 16))),
             step("M -> 2: 1", sympy.limit(constant(M), more, 0) == 1),

@@ -1,4 +1,5 @@
-"""One more linear layer (three factors): zero and all partially active states are local minima, and random starts end there.
+"""One more linear layer (three factors): zero and all partially active states are local minima, and random starts end
+there.
 
 Source: Tirer and Bruna 2022, extra linear layer: its minimiser collapses, but not every start reaches it
 
@@ -36,7 +37,9 @@ def _verdict(ranks: range) -> Verdict:
     ends = minimise_from(_value, starts_at_scales((K + d + N) * d, STARTS), tolerance=1e-9)
     distance = (ends.value[ends.is_converged, None] - states).abs()
     nearest = distance.argmin(1)
-    smallest = [_smallest_eigenvalue(ends.x[ends.is_converged][(nearest == i).nonzero()[0, 0]]) for i in nearest.unique()]
+    smallest = [
+        _smallest_eigenvalue(ends.x[ends.is_converged][(nearest == i).nonzero()[0, 0]]) for i in torch.unique(nearest)
+    ]
     counts = [int((nearest == i).sum()) for i in range(len(states))]
     shown = ", ".join(f"r = {r}: f = {f:.9f} in {c}" for r, f, c in zip(ranks, states.tolist(), counts, strict=True))
     return Verdict.of(
@@ -46,7 +49,10 @@ def _verdict(ranks: range) -> Verdict:
             # |gradient|^2 / (2 least curvature) = 1e-18 / 1e-2 and rounding.
             deviation("value against the nearest state", float(distance.min(1).values.max()), 1e-13),
             step(f"every state occurs ({shown} starts)", all(counts)),
-            step(f"smallest Hessian eigenvalue of each: {min(smallest):.1g} (zero but for rounding)", min(smallest) > -1e-8),
+            step(
+                f"smallest Hessian eigenvalue of each: {min(smallest):.1g} (zero but for rounding)",
+                min(smallest) > -1e-8,
+            ),
         ],
         margin_is=DIGITS,
         sizes=f"K = {K}, d = {d}, n = {n}, decays {DECAY}, no bias",
@@ -55,7 +61,7 @@ def _verdict(ranks: range) -> Verdict:
 
 
 def _value(x: torch.Tensor) -> torch.Tensor:
-    W2, W1, H = x.view(len(x), -1, d).split([K, d, N], 1)
+    W2, W1, H = torch.split(x.view(len(x), -1, d), [K, d, N], 1)
     residual = W2 @ W1 @ H.mT - TARGET
     return residual.square().sum((1, 2)) / (2 * N) + DECAY / 2 * x.square().sum(1)
 
@@ -68,5 +74,5 @@ def _energy() -> float:
 
 
 def _smallest_eigenvalue(x: torch.Tensor) -> float:
-    hessian = torch.autograd.functional.hessian(lambda x: _value(x[None])[0], x)
+    hessian = torch.func.hessian(lambda x: _value(x[None])[0])(x)
     return float(torch.linalg.eigvalsh(hessian)[0])

@@ -2,12 +2,12 @@
 
 Source: Zhou et al. 2022 (all losses), local landscape of focal loss; the exact region is derived here
 
-Evidence: symbolic. A loss psi(x) of x = log sum_{j != y} e^{z_j} - z_y has the Hessian psi'' u u' + psi' (diag w - w w'),
-u = w - e_y (checked for undefined psi at K = 3 and 4), and e_y' Hess e_y = psi''. Focal loss has psi' > 0, so its Hessian
-is positive semidefinite iff psi'' >= 0. The sign of psi'' is that of r(p) = 1 + 2 g + g log p - g^2 p log p / (1 - p),
-r' = g/p + g^2 (p - 1 - log p)/(1 - p)^2 > 0 on (0, 1), r -> -infinity at 0, r(1) = 1 + 2 g + g^2 > 0: one root p_infl.
-The region {p_y >= p_infl} is a sublevel set of a convex function, hence convex: inside it the convex theory holds.
-How large it is: `focal_has_one_margin_up_to_17_classes`.
+Evidence: symbolic. A loss psi(x) of x = log sum_{j != y} e^{z_j} - z_y has the Hessian psi'' u u' + psi' (diag w - w
+w'), u = w - e_y (checked for undefined psi at K = 3 and 4), and e_y' Hess e_y = psi''. Focal loss has psi' > 0, so its
+Hessian is positive semidefinite iff psi'' >= 0. The sign of psi'' is that of r(p) = 1 + 2 g + g log p - g^2 p log p /
+(1 - p), r' = g/p + g^2 (p - 1 - log p)/(1 - p)^2 > 0 on (0, 1), r -> -infinity at 0, r(1) = 1 + 2 g + g^2 > 0: one root
+p_infl. The region {p_y >= p_infl} is a sublevel set of a convex function, hence convex: inside it the convex theory
+holds. How large it is: `focal_has_one_margin_up_to_17_classes`.
 
 False twin: the sign condition without the factor 2 (the curvature of a different loss).
 """
@@ -44,7 +44,10 @@ def _verdict(factor: int) -> Verdict:
         [
             *(_hessian(K) for K in (3, 4)),
             step("psi' > 0", is_positive(sympy.simplify(slope / (odds / (1 + odds)) ** g))),
-            step("psi'' = p (1 - p)^(g + 1) r(p)", is_zero(sympy.simplify((curvature - claimed) / (odds / (1 + odds)) ** g))),
+            step(
+                "psi'' = p (1 - p)^(g + 1) r(p)",
+                is_zero(sympy.simplify((curvature - claimed) / (odds / (1 + odds)) ** g)),
+            ),
             step("r' = g/p + g^2 (p - 1 - log p)/(1 - p)^2", is_zero(sympy.diff(r_of_p, P) - rise)),
             step("p - 1 - log p > 0 for p != 1 (e^u > 1 + u at u = log p)", tangent_line_of_exp()),
             step("r -> -infinity at p = 0", sympy.limit(r_of_p, P, 0, "+") == -sympy.oo),

@@ -1,12 +1,13 @@
 """Focal loss, K = 30, gamma = 3: at some decay zero and a margin a > 0 are both the best of the ETF ray.
 
-Source: Zhou et al. 2022 (all losses), contrastive property: its uniqueness clause does not hold for focal loss in general
+Source: Zhou et al. 2022 (all losses), contrastive property: its uniqueness clause does not hold for focal loss in
+general
 
 Evidence: interval. F(a) = phi(a) + 29 c a. For c in [1.010, 1.016] c_low, c_low = S(1/K)/(K - 1): F' > 0 on [0, 0.005];
-at the lower c some F(a) < F(0); at the upper one F(a) > F(0) on [0.005, 3], and beyond 3 the penalty alone exceeds F(0).
-The least value over a >= 0.005 less F(0) is continuous in c and changes sign: at that c there are two minimisers, and
-phi(t) + c |t| has no unique one. So the clause needs K <= 17 (`focal_has_one_margin_up_to_17_classes`) or decays away
-from that value.
+at the lower c some F(a) < F(0); at the upper one F(a) > F(0) on [0.005, 3], and beyond 3 the penalty alone exceeds
+F(0). The least value over a >= 0.005 less F(0) is continuous in c and changes sign: at that c there are two minimisers,
+and phi(t) + c |t| has no unique one. So the clause needs K <= 17 (`focal_has_one_margin_up_to_17_classes`) or decays
+away from that value.
 
 False twin: the same at K = 17.
 """

@@ -13,7 +13,7 @@ class Ray:
     gamma: int
 
     @staticmethod
-    def ball(number: float | str) -> arb:
+    def ball(number: float | str | int) -> arb:
         """A number as a ball."""
         return arb(number)
 

@@ -1,6 +1,8 @@
-"""Focal loss with a free bias, K = 30, gamma = 3, c = 0.041229: no point of the ETF ray, nor zero, is a global minimiser.
+"""Focal loss with a free bias, K = 30, gamma = 3, c = 0.041229: no point of the ETF ray, nor zero, is a global
+minimiser.
 
-Source: Zhou et al. 2022 (all losses), global minimisers of focal loss: with a bias too strong where K >= 18 (counterexample)
+Source: Zhou et al. 2022 (all losses), global minimisers of focal loss: too strong with a bias and many classes
+(counterexample)
 
 Evidence: interval. 22 classes on a simplex with margin t, 8 with zero weights and features, bias higher by B on the 22:
 at t = 0.8142, B = 0.04297 the objective is below every F(a), a >= 0 (balls over [0, 3]; beyond, the penalty alone is
@@ -54,7 +56,7 @@ def _verdict(bias: str) -> Verdict:
 
 def _value_in_the_model(value: float, bias: float) -> Finding:
     decay = float(C)
-    problem = Problem(Focal(GAMMA), K=K, d=K, n=1, decay_W=decay, decay_H=decay, decay_b=0.0)
+    problem = Problem(Focal(float(GAMMA)), K=K, d=K, n=1, decay_W=decay, decay_H=decay, decay_b=0.0)
     on = torch.zeros(K, dtype=torch.float64)
     on[:RESOLVED] = 1.0
     W = float(T) ** 0.5 * (torch.diag(on) - torch.outer(on, on) / RESOLVED)

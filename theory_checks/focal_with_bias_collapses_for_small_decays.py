@@ -4,11 +4,12 @@ Source: Zhou et al. 2022 (all losses), global minimisers of focal loss; the cond
 
 Evidence: symbolic. Minus the slope of phi at margin a is S(p) = (1 - p)^g (1 - p - g p log p), with S -> 1 at p = 0 and
 S' = -(1 - p)^g r(p); r rises from -infinity (`focal_is_convex_exactly_above_one_probability`), so S rises from 1 to one
-maximum and falls to 0. For sigma = (K - 1) c <= 1 hence S > sigma before a* and S < sigma beyond: phi(u) + sigma u is least
-at a* over all real u. The mean margins u_i of the samples add up without any part of the bias, and
-(sigma/N) sum u_i <= s |Z|_*, so f >= phi(a*) + sigma a*, which the ETF attains.
+maximum and falls to 0. For sigma = (K - 1) c <= 1 hence S > sigma before a* and S < sigma beyond: phi(u) + sigma u is
+least at a* over all real u. The mean margins u_i of the samples add up without any part of the bias, and (sigma/N) sum
+u_i <= s |Z|_*, so f >= phi(a*) + sigma a*, which the ETF attains.
 
-False twin: the limit of S at p = 0 as 2, which would allow (K - 1) c <= 2 (refuted by `focal_with_bias_can_beat_collapse`).
+False twin: the limit of S at p = 0 as 2, which would allow (K - 1) c <= 2 (refuted by
+`focal_with_bias_can_beat_collapse`).
 """
 
 import sympy
@@ -40,7 +41,10 @@ def _verdict(limit: int) -> Verdict:
     return Verdict.of(
         "symbolic",
         [
-            step("S is minus the derivative of phi", is_zero((slope - slope_of_p.subs(p, 1 / (1 + odds))) / (odds / (1 + odds)) ** g)),
+            step(
+                "S is minus the derivative of phi",
+                is_zero((slope - slope_of_p.subs(p, 1 / (1 + odds))) / (odds / (1 + odds)) ** g),
+            ),
             step(f"S -> {limit} at p = 0", sympy.limit(slope_of_p, p, 0, "+") == limit),
             step("S' = -(1 - p)^g r", is_zero((sympy.diff(slope_of_p, p) + scale * r) / scale)),
             step("the margins of the samples add up without the bias", is_zero(bias_part)),

@@ -1,10 +1,11 @@
 """At its best step gradient descent contracts by (k - 1)/(k + 1), k of the whole Hessian: slower with label smoothing.
 
-Source: Guo et al. 2024, convergence of gradient descent: with decays on W and H, at these sizes, the order is the opposite
+Source: Guo et al. 2024, convergence of gradient descent: with decays on W and H, at these sizes, the order is the
+opposite
 
-Evidence: numeric. k is the ratio of extreme eigenvalues of the dense Hessian at the minimiser, off the rotations. From the
-minimiser plus noise off the kernel, gradient descent runs until the gradient is 1e-8 of its first norm, and the last ratio
-of norms is compared with the formula.
+Evidence: numeric. k is the ratio of extreme eigenvalues of the dense Hessian at the minimiser, off the rotations. From
+the minimiser plus noise off the kernel, gradient descent runs until the gradient is 1e-8 of its first norm, and the
+last ratio of norms is compared with the formula.
 
 False twin: k of the loss part alone, K p.
 """

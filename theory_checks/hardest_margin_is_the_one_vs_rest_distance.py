@@ -2,9 +2,9 @@
 
 Source: Jiang et al. 2023 (generalised neural collapse), HardMax problem and one-vs-rest distance
 
-Evidence: certificate. For random unit classifiers a quadratic programme finds the nearest point of the hull of the other
-rows: its distance bounds every feature's margin from above, and the normalised difference is a feature whose smallest
-margin, evaluated anew, bounds it from below.
+Evidence: certificate. For random unit classifiers a quadratic programme finds the nearest point of the hull of the
+other rows: its distance bounds every feature's margin from above, and the normalised difference is a feature whose
+smallest margin, evaluated anew, bounds it from below.
 
 False twin: the nearest of the other rows in place of their hull.
 """

@@ -10,6 +10,7 @@ False twin: the value 1 - 1/sqrt(3).
 """
 
 import itertools
+from functools import cache
 
 import sympy
 
@@ -32,17 +33,25 @@ def _verdict(radicand: int) -> Verdict:
     vertices = [sympy.Matrix(corner[turn:] + corner[:turn]) for corner in corners for turn in range(3)]
     square = sympy.expand(1 + golden**2)
     cosine = 1 / sympy.sqrt(radicand)
+
+    @cache
+    def excess(product: sympy.Expr) -> sympy.Expr:
+        return sympy.simplify(product / square - cosine)
+
     nearest = []
     for w in vertices:
-        products = [sympy.radsimp(sympy.expand(w.dot(v)) / square) for v in vertices if v != w]
-        neighbours = [v for v in vertices if sympy.simplify(sympy.expand(w.dot(v)) / square - cosine) == 0]
+        others = [(v, excess(sympy.expand(w.dot(v)))) for v in vertices if v != w]
+        neighbours = [v for v, over in others if over == 0]
         mean = sum(neighbours, sympy.zeros(3, 1)) / max(1, len(neighbours))
         is_multiple = all(sympy.simplify(entry) == 0 for entry in mean - cosine * w)
-        nearest.append(len(neighbours) == 5 and is_multiple and all((p - cosine).is_nonpositive or sympy.simplify(p - cosine) == 0 for p in products))
+        nearest.append(len(neighbours) == 5 and is_multiple and all(over.is_nonpositive for _, over in others))
     return Verdict.of(
         "symbolic",
         [
-            step("12 vertices of equal length", len(vertices) == 12 and all(sympy.expand(v.dot(v) - square) == 0 for v in vertices)),
+            step(
+                "12 vertices of equal length",
+                len(vertices) == 12 and all(sympy.expand(v.dot(v) - square) == 0 for v in vertices),
+            ),
             step("each has 5 neighbours whose mean is cos w, and no other vertex is closer", all(nearest)),
         ],
         sizes="K = 12, d = 3",

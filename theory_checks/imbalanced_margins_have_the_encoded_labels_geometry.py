@@ -1,10 +1,11 @@
-"""Any class sizes: the least |Z|_* with all margins >= 1 is that of Z = Y - 1/K (SELI), whose geometry is not a simplex.
+"""Any class sizes: the least |Z|_* with all margins >= 1 is that of Z = Y - 1/K (SELI), whose geometry is not a
+simplex.
 
 Source: Thrampoulidis et al. 2022 (imbalance trouble), simplex-encoded-labels interpolation
 
 Evidence: certificate, at 300 random class sizes between 1 and 10000. A dual point is B = U V' of the singular value
-decomposition Z = U S V': |B|_2 = 1, rows with sum zero, and multipliers -B_ij of the margins j != y_i, which must be
->= 0; then <B, Z> = |Z|_* is the dual value. All this is checked on one row per class (rows of a class are equal).
+decomposition Z = U S V': |B|_2 = 1, rows with sum zero, and multipliers -B_ij of the margins j != y_i, which must be >=
+0; then <B, Z> = |Z|_* is the dual value. All this is checked on one row per class (rows of a class are equal).
 
 False twin: Z = Y (an orthogonal frame's logits).
 """
@@ -35,10 +36,10 @@ def _verdict(centred: float) -> Verdict:
         rank = int(K - centred)
         U, s, Vt = np.linalg.svd(root[:, None] * Z)
         B = U[:, :rank] @ Vt[:rank] / root[:, None]  # a row per class
-        norm = max(norm, abs(np.linalg.norm(root[:, None] * B, 2) - 1))
+        norm = max(norm, abs(float(np.linalg.norm(root[:, None] * B, 2)) - 1))
         row_sums = max(row_sums, np.abs(B.sum(1)).max())
         # Relative to the largest entry of the class's row; positive: the constraint is active, as it is at Z.
-        multipliers = min(multipliers, (-B + 2 * np.eye(K) * B.max()).min(1).min() / np.abs(B).max())
+        multipliers = min(multipliers, float((-B + 2 * np.eye(K) * B.max()).min(1).min() / np.abs(B).max()))
         total = ((root**2)[:, None] * B * Z).sum()
         gap = max(gap, abs(total / s[:rank].sum() - 1))
         gram = Vt[:rank].T @ (s[:rank, None] * Vt[:rank])

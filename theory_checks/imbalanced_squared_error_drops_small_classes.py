@@ -2,9 +2,9 @@
 
 Source: Dang et al. 2023 (deep linear networks, balanced to imbalanced), one layer; s^2 = decay_W decay_H
 
-Evidence: certificate. With singular values (sqrt(n_k) - N s)_+ the residual G = (Z - Y)/N has |G|_2 <= s, so it is a dual
-point; its value -N |G|^2/2 - <G, Y> equals the primal one to rounding, at 300 random class sizes and decays. Different
-classes stay orthogonal; their norms are not equal.
+Evidence: certificate. With singular values (sqrt(n_k) - N s)_+ the residual G = (Z - Y)/N has |G|_2 <= s, so it is a
+dual point; its value -N |G|^2/2 - <G, Y> equals the primal one to rounding, at 300 random class sizes and decays.
+Different classes stay orthogonal; their norms are not equal.
 
 False twin: singular values shrunk by N s / 2, which drops a class only at n_k <= N^2 s^2 / 4.
 """

@@ -1,5 +1,6 @@
 """Balls of real numbers (Arb, through python-flint): outward rounding, so that a sign is a proof."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,9 +44,10 @@ def positive_on(function: Callable[[Ball], Ball], low: float, high: float) -> Co
     return Cover(least, balls)
 
 
-def least(cover: Cover) -> float:
-    """The cover's lower bound, nan where positivity was not shown."""
-    return float("nan") if cover.least is None else cover.least
+def least(*covers: Cover) -> float:
+    """The lower bound of all, nan where positivity was not shown."""
+    bounds = [math.nan if cover.least is None else cover.least for cover in covers]
+    return math.nan if any(map(math.isnan, bounds)) else min(bounds)
 
 
 def root_between(function: Callable[[Ball], Ball], low: float, high: float, digits: int = 14) -> Ball:

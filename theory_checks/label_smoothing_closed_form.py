@@ -1,4 +1,5 @@
-"""Label smoothing: margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and norms fall as delta rises.
+"""Label smoothing: margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and norms fall as delta
+rises.
 
 Source: Guo et al. 2024 (cross entropy versus label smoothing), closed form of the minimiser
 
@@ -8,6 +9,9 @@ Global optimality: `convex_duality_has_no_gap`.
 
 False twin: delta in place of delta/K in the off-class probability.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import sympy
 
@@ -25,7 +29,7 @@ def refuted() -> Verdict:
     return _verdict(lambda delta, K: delta)
 
 
-def _verdict(share) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(share: Callable[..., Any]) -> Verdict:
     K, c, delta, excess = sympy.symbols("K c delta excess", positive=True)
     a = sympy.Symbol("a", real=True)
     q = K - 1
@@ -39,7 +43,10 @@ def _verdict(share) -> Verdict:  # type: ignore[no-untyped-def]
         [
             step("stationary", is_zero(sympy.diff(objective, a).subs(sympy.exp(-a), off / (1 - q * off)))),
             step("e^-margin = off / (1 - (K - 1) off)", is_zero(sympy.exp(-margin) - off / (1 - q * off))),
-            step("strictly convex on all real a (K = q + 1 > 1)", is_positive(sympy.simplify(sympy.diff(objective, a, 2).subs(K, excess + 1)))),
+            step(
+                "strictly convex on all real a (K = q + 1 > 1)",
+                is_positive(sympy.simplify(sympy.diff(objective, a, 2).subs(K, excess + 1))),
+            ),
             step("zero at K c + delta = 1", is_zero(margin.subs(c, (1 - delta) / K))),
             step("the margin falls in K c + delta", is_positive(slope) and is_positive(-sympy.diff(mass, excess))),
         ],

@@ -1,15 +1,19 @@
 """At the minimiser the loss's Hessian in W (or H) has condition number K - (K - 1)(K c + delta): less with smoothing.
 
-Source: Guo et al. 2024, condition number (which Hessian the paper means was not to be had; this is one on which it holds)
+Source: Guo et al. 2024, condition number (which Hessian the paper means was not to be had; this is one on which it
+holds)
 
-Evidence: symbolic for all K >= 3. Per sample, diag(p) - p p' with label probability p and r elsewhere has the eigenvalues
-K p r on e_y - 1/K, r on the other K - 2 directions and 0 on 1. The H-block is a multiple of it between balanced factors.
-The W-block is diag(A_1..A_K) on matrices with columns X_k and sum X_k = 0: X = I - 11'/K has K p r, columns orthogonal to
-1 and e_k have r, and between lie all others orthogonal to the kernel. So both blocks have the ratio K p. With the decays
-added the order is the other way round: `label_smoothing_worsens_the_hessian_with_decays`.
+Evidence: symbolic for all K >= 3. Per sample, diag(p) - p p' with label probability p and r elsewhere has the
+eigenvalues K p r on e_y - 1/K, r on the other K - 2 directions and 0 on 1. The H-block is a multiple of it between
+balanced factors. The W-block is diag(A_1..A_K) on matrices with columns X_k and sum X_k = 0: X = I - 11'/K has K p r,
+columns orthogonal to 1 and e_k have r, and between lie all others orthogonal to the kernel. So both blocks have the
+ratio K p. With the decays added the order is the other way round: `label_smoothing_worsens_the_hessian_with_decays`.
 
 False twin: the ratio p.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import sympy
 
@@ -27,7 +31,7 @@ def refuted() -> Verdict:
     return _verdict(lambda K, p: p)
 
 
-def _verdict(ratio) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(ratio: Callable[..., Any]) -> Verdict:
     K, c, delta = sympy.symbols("K c delta", positive=True)
     r = c + delta / K
     p = 1 - (K - 1) * r

@@ -1,6 +1,7 @@
 """Imbalanced cross entropy: minority classes of n_B samples get one common classifier iff n_B <= N^2 decay_W decay_H.
 
-Source: Fang et al. 2021 (layer-peeled model), minority collapse; the exact threshold of the model with decays is derived here
+Source: Fang et al. 2021 (layer-peeled model), minority collapse; the exact threshold of the model with decays is
+derived here
 
 Evidence: certificate. The relaxation is convex and invariant under permutations of the minority classes, so some
 minimiser is; if the minority classes coincide, the gradient in the logits is block diagonal, and on differences of

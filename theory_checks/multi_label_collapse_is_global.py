@@ -3,8 +3,8 @@
 Source: Li et al. 2024 (multi-label neural collapse), global minimisers
 
 Evidence: certificate by cvxpy (primal and dual of the convex relaxation) at the data sets listed; the closed form is
-`pick_all_labels_has_tag_wise_averages` with rho from the balance of the decays,
-(K - 1) decay_W rho^2 = decay_H sum_m C(K, m) n_m t_m^2 m (K - m)/K. The bias is free; objective with decay/2.
+`pick_all_labels_has_tag_wise_averages` with rho from the balance of the decays, (K - 1) decay_W rho^2 = decay_H sum_m
+C(K, m) n_m t_m^2 m (K - m)/K. The bias is free; objective with decay/2.
 
 False twin: one common margin t_1 for all multiplicities.
 """

@@ -2,10 +2,10 @@
 
 Source: Zhu et al. 2021, proof of Theorem 3.2; Zhou et al. 2022 (squared error)
 
-Evidence: symbolic, for an arbitrary smooth loss of the logits. Along W + e x u a', H - e y v a' with W a = H a = 0 every
-logit is exactly z - e^2 x y u_k v_i, so the second derivative is decay_W x^2 + decay_H y^2 - 2 x y <G, u v'>. With
-x = (decay_H / decay_W)^(1/4) = 1/y this is -2 (|G| - s), s = sqrt(decay_W decay_H). Checked with an undefined function of
-all K N logits at K = 2, N = 3, d = 3, and for the generic logit at any size.
+Evidence: symbolic, for an arbitrary smooth loss of the logits. Along W + e x u a', H - e y v a' with W a = H a = 0
+every logit is exactly z - e^2 x y u_k v_i, so the second derivative is decay_W x^2 + decay_H y^2 - 2 x y <G, u v'>.
+With x = (decay_H / decay_W)^(1/4) = 1/y this is -2 (|G| - s), s = sqrt(decay_W decay_H). Checked with an undefined
+function of all K N logits at K = 2, N = 3, d = 3, and for the generic logit at any size.
 
 False twin: the opposite sign of the step in H.
 """

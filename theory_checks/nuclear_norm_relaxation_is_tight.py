@@ -2,9 +2,10 @@
 
 Source: Zhu et al. 2021, Theorem 3.1 (proof); Zhou et al. 2022 (squared error)
 
-Evidence: certificate. Cross entropy and label smoothing by cvxpy from both sides, each point made feasible and evaluated
-anew (`theory_checks/softmax_relaxation.py`); squared error by its explicit dual point. The relaxation bounds every d
-from below, the prediction is attained at d = K - 1: the dual value and the model's value at the predicted point agree.
+Evidence: certificate. Cross entropy and label smoothing by cvxpy from both sides, each point made feasible and
+evaluated anew (`theory_checks/softmax_relaxation.py`); squared error by its explicit dual point. The relaxation bounds
+every d from below, the prediction is attained at d = K - 1: the dual value and the model's value at the predicted point
+agree.
 
 False twin: the prediction for n = 1 at n = 2.
 """

@@ -2,9 +2,9 @@
 
 Source: Tirer and Bruna 2022, regularised squared error without bias
 
-Evidence: symbolic, derived here: each of the K singular values sqrt(n) of Y decouples (von Neumann), and
-(x - sqrt n)^2/(2N) + s x with s = sqrt(decay_W decay_H) is least at x = sqrt(n) - N s = sqrt(n)(1 - K c), strictly
-convex; norms from decay_W |W|^2 = decay_H |H|^2. Numeric cross-check: the model minimised from random starts.
+Evidence: symbolic, derived here: each of the K singular values sqrt(n) of Y decouples (von Neumann), and (x - sqrt
+n)^2/(2N) + s x with s = sqrt(decay_W decay_H) is least at x = sqrt(n) - N s = sqrt(n)(1 - K c), strictly convex; norms
+from decay_W |W|^2 = decay_H |H|^2. Numeric cross-check: the model minimised from random starts.
 
 False twin: the threshold K c >= 1/2.
 """
@@ -59,6 +59,6 @@ def _numeric() -> list[Finding]:
     W, _, _ = problem.unpack(ends.x)
     scale = (1 - 4 * (3 * 5e-6) ** 0.5) * (3 * 1e-3 / 5e-3) ** 0.5
     worst = float((W @ W.mT - scale * torch.eye(4, dtype=torch.float64)).abs().max())
-    # A gradient of 1e-11 over the least curvature across the rotations, 1e-3, leaves 1e-8 in W and with |w| < 1 less than
-    # 1e-7 in W W'.
+    # A gradient of 1e-11 over the least curvature across the rotations, 1e-3, leaves 1e-8 in W and
+    # with |w| < 1 less than 1e-7 in W W'.
     return [all_converged(ends), cross_check("W W' against the formula", worst, 1e-7)]

@@ -1,4 +1,5 @@
-"""Cross entropy and label smoothing: every critical point found that is not a minimiser has the predicted negative curvature.
+"""Cross entropy and label smoothing: every critical point found that is not a minimiser has the predicted negative
+curvature.
 
 Source: Zhu et al. 2021, Theorem 3.2; Zhou et al. 2022 (all losses, label smoothing), global landscape
 
@@ -44,13 +45,15 @@ def refuted() -> Verdict:
     decay = 0.06318
     problem = Problem(Focal(3.0), K=20, d=20, n=1, decay_W=decay, decay_H=decay)
     zero = torch.zeros(1, problem.size, dtype=torch.float64)
-    return Verdict.of("numeric", _strict(problem, zero), margin_is="smallest |negative curvature|", sizes="K = 20, d = 20")
+    return Verdict.of(
+        "numeric", _strict(problem, zero), margin_is="smallest |negative curvature|", sizes="K = 20, d = 20"
+    )
 
 
 def _search(problem: Problem) -> list[Finding]:
     ends = find_critical_points(problem, saddle_starts(problem, 0, STARTS, torch.device("cpu")))
     found = step(
-        f"{type(problem.loss).__name__}, d = {problem.d}: {int(ends.is_converged.sum())} of {STARTS} searches converged",
+        f"{type(problem.loss).__name__}, d = {problem.d}: {int(ends.is_converged.sum())} of {STARTS} converged",
         ends.is_converged.any(),
     )
     return [found, *_strict(problem, ends.x[ends.is_converged])]

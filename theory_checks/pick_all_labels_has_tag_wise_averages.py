@@ -2,13 +2,16 @@
 
 Source: Li et al. 2024 (multi-label neural collapse), lower bound and scaled tag-wise average
 
-Evidence: symbolic, derived here. For |S| = m with means A inside and B outside, the tangent lines of exp at A and B give
-sum_{k in S} CE(z, k) >= m log(m + (K - m) e^-(A - B)). With W W' = rho (I - 11'/K) the best feature is (t/rho) W' 1_S,
-the tag-wise average scaled by m t_m/t_1, with N decay_H t (m e^t + K - m) = K rho. The left side rises in t and in m, so
-t_m falls with m. Global optimality at given sizes: `multi_label_collapse_is_global`.
+Evidence: symbolic, derived here. For |S| = m with means A inside and B outside, the tangent lines of exp at A and B
+give sum_{k in S} CE(z, k) >= m log(m + (K - m) e^-(A - B)). With W W' = rho (I - 11'/K) the best feature is (t/rho) W'
+1_S, the tag-wise average scaled by m t_m/t_1, with N decay_H t (m e^t + K - m) = K rho. The left side rises in t and in
+m, so t_m falls with m. Global optimality at given sizes: `multi_label_collapse_is_global`.
 
 False twin: the stationarity condition with e^t + K - 1 for every m.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import sympy
 
@@ -26,7 +29,7 @@ def refuted() -> Verdict:
     return _verdict(lambda m, K, t: sympy.exp(t) + K - 1)
 
 
-def _verdict(weight) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(weight: Callable[..., Any]) -> Verdict:
     m, rest, t, rho, N, decay = sympy.symbols("m rest t rho N decay", positive=True)
     A, B, inside, outside = sympy.symbols("A B inside outside", real=True)
     K = m + rest
@@ -44,12 +47,20 @@ def _verdict(weight) -> Verdict:  # type: ignore[no-untyped-def]
         "symbolic",
         [
             step("e^u >= 1 + u, equality only at u = 0", tangent_line_of_exp()),
-            step("the tangent lines add up to m e^A + (K - m) e^B", is_zero(tangents.subs({inside: m * A, outside: rest * B}) - m * sympy.exp(A) - rest * sympy.exp(B))),
-            step("m log(m e^A + (K - m) e^B) - m A is the claimed bound", is_zero(sympy.exp(A) * (m + rest * sympy.exp(B - A)) - m * sympy.exp(A) - rest * sympy.exp(B))),
+            step(
+                "the tangent lines add up to m e^A + (K - m) e^B",
+                is_zero(tangents.subs({inside: m * A, outside: rest * B}) - m * sympy.exp(A) - rest * sympy.exp(B)),
+            ),
+            step(
+                "m log(m e^A + (K - m) e^B) - m A is the claimed bound",
+                is_zero(sympy.exp(A) * (m + rest * sympy.exp(B - A)) - m * sympy.exp(A) - rest * sympy.exp(B)),
+            ),
             step("|1_S - m/K|^2 = m (K - m)/K", is_zero(m * (1 - m / K) ** 2 + rest * (m / K) ** 2 - m * rest / K)),
             step("stationary in t iff N decay_H t (m e^t + K - m) = K rho", is_zero(slope - factor * condition)),
             step("the condition's left side rises in t", is_positive(sympy.diff(t * (m * sympy.exp(t) + rest), t))),
-            step("and in m: derivative t (e^t - 1), e^t > 1 + t", is_zero(sympy.diff(left, M) - t * (sympy.exp(t) - 1))),
+            step(
+                "and in m: derivative t (e^t - 1), e^t > 1 + t", is_zero(sympy.diff(left, M) - t * (sympy.exp(t) - 1))
+            ),
         ],
         sizes="all 1 <= m < K, all rho, N, decay_H > 0",
     )

@@ -2,13 +2,16 @@
 
 Source: Ergen and Pilanci 2021 (convex duality), rank-one data and scalar output
 
-Evidence: certificate at 200 random data sets. The closed form theta = sign(c.y)(|c.y| - beta)_+ / |c|^2 for the positive
-and the negative part of c is a network (one neuron each, balanced norms). The residual v is a dual point: relu(X u) is a
-multiple of one of the parts, so |v' relu(X u)| <= max |v.c_+|, |v.c_-| <= beta for all |u| <= 1; its value equals the
-network's to rounding.
+Evidence: certificate at 200 random data sets. The closed form theta = sign(c.y)(|c.y| - beta)_+ / |c|^2 for the
+positive and the negative part of c is a network (one neuron each, balanced norms). The residual v is a dual point:
+relu(X u) is a multiple of one of the parts, so |v' relu(X u)| <= max |v.c_+|, |v.c_-| <= beta for all |u| <= 1; its
+value equals the network's to rounding.
 
 False twin: one lasso on the whole of c.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +30,7 @@ def refuted() -> Verdict:
     return _verdict(lambda c: (c, np.zeros_like(c)))
 
 
-def _verdict(parts) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(parts: Callable[..., Any]) -> Verdict:
     random = np.random.default_rng(0)
     beyond, gap = 0.0, 0.0
     for _ in range(200):

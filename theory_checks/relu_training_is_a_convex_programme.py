@@ -3,8 +3,8 @@
 Source: Ergen and Pilanci 2021 (convex duality); Pilanci and Ergen 2020 for the programme
 
 Evidence: certificate at 6 samples in the plane (3 data sets, 12 patterns). The programme's solution is a network, whose
-value is an upper bound. Its residual v, scaled until |v' relu(X u)| <= beta for every unit u, is a dual point and gives a
-lower bound; the maximum over the circle is exact, since on every arc between two activation changes the function is
+value is an upper bound. Its residual v, scaled until |v' relu(X u)| <= beta for every unit u, is a dual point and gives
+a lower bound; the maximum over the circle is exact, since on every arc between two activation changes the function is
 linear in u. The gap is the solver's.
 
 False twin: the programme with only half of the patterns.
@@ -39,7 +39,7 @@ def _verdict(share: int) -> Verdict:
         v = v * min(1.0, BETA / _largest(X, v, arcs))
         lower = v @ y - v @ v / 2
         text = f"data set {seed}, {len(arcs)} patterns: [{lower:.8f}, {upper:.8f}], relative width"
-        findings.append(deviation(text, (upper - lower) / upper, ALLOWED))
+        findings.append(deviation(text, float((upper - lower) / upper), ALLOWED))
     return Verdict.of("certificate", findings, margin_is=DIGITS, sizes=f"N = 6, two inputs, beta = {BETA}", starts=3)
 
 
@@ -64,9 +64,7 @@ def _programme(X: np.ndarray, y: np.ndarray, arcs: list[tuple[float, float]]) ->
     patterns = [_pattern(X, arc) for arc in arcs]
     weights = [(cvxpy.Variable(2), cvxpy.Variable(2)) for _ in patterns]
     fit = sum(D[:, None] * X @ (v - w) for D, (v, w) in zip(patterns, weights, strict=True))
-    cone = [
-        (2 * D - 1)[:, None] * X @ u >= 0 for D, pair in zip(patterns, weights, strict=True) for u in pair
-    ]
+    cone = [(2 * D - 1)[:, None] * X @ u >= 0 for D, pair in zip(patterns, weights, strict=True) for u in pair]
     penalty = sum(cvxpy.norm(u) for pair in weights for u in pair)
     solve(cvxpy.Minimize(cvxpy.sum_squares(fit - y) / 2 + BETA * penalty), cone)
     network = sum(np.maximum(X @ v.value, 0) - np.maximum(X @ w.value, 0) for v, w in weights)
@@ -76,7 +74,7 @@ def _programme(X: np.ndarray, y: np.ndarray, arcs: list[tuple[float, float]]) ->
 
 
 def _largest(X: np.ndarray, v: np.ndarray, arcs: list[tuple[float, float]]) -> float:
-    """max over unit u of |v' relu(X u)|: on an arc it is |g . u|, largest at +-g/|g| if that lies there, or at an end."""
+    """max over unit u of |v' relu(X u)|: on an arc it is |g . u|, largest at +-g/|g| if it lies there, or at an end."""
     largest = 0.0
     for low, high in arcs:
         g = (v * _pattern(X, (low, high))) @ X

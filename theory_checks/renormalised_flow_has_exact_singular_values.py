@@ -1,16 +1,18 @@
-"""Gradient flow of the central path's loss at fixed Sigma_W = I: each SNR singular value obeys its own equation exactly.
+"""Gradient flow of the central path's loss at fixed Sigma_W = I: each SNR singular value obeys its own equation
+exactly.
 
 Source: Han, Papyan, Donoho 2021 (squared error, central path), dynamics of the signal-to-noise ratio
 
-Evidence: numeric. The flow of the features X (d x N), projected onto the tangent space of {Sigma_W = I}, is integrated (scipy
-DOP853, rtol 1e-12) and its singular values compared with the solution of
-(N/C)(C^2 log w + C w^2 + w^4/4) = t + const, whose derivative is checked symbolically to be (N/C)(C + w^2)^2 / w. Four
-classes of ten features in 7 dimensions, times up to 2000. All grow, and their ratios tend to 1 (w ~ (4 C t / N)^(1/4)).
+Evidence: numeric. The flow of the features X (d x N), projected onto the tangent space of {Sigma_W = I}, is integrated
+(scipy DOP853, rtol 1e-12) and its singular values compared with the solution of (N/C)(C^2 log w + C w^2 + w^4/4) = t +
+const, whose derivative is checked symbolically to be (N/C)(C + w^2)^2 / w. Four classes of ten features in 7
+dimensions, times up to 2000. All grow, and their ratios tend to 1 (w ~ (4 C t / N)^(1/4)).
 
 False twin: N (C log w + w^2/2), the law of a Euclidean step followed by X <- Sigma_W^(-1/2) X.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import sympy
@@ -37,7 +39,7 @@ def refuted() -> Verdict:
     return _verdict(lambda w, log: N * (C * log(w) + w**2 / 2))
 
 
-def _verdict(clock: Callable) -> Verdict:  # type: ignore[type-arg]
+def _verdict(clock: Callable[..., Any]) -> Verdict:
     w = sympy.Symbol("w", positive=True)
     claimed = sympy.nsimplify(sympy.diff(clock(w, sympy.log), w)) - sympy.Rational(N, C) * (C + w**2) ** 2 / w
     X = _start()
@@ -57,7 +59,10 @@ def _verdict(clock: Callable) -> Verdict:  # type: ignore[type-arg]
             step("d clock/dw = (N/C)(C + w^2)^2 / w", is_zero(claimed)),
             # The integrator's tolerance, 1e-12 a step, over up to 10^3 steps.
             deviation("singular values against the law, relative", worst, 1e-9),
-            step(f"largest over smallest: {before[0] / before[-1]:.3f} -> {last[0] / last[-1]:.3f}", last[0] / last[-1] < before[0] / before[-1]),
+            step(
+                f"largest over smallest: {before[0] / before[-1]:.3f} -> {last[0] / last[-1]:.3f}",
+                last[0] / last[-1] < before[0] / before[-1],
+            ),
         ],
         margin_is=DIGITS,
         sizes=f"C = {C}, n = {n}, d = {d}, t = {', '.join(f'{t:g}' for t in TIMES)}",

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from theory_checks.claims import Row
+from theory_checks.verdict import DIGITS
 
 
 def show_all(rows: Sequence[Row]) -> None:
@@ -23,7 +24,9 @@ def show_all(rows: Sequence[Row]) -> None:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         what = row.claim.sentence if row.verdict else f"{row.claim.sentence} [bold red]Not run: {row.not_run}[/]"
-        rigour, margin = (row.verdict.rigour, margin_text(row.verdict.margin)) if row.verdict else ("-", "-")
+        rigour, margin = (
+            (row.verdict.rigour, margin_text(row.verdict.margin, row.verdict.margin_is)) if row.verdict else ("-", "-")
+        )
         table.add_row(
             f"[bold]{row.claim.name}[/]\n{what}", row.claim.source, rigour, margin, f"{row.seconds:.1f}", status(row)
         )
@@ -45,7 +48,7 @@ def show_one(row: Row) -> None:
     starts = "" if verdict.starts is None else f"; random starts: {verdict.starts}"
     worst = "" if verdict.worst is None else f"; worst deviation: {verdict.worst:.2g}"
     console.print(f"covered: {verdict.sizes}{starts}{worst}", markup=False)
-    console.print(f"margin: {margin_text(verdict.margin)} ({verdict.margin_is})", markup=False)
+    console.print(f"margin: {margin_text(verdict.margin, verdict.margin_is)} ({verdict.margin_is})", markup=False)
     console.print(f"{verdict.rigour}, {row.seconds:.1f} s: {status(row)}")
 
 
@@ -61,9 +64,11 @@ def status(row: Row) -> str:
     return "[green]holds[/]" if row.holds else "[bold red]FAILS[/]"
 
 
-def margin_text(margin: float | None) -> str:
-    """The number, or `exact`."""
-    return "exact" if margin is None else f"{margin:.3g}"
+def margin_text(margin: float | None, margin_is: str) -> str:
+    """The number, with its unit where it is digits, or `exact`."""
+    if margin is None:
+        return "exact"
+    return f"{margin:.1f} digits" if margin_is == DIGITS else f"{margin:.2g}"
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -2,12 +2,15 @@
 
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes
 
-Evidence: symbolic, derived here. With mean m, |w_k - mean of the others| = K/(K - 1) |w_k - m| and the mean of
-|w_k - m|^2 is 1 - |m|^2 <= 1, so some class is within K/(K - 1) of the hull of the others. On the simplex every point x
-of that hull has <w_k, w_k - x> = K/(K - 1).
+Evidence: symbolic, derived here. With mean m, |w_k - mean of the others| = K/(K - 1) |w_k - m| and the mean of |w_k -
+m|^2 is 1 - |m|^2 <= 1, so some class is within K/(K - 1) of the hull of the others. On the simplex every point x of
+that hull has <w_k, w_k - x> = K/(K - 1).
 
 False twin: the constant 2.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import sympy
 
@@ -25,7 +28,7 @@ def refuted() -> Verdict:
     return _verdict(lambda K: sympy.Integer(2))
 
 
-def _verdict(constant) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(constant: Callable[..., Any]) -> Verdict:
     K = sympy.Symbol("K", positive=True)
     w, m, square = sympy.symbols("w m square", real=True)  # a coordinate of w_k, of the mean; |m|^2
     others = (K * m - w) / (K - 1)

@@ -2,11 +2,11 @@
 
 Source: Zhou et al. 2022 (all losses), contrastive property
 
-Evidence: symbolic, derived here. With q = K - 1 and x_j = z_j - z_k, the tangent line of exp at m = t/q gives
-sum e^{x_j} >= q e^m, with equality only where all x_j = m. Hence p_k <= 1/(1 + q e^{t/q}); each loss falls strictly in
-p_k, and label smoothing adds the linear term -alpha t/K. For cross entropy and label smoothing phi is strictly convex
-with phi'(0) > 0, so that phi(t) + c |t| has one minimiser, t <= 0, for every c > 0. For focal loss that last clause of
-the property is false in general: see `focal_margin_need_not_be_unique`.
+Evidence: symbolic, derived here. With q = K - 1 and x_j = z_j - z_k, the tangent line of exp at m = t/q gives sum
+e^{x_j} >= q e^m, with equality only where all x_j = m. Hence p_k <= 1/(1 + q e^{t/q}); each loss falls strictly in p_k,
+and label smoothing adds the linear term -alpha t/K. For cross entropy and label smoothing phi is strictly convex with
+phi'(0) > 0, so that phi(t) + c |t| has one minimiser, t <= 0, for every c > 0. For focal loss that last clause of the
+property is false in general: see `focal_margin_need_not_be_unique`.
 
 False twin: t/K in place of the mean t/(K - 1).
 """
@@ -42,9 +42,15 @@ def _verdict(others_less_one: int) -> Verdict:
         [
             step("e^u >= 1 + u, equality only at u = 0", tangent_line_of_exp()),
             step("the tangent lines at m add up to (K - 1) e^m", is_zero(tangents - q * sympy.exp(m))),
-            step("label smoothing - cross entropy = -alpha t / K", is_zero(alpha * (z - total / K) + alpha * (total - K * z) / K)),
+            step(
+                "label smoothing - cross entropy = -alpha t / K",
+                is_zero(alpha * (z - total / K) + alpha * (total - K * z) / K),
+            ),
             step("-log p rises with the odds (1 - p)/p", is_positive(sympy.diff(sympy.log(1 + odds), odds))),
-            step("the derivative of focal loss in the odds is a sum of two terms", is_zero(sympy.diff(focal, odds) - focal_slope)),
+            step(
+                "the derivative of focal loss in the odds is a sum of two terms",
+                is_zero(sympy.diff(focal, odds) - focal_slope),
+            ),
             step("both are positive for every gamma > 0", all(is_positive(term) for term in focal_slope.args)),
             step("phi'' > 0 for cross entropy and label smoothing", is_positive(sympy.diff(phi, t, 2))),
             step("phi'(0) = (1 - alpha) / K > 0", is_positive(sympy.factor(sympy.diff(phi, t).subs(t, 0)))),

@@ -1,9 +1,10 @@
-"""Unit features and weights: every random start reaches the simplex's value, also where d = K - 1 and beyond the bound on tau.
+"""Unit features and weights: every random start reaches the simplex's value, also where d = K - 1 and beyond the bound
+on tau.
 
 Source: Yaras et al. 2022 (normalised features), benign landscape (d > K and tau below a bound)
 
-Evidence: numeric, 16 starts for each (K, d, n, tau), Euclidean L-BFGS on unnormalised vectors of f(x/|x|), which has the
-same critical points and values. The minimum is that of `spheres_have_the_simplex_as_minimiser`.
+Evidence: numeric, 16 starts for each (K, d, n, tau), Euclidean L-BFGS on unnormalised vectors of f(x/|x|), which has
+the same critical points and values. The minimum is that of `spheres_have_the_simplex_as_minimiser`.
 
 False twin: d = K - 2.
 """

@@ -2,9 +2,9 @@
 
 Source: Han, Papyan, Donoho 2021 (squared error, central path), decomposition
 
-Evidence: symbolic at C = 2 classes and d = 2 (any within-class scatter and decay); for other sizes numeric along training
-(`training_approaches_the_central_path`). With A = Sigma_T + m m' + decay I, W_LS = M' A^-1 / C:
-L_NC1 = tr W_LS (Sigma_W + decay I) W_LS' / 2, L_NC2/3 = |W_LS M - I|^2/(2C), L_perp = tr (W - W_LS) A (W - W_LS)' / 2.
+Evidence: symbolic at C = 2 classes and d = 2 (any within-class scatter and decay); for other sizes numeric along
+training (`training_approaches_the_central_path`). With A = Sigma_T + m m' + decay I, W_LS = M' A^-1 / C: L_NC1 = tr
+W_LS (Sigma_W + decay I) W_LS' / 2, L_NC2/3 = |W_LS M - I|^2/(2C), L_perp = tr (W - W_LS) A (W - W_LS)' / 2.
 
 False twin: W_LS without the global mean's m m' in A.
 """

@@ -2,13 +2,16 @@
 
 Source: Zhou et al. 2022 (all losses), supervised contrastive loss; Graf et al. 2021
 
-Evidence: symbolic, derived here. Anchor i with mean similarity P_i to its n - 1 positives and Q_i to its N - n negatives
-(already over the temperature) costs at least log(n - 1 + (N - n) e^(Q_i - P_i)) by the tangent lines of exp, convex and
-rising in Q_i - P_i. |sum h|^2 >= 0 gives (n - 1) P + (N - n) Q >= -1/tau for the means, and P <= 1/tau, so that
-Q - P >= -K/((K - 1) tau): the collapsed simplex attains log(n - 1 + (N - n) e^(-K/((K - 1) tau))).
+Evidence: symbolic, derived here. Anchor i with mean similarity P_i to its n - 1 positives and Q_i to its N - n
+negatives (already over the temperature) costs at least log(n - 1 + (N - n) e^(Q_i - P_i)) by the tangent lines of exp,
+convex and rising in Q_i - P_i. |sum h|^2 >= 0 gives (n - 1) P + (N - n) Q >= -1/tau for the means, and P <= 1/tau, so
+that Q - P >= -K/((K - 1) tau): the collapsed simplex attains log(n - 1 + (N - n) e^(-K/((K - 1) tau))).
 
 False twin: the exponent -1/tau, that of orthogonal class means.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import sympy
 
@@ -26,7 +29,7 @@ def refuted() -> Verdict:
     return _verdict(lambda K: sympy.Integer(1))
 
 
-def _verdict(factor) -> Verdict:  # type: ignore[no-untyped-def]
+def _verdict(factor: Callable[..., Any]) -> Verdict:
     q, spare, tau = sympy.symbols("q spare tau", positive=True)
     P, x = sympy.symbols("P x", real=True)
     K, n = q + 1, 1 + spare  # K > 1, n > 1

@@ -16,7 +16,7 @@ def is_positive(expression: Expr) -> bool:
 
 
 def tangent_line_of_exp() -> bool:
-    """e^u >= 1 + u for all real u, equality only at 0: the difference is strictly convex with a critical point there."""
+    """e^u >= 1 + u for all real u, equality only at 0: the difference is strictly convex and stationary there."""
     u = sympy.Symbol("u", real=True)
     difference = sympy.exp(u) - 1 - u
     is_convex = is_positive(sympy.diff(difference, u, 2))

@@ -1,11 +1,13 @@
-"""Spheres: where all features and weights coincide, the Riemannian Hessian has exactly the eigenvalues +-tau/(K sqrt n) and 0.
+"""Spheres: where all features and weights coincide, the Riemannian Hessian has exactly the eigenvalues +-tau/(K sqrt n)
+and 0.
 
 Source: Yaras et al. 2022 (normalised features), strict saddles; this point for every temperature, derived here
 
-Evidence: symbolic. With tangent vectors a_k, g_i at the common point, <w_j, h_i> = 1 - |a_j - g_i|^2/2 to second order and
-nothing at first; all probabilities are 1/K. The second-order term is (tau/2N) sum_i [|a_y - g_i|^2 - mean_j |a_j - g_i|^2] =
--(tau/N) sum_i <a_y - mean a, g_i>, whose matrix couples a and g by -(tau/N)(I - 11'/K) (x) 1_n' per tangent dimension:
-eigenvalues +-tau/(K sqrt n), (K - 1)(d - 1) times each. Numeric cross-check with the Hessian at K = 4, d = 6, n = 2.
+Evidence: symbolic. With tangent vectors a_k, g_i at the common point, <w_j, h_i> = 1 - |a_j - g_i|^2/2 to second order
+and nothing at first; all probabilities are 1/K. The second-order term is (tau/2N) sum_i [|a_y - g_i|^2 - mean_j |a_j -
+g_i|^2] = -(tau/N) sum_i <a_y - mean a, g_i>, whose matrix couples a and g by -(tau/N)(I - 11'/K) (x) 1_n' per tangent
+dimension: eigenvalues +-tau/(K sqrt n), (K - 1)(d - 1) times each. Numeric cross-check with the Hessian at K = 4, d =
+6, n = 2.
 
 False twin: eigenvalues +-tau/K.
 """
@@ -34,16 +36,17 @@ def _verdict(power: sympy.Expr) -> Verdict:
     a = sympy.symbols(f"a:{classes}", real=True)
     g = sympy.symbols(f"g:{samples}", real=True)
     mean = sum(a) / classes
-    form = sum(
-        (a[i // 2] - g[i]) ** 2 - sum((entry - g[i]) ** 2 for entry in a) / classes for i in range(samples)
-    ) / 2
+    form = sum((a[i // 2] - g[i]) ** 2 - sum((entry - g[i]) ** 2 for entry in a) / classes for i in range(samples)) / 2
     coupling = -sum((a[i // 2] - mean) * g[i] for i in range(samples))
     # |(I - 11'/K) (x) 1_n'| = sqrt(n): the square is n (I - 11'/K).
     norm = tau / (n * K) * sympy.sqrt(n)
     return Verdict.of(
         "symbolic",
         [
-            step("the second-order term is the coupling -(tau/N) sum <a_y - mean a, g_i>", is_zero(sympy.expand(form - coupling))),
+            step(
+                "the second-order term is the coupling -(tau/N) sum <a_y - mean a, g_i>",
+                is_zero(sympy.expand(form - coupling)),
+            ),
             step("its norm is the claimed eigenvalue", is_zero(norm - claimed)),
             _dense(power),
         ],
@@ -62,7 +65,7 @@ def _dense(power: sympy.Expr) -> Finding:
         unit = torch.nn.functional.normalize(x.view(-1, d), dim=1)
         return torch.nn.functional.cross_entropy(tau * unit[K:] @ unit[:K].T, labels)
 
-    hessian = torch.autograd.functional.hessian(value, x)
+    hessian = torch.func.hessian(value)(x)
     eigenvalues = torch.linalg.eigvalsh(hessian)
     expected = torch.zeros_like(eigenvalues)
     count = (K - 1) * (d - 1)

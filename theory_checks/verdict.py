@@ -11,13 +11,14 @@ Rigour = Literal["symbolic", "interval", "certificate", "numeric"]
 """Rank of evidence, strongest first.
 
 symbolic: computer algebra shows it for all parameters named. interval: balls of real numbers cover the whole region
-named (outward rounding). certificate: a feasible dual point, whose feasibility is checked, bounds the optimum from below
-(floating point). numeric: floating point at the sizes and starts named.
+named (outward rounding). certificate: a dual point, whose feasibility is checked, bounds the optimum from below (in
+floating point). numeric: floating point at the sizes and starts named.
 """
 
 MOST_DIGITS = 16.0
 """What a deviation of exactly zero counts as."""
 DIGITS = "decimal digits between the worst deviation and the allowed one"
+"""What the margin of `deviation` measures."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ def step(text: str, holds: object) -> Finding:
 
 def deviation(text: str, worst: float, allowed: float) -> Finding:
     """A measured deviation against what rounding, or the solver's tolerance, allows; nan does not hold."""
-    least = max(worst, sys.float_info.min) if worst == worst else worst
-    digits = min(MOST_DIGITS, math.log10(allowed) - math.log10(least))
+    digits = math.nan
+    if not math.isnan(worst):
+        digits = min(MOST_DIGITS, math.log10(allowed) - math.log10(max(worst, sys.float_info.min)))
     return Finding(f"{text}: {worst:.2g}, allowed {allowed:.2g}", bool(worst <= allowed), digits, worst)
 
 

@@ -1,11 +1,12 @@
-"""Two-layer ReLU net on whitened data: prediction Y diag((1 - beta/sqrt(n_k))_+), one neuron per class, any class sizes.
+"""Two-layer ReLU net on whitened data: prediction Y diag((1 - beta/sqrt(n_k))_+), one neuron per class, any class
+sizes.
 
 Source: Ergen and Pilanci 2021 (convex duality), whitened data and vector output; collapse as a corollary
 
-Evidence: certificate. For X X' = I the hidden layer A = relu(X U) can be any A >= 0 with |U| >= |A|, so
-|relu(X U) V - Y|^2/2 + beta/2 (|U|^2 + |V|^2) >= min |Z - Y|^2/2 + beta |Z|_*, whose residual G has |G|_2 <= beta: a dual
-point. The network built from U = X' A attains its value, sum_k [min(sqrt n_k, beta)^2/2 + beta (sqrt n_k - beta)_+].
-Its features of different classes are orthogonal; for equal class sizes the centred class means are a simplex.
+Evidence: certificate. For X X' = I the hidden layer A = relu(X U) can be any A >= 0 with |U| >= |A|, so |relu(X U) V -
+Y|^2/2 + beta/2 (|U|^2 + |V|^2) >= min |Z - Y|^2/2 + beta |Z|_*, whose residual G has |G|_2 <= beta: a dual point. The
+network built from U = X' A attains its value, sum_k [min(sqrt n_k, beta)^2/2 + beta (sqrt n_k - beta)_+]. Its features
+of different classes are orthogonal; for equal class sizes the centred class means are a simplex.
 
 False twin: prediction Y diag((1 - beta/n_k)_+).
 """
@@ -43,7 +44,7 @@ def _verdict(power: float) -> Verdict:
         U, V = X.T @ A, np.diag(np.sqrt(size) * n**0.25)
         value = np.sum((np.maximum(X @ U, 0) @ V - Y) ** 2) / 2 + beta / 2 * (np.sum(U**2) + np.sum(V**2))
         G = Y * (size - 1)
-        norms.append(np.linalg.norm(G, 2) / beta - 1)
+        norms.append(max(0.0, float(np.linalg.norm(G, 2)) / beta - 1))
         gaps.append(abs(value + np.sum(G**2) / 2 + np.sum(G * Y)))
         if len(set(counts)) == 1:
             means = A[:: counts[0]]
@@ -52,9 +53,9 @@ def _verdict(power: float) -> Verdict:
     return Verdict.of(
         "certificate",
         [
-            deviation("network's value less the dual value", max(gaps), ROUNDING),
-            deviation("|G|_2 / beta - 1, largest", max(*norms, 0.0), ROUNDING),
-            deviation("equal sizes: centred class means against a simplex", max(simplex), ROUNDING),
+            deviation("network's value less the dual value", float(max(gaps)), ROUNDING),
+            deviation("|G|_2 / beta - 1, largest", max(norms), ROUNDING),
+            deviation("equal sizes: centred class means against a simplex", float(max(simplex)), ROUNDING),
         ],
         margin_is=DIGITS,
         sizes="; ".join(f"n_k = {counts}, beta = {beta}" for counts, beta in CASES),

@@ -119,7 +119,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
             "--config", action="config", help="YAML file with the same keys; options after it override it."
         )
         sub.add_class_arguments(command.setting)
-        subcommands.add_subcommand(name, sub, help=command.help.splitlines()[0])
+        subcommands.add_subcommand(name, sub, help=" ".join(command.help.split("\n\n")[0].split()))
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
