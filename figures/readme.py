@@ -3,10 +3,18 @@
 A table stands between `<!-- NAME -->` and `<!-- end -->`; a test compares it with its record.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from figures import focal_window, landscape, prediction_against_measurement, training_curves, verification
+from figures import (
+    claims,
+    focal_window,
+    landscape,
+    prediction_against_measurement,
+    training_curves,
+    verification,
+)
 from figures.style import LOSSES
 from ufm.records import read_record
 
@@ -160,6 +168,25 @@ def window_table(record: dict[str, Any]) -> str:
 
 
 SHOWN_BIASES = (0.01, None)
+
+
+def claims_table(record: dict[str, Any]) -> str:
+    """Claim, source, rank of the evidence, margin, seconds."""
+    rows = [["claim", "source", "evidence", "margin", "s", ""]]
+    for row in record["result"]["rows"]:
+        claim, verdict = row["claim"], row["verdict"]
+        path = f"theory_checks/{claim['name']}.py"
+        found = [verdict["rigour"], claims.margin_text(verdict)] if verdict else ["not run", "-"]
+        outcome = "holds" if row["holds"] else "**fails**"
+        rows.append(
+            [f"[{_escaped(claim['sentence'])}]({path})", claim["source"], *found, f"{row['seconds']:.1f}", outcome]
+        )
+    counts = Counter(row["verdict"]["rigour"] for row in record["result"]["rows"] if row["verdict"])
+    ranks = ", ".join(f"{counts[rank]} {rank}" for rank in claims.RIGOUR)
+    seconds = record["result"]["seconds"]
+    return f"{_markdown(rows)}\n\n`{record['command']}`, {record['machine']}: {ranks}; {seconds:.0f} s in all."
+
+
 PICTURES = {
     "verification": ("verify", verification.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
@@ -175,6 +202,7 @@ TABLES = {
     "atlas_scan": scan_table,
     "atlas_scan_5": scan_summary,
     "focal_window": window_table,
+    "claims": claims_table,
     "benchmarks": benchmarks_table,
 }
 

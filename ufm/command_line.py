@@ -32,32 +32,48 @@ LOSS_NAMES = ("ce", "ls", "focal", "mse")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonSetting:
-    """What every command takes."""
+class OutputSetting:
+    """Where a command writes."""
 
-    seed: int = 0
-    """Seed of everything random, >= 0."""
-    device: str = "cpu"
-    """Torch device: cpu, cuda, cuda:1, mps."""
     out: Path | None = None
     """Folder for what the command writes; must not exist or be empty. Default: results/<command>-<time>."""
     json: Path | None = None
     """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
-
-    def __post_init__(self) -> None:
-        check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
 
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CommonSetting(OutputSetting):
+    """What a command takes that has something random and computes with torch."""
+
+    seed: int = 0
+    """Seed of everything random, >= 0."""
+    device: str = "cpu"
+    """Torch device: cpu, cuda, cuda:1, mps."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
+
+
 @dataclass(frozen=True)
 class Command:
-    """One subcommand: its setting and the function that runs it, which imports what is heavy itself."""
+    """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
 
-    setting: type[CommonSetting]
+    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named.
+    """
+
+    setting: type[OutputSetting]
     run: Callable[[Any], int]
+    about: str = ""
+    is_default: bool = False
+
+    @property
+    def help(self) -> str:
+        """What `--help` says."""
+        return (self.about or self.setting.__doc__ or "").strip()
 
 
 class RequestError(ValueError):
@@ -98,14 +114,17 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     parser = _Parser(prog=prog, description=description, exit_on_error=True)
     subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
     for name, command in commands.items():
-        sub = _Parser(description=(command.setting.__doc__ or "").strip())
+        sub = _Parser(description=command.help)
         sub.add_argument(
             "--config", action="config", help="YAML file with the same keys; options after it override it."
         )
         sub.add_class_arguments(command.setting)
-        subcommands.add_subcommand(name, sub, help=(command.setting.__doc__ or "").strip().splitlines()[0])
+        subcommands.add_subcommand(name, sub, help=" ".join(command.help.split("\n\n")[0].split()))
+    words = _normalised(sys.argv[1:] if argv is None else argv)
+    if words[:1] not in (["-h"], ["--help"]) and (not words or words[0].startswith("-")):
+        words = [name for name, command in commands.items() if command.is_default] + words
     try:
-        parsed = parser.parse_args(_normalised(sys.argv[1:] if argv is None else argv))
+        parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
         fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}

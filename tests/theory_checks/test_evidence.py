@@ -1,0 +1,42 @@
+"""The machinery that evidence rests on refuses what is false."""
+
+import numpy as np
+import pytest
+import sympy
+from flint import arb
+
+from theory_checks import intervals, symbols
+from theory_checks.softmax_relaxation import bracket
+
+
+def test_balls_cover_a_positive_function_and_refuse_one_with_a_zero():
+    cover = intervals.positive_on(lambda x: x * x - 2 * x + arb("1.01"), -1.0, 3.0)
+    assert 0.005 <= cover.least <= 0.01
+    assert intervals.positive_on(lambda x: x * x - 2 * x + 1, -1.0, 3.0).least is None
+    assert intervals.positive_on(lambda x: x - arb("0.3"), 0.0, 1.0).least is None
+    assert np.isnan(intervals.least(cover, intervals.Cover(None, 1)))
+
+
+def test_a_root_is_enclosed_and_a_bracket_without_sign_change_refused():
+    root = intervals.root_between(lambda x: x * x - 2, 1.0, 2.0)
+    assert root.contains(arb(2).sqrt())
+    assert float(root.rad()) < 1e-13
+    with pytest.raises(ValueError, match="must bracket a sign change"):
+        intervals.root_between(lambda x: x * x - 2, 2.0, 3.0)
+
+
+def test_symbols_prove_what_is_true_and_nothing_else():
+    x, y = sympy.symbols("x y", positive=True)
+    assert symbols.is_zero((x + y) ** 2 - x**2 - 2 * x * y - y**2)
+    assert not symbols.is_zero(x - y)
+    assert symbols.is_positive(x / (1 + y))
+    assert not symbols.is_positive(x - y)
+    assert not symbols.is_positive(sympy.Symbol("z"))
+    assert symbols.tangent_line_of_exp()
+
+
+def test_the_bracket_holds_the_zero_solutions_value():
+    y = np.kron(np.eye(3), np.ones((2, 1)))
+    found = bracket(y, 1.0, free_bias=True)  # decays beyond the threshold: Z = 0, f = log K
+    assert found.lower <= np.log(3) <= found.upper + 1e-12
+    assert found.gap < 1e-7

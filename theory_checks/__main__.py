@@ -1,0 +1,69 @@
+"""`python -m theory_checks [CLAIM]`: every claim, or one of them with its evidence."""
+
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from theory_checks.claims import Claim, Row, list_claims, run, run_all
+from ufm.command_line import Command, OutputSetting, main
+from ufm.records import check_new_file, new_folder, read_record, write_record
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSetting(OutputSetting):
+    """Check every claim, from one process per core.
+
+    Exit code 1 when a claim fails or its check cannot run here. Examples: `python -m theory_checks`;
+    `python -m theory_checks all --json claims.json`.
+    """
+
+
+def run_claims(claims: list[Claim], setting: CheckSetting) -> int:
+    """Check, show, record; one claim with its evidence, several as a table with a picture."""
+    from figures import claims as picture_of_claims
+    from theory_checks import report
+
+    check_new_file(setting.json, "--json")
+    folder = new_folder(setting.out, "claims")
+    began = time.perf_counter()
+    rows, is_whole = _rows(claims)
+    if len(claims) == 1:
+        report.show_one(rows[0])
+    else:
+        report.show_all(rows)
+    result = report.as_result(rows, time.perf_counter() - began)
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = picture_of_claims.draw(read_record(record), folder / "claims.png")
+    print(f"record: {record}\npicture: {picture}")
+    if not is_whole:
+        return 130
+    return 0 if all(row.holds for row in rows) else 1
+
+
+def _rows(claims: list[Claim]) -> tuple[list[Row], bool]:
+    """A row for every claim, in their order, and whether all had the time to end."""
+    from rich.console import Console
+
+    from theory_checks import report
+
+    if len(claims) == 1:
+        return [run(claims[0])], True
+    done: dict[str, Row] = {}
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        for row in run_all(claims):
+            done[row.claim.name] = row
+            console.print(f"{len(done):3d}/{len(claims)}  {report.progress_line(row)}")
+    except KeyboardInterrupt:
+        print("interrupted; what is finished is shown and recorded.", file=sys.stderr)
+    return [done.get(claim.name, Row(claim, 0.0, not_run="interrupted")) for claim in claims], len(done) == len(claims)
+
+
+CLAIMS = list_claims()
+COMMANDS = {"all": Command(CheckSetting, partial(run_claims, CLAIMS), is_default=True)} | {
+    claim.name: Command(CheckSetting, partial(run_claims, [claim]), about=claim.text) for claim in CLAIMS
+}
+
+if __name__ == "__main__":
+    sys.exit(main("python -m theory_checks", "Theorems about neural collapse, each checked by one file.", COMMANDS))

@@ -1,0 +1,102 @@
+"""The claims of this folder: every module that defines `check` and `refuted` is one; there is nothing to register.
+
+A claim's docstring has the claim as its first paragraph, then paragraphs `Source:`, `Evidence:` and `False twin:`.
+"""
+
+import ast
+import importlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from theory_checks.verdict import Verdict
+from ufm import process
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim as its file's docstring states it."""
+
+    name: str
+    sentence: str
+    source: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one claim: a verdict, or the reason why its check did not run to an end."""
+
+    claim: Claim
+    seconds: float
+    verdict: Verdict | None = None
+    not_run: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the check ran and the claim held."""
+        return self.verdict is not None and self.verdict.holds
+
+
+def list_claims() -> list[Claim]:
+    """All claims, by source and name; nothing is imported."""
+    trees = {path.stem: ast.parse(path.read_text()) for path in FOLDER.glob("*.py")}
+    claims = (_claim(name, tree) for name, tree in trees.items() if {"check", "refuted"} <= _functions(tree))
+    return sorted(claims, key=lambda claim: (claim.source, claim.name))
+
+
+def run(claim: Claim) -> Row:
+    """Run one check here; whatever it raises becomes the reason why it did not run."""
+    began = time.perf_counter()
+    try:
+        verdict = importlib.import_module(f"theory_checks.{claim.name}").check()
+    except Exception as error:  # one check must not take the others with it
+        reason = " ".join(str(error).split())[:300]
+        return Row(claim, time.perf_counter() - began, not_run=f"{type(error).__name__}: {reason}")
+    return Row(claim, time.perf_counter() - began, verdict)
+
+
+def run_all(claims: Sequence[Claim]) -> Iterator[Row]:
+    """Rows as they are finished, from one process per core; an interrupt ends the processes at once."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(len(claims), _cores()), context, initializer=_prepare_worker)
+    try:
+        pending = {pool.submit(run, claim): claim for claim in claims}
+        for future in as_completed(pending):
+            error = future.exception()
+            yield future.result() if error is None else Row(pending[future], 0.0, not_run=f"its process died: {error}")
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _claim(name: str, tree: ast.Module) -> Claim:
+    text = ast.get_docstring(tree) or ""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    source = next((p.removeprefix("Source: ") for p in paragraphs if p.startswith("Source: ")), "")
+    return Claim(name, paragraphs[0], source, text)
+
+
+def _functions(tree: ast.Module) -> set[str]:
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _prepare_worker() -> None:
+    """One thread per process, set before torch and numpy are imported; the parent deals with Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    process.prepare()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,83 @@
+"""With the decays in it, the Hessian's condition number in H rises by label smoothing wherever K c <= 0.1.
+
+Source: Guo et al. 2024, condition number: on this Hessian the order is the opposite of the one claimed for the loss
+alone
+
+Evidence: interval over K c in [0.0001, 0.1], delta in [0.01, 0.5], K = 10 and 100. For d > K - 1 the H-block's
+condition number is 1 + a p (1 + delta/(K c)), a the margin, p the label's probability. Near the zero solution it is the
+other way round (K c = 0.5, delta = 0.2, K = 10). Numeric cross-check at K = 10, d = 11, n = 10: the blocks of the dense
+Hessian.
+
+False twin: the claim for K c up to 0.9.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from theory_checks.verdict import Finding, Verdict, cross_check, positive, step
+from ufm.hessian import dense_hessian
+from ufm.losses import LabelSmoothing
+from ufm.prediction import predict, predicted_point
+from ufm.problem import Problem
+
+
+def check() -> Verdict:
+    """K c <= 0.1."""
+    return _verdict(0.1)
+
+
+def refuted() -> Verdict:
+    """K c <= 0.9."""
+    return _verdict(0.9)
+
+
+def _verdict(largest: float) -> Verdict:
+    from flint import arb
+
+    from theory_checks.intervals import ball, least, positive_on
+
+    def excess(K: int, kc: arb, delta: arb) -> arb:
+        """Condition number less one."""
+        off = (kc + delta) / K
+        return (1 / off - K + 1).log() * (1 - (K - 1) * off) * (1 + delta / kc)
+
+    def rise(K: int, kc: arb, delta: arb) -> arb:
+        return excess(K, kc, delta) - excess(K, kc, arb(0))
+
+    findings = []
+    strips = 400
+    for K in (10, 100):
+        edges = [1e-4 * (largest / 1e-4) ** (i / strips) for i in range(strips + 1)]
+        covers = [positive_on(partial(rise, K, ball(*strip)), 0.01, 0.5) for strip in pairwise(edges)]
+        balls = sum(cover.balls for cover in covers)
+        findings.append(
+            positive(f"K = {K}: difference of the condition numbers ({balls} balls), at least", least(*covers))
+        )
+    reverse = excess(10, arb("0.5"), arb(0)) - excess(10, arb("0.5"), arb("0.2"))
+    findings.append(step("the opposite order at K = 10, K c = 0.5, delta = 0.2", reverse > 0))
+    return Verdict.of(
+        "interval",
+        [*findings, _dense(excess)],
+        margin_is="difference of the condition numbers, lower bound",
+        sizes=f"K = 10, 100; K c in [1e-4, {largest}], delta in [0.01, 0.5]; cross-check K = 10, d = 11, n = 10",
+    )
+
+
+def _dense(excess: Callable[..., Any]) -> Finding:
+    """The formula against eigenvalues of the dense Hessian."""
+    from flint import arb
+
+    worst = 0.0
+    for delta in (0.0, 0.05, 0.1):
+        problem = Problem(LabelSmoothing(delta), K=10, d=11, n=2, decay_W=5e-4, decay_H=5e-4)
+        prediction = predict(problem)
+        matrix = dense_hessian(problem, predicted_point(problem, prediction)[None])[0]
+        features = slice(10 * 11, 10 * 11 + 20 * 11)
+        eigenvalues = torch.linalg.eigvalsh(matrix[features, features])
+        formula = 1 + float(excess(10, arb(10 * prediction.c), arb(delta)).mid())
+        worst = max(worst, abs(float(eigenvalues[-1] / eigenvalues[0]) / formula - 1))
+    return cross_check("formula against the dense Hessian, relative", worst, 1e-9)

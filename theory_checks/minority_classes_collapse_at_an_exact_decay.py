@@ -1,0 +1,69 @@
+"""Imbalanced cross entropy: minority classes of n_B samples get one common classifier iff n_B <= N^2 decay_W decay_H.
+
+Source: Fang et al. 2021 (layer-peeled model), minority collapse; the exact threshold of the model with decays is
+derived here
+
+Evidence: certificate. The relaxation is convex and invariant under permutations of the minority classes, so some
+minimiser is; if the minority classes coincide, the gradient in the logits is block diagonal, and on differences of
+minority classes it is -(1/N)(I - 11'/B) (x) 1', of norm sqrt(n_B)/N, whatever the loss does elsewhere. So coinciding is
+optimal iff sqrt(n_B)/N <= s. cvxpy confirms on both sides of s = sqrt(n_B)/N: the model restricted to coinciding
+minority classes reaches the dual bound above it, and stays above the free minimum below it.
+
+False twin: the threshold n_B <= 2 N^2 decay_W decay_H, half of it in the product of the decays.
+"""
+
+import numpy as np
+
+from theory_checks.verdict import DIGITS, Finding, Verdict, deviation, step
+
+CASES = ((2, 6, 3, 2), (3, 5, 2, 1), (1, 12, 3, 2))
+"""Majority classes, samples in each, minority classes, samples in each."""
+
+
+def check() -> Verdict:
+    """The threshold."""
+    return _verdict(1.0)
+
+
+def refuted() -> Verdict:
+    """Half of it."""
+    return _verdict(0.5)
+
+
+def _verdict(factor: float) -> Verdict:
+    findings = [finding for case in CASES for finding in _case(*case, factor)]
+    sizes = "; ".join(f"{A} x {n} + {B} x {m}" for A, n, B, m in CASES)
+    return Verdict.of("certificate", findings, margin_is=DIGITS, sizes=f"classes x samples: {sizes}; no bias")
+
+
+def _case(A: int, n_A: int, B: int, n_B: int, factor: float) -> list[Finding]:
+    from theory_checks.softmax_relaxation import ALLOWED, bracket
+
+    y = np.repeat(np.eye(A + B), [n_A] * A + [n_B] * B, axis=0)
+    threshold = np.sqrt(factor * n_B) / len(y)
+    name = f"{A} x {n_A} + {B} x {n_B}"
+    above, below = 1.02 * threshold, 0.9 * threshold
+    collapsed, free = bracket(y, above, free_bias=False), bracket(y, below, free_bias=False)
+    gap = _tied(y, A, above) - collapsed.lower
+    loss = _tied(y, A, below) - free.upper
+    return [
+        deviation(f"{name}: 2 % above, coinciding minorities less the dual bound", gap / collapsed.upper, ALLOWED),
+        step(f"{name}: 10 % below, coinciding minorities cost {loss:.2g} more", loss > 100 * ALLOWED * free.upper),
+    ]
+
+
+def _tied(y: np.ndarray, majority: int, radius: float) -> float:
+    """The least value when all minority classes have the same logits."""
+    import cvxpy
+
+    from theory_checks.softmax_relaxation import solve, value
+
+    N, K = y.shape
+    reduced = cvxpy.Variable((N, majority + 1))
+    spread = np.zeros((majority + 1, K))
+    spread[range(majority), range(majority)] = 1
+    spread[majority, majority:] = 1
+    Z = reduced @ spread
+    losses = cvxpy.sum(cvxpy.log_sum_exp(Z, axis=1)) - cvxpy.sum(cvxpy.multiply(y, Z))
+    solve(cvxpy.Minimize(losses / N + radius * cvxpy.normNuc(Z)), [])
+    return value(y, radius, reduced.value @ spread, np.zeros(K))

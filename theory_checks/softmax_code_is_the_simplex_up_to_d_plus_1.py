@@ -1,0 +1,44 @@
+"""K <= d + 1: the largest one-vs-rest distance of unit vectors is K/(K - 1), that of the simplex.
+
+Source: Jiang et al. 2023 (generalised neural collapse), softmax codes
+
+Evidence: symbolic, derived here. With mean m, |w_k - mean of the others| = K/(K - 1) |w_k - m| and the mean of |w_k -
+m|^2 is 1 - |m|^2 <= 1, so some class is within K/(K - 1) of the hull of the others. On the simplex every point x of
+that hull has <w_k, w_k - x> = K/(K - 1).
+
+False twin: the constant 2.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+
+from theory_checks.symbols import is_zero
+from theory_checks.verdict import Verdict, step
+
+
+def check() -> Verdict:
+    """K/(K - 1)."""
+    return _verdict(lambda K: K / (K - 1))
+
+
+def refuted() -> Verdict:
+    """2."""
+    return _verdict(lambda K: sympy.Integer(2))
+
+
+def _verdict(constant: Callable[..., Any]) -> Verdict:
+    K = sympy.Symbol("K", positive=True)
+    w, m, square = sympy.symbols("w m square", real=True)  # a coordinate of w_k, of the mean; |m|^2
+    others = (K * m - w) / (K - 1)
+    total = K - 2 * K * square + K * square  # sum of |w_k|^2 - 2 <w_k, m> + |m|^2 with sum w_k = K m
+    return Verdict.of(
+        "symbolic",
+        [
+            step("w_k - mean of the others = constant (w_k - m)", is_zero(w - others - constant(K) * (w - m))),
+            step("sum |w_k - m|^2 = K (1 - |m|^2)", is_zero(total - K * (1 - square))),
+            step("on the simplex <w_k, w_k - x> is the constant", is_zero(1 + 1 / (K - 1) - constant(K))),
+        ],
+        sizes="all K >= 2, d >= K - 1",
+    )

@@ -1,0 +1,73 @@
+"""Spheres: where all features and weights coincide, the Riemannian Hessian has exactly the eigenvalues +-tau/(K sqrt n)
+and 0.
+
+Source: Yaras et al. 2022 (normalised features), strict saddles; this point for every temperature, derived here
+
+Evidence: symbolic. With tangent vectors a_k, g_i at the common point, <w_j, h_i> = 1 - |a_j - g_i|^2/2 to second order
+and nothing at first; all probabilities are 1/K. The second-order term is (tau/2N) sum_i [|a_y - g_i|^2 - mean_j |a_j -
+g_i|^2] = -(tau/N) sum_i <a_y - mean a, g_i>, whose matrix couples a and g by -(tau/N)(I - 11'/K) (x) 1_n' per tangent
+dimension: eigenvalues +-tau/(K sqrt n), (K - 1)(d - 1) times each. Numeric cross-check with the Hessian at K = 4, d =
+6, n = 2.
+
+False twin: eigenvalues +-tau/K.
+"""
+
+import sympy
+import torch
+
+from theory_checks.symbols import is_zero
+from theory_checks.verdict import Finding, Verdict, cross_check, step
+
+
+def check() -> Verdict:
+    """tau/(K sqrt n)."""
+    return _verdict(sympy.Rational(1, 2))
+
+
+def refuted() -> Verdict:
+    """tau/K."""
+    return _verdict(sympy.Integer(0))
+
+
+def _verdict(power: sympy.Expr) -> Verdict:
+    K, n, tau = sympy.symbols("K n tau", positive=True)
+    claimed = tau / (K * n**power)
+    classes, samples = 3, 6  # the form, for 3 classes of 2 samples and tangent dimension one
+    a = sympy.symbols(f"a:{classes}", real=True)
+    g = sympy.symbols(f"g:{samples}", real=True)
+    mean = sum(a) / classes
+    form = sum((a[i // 2] - g[i]) ** 2 - sum((entry - g[i]) ** 2 for entry in a) / classes for i in range(samples)) / 2
+    coupling = -sum((a[i // 2] - mean) * g[i] for i in range(samples))
+    # |(I - 11'/K) (x) 1_n'| = sqrt(n): the square is n (I - 11'/K).
+    norm = tau / (n * K) * sympy.sqrt(n)
+    return Verdict.of(
+        "symbolic",
+        [
+            step(
+                "the second-order term is the coupling -(tau/N) sum <a_y - mean a, g_i>",
+                is_zero(sympy.expand(form - coupling)),
+            ),
+            step("its norm is the claimed eigenvalue", is_zero(norm - claimed)),
+            _dense(power),
+        ],
+        sizes="all K, n, d, tau > 0 (the form: K = 3, n = 2); cross-check K = 4, d = 6, n = 2, tau = 5",
+    )
+
+
+def _dense(power: sympy.Expr) -> Finding:
+    """f of normalised variables has on unit vectors the Riemannian Hessian, and zeros along the radii."""
+    K, d, n, tau = 4, 6, 2, 5.0
+    x = torch.zeros((K + K * n) * d, dtype=torch.float64)
+    x[::d] = 1.0
+    labels = torch.arange(K).repeat_interleave(n)
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        unit = torch.nn.functional.normalize(x.view(-1, d), dim=1)
+        return torch.nn.functional.cross_entropy(tau * unit[K:] @ unit[:K].T, labels)
+
+    hessian = torch.func.hessian(value)(x)
+    eigenvalues = torch.linalg.eigvalsh(hessian)
+    expected = torch.zeros_like(eigenvalues)
+    count = (K - 1) * (d - 1)
+    expected[:count], expected[-count:] = -tau / (K * n ** float(power)), tau / (K * n ** float(power))
+    return cross_check("spectrum against the dense Hessian", float((eigenvalues - expected).abs().max()), 1e-13)
