@@ -4,7 +4,7 @@ Source: Guo et al. 2024, convergence of gradient descent: with decays on W and H
 opposite
 
 Evidence: numeric. k is the ratio of extreme eigenvalues of the dense Hessian at the minimiser, off the rotations. From
-the minimiser plus noise off the kernel, gradient descent runs until the gradient is 1e-8 of its first norm, and the
+the minimiser plus noise off the kernel, gradient descent runs until the gradient is 1e-7 of its first norm, and the
 last ratio of norms is compared with the formula.
 
 False twin: k of the loss part alone, K p.
@@ -19,7 +19,7 @@ from ufm.prediction import predict, predicted_point
 from ufm.problem import Problem
 
 SMOOTHINGS = (0.0, 0.05, 0.1)
-DISTANCE, LAST, MOST_STEPS = 1e-2, 1e-8, 20_000
+DISTANCE, LAST, MOST_STEPS = 1e-2, 1e-7, 20_000
 
 
 def check() -> Verdict:
@@ -45,8 +45,8 @@ def _verdict(*, of_loss: bool) -> Verdict:
         measured = _contraction(problem, point, vectors[:, kept], 2 / (largest + least))
         conditions.append(condition)
         text = f"alpha = {alpha}: k = {condition:.4f}, contraction {measured:.8f}, against (k - 1)/(k + 1)"
-        # At the end the quadratic model errs by the distance to the minimiser, 1e-8; rounding of the gradient, 1e-18 of
-        # 1e-11, and the faster modes that are left are of order 1e-7.
+        # At the end the quadratic model errs by the distance to the minimiser, 1e-9; rounding of the gradient, 1e-17 of
+        # 1e-10, and the faster modes that are left are of order 1e-7.
         findings.append(deviation(text, abs(measured - (condition - 1) / (condition + 1)), 1e-6))
     findings.append(step("k rises with smoothing", sorted(conditions) == conditions))
     return Verdict.of("numeric", findings, margin_is=DIGITS, sizes="K = 4, d = 6, n = 3, decays 0.005", starts=3)
@@ -54,8 +54,8 @@ def _verdict(*, of_loss: bool) -> Verdict:
 
 def _contraction(problem: Problem, point: torch.Tensor, vectors: torch.Tensor, size: float) -> float:
     """The geometric mean of the last two ratios of gradient norms (the two slowest modes alternate in sign)."""
-    noise = torch.randn(vectors.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    x = point + DISTANCE * (vectors @ noise)[None]
+    noise = torch.randn(problem.size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = point + DISTANCE * (vectors @ (vectors.mT @ noise))[None]
     norms: list[float] = []
     while not norms or (norms[-1] > LAST * norms[0] and len(norms) < MOST_STEPS):
         gradient = problem.value_and_gradient(x)[1]
