@@ -68,15 +68,16 @@ def predict(problem: Problem) -> Prediction:
         ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
             no prediction for this loss.
     """
+    check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: predict each on its own")
     loss, K = problem.loss, problem.K
     least = K - 1
     match loss:
         case LabelSmoothing(alpha=alpha):
-            prediction = _cross_entropy(problem, alpha)
+            prediction = _cross_entropy(problem, float(alpha))
         case CrossEntropy():
             prediction = _cross_entropy(problem, 0.0)
         case Focal(gamma=gamma):
-            prediction = _focal(problem, gamma)
+            prediction = _focal(problem, float(gamma))
         case SquaredError():
             prediction = _squared_error(problem, loss)
             least = K if prediction.common > 0 else K - 1
@@ -192,11 +193,12 @@ def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
     Singular values of the logits: a = 1 - K c' on the simplex directions and a' = 1 - K c' (1 + decay_b') / decay_b' on
     11'/K (a without bias, none with a free one), both cut at zero.
     """
-    K, r, k = problem.K, loss.rescale, loss.weight(problem.K)
+    K, r, k = problem.K, float(loss.rescale), loss.weight(problem.K)
     c = _strength(problem)
     relative = c / (k * r)
     # lb / (1 + lb): 0 for a free bias, 1 for none.
-    kept = 1.0 if problem.decay_b is None else problem.decay_b / (k + problem.decay_b)
+    decay_b = None if problem.decay_b is None else float(problem.decay_b)
+    kept = 1.0 if decay_b is None else decay_b / (k + decay_b)
     a = max(0.0, 1 - K * relative)
     common = max(0.0, 1 - K * relative / kept) if kept > 0 else 0.0
     bias = (1 - common) * (1 - kept) / K
