@@ -3,7 +3,7 @@
 import sys
 
 from ufm.command_line import Command, main
-from ufm.settings import VerifySetting
+from ufm.settings import ScanSetting, VerifySetting
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -33,7 +33,43 @@ def run_verify(setting: VerifySetting) -> int:
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
-COMMANDS = {"verify": Command(VerifySetting, run_verify)}
+def run_scan(setting: ScanSetting) -> int:
+    """Compute what the folder lacks, then the table, the record and the picture."""
+    import time
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    from figures import phase_diagram
+    from ufm import scan_report, shards
+    from ufm.records import check_new_file, new_folder, read_record, write_record
+    from ufm.scan import Scan
+
+    check_new_file(setting.json, "--json")
+    if setting.resume is not None:
+        setting = shards.resumed_setting(setting)
+    scan = Scan(setting)
+    folder = setting.resume or new_folder(setting.out, "scan")
+    shards.write_setting(folder, setting)
+    print(f"{scan}, in {folder}", flush=True)
+    began = time.perf_counter()
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    try:
+        with Progress("{task.description}", *columns, transient=True) as progress:
+            failures = scan.fill(folder, progress)
+    except BaseException:
+        print(f"\nstopped; go on with: python -m ufm scan --resume {folder}", file=sys.stderr)
+        raise
+    rows = scan.rows(folder)
+    scan_report.show(scan, rows, failures)
+    result = scan_report.as_result(scan, rows, failures, shards.commits(folder))
+    result["seconds"] = time.perf_counter() - began
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = phase_diagram.draw(read_record(record), folder / "phase_diagram.png")
+    print(f"rows: {folder / shards.SHARDS}\nrecord: {record}\npicture: {picture}")
+    return 3 if failures else 0
+
+
+COMMANDS = {"verify": Command(VerifySetting, run_verify), "scan": Command(ScanSetting, run_scan)}
 
 if __name__ == "__main__":
     sys.exit(main("python -m ufm", "The laboratory of the unconstrained feature model.", COMMANDS))

@@ -4,6 +4,8 @@ The leading axis of every tensor of a batch is the start, so a parameter per sta
 """
 
 import copy
+import dataclasses
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -51,3 +53,12 @@ def take(model: Model, rows: Rows) -> Model:
         if isinstance(value, Tensor):
             object.__setattr__(result, name, value[rows])
     return result
+
+
+def stack(models: Sequence[Model], starts: int) -> dict[str, Tensor]:
+    """The parameters of several models of one kind, `starts` times each, as one tensor per parameter."""
+    names = [field.name for field in dataclasses.fields(models[0]) if field.type == Parameter]  # type: ignore[arg-type]
+    columns = {name: [float(getattr(model, name)) for model in models] for name in names}
+    return {
+        name: torch.tensor(values, dtype=torch.float64).repeat_interleave(starts) for name, values in columns.items()
+    }

@@ -88,6 +88,23 @@ def predict(problem: Problem) -> Prediction:
     return prediction
 
 
+def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
+    """The c from which on zero is a local minimiser, from which on it is best, and up to which the ETF exists.
+
+    On the simplex ray, like the prediction. All three agree for convex losses and where focal loss turns to zero
+    continuously (few classes); between them, zero and the ETF coexist.
+
+    Raises:
+        ValueError: as `predict`.
+    """
+    threshold = predict(problem).zero_threshold
+    if not isinstance(problem.loss, Focal):
+        return threshold, threshold, threshold
+    K, gamma = problem.K, float(problem.loss.gamma)
+    steepest = focal_slope(_steepest_focal(K, gamma), K, gamma)
+    return focal_slope(0.0, K, gamma) / (K - 1), threshold, steepest / (K - 1)
+
+
 def predicted_point(problem: Problem, prediction: Prediction) -> Float[Tensor, " P"]:
     """One point with the predicted geometry (all others are its rotations in feature space), float64."""
     K, d = problem.K, problem.d
@@ -174,9 +191,7 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
     """
     K, c = problem.K, _strength(problem)
-    top = 0.0
-    if _focal_curvature_sign(0.0, K, gamma) < 0:
-        top = _root(lambda a: _focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
+    top = _steepest_focal(K, gamma)
     at_zero = focal_of_margin(0.0, K, gamma)
     threshold = focal_slope(0.0, K, gamma) / (K - 1)
     if top > 0:
@@ -185,6 +200,13 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     a = _root_beyond(lambda a: focal_slope(a, K, gamma) - (K - 1) * c, top) if c < threshold else 0.0
     proved = not problem.has_bias or (K - 1) * c <= 1 or focal_slope(0.0, K, gamma) <= 1
     return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
+
+
+def _steepest_focal(K: int, gamma: float) -> float:
+    """The margin where `focal_slope` is largest on a >= 0."""
+    if _focal_curvature_sign(0.0, K, gamma) >= 0:
+        return 0.0
+    return _root(lambda a: _focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
 
 
 def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
