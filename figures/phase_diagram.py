@@ -15,7 +15,9 @@ BOUNDARIES = {
     "c_zero_best": ("zero becomes the best", "-"),
     "c_etf_ends": ("the ETF ceases to exist", ":"),
 }
-SPACED_EVENLY = 1.01
+ROUNDING = 1e-12
+SAME = 1e-9
+"""Boundaries as close as this everywhere are one."""
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
@@ -32,7 +34,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         _lines(area, *next(iter(axes.items())), shares, cells)
     else:
         _map(area, list(axes.items())[:2], shares, cells)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    if area.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     area.set_title(_title(record, list(axes)))
     return save(figure, path)
 
@@ -47,7 +50,7 @@ def _grid(values: list[Any], axes: dict[str, Any]) -> Any:
 
 def _lines(area: Any, name: str, values: Any, shares: Any, cells: dict[str, Any]) -> None:
     for share, label, colour in zip(shares.T, STATES.values(), SHADES, strict=True):
-        if np.nanmax(share) > 0:
+        if np.nanmax(share, initial=0) > ROUNDING:
             area.plot(values, share, marker="o", ms=3, color=colour, label=label)
     for column, (label, style) in BOUNDARIES.items():
         for i, place in enumerate(_crossings(values, _distance(cells, column))):
@@ -61,17 +64,28 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
 
     (name_y, y), (name_x, x) = axes
     colours = np.nan_to_num(shares @ np.array([to_rgb(shade) for shade in SHADES]), nan=1.0).clip(0, 1)
-    area.pcolormesh(x, y, colours, shading="nearest")
+    area.pcolormesh(_edges(x), _edges(y), colours)
     for column, (label, style) in BOUNDARIES.items():
         distance = _distance(cells, column)
+        if column != "c_zero_best" and np.nanmax(np.abs(distance - _distance(cells, "c_zero_best")), initial=0) < SAME:
+            continue
         if np.nanmin(distance, initial=np.inf) < 0 < np.nanmax(distance, initial=-np.inf):
             area.contour(x, y, distance, levels=[0.0], colors="black", linestyles=style, linewidths=1)
             area.plot([], [], color="black", linestyle=style, linewidth=1, label=label)
     for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
-        if np.nanmax(share) > 1e-12:
+        if np.nanmax(share, initial=0) > ROUNDING:
             area.plot([], [], "s", color=colour, label=label)
     area.set(xlabel=name_x, ylabel=name_y, xscale=_scale(x), yscale=_scale(y))
     area.grid(visible=False)
+
+
+def _edges(centres: Any) -> Any:
+    """Cell edges halfway between the values on their own scale."""
+    to, back = (np.log, np.exp) if _scale(centres) == "log" else (np.positive, np.positive)
+    t = to(centres)
+    middle = (t[1:] + t[:-1]) / 2
+    step = t[1:] - t[:-1] if len(t) > 1 else np.ones(1)
+    return back(np.concatenate([[t[0] - step[0] / 2], middle, [t[-1] + step[-1] / 2]]))
 
 
 def _distance(cells: dict[str, Any], column: str) -> Any:
@@ -89,11 +103,10 @@ def _crossings(values: Any, distance: Any) -> list[float]:
 
 
 def _scale(values: Any) -> str:
-    """Logarithmic where the ratios of the values are even."""
-    if len(values) < 3 or values.min() <= 0:
+    """Logarithmic where the ratios of the values are even and their differences are not."""
+    if len(values) < 3 or values.min() <= 0 or np.allclose(np.diff(values, 2), 0, atol=1e-6 * np.ptp(values)):
         return "linear"
-    ratios = values[1:] / values[:-1]
-    return "log" if ratios.max() / ratios.min() < SPACED_EVENLY and not np.allclose(ratios, 1, atol=1e-3) else "linear"
+    return "log" if np.allclose(np.diff(np.log(values), 2), 0, atol=1e-6) else "linear"
 
 
 def _title(record: dict[str, Any], axes: list[str]) -> str:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ufm.command_line import LossSpec, check
 from ufm.grid import points
-from ufm.losses import make_loss, parameters_of
-from ufm.parameters import Parameter, stack
+from ufm.own_loss import check_loss, full_spec, is_own, loss_of, source_of
+from ufm.parameters import stack, stackable
 from ufm.problem import Problem
 from ufm.settings import ScanSetting
 
@@ -52,12 +52,12 @@ class Cell:
             ValueError: if the loss or the model refuses a value.
         """
         sizes = self.classes, self.dim, self.per_class
-        return Problem(make_loss(self.loss), *sizes, self.decay_W, self.decay_H, self.decay_b)
+        return Problem(loss_of(self.loss), *sizes, self.decay_W, self.decay_H, self.decay_b)
 
     @property
     def batch(self) -> tuple[Any, ...]:
         """Cells in which this agrees can be one batch."""
-        stacked = {field.name for field in dataclasses.fields(self.problem.loss) if field.type == Parameter}  # type: ignore[arg-type]
+        stacked = stackable(self.problem.loss)
         others = [(key, value) for key, value in self.loss.items() if key not in stacked]
         return self.classes, self.dim, self.per_class, self.decay_b is None, *others
 
@@ -83,7 +83,8 @@ class Unit:
     @property
     def ids(self) -> list[str]:
         """A hash of all that a cell's row depends on."""
-        run = [VERSION, self.starts, self.seed, self.tolerance, self.max_steps]
+        run: list[Any] = [VERSION, self.starts, self.seed, self.tolerance, self.max_steps]
+        run.append(source_of(self.cells[0].loss))
         return [_hash([dataclasses.asdict(cell), *run]) for cell in self.cells]
 
     @property
@@ -98,7 +99,7 @@ def axes_of(setting: ScanSetting) -> dict[str, list[float]]:
     Raises:
         ValueError: if a field does not exist, is asked for twice, or a size is not an integer.
     """
-    spec = _full(setting.loss)
+    spec = full_spec(setting.loss)
     numbers = [key for key, value in spec.items() if isinstance(value, int | float)]
     known = (*numbers, "decay", *DECAYS, *SIZES)
     for field, values in setting.axes.items():
@@ -116,14 +117,16 @@ def cells_of(setting: ScanSetting) -> list[Cell]:
     Raises:
         ValueError: if the grid, the loss or a model refuses a value.
     """
-    base, spec = {name: getattr(setting, name) for name in (*SIZES, *DECAYS)}, _full(setting.loss)
+    base, spec = {name: getattr(setting, name) for name in (*SIZES, *DECAYS)}, full_spec(setting.loss)
     cells = []
     for point in points(axes_of(setting)):
         loss = spec | {key: value for key, value in point.items() if key in spec}
         decay = {"decay_W": point["decay"], "decay_H": point["decay"]} if "decay" in point else {}
         other = {key: int(value) if key in SIZES else value for key, value in point.items() if key in base}
         cells.append(Cell(loss, **base | decay | other))
-        _ = cells[-1].problem  # refused here if it cannot be
+        problem = cells[-1].problem  # refused here if it cannot be
+        if is_own(spec):
+            check_loss(problem.loss, problem.K)
     return cells
 
 
@@ -143,10 +146,10 @@ def units_of(cells: Sequence[Cell], setting: ScanSetting) -> list[Unit]:
 def batch_of(unit: Unit) -> Problem:
     """The unit's problems as one, every cell `starts` times."""
     problems = [cell.problem for cell in unit.cells]
-    per_start = {
-        name: values.to(unit.device) for name, values in stack([p.loss for p in problems], unit.starts).items()
-    }
-    loss = dataclasses.replace(problems[0].loss, **per_start)  # type: ignore[type-var]
+    parameters = stack([problem.loss for problem in problems], unit.starts)
+    loss = problems[0].loss
+    if parameters:
+        loss = dataclasses.replace(loss, **{name: values.to(unit.device) for name, values in parameters.items()})  # type: ignore[type-var]
 
     def column(name: str) -> Tensor:
         values = torch.tensor([getattr(cell, name) for cell in unit.cells], dtype=torch.float64, device=unit.device)
@@ -155,11 +158,6 @@ def batch_of(unit: Unit) -> Problem:
     cell = unit.cells[0]
     decay_b = None if cell.decay_b is None else column("decay_b")
     return Problem(loss, cell.classes, cell.dim, cell.per_class, column("decay_W"), column("decay_H"), decay_b)
-
-
-def _full(spec: LossSpec) -> LossSpec:
-    """The loss with all its parameters."""
-    return {"name": spec["name"], **parameters_of(make_loss(spec))}
 
 
 def _hash(value: Any) -> str:

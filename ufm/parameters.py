@@ -6,6 +6,7 @@ The leading axis of every tensor of a batch is the start, so a parameter per sta
 import copy
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from typing import TypeVar
 
 import torch
@@ -55,9 +56,14 @@ def take(model: Model, rows: Rows) -> Model:
     return result
 
 
+def stackable(model: object) -> list[str]:
+    """The parameters that may be one per start: a dataclass's fields that are declared as `Parameter`."""
+    return [field.name for field in dataclasses.fields(model) if field.type == Parameter] if is_dataclass(model) else []
+
+
 def stack(models: Sequence[Model], starts: int) -> dict[str, Tensor]:
     """The parameters of several models of one kind, `starts` times each, as one tensor per parameter."""
-    names = [field.name for field in dataclasses.fields(models[0]) if field.type == Parameter]  # type: ignore[arg-type]
+    names = stackable(models[0])
     columns = {name: [float(getattr(model, name)) for model in models] for name in names}
     return {
         name: torch.tensor(values, dtype=torch.float64).repeat_interleave(starts) for name, values in columns.items()

@@ -37,10 +37,10 @@ def most_common(row: Row) -> str:
 
 
 def agreements(scan: Scan, rows: list[Row | None]) -> dict[str, int]:
-    """In how many cells most starts end in the predicted state, and in how many others a neighbour is predicted so."""
+    """In how many cells most starts end in the predicted state, in how many others a neighbour is predicted so."""
     places = list(product(*(range(len(values)) for values in scan.setting.axes.values())))
     at = {place: row for place, row in zip(places, rows, strict=True) if row and row["predicted_state"]}
-    counts = {"predicted": len(at), "as_predicted": 0, "within_one_cell": 0, "further": 0}
+    counts = {"predicted": len(at), "as_predicted": 0, "within_one_cell": 0, "further": 0, "neither": 0}
     for place, row in at.items():
         found = most_common(row)
         near = (
@@ -50,6 +50,8 @@ def agreements(scan: Scan, rows: list[Row | None]) -> dict[str, int]:
             counts["as_predicted"] += 1
         elif any(other is not None and other["predicted_state"] == found for other in near):
             counts["within_one_cell"] += 1
+        elif found not in ("etf", "zero"):
+            counts["neither"] += 1
         else:
             counts["further"] += 1
     return counts
@@ -66,7 +68,7 @@ def show(scan: Scan, rows: list[Row | None], failures: list[dict[str, Any]]) -> 
         console.print(
             f"most starts end in the predicted state in {counts['as_predicted']} of {counts['predicted']} cells with a "
             f"prediction; in {counts['within_one_cell']} more the boundary is off by one cell, in {counts['further']} "
-            "by more",
+            f"by more, and in {counts['neither']} most starts end neither in the ETF nor in zero",
             soft_wrap=True,
             highlight=False,
         )
