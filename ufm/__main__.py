@@ -47,9 +47,10 @@ def run_scan(setting: ScanSetting) -> int:
     check_new_file(setting.json, "--json")
     if setting.resume is not None:
         setting = shards.resumed_setting(setting)
-    scan = Scan(setting)
+    Scan(setting)  # refused here, before a folder is made or a grid added
     folder = setting.resume or new_folder(setting.out, "scan")
     shards.write_setting(folder, setting)
+    scan = Scan(setting, shards.asked_grids(folder))
     print(f"{scan}, in {folder}", flush=True)
     began = time.perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()

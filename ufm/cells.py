@@ -1,7 +1,8 @@
 """The cells of a scan: one problem each, gathered into units of work that are one batch.
 
-Cells that share sizes and kind of loss are one batch, with decays and parameters as tensors along the leading axis. A
-cell's id is a hash of all that its result depends on.
+Cells that share sizes and kind of loss are one batch, with decays and parameters as tensors along the leading axis. In
+other company a cell's row may differ by rounding, so the units follow from what was asked alone, never from what is
+already done: an interrupted scan ends with the rows of an uninterrupted one, bit for bit.
 """
 
 import dataclasses
@@ -82,15 +83,19 @@ class Unit:
 
     @property
     def ids(self) -> list[str]:
-        """A hash of all that a cell's row depends on."""
-        run: list[Any] = [VERSION, self.starts, self.seed, self.tolerance, self.max_steps]
-        run.append(source_of(self.cells[0].loss))
-        return [_hash([dataclasses.asdict(cell), *run]) for cell in self.cells]
+        """A hash of all that a cell's row depends on, but for rounding."""
+        return [cell_id(cell, self) for cell in self.cells]
 
     @property
     def id(self) -> str:
         """The hash of its cells' ids."""
         return _hash(self.ids)
+
+
+def cell_id(cell: Cell, run: Unit | ScanSetting) -> str:
+    """A hash of the cell, of how it is minimised, and of the source of a loss of your own."""
+    how = [VERSION, run.starts, run.seed, run.tolerance, run.max_steps, source_of(cell.loss)]
+    return _hash([dataclasses.asdict(cell), *how])
 
 
 def axes_of(setting: ScanSetting) -> dict[str, list[float]]:
@@ -128,6 +133,18 @@ def cells_of(setting: ScanSetting) -> list[Cell]:
         if is_own(spec):
             check_loss(problem.loss, problem.K)
     return cells
+
+
+def plan(setting: ScanSetting, grids: Sequence[dict[str, str]]) -> list[Unit]:
+    """The units of several grids, asked for one after the other: each adds the cells that none before it has."""
+    planned: set[str] = set()
+    units: list[Unit] = []
+    for grid in grids:
+        cells = cells_of(dataclasses.replace(setting, grid=grid))
+        ids = [cell_id(cell, setting) for cell in cells]
+        units += units_of([cell for cell, name in zip(cells, ids, strict=True) if name not in planned], setting)
+        planned |= set(ids)
+    return units
 
 
 def units_of(cells: Sequence[Cell], setting: ScanSetting) -> list[Unit]:

@@ -132,7 +132,7 @@ def _checked(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> 
 
 
 def _shown(z: Tensor, labels: Tensor, sample: int) -> str:
-    logits = ", ".join(f"{value:.3g}" for value in z[sample].tolist())
+    logits = ", ".join(f"{value + 0.0:.3g}" for value in z[sample].tolist())
     return f"a sample with logits ({logits}), label {int(labels[sample])}"
 
 

@@ -3,17 +3,17 @@
 import math
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
-from ufm.cells import Cell, Row, Unit, cells_of, units_of
+from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan
 from ufm.command_line import check, torch_device
 from ufm.engine import map_units
 from ufm.outcomes import solve
-from ufm.parallel import cores
+from ufm.parallel import cores, one_torch_thread
 from ufm.settings import ScanSetting
 from ufm.shards import read_rows, write_shard
 
@@ -22,42 +22,37 @@ WORKING_VECTORS = 24
 
 
 class Scan:
-    """A grid and the folder its rows are in.
+    """A grid, and the units of work of all grids of its folder up to this one.
 
     Raises:
         ValueError: if the grid, the loss, a model or the device cannot be, or a unit does not fit into memory.
     """
 
-    def __init__(self, setting: ScanSetting) -> None:
+    def __init__(self, setting: ScanSetting, grids: Sequence[dict[str, str]] = ()) -> None:
         self.setting = setting
         device = torch_device(setting.device)
         self.cells: Sequence[Cell] = cells_of(setting)
-        everything = units_of(self.cells, setting)
-        self._ids = {id(cell): name for unit in everything for cell, name in zip(unit.cells, unit.ids, strict=True)}
+        self.ids = [cell_id(cell, setting) for cell in self.cells]
+        self.units = plan(setting, grids or [setting.grid])
         available = cores(device) if device.type == "cpu" else 0
-        self.workers = min(available if setting.workers is None else setting.workers, len(everything))
-        self.bytes = max(1, self.workers) * max(map(_bytes, everything))
+        self.workers = min(available if setting.workers is None else setting.workers, len(self.units))
+        self.bytes = max(1, self.workers) * max(map(_bytes, self.units))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         fits = self.bytes <= memory / 2
         check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
 
-    @property
-    def ids(self) -> list[str]:
-        """The cells' ids, in the order of the grid."""
-        return [self._ids[id(cell)] for cell in self.cells]
-
     def missing(self, folder: Path) -> list[Unit]:
-        """What is not there yet."""
-        done = read_rows(folder)
-        return units_of([cell for cell in self.cells if self._ids[id(cell)] not in done], self.setting)
+        """The units that are not there yet and have cells of this grid."""
+        done, wanted = read_rows(folder), set(self.ids)
+        return [unit for unit in self.units if any(name in wanted and name not in done for name in unit.ids)]
 
     def fill(self, folder: Path, progress: Progress) -> list[dict[str, Any]]:
         """Compute what is missing; the units that failed, with their errors."""
         units = self.missing(folder)
-        missing = sum(len(unit.cells) for unit in units)
-        task = progress.add_task("cells", total=len(self.cells), completed=len(self.cells) - missing)
+        task = progress.add_task("cells", total=sum(len(unit.cells) for unit in units))
         failures = []
-        with closing(map_units(solve, units, self.workers)) as outcomes:
+        alone = one_torch_thread() if self.workers == 0 else nullcontext()  # as in a worker, to the last bit
+        with alone, closing(map_units(solve, units, self.workers)) as outcomes:
             for outcome in outcomes:
                 if outcome.result is None:
                     failures.append({"unit": outcome.unit.id, "cells": outcome.unit.ids, "error": outcome.error})

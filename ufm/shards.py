@@ -22,11 +22,19 @@ _TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(),
 
 
 def write_setting(folder: Path, setting: ScanSetting) -> None:
-    """Say in the folder what is asked."""
+    """Say in the folder what is asked; a new grid is added to those that were asked for before."""
     plain = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_CALL}
+    grids = asked_grids(folder) if (folder / SETTING).exists() else []
+    if plain["grid"] not in grids:
+        grids.append(plain["grid"])
     with atomic_file(folder / SETTING) as file:
-        json.dump(plain, file, indent=1)
+        json.dump(plain | {"grids": grids}, file, indent=1)
     (folder / SHARDS).mkdir(exist_ok=True)
+
+
+def asked_grids(folder: Path) -> list[dict[str, str]]:
+    """All grids that were asked for in this folder, in their order."""
+    return list(json.loads((folder / SETTING).read_text())["grids"])
 
 
 def resumed_setting(setting: ScanSetting) -> ScanSetting:
@@ -40,6 +48,7 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
     check(setting.out is None, "--out", setting.out, "left out with --resume (the scan goes on in its folder)")
     try:
         stored = dict(json.loads((folder / SETTING).read_text()))
+        del stored["grids"]
         default, given = ScanSetting(grid=stored["grid"]).as_dict(), setting.as_dict()
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RequestError(f"`--resume` must be the folder of a scan, got {folder} ({error}).") from None
