@@ -3,7 +3,7 @@
 import sys
 
 from ufm.command_line import Command, main
-from ufm.settings import ScanSetting, VerifySetting
+from ufm.settings import ReportCardSetting, ScanSetting, VerifySetting
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -70,7 +70,28 @@ def run_scan(setting: ScanSetting) -> int:
     return 3 if failures else 0
 
 
-COMMANDS = {"verify": Command(VerifySetting, run_verify), "scan": Command(ScanSetting, run_scan)}
+def run_report_card(setting: ReportCardSetting) -> int:
+    """The card as tables, record and picture."""
+    from figures import report_card as figure
+    from ufm import report_card_report
+    from ufm.records import check_new_file, new_folder, read_record, write_record
+    from ufm.report_card import report_card
+
+    check_new_file(setting.json, "--json")
+    card = report_card(setting)
+    folder = new_folder(setting.out, "report-card")
+    report_card_report.show(card)
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), report_card_report.as_result(card))
+    picture = figure.draw(read_record(record), folder / "report_card.png")
+    print(f"record: {record}\npicture: {picture}")
+    return 0
+
+
+COMMANDS = {
+    "verify": Command(VerifySetting, run_verify),
+    "scan": Command(ScanSetting, run_scan),
+    "report-card": Command(ReportCardSetting, run_report_card),
+}
 
 if __name__ == "__main__":
     sys.exit(main("python -m ufm", "The laboratory of the unconstrained feature model.", COMMANDS))

@@ -116,6 +116,10 @@ def _of_best(
     metrics = collapse_metrics(FeatureStats.from_features(H, part.labels(x.device), W, b))
     is_zero = state[cells, best] == STATES.index("zero")  # where they say nothing
     metrics = {name: torch.where(is_zero, torch.nan, metric) for name, metric in metrics.items()}
+    own = torch.nn.functional.one_hot(part.labels(x.device), part.K).bool()
+    logits = part.logits(x)
+    margin = (logits[:, own] - logits.masked_fill(own, -torch.inf).amax(-1)).amin(1)
+    metrics |= {"margin": margin, "p_y": logits.softmax(-1)[:, own].mean(1)}
     best_of = {"best_value": value[cells, best], "best_state": names, "best_active": active[cells, best]}
     return best_of | {"best_gradient": end.gradient_norm[rows], "duality_gap": gap} | metrics
 

@@ -142,3 +142,38 @@ class ScanSetting(CommonSetting):
     def axes(self) -> dict[str, list[float]]:
         """The values of every axis."""
         return {name: axis(name, text) for name, text in self.grid.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCardSetting(CommonSetting):
+    """What is known about a loss, yours or a built-in one: properties, end states of the model, comparison.
+
+    Example: `python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7`.
+    """
+
+    loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
+    """module.Class (or module.function) with its parameters as --loss.NAME, or ce, ls, focal, mse."""
+    classes: int = 4
+    """K >= 2."""
+    dim: int = 6
+    """Feature dimension d >= classes - 1."""
+    per_class: int = 3
+    """Samples per class n >= 1."""
+    decay: float = 5e-3
+    """Weight decay of W and of H, > 0."""
+    decay_b: float | None = 0.0
+    """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
+    starts: int = 1000
+    """Random starts of the model, standard normal."""
+    tolerance: float = 1e-9
+    """A start has converged when the norm of its gradient is at most this."""
+    max_steps: int = 1000
+    """Steps a start may take."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(2 <= self.classes <= 100, "--classes", self.classes, "an integer in [2, 100]")
+        check(self.dim >= self.classes - 1, "--dim", self.dim, f">= classes - 1 = {self.classes - 1}")
+        check(1 <= self.starts <= 10**6, "--starts", self.starts, "an integer in [1, 1000000]")
+        check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
+        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")
