@@ -55,6 +55,7 @@ def loss_of(spec: LossSpec) -> Loss:
         check(name in LOSS_NAMES, "--loss", name, f"one of {', '.join(LOSS_NAMES)} or an import path (module.Class)")
         return make_loss(spec)
     found = _imported(name)
+    parameters = _as_declared(found, parameters)
     try:
         inspect.signature(found).bind_partial(**parameters)
         made: Any = found(**parameters) if inspect.isclass(found) else functools.partial(found, **parameters)
@@ -74,9 +75,10 @@ def full_spec(spec: LossSpec) -> LossSpec:
     loss = loss_of(spec)
     if not is_own(spec):
         return {"name": spec["name"], **parameters_of(loss)}
-    signature = inspect.signature(_imported(str(spec["name"]))).parameters.values()
+    found = _imported(str(spec["name"]))
+    signature = inspect.signature(found).parameters.values()
     defaults = {p.name: p.default for p in signature if isinstance(p.default, int | float | str)}
-    return {"name": spec["name"], **defaults, **spec}
+    return {**defaults, **_as_declared(found, spec)}
 
 
 def source_of(spec: LossSpec) -> str:
@@ -129,6 +131,16 @@ def _checked(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> 
     bad = int(is_finite.logical_not().int().argmax())
     check(bool(is_finite.all()), "--loss", _shown(z, labels, bad), "finite with a finite gradient at every sample")
     return values.detach()
+
+
+def _as_declared(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:
+    """Whole numbers become floats where the default is one."""
+    try:
+        signature = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return parameters
+    is_float = {name for name, parameter in signature.items() if isinstance(parameter.default, float)}
+    return {key: float(value) if key in is_float and type(value) is int else value for key, value in parameters.items()}
 
 
 def _shown(z: Tensor, labels: Tensor, sample: int) -> str:

@@ -10,7 +10,6 @@ from ufm.cells import Row
 from ufm.loss_properties import Property
 from ufm.outcomes import STATES
 from ufm.report_card import Card
-from ufm.scan_report import most_common
 
 COMPARED = {
     "best_state": "end state",
@@ -83,7 +82,7 @@ def _other_minima(card: Card) -> str:
 
 def _where(rows: list[Row], state: str) -> str:
     """The decays, of those looked at, at which most starts end there."""
-    decays = [row["decay_W"] for row in rows if row["converged"] and most_common(row) == state and row[state] > 0]
+    decays = [row["decay_W"] for row in rows if row[state] > 0.5]
     return f"from decay {min(decays):.2g} to {max(decays):.2g}" if decays else "at none of the decays looked at"
 
 

@@ -57,7 +57,7 @@ def test_its_derivatives_are_those_of_the_built_in_one(normal):
 
 def test_all_parameters_are_part_of_the_setting():
     name = f"{HERE}.cross_entropy"
-    assert full_spec({"name": name}) == {"name": name, "factor": 1.0}
+    assert full_spec({"name": name, "factor": 2}) == {"name": name, "factor": 2.0}
     assert full_spec({"name": "focal"}) == {"name": "focal", "gamma": 3.0}
     assert source_of({"name": "focal"}) == ""
     assert len(source_of({"name": name})) == 16
