@@ -135,10 +135,7 @@ def _checked(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> 
 
 def _as_declared(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:
     """Whole numbers become floats where the default is one."""
-    try:
-        signature = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return parameters
+    signature = inspect.signature(function).parameters
     is_float = {name for name, parameter in signature.items() if isinstance(parameter.default, float)}
     return {key: float(value) if key in is_float and type(value) is int else value for key, value in parameters.items()}
 
@@ -151,8 +148,10 @@ def _shown(z: Tensor, labels: Tensor, sample: int) -> str:
 def _imported(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         allowed = f"an import path that works here, got {path} (importing {module}: {reason})"
         raise RequestError(f"`--loss` must be {allowed}.") from None
+    check(callable(found), "--loss", path, "a class, or a function (logits, labels)")
+    return found
