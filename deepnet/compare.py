@@ -140,7 +140,7 @@ def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
         Row("margin", "identity", _mean_margin(logits, labels), predicted.margin),
         Row("|w|", "identity", norm_w, predicted.norm_w),
         Row("|h|", "identity", norm_h, predicted.norm_h),
-        Row("|w| / |h|", "calibration", norm_w / norm_h, (problem.n * problem.decay_H / problem.decay_W) ** 0.5),
+        Row("|w| / |h|", "calibration", norm_w / norm_h, float((problem.n * problem.decay_H / problem.decay_W) ** 0.5)),
         Row("training loss", "identity", float(problem.loss(logits, labels).mean()), predicted.loss),
         Row("self-duality: cos(W, class means)", "identity", float((W0 * M).sum() / W0.norm() / M.norm()), 1.0),
         Row("mean cosine of class means", "identity", _mean_cosine(M), -1 / (K - 1)),

@@ -11,6 +11,7 @@ from figures import (
     claims,
     focal_window,
     landscape,
+    phase_diagram,
     prediction_against_measurement,
     training_curves,
     verification,
@@ -21,6 +22,7 @@ from ufm.records import read_record
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 GALLERY = Path(__file__).parent / "gallery"
+ROUNDING = 1e-9
 CLAIMS = {
     "all converged": "starts that did not converge",
     "value": "objective, relative to f(0)",
@@ -78,6 +80,35 @@ def compare_table(record: dict[str, Any]) -> str:
     return _markdown(rows)
 
 
+def scan_table(record: dict[str, Any]) -> str:
+    """One row per value of the first axis: the predicted boundaries in c, and the cells before and after them."""
+    axes, cells = record["result"]["axes"], record["result"]["cells"]
+    first, values = next(iter(axes.items()))
+    width = len(cells["c"]) // len(values)
+    head = ["zero is a local minimum from c", "zero is best from c", "the ETF ends at c"]
+    rows = [
+        [first, *head, "last c mostly ETF", "first c mostly zero", "a partly collapsed point lies below both at c (by)"]
+    ]
+    for i, value in enumerate(values):
+        row = {name: column[i * width : (i + 1) * width] for name, column in cells.items()}
+        predicted = (f"{row[name][0]:.5f}" for name in ("c_zero_stable", "c_zero_best", "c_etf_ends"))
+        etf, zero = (
+            [c for c, share in zip(row["c"], row[name], strict=True) if share > 0.5] for name in ("etf", "zero")
+        )
+        found = zip(row["c"], row["best_state"], row["best_minus_predicted"], strict=True)
+        below = (f"{c:.5f} ({-above:.1e})" for c, state, above in found if state == "partial" and above < -ROUNDING)
+        ends = (f"{max(etf):.5f}" if etf else "-", f"{min(zero):.5f}" if zero else "-")
+        rows.append([f"{value:g}", *predicted, *ends, ", ".join(below)])
+    counts = record["result"]["agreement"]
+    other = counts["within_one_cell"] + counts["further"]
+    caption = (
+        f"`{record['command']}`, {record['machine']}, {record['result']['seconds']:.0f} s on one of them; "
+        f"c = sqrt(n decay_W decay_H). Of {counts['predicted']} cells, most starts end in the predicted state in "
+        f"{counts['as_predicted']}, in the other one in {other}, in neither in {counts['neither']}."
+    )
+    return f"{_markdown(rows)}\n\n{caption}"
+
+
 def benchmarks_table(record: dict[str, Any]) -> str:
     """One row a ratio: what it compares, both sides, what is wanted."""
     rows = [["target", "what", "median (spread)", "against", "per", "ratio", "wanted", "met"]]
@@ -115,7 +146,7 @@ def atlas_table(record: dict[str, Any]) -> str:
     return f"{_markdown(rows)}\n\n{caption}"
 
 
-def scan_table(record: dict[str, Any]) -> str:
+def atlas_scan_table(record: dict[str, Any]) -> str:
     """Isomorphism classes by bias decay and strength, one column a loss."""
     entries = record["result"]["entries"]
     losses = list(dict.fromkeys(_loss(entry["loss"]) for entry in entries))
@@ -126,10 +157,10 @@ def scan_table(record: dict[str, Any]) -> str:
         here = {_loss(e["loss"]): e for e in entries if (e["decay_b"], e["strength"]) == (decay_b, strength)}
         cells = (f"{here[loss]['class']} ({len(here[loss]['rows'])})" for loss in losses)
         rows.append(["none" if decay_b is None else f"{decay_b:g}", f"{strength:g}", *cells])
-    return f"{_markdown(rows)}\n\n{scan_summary(record)}"
+    return f"{_markdown(rows)}\n\n{atlas_scan_summary(record)}"
 
 
-def scan_summary(record: dict[str, Any]) -> str:
+def atlas_scan_summary(record: dict[str, Any]) -> str:
     """How many isomorphism classes there are, and what holds for all atlases."""
     entries = record["result"]["entries"]
     found = len(record["result"]["classes"])
@@ -189,6 +220,7 @@ def claims_table(record: dict[str, Any]) -> str:
 
 PICTURES = {
     "verification": ("verify", verification.draw),
+    "phase_diagram": ("scan", phase_diagram.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
     "training_curves": ("train", training_curves.draw),
     "landscape": ("atlas", landscape.draw),
@@ -198,11 +230,12 @@ TABLES = {
     "verify": verify_table,
     "compare": compare_table,
     "atlas": atlas_table,
-    "atlas_scan_3": scan_summary,
-    "atlas_scan": scan_table,
-    "atlas_scan_5": scan_summary,
+    "atlas_scan_3": atlas_scan_summary,
+    "atlas_scan": atlas_scan_table,
+    "atlas_scan_5": atlas_scan_summary,
     "focal_window": window_table,
     "claims": claims_table,
+    "scan": scan_table,
     "benchmarks": benchmarks_table,
 }
 

@@ -53,7 +53,7 @@ def _bracketed(name: str, problem: Problem, predicted_n: int) -> list[Finding]:
 
     alpha = problem.loss.alpha if isinstance(problem.loss, LabelSmoothing) else 0.0
     y = np.kron((1 - alpha) * np.eye(problem.K) + alpha / problem.K, np.ones((problem.n, 1)))
-    found = bracket(y, (problem.decay_W * problem.decay_H) ** 0.5, free_bias=True)
+    found = bracket(y, float(problem.decay_W * problem.decay_H) ** 0.5, free_bias=True)
     predicted = predict(dataclasses.replace(problem, n=predicted_n)).value
     return [
         deviation(f"{name}: [{found.lower:.10f}, {found.upper:.10f}], relative width", found.gap, ALLOWED),

@@ -21,7 +21,7 @@ STARTS, STEPS, EVERY, STEP_SIZE = 16, 6_000, 50, 0.5
 
 def check() -> Verdict:
     """With the decay."""
-    return _verdict(PROBLEM.decay_W)
+    return _verdict(float(PROBLEM.decay_W))
 
 
 def refuted() -> Verdict:

@@ -46,18 +46,18 @@ class BallModel:
         labels = [i // problem.n for i in range(problem.N)]
         loss = sum((loss_value(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)), arb(0))
         parts = ((problem.decay_W, self.W.entries()), (problem.decay_H, self.H.entries()), (problem.decay_b, self.b))
-        return loss / problem.N + sum((arb(decay or 0.0) / 2 * _squares(part) for decay, part in parts), arb(0))
+        return loss / problem.N + sum((arb(float(decay or 0.0)) / 2 * _squares(part) for decay, part in parts), arb(0))
 
     @cached_property
     def gradient(self) -> Balls:
         """Of the objective."""
         problem = self.problem
-        dW = self.G.transpose() * self.H + arb(problem.decay_W) * self.W
-        dH = self.G * self.W + arb(problem.decay_H) * self.H
+        dW = self.G.transpose() * self.H + arb(float(problem.decay_W)) * self.W
+        dH = self.G * self.W + arb(float(problem.decay_H)) * self.H
         flat = dW.entries() + dH.entries()
         if problem.has_bias:
             sums = (arb_mat(1, problem.N, [1] * problem.N) * self.G).entries()
-            flat += [total + arb(problem.decay_b or 0.0) * b for total, b in zip(sums, self.b, strict=True)]
+            flat += [total + arb(float(problem.decay_b or 0.0)) * b for total, b in zip(sums, self.b, strict=True)]
         return flat
 
     @cached_property
@@ -82,7 +82,7 @@ class BallModel:
                     total[h, w] += self.G[i, k]
         decays = [problem.decay_W] * (K * d) + [problem.decay_H] * (N * d) + [problem.decay_b or 0.0] * K
         for j in range(problem.size):
-            total[j, j] += arb(decays[j])
+            total[j, j] += arb(float(decays[j]))
         return total
 
     @cached_property
@@ -91,7 +91,7 @@ class BallModel:
         K, N = self.problem.K, self.problem.N
         block = arb_mat(K + N, K + N)
         for j in range(K + N):
-            block[j, j] = arb(self.problem.decay_W if j < K else self.problem.decay_H)
+            block[j, j] = arb(float(self.problem.decay_W if j < K else self.problem.decay_H))
         for i in range(N):
             for k in range(K):
                 block[k, K + i] = block[K + i, k] = self.G[i, k]
@@ -123,13 +123,13 @@ def loss_value(loss: Loss, z: Balls, y: int) -> Ball:
     K = len(z)
     if isinstance(loss, SquaredError):
         weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
-        return weight / 2 * _squares([value - arb(loss.rescale) * int(k == y) for k, value in enumerate(z)])
+        return weight / 2 * _squares([value - arb(float(loss.rescale)) * int(k == y) for k, value in enumerate(z)])
     if not isinstance(loss, CrossEntropy | Focal):
         raise NotImplementedError(f"{loss} has no ball arithmetic.")
     total = sum(((value - z[y]).exp() for value in z), arb(0))
     if isinstance(loss, Focal):
-        return (arb(loss.gamma) * ((total - 1) / total).log()).exp() * total.log()
-    alpha = arb(loss.alpha) if isinstance(loss, LabelSmoothing) else arb(0)
+        return (arb(float(loss.gamma)) * ((total - 1) / total).log()).exp() * total.log()
+    alpha = arb(float(loss.alpha)) if isinstance(loss, LabelSmoothing) else arb(0)
     return total.log() + alpha * (z[y] - sum(z, arb(0)) / K)
 
 
@@ -143,7 +143,7 @@ def loss_derivatives(loss: Loss, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
     target = [arb(int(k == y)) for k in range(K)]
     if isinstance(loss, SquaredError):
         weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
-        gradient = [weight * (value - arb(loss.rescale) * one) for value, one in zip(z, target, strict=True)]
+        gradient = [weight * (value - arb(float(loss.rescale)) * one) for value, one in zip(z, target, strict=True)]
         return gradient, [[weight * int(k == j) for j in range(K)] for k in range(K)]
     if not isinstance(loss, CrossEntropy | Focal):
         raise NotImplementedError(f"{loss} has no derivatives in ball arithmetic.")
@@ -154,7 +154,7 @@ def loss_derivatives(loss: Loss, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
     away = [one - probability for one, probability in zip(target, p, strict=True)]
     gradient = [slope * entry for entry in away]
     if isinstance(loss, LabelSmoothing):
-        gradient = [g + arb(loss.alpha) * (one - arb(1) / K) for g, one in zip(gradient, target, strict=True)]
+        gradient = [g + arb(float(loss.alpha)) * (one - arb(1) / K) for g, one in zip(gradient, target, strict=True)]
     hessian = [
         [curvature * away[k] * away[j] - slope * (p[k] * int(k == j) - p[k] * p[j]) for j in range(K)] for k in range(K)
     ]
@@ -169,7 +169,7 @@ def _in_log_p(loss: Loss, total: Ball) -> tuple[Ball, Ball]:
     """phi'(u) and phi''(u) at u = log p_y = -log(total)."""
     if not isinstance(loss, Focal):
         return arb(-1), arb(0)
-    p, u, q, gamma = 1 / total, -total.log(), (total - 1) / total, arb(loss.gamma)
+    p, u, q, gamma = 1 / total, -total.log(), (total - 1) / total, arb(float(loss.gamma))
     power = (gamma * q.log()).exp()
     slope = power * (gamma * p * u / q - 1)
     return slope, gamma * p * power / q * (u - (gamma - 1) * p * u / q + 2)

@@ -10,13 +10,13 @@ by Fenchel duality (Zhu et al. 2021; Haeffele and Vidal 2015). Where d is large 
 point, that gradient scaled into the ball gives a lower bound and so a duality gap.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.parameters import Parameter
 from ufm.problem import Problem
 
 
@@ -33,7 +33,7 @@ class Certificate:
     """
 
     spectral_norm: Float[Tensor, "*batch"]
-    radius: float
+    radius: Parameter
     lower_bound: Float[Tensor, "*batch"]
     gap: Float[Tensor, "*batch"]
 
@@ -44,22 +44,22 @@ def certify(problem: Problem, x: Float[Tensor, "*batch P"]) -> Certificate:
     Raises:
         NotImplementedError: if the loss is not convex or has no conjugate.
     """
-    radius = math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
+    radius = problem.radius
     G = problem.logit_gradient(x)
-    centred = G - G.mean(
-        -2, keepdim=True
-    )  # G'1 = 0: what a free bias asks for, and better for one that is hardly decayed
-    candidates = [G] * (problem.decay_b != 0) + [centred] * problem.has_bias
-    lower_bound = torch.stack([_dual_value(problem, candidate, radius) for candidate in candidates]).amax(0)
+    is_free = torch.as_tensor(problem.has_bias and problem.decay_b == 0, device=x.device)
+    lower_bound = torch.where(is_free, -torch.inf, _dual_value(problem, G, radius))
+    if problem.has_bias:  # G'1 = 0: what a free bias asks for, and better for one that is hardly decayed
+        lower_bound = torch.maximum(lower_bound, _dual_value(problem, G - G.mean(-2, keepdim=True), radius))
     return Certificate(_spectral_norm(G), radius, lower_bound, problem.value(x) - lower_bound)
 
 
-def _dual_value(problem: Problem, G: Tensor, radius: float) -> Tensor:
+def _dual_value(problem: Problem, G: Tensor, radius: Parameter) -> Tensor:
     """The lower bound that G gives once it is scaled into the ball."""
     G = (radius / _spectral_norm(G)).clamp(max=1.0)[..., None, None] * G
     value = -problem.loss.conjugate(problem.N * G, problem.labels(G.device)).mean(-1)
-    if problem.decay_b:
-        value = value - G.sum(-2).square().sum(-1) / (2 * problem.decay_b)
+    if problem.has_bias:
+        of_bias = torch.as_tensor(problem.decay_b, dtype=G.dtype, device=G.device)
+        value = value - torch.where(of_bias > 0, G.sum(-2).square().sum(-1) / (2 * of_bias), 0.0)
     return value
 
 

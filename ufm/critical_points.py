@@ -1,8 +1,6 @@
 """What kind of critical point is this? Morse index, nullity, rank, and an explicit direction of negative curvature."""
 
-import math
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -53,7 +51,7 @@ class Classification:
 def classify(problem: Problem, x: Float[Tensor, "B P"]) -> Classification:
     """Classify every point by its dense spectrum."""
     width = max(1, WORKING_BYTES // (8 * problem.size**2))
-    parts = map_chunks(partial(_classify, problem), torch.split(x, width), x.device)
+    parts = map_chunks(lambda chunk: _classify(*chunk), problem.split(x, width), x.device)
     return Classification(
         *(torch.cat([getattr(part, name) for part in parts]) for name in Classification.__annotations__)
     )
@@ -65,8 +63,9 @@ def _classify(problem: Problem, x: Tensor) -> Classification:
     index = (eigenvalues < -zero).sum(1)
     nullity = (eigenvalues.abs() <= zero).sum(1)
     singular = torch.linalg.svdvals(problem.unpack(x).W)
-    resolution = max(RANK_TOLERANCE, 1e-10 / min(problem.decay_W, problem.decay_H))
-    rank = (singular > resolution * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
+    smallest_decay = torch.stack([x.new_zeros(len(x)) + decay for decay in problem.decays[:2]]).amin(0)
+    resolution = (1e-10 / smallest_decay).clamp(min=RANK_TOLERANCE)
+    rank = (singular > resolution[:, None] * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
     constructed, exists = rank_one_direction(problem, x)
     direction = torch.where(exists[:, None], constructed, eigenvectors[..., 0])
     curvature = torch.linalg.vecdot(problem.hessian(x)(direction[:, None])[:, 0], direction)
@@ -83,15 +82,15 @@ def rank_one_direction(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Float
     2 x 2 matrix, whose smallest eigenvalue is negative exactly when |G|_2 > sqrt(decay_W decay_H).
     """
     W, H, b = problem.unpack(x)
-    radius = math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
     right = torch.linalg.svd(torch.cat([W, H], -2), full_matrices=True)[2]
     a = right[:, -1]
     has_null_vector = (torch.cat([W, H], -2) @ a[:, :, None]).norm(dim=(1, 2)) <= RANK_TOLERANCE
     v, norms, u = torch.linalg.svd(problem.logit_gradient(x), full_matrices=False)
     norm = norms[:, 0]
-    form = torch.stack([torch.full_like(norm, problem.decay_W), norm, norm, torch.full_like(norm, problem.decay_H)], 1)
+    zero = torch.zeros_like(norm)
+    form = torch.stack([zero + problem.decay_W, norm, norm, zero + problem.decay_H], 1)
     p, q = torch.linalg.eigh(form.view(-1, 2, 2))[1][:, :, 0].unbind(1)
     dW = (p[:, None] * u[:, 0])[:, :, None] * a[:, None, :]
     dH = (q[:, None] * v[..., 0])[:, :, None] * a[:, None, :]
     direction = problem.pack(Point(dW, dH, torch.zeros_like(b)))
-    return direction, has_null_vector & (norm > radius * (1 + ZERO_EIGENVALUE))
+    return direction, has_null_vector & (norm > problem.radius * (1 + ZERO_EIGENVALUE))

@@ -116,7 +116,9 @@ def restricted(model: BallModel, basis: list[list[int]] | list[Balls]) -> Matrix
     coupled = flat_H * arb_mat([(model.G * dW).entries() for dW, _, _ in split]).transpose()
     V = arb_mat(basis)
     decays = [problem.decay_W] * (K * d) + [problem.decay_H] * (problem.N * d) + [problem.decay_b or 0.0] * K
-    weighted = arb_mat([[arb(decay) * entry for decay, entry in zip(decays, vector, strict=False)] for vector in basis])
+    weighted = arb_mat(
+        [[arb(float(decay)) * entry for decay, entry in zip(decays, vector, strict=False)] for vector in basis]
+    )
     return total + coupled + coupled.transpose() + weighted * V.transpose()
 
 

@@ -175,7 +175,7 @@ class TwoLevels:
 
 def window(levels: TwoLevels, thresholds: Thresholds) -> tuple[float, float] | None:
     """The c between which a partial state lies below both the ETF and zero, or None."""
-    at_zero = focal_of_margin(0.0, levels.K, levels.loss.gamma)
+    at_zero = focal_of_margin(0.0, levels.K, float(levels.loss.gamma))
     states = levels.states(torch.linspace(thresholds.low, thresholds.high, 4 * ZOOM, dtype=torch.float64))
     below = _gain(states, at_zero) > 0
     if not below.any():

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.parallel import cores, map_chunks
+from ufm.parameters import along
 from ufm.problem import Problem
 
 DENSE_UP_TO = 300
@@ -68,7 +69,7 @@ def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B
         result[:, in_H:, :in_H] = result[:, :in_H, in_H:].mT
     diagonal = result.diagonal(dim1=1, dim2=2)
     for part, decay in zip(problem.unpack(diagonal), problem.decays, strict=True):
-        part.add_(decay)
+        part.add_(along(decay, part))
     return result
 
 
@@ -93,13 +94,13 @@ def smallest_eigenpair(
     width = with_basis if keeps_basis and not is_dense else WORKING_BYTES // per_point
     width = max(1, min(width, math.ceil(len(x) / cores(x.device))))
 
-    def solve(chunk: Tensor) -> SmallestEigenpair:
-        pair = _dense(problem, chunk) if is_dense else _lanczos(problem, chunk, tolerance, keeps_basis)
+    def solve(chunk: tuple[Problem, Tensor]) -> SmallestEigenpair:
+        pair = _dense(*chunk) if is_dense else _lanczos(*chunk, tolerance, keeps_basis)
         if progress:
-            progress(len(chunk))
+            progress(len(chunk[1]))
         return pair
 
-    parts = map_chunks(solve, torch.split(x, width), x.device)
+    parts = map_chunks(solve, problem.split(x, width), x.device)
     columns = zip(*((part.value, part.vector, part.residual) for part in parts), strict=True)
     return SmallestEigenpair(*(torch.cat(column) for column in columns))
 

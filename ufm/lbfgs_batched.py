@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.end_points import EndPoints, Status
@@ -49,6 +49,11 @@ class BatchedLbfgs:
     def trial(self) -> Float[Tensor, "B P"]:
         """The points to be evaluated next."""
         return self._state.trial
+
+    @property
+    def rows(self) -> Int[Tensor, " B"]:
+        """Which of the starts those are."""
+        return self._state.index
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
         """Line search: is the trial taken, what is tried next?"""

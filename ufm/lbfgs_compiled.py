@@ -11,7 +11,7 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.compiled import kernel, sum_kernel
@@ -98,6 +98,11 @@ class CompiledLbfgs:
     def trial(self) -> Float[Tensor, "B P"]:
         """The points to be evaluated next."""
         return self._trial[: self.active]
+
+    @property
+    def rows(self) -> Int[Tensor, " B"]:
+        """Which of the starts those are."""
+        return torch.from_numpy(self._at_work[0]["row"][: self.active])
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
         """Line search: is the trial taken, has the start ended, what is tried next?"""

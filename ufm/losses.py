@@ -9,13 +9,15 @@ p_y = 1 - 1e-17 and logits of +-1e4 are as accurate as any other point.
 
 A new loss is one subclass of `Loss` with a `__call__`; gradient and Hessian product then come from automatic
 differentiation. Add its name to `LOSSES` to reach it from the command line.
+
+Numeric parameters may be one number, or one per start: a float64 tensor (S,) where the logits are (S, ..., N, K).
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +26,7 @@ from torch.nn import functional
 
 from ufm import deficit_compiled
 from ufm.command_line import LOSS_NAMES, check
+from ufm.parameters import Parameter, along, check_parameter
 
 Logits = Float[Tensor, "*batch N K"]
 Labels = Int[Tensor, " N"]
@@ -144,27 +147,30 @@ class LabelSmoothing(CrossEntropy):
         ValueError: unless 0 <= alpha < 1.
     """
 
-    alpha: float = 0.05
+    alpha: Parameter = 0.05
 
     def __post_init__(self) -> None:
-        check(0 <= self.alpha < 1, "LabelSmoothing(alpha=...)", self.alpha, "in [0, 1)")
+        is_allowed = (self.alpha >= 0) & (self.alpha < 1)
+        check_parameter(is_allowed, "LabelSmoothing(alpha=...)", self.alpha, "in [0, 1)")
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """Cross entropy plus alpha (z_y - mean(z))."""
         linear = _at_label(logits, labels) - logits.mean(-1)
-        return super().__call__(logits, labels) + self.alpha * linear
+        return super().__call__(logits, labels) + along(self.alpha, linear) * linear
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """Those of cross entropy plus alpha (z_y - mean(z)); the Hessian is that of cross entropy."""
         value, gradient = super().value_and_gradient(logits, labels)
         K = logits.shape[-1]
         linear = _at_label(logits, labels) - logits.mean(-1)
-        return value + self.alpha * linear, gradient + self.alpha * (_one_hot(labels, logits) - 1 / K)
+        in_logits = along(self.alpha, gradient) * (_one_hot(labels, logits) - 1 / K)
+        return value + along(self.alpha, linear) * linear, gradient + in_logits
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """Negative entropy of dual + target where that is a distribution."""
         K = dual.shape[-1]
-        return _negative_entropy(dual + (1 - self.alpha) * _one_hot(labels, dual) + self.alpha / K)
+        alpha = along(self.alpha, dual)
+        return _negative_entropy(dual + (1 - alpha) * _one_hot(labels, dual) + alpha / K)
 
 
 @dataclass(frozen=True)
@@ -175,27 +181,28 @@ class Focal(SoftMarginLoss):
         ValueError: unless 0 <= gamma <= 1e100.
     """
 
-    gamma: float = 3.0
+    gamma: Parameter = 3.0
 
     def __post_init__(self) -> None:
-        check(0 <= self.gamma <= 1e100, "Focal(gamma=...)", self.gamma, "in [0, 1e100]")
+        is_allowed = (self.gamma >= 0) & (self.gamma <= 1e100)
+        check_parameter(is_allowed, "Focal(gamma=...)", self.gamma, "in [0, 1e100]")
 
     def of_deficit(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (-log p)."""
-        return torch.exp(-self.gamma * _softplus(-x)) * _softplus(x)
+        return torch.exp(-along(self.gamma, x) * _softplus(-x)) * _softplus(x)
 
     def slope(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (gamma p (-log p) + 1 - p)."""
-        log_q = -_softplus(-x)
+        gamma, log_q = along(self.gamma, x), -_softplus(-x)
         p, loss = torch.sigmoid(-x), _softplus(x)
-        return torch.exp(self.gamma * log_q) * (self.gamma * p * loss + torch.exp(log_q))
+        return torch.exp(gamma * log_q) * (gamma * p * loss + torch.exp(log_q))
 
     def curvature(self, x: Tensor) -> Tensor:
         """p (1 - p)^gamma [gamma (gamma p - (1 - p)) (-log p) + (2 gamma + 1)(1 - p)]."""
-        log_q = -_softplus(-x)
+        gamma, log_q = along(self.gamma, x), -_softplus(-x)
         p, q, loss = torch.sigmoid(-x), torch.exp(log_q), _softplus(x)
-        bracket = self.gamma * (self.gamma * p - q) * loss + (2 * self.gamma + 1) * q
-        return p * torch.exp(self.gamma * log_q) * bracket
+        bracket = gamma * (gamma * p - q) * loss + (2 * gamma + 1) * q
+        return p * torch.exp(gamma * log_q) * bracket
 
 
 @dataclass(frozen=True)
@@ -209,13 +216,14 @@ class SquaredError(Loss):
         ValueError: unless 1e-50 <= rescale <= 1e50 and the convention is one of the two.
     """
 
-    rescale: float = 1.0
+    rescale: Parameter = 1.0
     convention: Literal["half_norm", "mean"] = "half_norm"
 
     is_convex = True
 
     def __post_init__(self) -> None:
-        check(1e-50 <= self.rescale <= 1e50, "SquaredError(rescale=...)", self.rescale, "in [1e-50, 1e50]")
+        is_allowed = (self.rescale >= 1e-50) & (self.rescale <= 1e50)
+        check_parameter(is_allowed, "SquaredError(rescale=...)", self.rescale, "in [1e-50, 1e50]")
         allowed = ("half_norm", "mean")
         check(self.convention in allowed, "SquaredError(convention=...)", self.convention, "'half_norm' or 'mean'")
 
@@ -225,12 +233,12 @@ class SquaredError(Loss):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """weight/2 |z - r e_y|^2."""
-        residual = logits - self.rescale * _one_hot(labels, logits)
+        residual = logits - along(self.rescale, logits) * _one_hot(labels, logits)
         return self.weight(logits.shape[-1]) / 2 * residual.square().sum(-1)
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """The loss and weight (z - r e_y)."""
-        residual = logits - self.rescale * _one_hot(labels, logits)
+        residual = logits - along(self.rescale, logits) * _one_hot(labels, logits)
         gradient = self.weight(logits.shape[-1]) * residual
         return (gradient * residual).sum(-1) / 2, gradient
 
@@ -240,7 +248,8 @@ class SquaredError(Loss):
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """|dual|^2 / (2 weight) + r dual_y."""
-        return dual.square().sum(-1) / (2 * self.weight(dual.shape[-1])) + self.rescale * _at_label(dual, labels)
+        own = _at_label(dual, labels)
+        return dual.square().sum(-1) / (2 * self.weight(dual.shape[-1])) + along(self.rescale, own) * own
 
 
 LOSSES: dict[str, type[Loss]] = dict(zip(LOSS_NAMES, (CrossEntropy, LabelSmoothing, Focal, SquaredError), strict=True))
@@ -260,11 +269,11 @@ def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
         known = ", ".join(f"--loss.{field}" for field in allowed) or "no parameters"
         check(key in allowed, f"--loss.{key}", value, f"left out: the loss {name} takes {known}")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        check(is_number or allowed[key] is not float, f"--loss.{key}", value, "a number")
-        choices = get_args(allowed[key])
+        check(is_number or allowed[key] != Parameter, f"--loss.{key}", value, "a number")
+        choices = get_args(allowed[key]) if get_origin(allowed[key]) is Literal else ()
         check(not choices or value in choices, f"--loss.{key}", value, f"one of {', '.join(map(str, choices))}")
     converted: dict[str, Any] = {
-        key: float(value) if allowed[key] is float else value for key, value in parameters.items()
+        key: float(value) if allowed[key] == Parameter else value for key, value in parameters.items()
     }
     return LOSSES[str(name)](**converted)
 

@@ -48,25 +48,28 @@ def enclose_margin(problem: Problem, precision: int = PRECISION, near: float | N
     """
     with ctx.workprec(precision):
         loss, K = problem.loss, problem.K
-        c = (arb(problem.n) * arb(problem.decay_W) * arb(problem.decay_H)).sqrt()
+        c = (arb(problem.n) * arb(float(problem.decay_W)) * arb(float(problem.decay_H))).sqrt()
         if isinstance(loss, SquaredError):
             weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
-            a = arb(loss.rescale) - K * c / weight
-            values = weight * (a - arb(loss.rescale)) ** 2 / 2 / K, weight * arb(loss.rescale) ** 2 / 2 / K
+            a = arb(float(loss.rescale)) - K * c / weight
+            values = (
+                weight * (a - arb(float(loss.rescale))) ** 2 / 2 / K,
+                weight * arb(float(loss.rescale)) ** 2 / 2 / K,
+            )
             return _result(a, (K - 1) * (values[0] + c * a), (K - 1) * values[1], precision)
         if isinstance(loss, Focal):
-            found = _focal(problem, arb(loss.gamma), c, predict(problem).margin if near is None else near)
+            found = _focal(problem, arb(float(loss.gamma)), c, predict(problem).margin if near is None else near)
             if found is None:
                 return None
             return _result(
                 found,
-                focal_value_ball(found, K, arb(loss.gamma)) + (K - 1) * c * found,
-                focal_value_ball(arb(0), K, arb(loss.gamma)),
+                focal_value_ball(found, K, arb(float(loss.gamma))) + (K - 1) * c * found,
+                focal_value_ball(arb(0), K, arb(float(loss.gamma))),
                 precision,
             )
         if not isinstance(loss, CrossEntropy):
             return None
-        alpha = arb(loss.alpha) if isinstance(loss, LabelSmoothing) else arb(0)
+        alpha = arb(float(loss.alpha)) if isinstance(loss, LabelSmoothing) else arb(0)
         a = (1 / (c + alpha / K) - (K - 1)).log()
         slope = alpha * (K - 1) / K + (K - 1) * c
         return _result(a, (1 + (K - 1) * (-a).exp()).log() + slope * a, arb(K).log(), precision)

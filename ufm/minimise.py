@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,8 +19,8 @@ from ufm.lbfgs_compiled import CompiledLbfgs
 from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 
-Objective = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
-"""Value and gradient of every row, each row on its own."""
+Objective = Callable[..., tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
+"""Value and gradient of every row of x (B, P), each row on its own; of (x, rows) where asked to."""
 
 METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
     True: (CompiledLbfgs, 3 * 2**22),
@@ -37,6 +36,7 @@ def minimise(
     max_steps: int = 10_000,
     progress: Callable[[int], None] | None = None,
     profile: Profile | None = None,
+    takes_rows: bool = False,
 ) -> EndPoints:
     """Minimise the objective from every start until |gradient| <= tolerance.
 
@@ -47,25 +47,31 @@ def minimise(
         max_steps: accepted steps per start, >= 1.
         progress: called with the number of starts that ended since the last call.
         profile: takes the time of the phases `evaluation`, `line search`, `history` and `host`.
+        takes_rows: call the objective with (x, rows), rows (B,) saying which of the starts x belongs to: for a problem
+            whose parameters differ by start.
 
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
     check_request(starts, tolerance, max_steps)
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
-    run = partial(_run, objective, tolerance, max_steps, progress, profile)
-    return EndPoints.joined(map_chunks(run, torch.split(starts, per_core), starts.device))
+    run = partial(_run, objective, takes_rows, starts, per_core, tolerance, max_steps, progress, profile)
+    return EndPoints.joined(map_chunks(run, range(0, max(1, len(starts)), per_core), starts.device))
 
 
 def _run(
     objective: Objective,
+    takes_rows: bool,
+    all_starts: Tensor,
+    count: int,
     tolerance: float,
     max_steps: int,
     progress: Callable[[int], None] | None,
     profile: Profile | None,
-    starts: Tensor,
+    first: int,
 ) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
+    starts = all_starts[first : first + count]
     method, working_bytes = METHODS[starts.device.type == "cpu"]
     width = max(1, working_bytes // (8 * starts.shape[1] * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
@@ -76,7 +82,7 @@ def _run(
         while work.active:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):
-                    f, g = objective(work.trial)
+                    f, g = objective(work.trial, first + work.rows) if takes_rows else objective(work.trial)
                 with phase("line search"):
                     work.search(f, g)
                 with phase("history"):

@@ -41,14 +41,15 @@ def find_critical_points(
     """
     check_request(starts, tolerance, max_steps)
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
-    follow = partial(_follow, problem, tolerance=tolerance, max_steps=max_steps, progress=progress)
-    return EndPoints.joined(map_chunks(follow, torch.split(starts, per_core), starts.device))
+    follow = partial(_follow, tolerance=tolerance, max_steps=max_steps, progress=progress)
+    return EndPoints.joined(map_chunks(follow, problem.split(starts, per_core), starts.device))
 
 
 def _follow(
-    problem: Problem, starts: Tensor, tolerance: float, max_steps: int, progress: Callable[[int], None] | None
+    chunk: tuple[Problem, Tensor], tolerance: float, max_steps: int, progress: Callable[[int], None] | None
 ) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
+    problem, starts = chunk
     width = max(1, WORKING_BYTES // (8 * problem.size**2))
     end, queued = EndPoints.unknown(starts), 0
     rows = torch.empty(0, dtype=torch.int64, device=starts.device)
@@ -57,10 +58,10 @@ def _follow(
         incoming = torch.arange(queued, min(queued + width - len(rows), len(starts)), device=starts.device)
         if len(incoming):
             queued += len(incoming)
-            new = _begin(problem, starts[incoming])
+            new = _begin(problem.take(incoming), starts[incoming])
             rows = torch.cat([rows, incoming])
             state = tuple(map(torch.cat, zip(state, new, strict=True))) if state else new
-        state = _step(problem, *state)
+        state = _step(problem.take(rows), *state)
         end.steps[rows] += 1
         ended = _judge(state, end.steps[rows], tolerance, max_steps)
         done = ended != Status.RUNNING

@@ -27,7 +27,7 @@ def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item], devic
     workers = min(len(items), cores(device))
     if workers <= 1:
         return [function(item) for item in items]
-    with _one_torch_thread():
+    with one_torch_thread():
         pool = ThreadPoolExecutor(workers)
         try:
             return list(pool.map(function, items))
@@ -36,8 +36,8 @@ def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item], devic
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """New threads take over the caller's setting when they first use torch."""
+def one_torch_thread() -> Iterator[None]:
+    """Single-threaded torch here and in new threads, which take over this setting when they first use it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

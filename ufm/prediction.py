@@ -68,15 +68,16 @@ def predict(problem: Problem) -> Prediction:
         ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
             no prediction for this loss.
     """
+    check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: predict each on its own")
     loss, K = problem.loss, problem.K
     least = K - 1
     match loss:
         case LabelSmoothing(alpha=alpha):
-            prediction = _cross_entropy(problem, alpha)
+            prediction = _cross_entropy(problem, float(alpha))
         case CrossEntropy():
             prediction = _cross_entropy(problem, 0.0)
         case Focal(gamma=gamma):
-            prediction = _focal(problem, gamma)
+            prediction = _focal(problem, float(gamma))
         case SquaredError():
             prediction = _squared_error(problem, loss)
             least = K if prediction.common > 0 else K - 1
@@ -85,6 +86,23 @@ def predict(problem: Problem) -> Prediction:
     if not prediction.is_zero:
         check(problem.d >= least, "dim", problem.d, f">= {least} for the predicted minimiser to fit (classes = {K})")
     return prediction
+
+
+def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
+    """The c from which on zero is a local minimiser, from which on it is best, and up to which the ETF exists.
+
+    On the simplex ray, like the prediction. All three agree for convex losses and where focal loss turns to zero
+    continuously (few classes); between them, zero and the ETF coexist.
+
+    Raises:
+        ValueError: as `predict`.
+    """
+    threshold = predict(problem).zero_threshold
+    if not isinstance(problem.loss, Focal):
+        return threshold, threshold, threshold
+    K, gamma = problem.K, float(problem.loss.gamma)
+    steepest = focal_slope(_steepest_focal(K, gamma), K, gamma)
+    return focal_slope(0.0, K, gamma) / (K - 1), threshold, steepest / (K - 1)
 
 
 def predicted_point(problem: Problem, prediction: Prediction) -> Float[Tensor, " P"]:
@@ -173,9 +191,7 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
     """
     K, c = problem.K, _strength(problem)
-    top = 0.0
-    if focal_curvature_sign(0.0, K, gamma) < 0:
-        top = _root(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
+    top = _steepest_focal(K, gamma)
     at_zero = focal_of_margin(0.0, K, gamma)
     threshold = focal_slope(0.0, K, gamma) / (K - 1)
     if top > 0:
@@ -186,17 +202,25 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
 
 
+def _steepest_focal(K: int, gamma: float) -> float:
+    """The margin where `focal_slope` is largest on a >= 0."""
+    if focal_curvature_sign(0.0, K, gamma) >= 0:
+        return 0.0
+    return _root(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
+
+
 def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
     """The plain 1/2 |z - e_y|^2 in the units z = r z': c' = c / (k r), decay_b' = decay_b / k, f = k r^2 f'.
 
     Singular values of the logits: a = 1 - K c' on the simplex directions and a' = 1 - K c' (1 + decay_b') / decay_b' on
     11'/K (a without bias, none with a free one), both cut at zero.
     """
-    K, r, k = problem.K, loss.rescale, loss.weight(problem.K)
+    K, r, k = problem.K, float(loss.rescale), loss.weight(problem.K)
     c = _strength(problem)
     relative = c / (k * r)
     # lb / (1 + lb): 0 for a free bias, 1 for none.
-    kept = 1.0 if problem.decay_b is None else problem.decay_b / (k + problem.decay_b)
+    decay_b = None if problem.decay_b is None else float(problem.decay_b)
+    kept = 1.0 if decay_b is None else decay_b / (k + decay_b)
     a = max(0.0, 1 - K * relative)
     common = max(0.0, 1 - K * relative / kept) if kept > 0 else 0.0
     bias = (1 - common) * (1 - kept) / K

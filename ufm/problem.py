@@ -4,6 +4,7 @@
 
 (Zhu et al. 2021; Zhou et al. 2022). Rows are samples and classes: the papers' H is `H.mT`. Leading axes
 are independent starts. Solvers see a point as one flat vector of P = K d + N d (+ K) numbers, in the order W, H, b.
+The decays and the loss's parameters may differ by start, so that many problems of one size are one batch.
 """
 
 import math
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm import problem_compiled
+from ufm import parameters, problem_compiled
 from ufm.command_line import check
 from ufm.losses import Loss
+from ufm.parameters import Parameter, Rows, along, check_parameter, is_per_start
 
 
 class Point(NamedTuple):
@@ -41,6 +44,9 @@ class Problem:
         decay_W, decay_H: weight decays, > 0 (the objective has a factor 1/2 in front of each).
         decay_b: weight decay of the bias: > 0 decayed, 0 free, None for a model without bias.
 
+    Decays and parameters of the loss are numbers, or float64 tensors (S,) with one entry per start; then every point
+    handed in must be one of S rows (`take` makes the problem of some of them).
+
     Raises:
         ValueError: on a size or decay outside these bounds.
     """
@@ -49,9 +55,9 @@ class Problem:
     K: int
     d: int
     n: int
-    decay_W: float
-    decay_H: float
-    decay_b: float | None = 0.0
+    decay_W: Parameter
+    decay_H: Parameter
+    decay_b: Parameter | None = 0.0
 
     def __post_init__(self) -> None:
         for argument, least in (("K", 2), ("d", 1), ("n", 1)):
@@ -61,9 +67,15 @@ class Problem:
             )
         for argument in ("decay_W", "decay_H"):
             value = getattr(self, argument)
-            check(0 < value < math.inf, f"Problem({argument}=...)", value, "finite and > 0")
-        allowed = "finite and >= 0 (0: free bias), or None (no bias)"
-        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "Problem(decay_b=...)", self.decay_b, allowed)
+            check_parameter((value > 0) & (value < math.inf), f"Problem({argument}=...)", value, "finite and > 0")
+        if self.decay_b is not None:
+            allowed = "finite and >= 0 (0: free bias), or None (no bias)"
+            is_allowed = (self.decay_b >= 0) & (self.decay_b < math.inf)
+            check_parameter(is_allowed, "Problem(decay_b=...)", self.decay_b, allowed)
+        lengths = {
+            len(value) for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor)
+        }
+        check(len(lengths) <= 1, "Problem(...)", f"lengths {sorted(lengths)}", "given parameters of one length")
 
     @property
     def N(self) -> int:
@@ -79,6 +91,24 @@ class Problem:
     def size(self) -> int:
         """Number of variables P."""
         return (self.K + self.N) * self.d + (self.K if self.has_bias else 0)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether any parameter differs by start."""
+        return is_per_start(self) or is_per_start(self.loss)
+
+    def take(self, rows: Rows) -> "Problem":
+        """The problem of some of the starts (itself, unless parameters differ by start)."""
+        if not self.is_mixed:
+            return self
+        result = parameters.take(self, rows)
+        object.__setattr__(result, "loss", parameters.take(self.loss, rows))
+        return result
+
+    def split(self, x: Float[Tensor, "B P"], width: int) -> list[tuple["Problem", Float[Tensor, "b P"]]]:
+        """The points in chunks of at most `width`, each with its problem."""
+        chunks = (slice(first, first + width) for first in range(0, len(x), width))
+        return [(self.take(rows), x[rows]) for rows in chunks]
 
     def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
         """Class of each sample, class-major."""
@@ -112,18 +142,22 @@ class Problem:
         squares = (part.flatten(x.dim() - 1).square().sum(-1) for part in self.unpack(x))
         return sum((decay / 2 * square for decay, square in zip(self.decays, squares, strict=True)), x.new_zeros(()))
 
-    def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient, each start on its own."""
+    def value_and_gradient(
+        self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "*batch"], Tensor]:
+        """f and its gradient, each start on its own; `rows` says which starts they are, unless they are all."""
+        if rows is not None:
+            return self.take(rows).value_and_gradient(x)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
             loss, G = self.loss.value_and_gradient(Z.mT, self.labels(x.device))
-            result, penalty = problem_compiled.gradient(x, T, G.mT, self.decays)
+            result, penalty = problem_compiled.gradient(x, T, G.mT, self._decay_table(len(x)))
             return loss.mean(-1) + penalty, result
         loss, G = self.loss.value_and_gradient(self.logits(x), self.labels(x.device))
         W, H, b = self.unpack(x)
-        decay_W, decay_H, decay_b = self.decays
+        decay_W, decay_H = (along(decay, G) for decay in self.decays[:2])
         G = G / self.N
-        gradient = Point(G.mT @ H + decay_W * W, G @ W + decay_H * H, G.sum(-2) + decay_b * b)
+        gradient = Point(G.mT @ H + decay_W * W, G @ W + decay_H * H, G.sum(-2) + along(self.decays[2], b) * b)
         return loss.mean(-1) + self.penalty(x), self.pack(gradient)
 
     def logit_gradient(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
@@ -143,15 +177,16 @@ class Problem:
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
             of_loss = self.loss.hessian(Z.mT.unsqueeze(-3), labels)
             G = self.loss.value_and_gradient(Z.mT, labels)[1].mT
-            return problem_compiled.hessian(x, T, G, of_loss, self.decays)
+            return problem_compiled.hessian(x, T, G, of_loss, self._decay_table(len(x)))
         logits = self.logits(x)
         W, H, _ = (part.unsqueeze(x.dim() - 1) for part in self.unpack(x))
         G = self.logit_gradient(x).unsqueeze(-3)
         of_loss = self.loss.hessian(logits.unsqueeze(-3), labels)
-        decay_W, decay_H, decay_b = self.decays
+        decay_W, decay_H = (along(decay, G) for decay in self.decays[:2])
 
         def product(v: Float[Tensor, "*batch Q P"]) -> Float[Tensor, "*batch Q P"]:
             dW, dH, db = self.unpack(v)
+            decay_b = along(self.decays[2], db)
             R = of_loss((W @ dH.mT + dW @ H.mT + db[..., None]).mT) / self.N
             return self.pack(
                 Point(
@@ -164,9 +199,20 @@ class Problem:
         return product
 
     @property
-    def decays(self) -> tuple[float, float, float]:
+    def decays(self) -> tuple[Parameter, Parameter, Parameter]:
         """Of W, H and b; zero for a bias that is free or absent."""
-        return self.decay_W, self.decay_H, self.decay_b or 0.0
+        return self.decay_W, self.decay_H, 0.0 if self.decay_b is None else self.decay_b
+
+    @property
+    def radius(self) -> Parameter:
+        """s = sqrt(decay_W decay_H), free of underflow."""
+        return self.decay_W**0.5 * self.decay_H**0.5
+
+    def _decay_table(self, starts: int) -> Float[np.ndarray, "B 3"]:
+        table = np.empty((starts, 3))
+        for column, decay in zip(table.T, self.decays, strict=True):
+            column[:] = decay
+        return table
 
 
 @lru_cache(maxsize=64)

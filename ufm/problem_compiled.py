@@ -32,7 +32,7 @@ def logits(x: Float[Tensor, "B P"], K: int, d: int, N: int) -> tuple[Float[Tenso
 
 
 def gradient(
-    x: Float[Tensor, "B P"], T: Float[Tensor, "B d N"], G: Float[Tensor, "B K N"], decays: tuple[float, float, float]
+    x: Float[Tensor, "B P"], T: Float[Tensor, "B d N"], G: Float[Tensor, "B K N"], decays: Float[np.ndarray, "B 3"]
 ) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
     """Gradient of the objective given that of the summed losses in the logits, and the weight-decay terms."""
     result, penalty = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(len(x))
@@ -46,7 +46,7 @@ def hessian(
     T: Float[Tensor, "B d N"],
     G: Float[Tensor, "B K N"],
     of_loss: Callable[[Float[Tensor, "B Q N K"]], Float[Tensor, "B Q N K"]],
-    decays: tuple[float, float, float],
+    decays: Float[np.ndarray, "B 3"],
 ) -> Callable[[Float[Tensor, "B Q P"]], Float[Tensor, "B Q P"]]:
     """Directions to products with the Hessian, given gradient and Hessian of the summed losses in the logits."""
     points = tuple(part.contiguous().numpy() for part in (x, T, G))
@@ -83,9 +83,9 @@ def _logit_directions(x, T, v, D, dT):
 def _product_with_hessian(x, T, G, v, dT, R, decays, result):
     (B, Q, K, N), d = R.shape, T.shape[1]
     in_W, in_H = K * d, (K + N) * d
-    decay_W, decay_H, decay_b = decays
     Wt, dWt, Tt = np.empty((d, K)), np.empty((d, K)), np.empty((d, N))
     for start in range(B):
+        decay_W, decay_H, decay_b = decays[start, 0], decays[start, 1], decays[start, 2]
         _transpose(1 / N, x[start, :in_W].reshape(K, d), Wt)
         for q in range(Q):
             dW, db, out = v[start, q, :in_W], v[start, q, in_H:], result[start, q]
@@ -117,9 +117,9 @@ def _logits(x, Z, T):
 @no_type_check
 def _gradient(x, T, G, decays, gradient, penalty):
     (B, K, N), d = G.shape, T.shape[1]
-    decay_W, decay_H, decay_b = decays
     Wt, Tt = np.empty((d, K)), np.empty((d, N))
     for start in range(B):
+        decay_W, decay_H, decay_b = decays[start, 0], decays[start, 1], decays[start, 2]
         in_W, in_H = K * d, (K + N) * d
         W, H, b = x[start, :in_W], x[start, in_W:in_H], x[start, in_H:]
         penalty[start] = (decay_W * _square(W) + decay_H * _square(H) + decay_b * _square(b)) / 2

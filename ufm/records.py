@@ -92,11 +92,7 @@ def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) ->
     record = {
         "schema": SCHEMA,
         "command": shlex.join(["python", "-m", Path(sys.argv[0]).parent.name, *sys.argv[1:]]),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        **provenance(),
         "setting": setting,
         "result": result,
     }
@@ -104,6 +100,17 @@ def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) ->
         json.dump(_plain(record), file, indent=1, allow_nan=False)
         file.write("\n")
     return path
+
+
+def provenance() -> dict[str, Any]:
+    """Where a result comes from: time, commit, machine and versions."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
+from ufm.grid import axis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,3 +234,90 @@ class FocalWindowSetting(CommonSetting):
         check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, allowed)
         check(self.at is None or 0 < self.at < math.inf, "--at", self.at, "finite and > 0")
         check(2 <= self.points <= 10_000, "--points", self.points, "an integer in [2, 10000]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanSetting(CommonSetting):
+    """Minimise over a grid of problems and draw where the starts end against where theory says they do.
+
+    Example: `python -m ufm scan --loss focal --grid.gamma 0:8:9 --grid.decay 1e-3:1e-1:9:log`. One Parquet file per
+    unit of work, in a folder that can be resumed and extended.
+    """
+
+    loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
+    """ce, ls (--loss.alpha), focal (--loss.gamma), mse (--loss.rescale, --loss.convention), or a class of your own as
+    module.Class."""
+    grid: dict[str, str] = field(default_factory=dict)
+    """An axis per field: --grid.gamma 0:8:33 (from:to:count), --grid.decay 1e-5:1e-1:33:log, --grid.dim 3,4,8. Fields:
+    the loss's numbers, decay (sets decay_W and decay_H), decay_W, decay_H, decay_b, classes, dim, per_class."""
+    classes: int = 4
+    """K >= 2 where the grid does not say."""
+    dim: int = 6
+    """Feature dimension d >= 1."""
+    per_class: int = 3
+    """Samples per class n >= 1."""
+    decay_W: float = 5e-3
+    """Weight decay of the classifier, > 0."""
+    decay_H: float = 5e-3
+    """Weight decay of the features, > 0."""
+    decay_b: float | None = 0.0
+    """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
+    starts: int = 64
+    """Random starts per cell, standard normal, the same in every cell."""
+    tolerance: float = 1e-9
+    """A start has converged when the norm of its gradient is at most this."""
+    max_steps: int = 10_000
+    """Steps a start may take."""
+    workers: int | None = None
+    """Processes; default: one per CPU core, none (work in this process) on an accelerator."""
+    resume: Path | None = None
+    """Go on in this folder with its setting; a new --grid extends it: only missing cells are computed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(bool(self.grid) or self.resume is not None, "--grid", "none", "given, e.g. --grid.decay 1e-4:1e-1:20:log")
+        check(1 <= self.starts <= 10**6, "--starts", self.starts, "an integer in [1, 1000000]")
+        check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
+        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")
+        check(self.workers is None or self.workers >= 0, "--workers", self.workers, ">= 0")
+        _ = self.axes
+
+    @property
+    def axes(self) -> dict[str, list[float]]:
+        """The values of every axis."""
+        return {name: axis(name, text) for name, text in self.grid.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCardSetting(CommonSetting):
+    """What is known about a loss, yours or a built-in one: properties, end states of the model, comparison.
+
+    Example: `python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7`.
+    """
+
+    loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
+    """module.Class (or module.function) with its parameters as --loss.NAME, or ce, ls, focal, mse."""
+    classes: int = 4
+    """K >= 2."""
+    dim: int = 6
+    """Feature dimension d >= classes - 1."""
+    per_class: int = 3
+    """Samples per class n >= 1."""
+    decay: float = 5e-3
+    """Weight decay of W and of H, > 0."""
+    decay_b: float | None = 0.0
+    """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
+    starts: int = 1000
+    """Random starts of the model, standard normal."""
+    tolerance: float = 1e-9
+    """A start has converged when the norm of its gradient is at most this."""
+    max_steps: int = 1000
+    """Steps a start may take."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(2 <= self.classes <= 100, "--classes", self.classes, "an integer in [2, 100]")
+        check(self.dim >= self.classes - 1, "--dim", self.dim, f">= classes - 1 = {self.classes - 1}")
+        check(1 <= self.starts <= 10**6, "--starts", self.starts, "an integer in [1, 1000000]")
+        check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
+        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")

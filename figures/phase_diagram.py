@@ -1,0 +1,117 @@
+"""`ufm scan`: in which state the starts of every cell end, and the predicted phase boundaries drawn over it."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from figures.style import COLOURS, COLUMN, save, use_style
+
+STATES = {"etf": "ETF", "zero": "zero", "partial": "some classes collapsed", "other": "other", "lost": "not converged"}
+SHADES = (COLOURS[5], COLOURS[4], COLOURS[2], COLOURS[3], "#808080")
+BOUNDARIES = {
+    "c_zero_stable": ("zero becomes a local minimum", "--"),
+    "c_zero_best": ("zero becomes the best", "-"),
+    "c_etf_ends": ("the ETF ceases to exist", ":"),
+}
+ROUNDING = 1e-12
+SAME = 1e-9
+"""Boundaries as close as this everywhere are one."""
+
+
+def draw(record: dict[str, Any], path: Path) -> Path:
+    """Shares of the end states over the first two axes (the others at their first value), or along a single one."""
+    use_style()
+    from matplotlib import pyplot
+
+    axes = {name: np.array(values) for name, values in record["result"]["axes"].items()}
+    cells = {name: _grid(values, axes) for name, values in record["result"]["cells"].items()}
+    shares = np.stack([cells[name].astype(float) for name in list(STATES)[:-1]], -1)
+    shares = np.concatenate([shares, 1 - shares.sum(-1, keepdims=True)], -1)
+    figure, area = pyplot.subplots(figsize=(COLUMN, 4.2 if len(axes) > 1 else 3.2))
+    if len(axes) == 1:
+        _lines(area, *next(iter(axes.items())), shares, cells)
+    else:
+        _map(area, list(axes.items())[:2], shares, cells)
+    if area.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    area.set_title(_title(record, list(axes)))
+    return save(figure, path)
+
+
+def _grid(values: list[Any], axes: dict[str, Any]) -> Any:
+    """Over the first one or two axes, the others at their first value."""
+    array = np.array(values, dtype=object).reshape([len(values) for values in axes.values()])
+    while array.ndim > 2:
+        array = array[..., 0]
+    return array
+
+
+def _lines(area: Any, name: str, values: Any, shares: Any, cells: dict[str, Any]) -> None:
+    for share, label, colour in zip(shares.T, STATES.values(), SHADES, strict=True):
+        if np.nanmax(share, initial=0) > ROUNDING:
+            area.plot(values, share, marker="o", ms=3, color=colour, label=label)
+    for column, (label, style) in BOUNDARIES.items():
+        for i, place in enumerate(_crossings(values, _distance(cells, column))):
+            area.axvline(place, color="black", linestyle=style, linewidth=1, label=None if i else label)
+    area.set(xlabel=name, ylabel="share of starts", xscale=_scale(values))
+
+
+def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None:
+    """The colour of a cell is that of its states, mixed by their shares; white where there is no result."""
+    from matplotlib.colors import to_rgb
+
+    (name_y, y), (name_x, x) = axes
+    colours = np.nan_to_num(shares @ np.array([to_rgb(shade) for shade in SHADES]), nan=1.0).clip(0, 1)
+    area.pcolormesh(_edges(x), _edges(y), colours)
+    for column, (label, style) in BOUNDARIES.items():
+        distance = _distance(cells, column)
+        if column != "c_zero_best" and np.nanmax(np.abs(distance - _distance(cells, "c_zero_best")), initial=0) < SAME:
+            continue
+        if np.nanmin(distance, initial=np.inf) < 0 < np.nanmax(distance, initial=-np.inf):
+            area.contour(x, y, distance, levels=[0.0], colors="black", linestyles=style, linewidths=1)
+            area.plot([], [], color="black", linestyle=style, linewidth=1, label=label)
+    for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
+        if np.nanmax(share, initial=0) > ROUNDING:
+            area.plot([], [], "s", color=colour, label=label)
+    area.set(xlabel=name_x, ylabel=name_y, xscale=_scale(x), yscale=_scale(y))
+    area.grid(visible=False)
+
+
+def _edges(centres: Any) -> Any:
+    """Cell edges halfway between the values on their own scale."""
+    to, back = (np.log, np.exp) if _scale(centres) == "log" else (np.positive, np.positive)
+    t = to(centres)
+    middle = (t[1:] + t[:-1]) / 2
+    step = t[1:] - t[:-1] if len(t) > 1 else np.ones(1)
+    return back(np.concatenate([[t[0] - step[0] / 2], middle, [t[-1] + step[-1] / 2]]))
+
+
+def _distance(cells: dict[str, Any], column: str) -> Any:
+    """log(c / boundary); zero on the boundary."""
+    return np.log(cells["c"].astype(float)) - np.log(cells[column].astype(float))
+
+
+def _crossings(values: Any, distance: Any) -> list[float]:
+    """Where the distance changes sign, between the cells by a straight line."""
+    return [
+        float(np.interp(0.0, sorted(pair), values[i : i + 2][np.argsort(pair)]))
+        for i, pair in enumerate(itertools.pairwise(distance))
+        if pair[0] * pair[1] < 0
+    ]
+
+
+def _scale(values: Any) -> str:
+    """Logarithmic where the ratios of the values are even and their differences are not."""
+    if len(values) < 3 or values.min() <= 0 or np.allclose(np.diff(values, 2), 0, atol=1e-6 * np.ptp(values)):
+        return "linear"
+    return "log" if np.allclose(np.diff(np.log(values), 2), 0, atol=1e-6) else "linear"
+
+
+def _title(record: dict[str, Any], axes: list[str]) -> str:
+    setting = record["setting"]
+    sizes = {"classes": "K", "dim": "d", "per_class": "n"}
+    fixed = [f"{letter} = {setting[name]}" for name, letter in sizes.items() if name not in axes]
+    rest = [f"{name} at its first value" for name in axes[2:]]
+    return ", ".join([setting["loss"]["name"], *fixed, f"{setting['starts']} starts a cell", *rest])

@@ -1,0 +1,40 @@
+"""`ufm report-card`: the loss on the ray of collapsed logits beside the built-in ones; end states against decay."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from figures.phase_diagram import SHADES, STATES
+from figures.style import COLOURS, COLUMN, save, use_style
+
+
+def draw(record: dict[str, Any], path: Path) -> Path:
+    """Left: value against margin, every loss; right: share of starts per end state against decay."""
+    use_style()
+    from matplotlib import pyplot
+
+    result = record["result"]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 3.4))
+    ray = dict(result["ray"])
+    margin = ray.pop("margin")
+    for i, (name, values) in enumerate(ray.items()):
+        left.plot(margin, values, color=COLOURS[i], linewidth=1 if i else 2, label=name.rpartition(".")[2])
+    left.set(xlabel="margin", ylabel="loss with equal other logits", ylim=(0, _top(ray)))
+    left.legend()
+    decays = [row["decay_W"] for row in result["by_decay"]]
+    shares = np.array([[row[name] for name in list(STATES)[:-1]] for row in result["by_decay"]])
+    shares = np.column_stack([shares, 1 - shares.sum(1)])
+    for share, label, colour in zip(shares.T, STATES.values(), SHADES, strict=True):
+        if share.max() > 1e-12:
+            right.semilogx(decays, share, marker="o", ms=3, color=colour, label=label)
+    if result["zero_stable"] and decays[0] <= result["zero_stable"] <= decays[-1]:
+        right.axvline(result["zero_stable"], color="black", linestyle="--", linewidth=1, label="zero becomes a minimum")
+    right.set(xlabel="decay of W and H", ylabel="share of starts")
+    right.legend()
+    return save(figure, path)
+
+
+def _top(ray: dict[str, list[float]]) -> float:
+    """As high as the loss at margin -2 or so of the steepest softmax loss; squared error is cut off."""
+    return 1.2 * max(values[40] for name, values in ray.items() if name != "mse")

@@ -1,0 +1,78 @@
+"""Fill a folder with the rows of a grid: only what is missing is computed, nothing that is done gets lost."""
+
+import math
+import os
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan
+from ufm.command_line import check, torch_device
+from ufm.engine import map_units
+from ufm.outcomes import solve
+from ufm.parallel import cores, one_torch_thread
+from ufm.settings import ScanSetting
+from ufm.shards import read_rows, write_shard
+
+WORKING_VECTORS = 24
+"""Vectors of all variables that a start at work takes, in `minimise` and in what follows it."""
+
+
+class Scan:
+    """A grid, and the units of work of all grids of its folder up to this one.
+
+    Raises:
+        ValueError: if the grid, the loss, a model or the device cannot be, or a unit does not fit into memory.
+    """
+
+    def __init__(self, setting: ScanSetting, grids: Sequence[dict[str, str]] = ()) -> None:
+        self.setting = setting
+        device = torch_device(setting.device)
+        self.cells: Sequence[Cell] = cells_of(setting)
+        self.ids = [cell_id(cell, setting) for cell in self.cells]
+        self.units = plan(setting, grids or [setting.grid])
+        available = cores(device) if device.type == "cpu" else 0
+        self.workers = min(available if setting.workers is None else setting.workers, len(self.units))
+        self.bytes = max(1, self.workers) * max(map(_bytes, self.units))
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        fits = self.bytes <= memory / 2
+        check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
+
+    def missing(self, folder: Path) -> list[Unit]:
+        """The units that are not there yet and have cells of this grid."""
+        done, wanted = read_rows(folder), set(self.ids)
+        return [unit for unit in self.units if any(name in wanted and name not in done for name in unit.ids)]
+
+    def fill(self, folder: Path, progress: Progress) -> list[dict[str, Any]]:
+        """Compute what is missing; the units that failed, with their errors."""
+        units = self.missing(folder)
+        task = progress.add_task("cells", total=sum(len(unit.cells) for unit in units))
+        failures = []
+        alone = one_torch_thread() if self.workers == 0 else nullcontext()  # as in a worker, to the last bit
+        with alone, closing(map_units(solve, units, self.workers)) as outcomes:
+            for outcome in outcomes:
+                if outcome.result is None:
+                    failures.append({"unit": outcome.unit.id, "cells": outcome.unit.ids, "error": outcome.error})
+                else:
+                    write_shard(folder, outcome.unit.id, outcome.result)
+                progress.advance(task, len(outcome.unit.cells))
+        return failures
+
+    def rows(self, folder: Path) -> list[Row | None]:
+        """The rows of the grid's cells in its order; None where there is none."""
+        found = read_rows(folder, self.ids)
+        return [found.get(name) for name in self.ids]
+
+    def __str__(self) -> str:
+        sizes = sorted({cell.problem.size for cell in self.cells})
+        variables = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        starts = len(self.cells) * self.setting.starts
+        work = f"{len(self.cells)} cells, {starts} starts of {variables} variables"
+        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB"
+
+
+def _bytes(unit: Unit) -> int:
+    return 8 * WORKING_VECTORS * len(unit.cells) * unit.starts * unit.cells[0].problem.size

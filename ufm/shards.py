@@ -1,0 +1,99 @@
+"""The results of a scan: a folder of Parquet files, one per unit of work, each written atomically.
+
+`FOLDER/setting.json` says what was asked; `FOLDER/shards/*.parquet` are the rows, each file with the commit and the
+versions that made it in its metadata. Any reader of Parquet reads the folder `shards` as it is.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from ufm.command_line import RequestError, check
+from ufm.records import atomic_file, provenance
+from ufm.settings import ScanSetting
+
+SETTING, SHARDS = "setting.json", "shards"
+_OF_THE_CALL = ("out", "json", "resume", "workers", "device")
+_TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
+
+
+def write_setting(folder: Path, setting: ScanSetting) -> None:
+    """Say in the folder what is asked; a new grid is added to those that were asked for before."""
+    plain = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_CALL}
+    grids = asked_grids(folder) if (folder / SETTING).exists() else []
+    if plain["grid"] not in grids:
+        grids.append(plain["grid"])
+    with atomic_file(folder / SETTING) as file:
+        json.dump(plain | {"grids": grids}, file, indent=1)
+    (folder / SHARDS).mkdir(exist_ok=True)
+
+
+def asked_grids(folder: Path) -> list[dict[str, str]]:
+    """All grids that were asked for in this folder, in their order."""
+    return list(json.loads((folder / SETTING).read_text())["grids"])
+
+
+def resumed_setting(setting: ScanSetting) -> ScanSetting:
+    """The setting of the folder `setting.resume`, with this call's grid if it gives one.
+
+    Raises:
+        ValueError: if the folder is not a scan's, or is a scan of something else than what this call asks for.
+    """
+    folder = setting.resume
+    assert folder is not None
+    check(setting.out is None, "--out", setting.out, "left out with --resume (the scan goes on in its folder)")
+    try:
+        stored = dict(json.loads((folder / SETTING).read_text()))
+        del stored["grids"]
+        default, given = ScanSetting(grid=stored["grid"]).as_dict(), setting.as_dict()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RequestError(f"`--resume` must be the folder of a scan, got {folder} ({error}).") from None
+    for name, value in stored.items():
+        is_same = name == "grid" or given[name] in (default[name], value)
+        check(is_same, f"--{name.replace('_', '-')}", given[name], f"{value}, as in {folder}, or left out")
+    stored["grid"] = setting.grid or stored["grid"]
+    call = {name: getattr(setting, name) for name in _OF_THE_CALL}
+    return ScanSetting(**{**stored, **call})
+
+
+def write_shard(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write one unit's rows; the file appears complete or not at all."""
+    schema = pyarrow.schema([(column, _type(column, rows)) for column in rows[0]])
+    table = pyarrow.Table.from_pylist(list(rows), schema.with_metadata({"ufm": json.dumps(provenance())}))
+    with atomic_file(folder / SHARDS / f"{name}.parquet", "wb") as file:
+        parquet.write_table(table, file)
+
+
+def read_rows(folder: Path, cells: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """The rows by cell, of these cells or of all.
+
+    Raises:
+        ValueError: if a file is not one of a scan.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder / SHARDS).glob("*.parquet")):
+        try:
+            found = parquet.read_table(path).to_pylist()
+            rows |= {row["cell"]: row for row in found}
+        except (pyarrow.ArrowException, OSError, KeyError) as error:
+            raise RequestError(f"{path} must be a file of a scan, but cannot be read ({error}).") from None
+    wanted = rows.keys() if cells is None else cells
+    return {cell: rows[cell] for cell in wanted if cell in rows}
+
+
+def commits(folder: Path) -> list[str]:
+    """The commits that made the rows."""
+    metadata = (parquet.read_schema(path).metadata for path in sorted((folder / SHARDS).glob("*.parquet")))
+    return sorted({str(json.loads(each[b"ufm"])["commit"]) for each in metadata})
+
+
+def _type(column: str, rows: Sequence[dict[str, Any]]) -> pyarrow.DataType:
+    """From the values; a column without any is one of numbers."""
+    kinds = {type(row[column]) for row in rows if row[column] is not None}
+    if list in kinds:
+        return pyarrow.list_(pyarrow.int64())
+    return _TYPES[kinds.pop() if len(kinds) == 1 else float]
