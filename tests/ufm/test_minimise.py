@@ -95,12 +95,14 @@ def test_status_is_truthful_after_three_steps():
     assert not end.is_converged.any()
 
 
+@pytest.mark.parametrize("method", ["compiled"], indirect=True)  # thousands of steps
 def test_an_unreachable_tolerance_is_reported_as_stalled():
     end = minimise(CE.value_and_gradient, normal_starts(CE.size, 0, 0, 2), tolerance=1e-30)
     assert set(end.status.tolist()) <= {Status.STALLED, Status.MAX_STEPS}
     assert (end.gradient_norm < 1e-12).all()
 
 
+@pytest.mark.parametrize("method", ["compiled"], indirect=True)  # thousands of steps
 def test_slow_progress_is_progress():
     """Thousands of small steps in a narrow valley, none of which lowers the value by much."""
     problem = Problem(CrossEntropy(), 10, 20, 10, 0.5, 1e-5, 0.01)
