@@ -92,6 +92,7 @@ PICTURES = {
     "verification": ("verify", verification.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
     "training_curves": ("train", training_curves.draw),
+    "claims": ("claims", claims.draw),
 }
 TABLES = {"verify": verify_table, "compare": compare_table, "claims": claims_table}
 
