@@ -7,6 +7,8 @@ from figures.style import COLOURS, COLUMN, save, use_style
 
 RIGOUR = dict(zip(("symbolic", "interval", "certificate", "numeric"), COLOURS, strict=False))
 """Ranks of evidence, strongest first."""
+LEAST = 1e-3
+"""Seconds; shorter bars are drawn this long."""
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
@@ -18,13 +20,14 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     figure, axes = pyplot.subplots(figsize=(1.5 * COLUMN, 0.26 * len(rows) + 1.3))
     for place, row in enumerate(rows):
         verdict = row["verdict"]
-        axes.barh(place, max(row["seconds"], 0.01), color=RIGOUR[verdict["rigour"]] if verdict else "0.8")
-        axes.text(max(row["seconds"], 0.01), place, f" {_note(row)}", va="center", fontsize=6)
+        axes.barh(place, max(row["seconds"], LEAST), color=RIGOUR[verdict["rigour"]] if verdict else "0.8")
+        axes.text(max(row["seconds"], LEAST), place, f" {_note(row)}", va="center", fontsize=6)
     for name, colour in RIGOUR.items():
         axes.barh(0, 0, color=colour, label=name)
     axes.set_yticks(range(len(rows)), [row["claim"]["name"].replace("_", " ") for row in rows], fontsize=7)
     axes.invert_yaxis()
-    axes.set(xlabel="seconds", xscale="log", xlim=(0.01, 100))
+    axes.set(xlabel="seconds", xscale="log", xlim=(LEAST, 100))
+    axes.margins(y=0.01)
     figure.legend(loc="outside upper center", ncols=len(RIGOUR))
     return save(figure, path)
 

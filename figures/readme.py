@@ -225,6 +225,7 @@ PICTURES = {
     "training_curves": ("train", training_curves.draw),
     "landscape": ("atlas", landscape.draw),
     "focal_window": ("focal_window", focal_window.draw),
+    "claims": ("claims", claims.draw),
 }
 TABLES = {
     "verify": verify_table,

@@ -8,6 +8,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -65,13 +66,23 @@ def run(claim: Claim) -> Row:
 
 def run_all(claims: Sequence[Claim]) -> Iterator[Row]:
     """Rows as they are finished, from one process per core; an interrupt ends the processes at once."""
+    done = set()
+    for row in _in_processes(claims, _cores()):
+        done.add(row.claim.name)
+        yield row
+    for claim in claims:  # those that a dying process has left behind, each in a process of its own
+        if claim.name not in done:
+            yield next(_in_processes([claim], 1), Row(claim, 0.0, not_run="its process died"))
+
+
+def _in_processes(claims: Sequence[Claim], most: int) -> Iterator[Row]:
+    """Rows as they are finished; none for a claim whose process died, nor for those after it."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(len(claims), _cores()), context, initializer=_prepare_worker)
+    pool = ProcessPoolExecutor(min(len(claims), most), context, initializer=_prepare_worker)
     try:
-        pending = {pool.submit(run, claim): claim for claim in claims}
-        for future in as_completed(pending):
-            error = future.exception()
-            yield future.result() if error is None else Row(pending[future], 0.0, not_run=f"its process died: {error}")
+        for future in as_completed([pool.submit(run, claim) for claim in claims]):
+            if future.exception() is None:
+                yield future.result()
     except BaseException:
         for child in multiprocessing.active_children():
             child.terminate()
@@ -92,10 +103,21 @@ def _functions(tree: ast.Module) -> set[str]:
 
 
 def _prepare_worker() -> None:
-    """One thread per process, set before torch and numpy are imported; the parent deals with Ctrl-C."""
+    """One thread per process, set before torch and numpy are imported; the parent deals with Ctrl-C.
+
+    A worker whose parent was killed ends too.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     process.prepare()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _cores() -> int:

@@ -1,5 +1,4 @@
-"""Cross entropy: at the ETF the Hessian is positive but for the rotations of feature space and a constant in a free
-bias.
+"""Cross entropy, K = 3..10: at the ETF the Hessian is positive but for rotations and a constant in a free bias.
 
 Source: Zhu et al. 2021, Theorem 3.1 (the minimiser is unique up to rotation: here its second-order part)
 

@@ -1,5 +1,4 @@
-"""Without bias, every point of the model with cross entropy, label smoothing or focal loss lies above the ETF ray's
-best.
+"""Without bias, no point of the model with cross entropy, label smoothing or focal loss lies below the ETF ray's best.
 
 Source: Zhou et al. 2022 (all losses), global minimisers
 

@@ -5,7 +5,7 @@ ours
 
 Evidence: interval. States with m classes on a simplex and the other K - m together, at n = 1, c = decay_W = decay_H.
 Near a numerical state Krawczyk's operator in balls proves a true critical point, and balls prove its Hessian positive
-definite up to rotations (and the free constant of the bias), `ufm.focal_certificate`; its value is certified to lie
+definite up to rotations (and the free constant of the bias), `ufm/focal_certificate.py`; its value is certified to lie
 above that of an explicit ETF at the same decays.
 
 False twin: the same at a third of the decay, where such states are critical but have negative curvature (measured).

@@ -1,4 +1,5 @@
-"""At its best step gradient descent contracts by (k - 1)/(k + 1), k of the whole Hessian: slower with label smoothing.
+"""At its best step gradient descent contracts by (k - 1)/(k + 1), k of the whole Hessian: slower with smoothing (K = 4,
+d = 6).
 
 Source: Guo et al. 2024, convergence of gradient descent: with decays on W and H, at these sizes, the order is the
 opposite

@@ -46,6 +46,7 @@ def _verdict(decay: float) -> Verdict:
     return Verdict.of(
         "numeric",
         [
+            # Rounding, 1e-16, times the condition number of A, at most 1e4 here.
             deviation("|L - (L_NC1 + L_NC2/3 + L_perp)| / L", worst, 1e-12),
             step(f"L_perp <= |grad_W|^2 / (2 decay_W) (excess {beyond:.1g} of the loss)", beyond <= 1e-12),
             step(f"L_perp / L at the end: {float(ratios[-1].max()):.1g}, below 1e-6", ratios[-1].max() < 1e-6),

@@ -1,0 +1,13 @@
+from figures.claims import draw, margin_text
+
+
+def row(name, verdict, holds):
+    return {"claim": {"name": name}, "seconds": 0.5, "verdict": verdict, "holds": holds}
+
+
+def test_it_draws_claims_that_hold_fail_and_were_not_run(tmp_path):
+    digits = {"rigour": "numeric", "margin": 2.04, "margin_is": "decimal digits of something"}
+    exact = {"rigour": "symbolic", "margin": None, "margin_is": "exact"}
+    rows = [row("a_claim", digits, True), row("another", exact, False), row("third", None, False)]
+    assert draw({"result": {"rows": rows}}, tmp_path / "picture.png").stat().st_size > 5000
+    assert [margin_text(verdict) for verdict in (digits, exact)] == ["2.0 digits", "exact"]
