@@ -16,6 +16,10 @@ class _Counted:
     def __init__(self, problem: Problem) -> None:
         self.problem, self.size, self.calls = problem, problem.size, []
 
+    def split(self, x, width):
+        """Chunks of points, each with this problem."""
+        return [(self, chunk) for chunk in torch.split(x, width)]
+
     def hessian(self, x):
         """The problem's, counted."""
         product = self.problem.hessian(x)
