@@ -25,7 +25,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     use_style()
     from matplotlib import pyplot
 
-    axes = {name: np.array(values) for name, values in record["result"]["axes"].items()}
+    every = {name: np.array(values) for name, values in record["result"]["axes"].items()}
+    axes = {name: values for name, values in every.items() if len(values) > 1} or dict([*every.items()][:1])
     cells = {name: _grid(values, axes) for name, values in record["result"]["cells"].items()}
     shares = np.stack([cells[name].astype(float) for name in list(STATES)[:-1]], -1)
     shares = np.concatenate([shares, 1 - shares.sum(-1, keepdims=True)], -1)

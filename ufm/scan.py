@@ -71,7 +71,7 @@ class Scan:
         variables = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         starts = len(self.cells) * self.setting.starts
         work = f"{len(self.cells)} cells, {starts} starts of {variables} variables"
-        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB"
+        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB for the starts"
 
 
 def _bytes(unit: Unit) -> int:

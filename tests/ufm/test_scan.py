@@ -205,6 +205,9 @@ def test_a_single_axis_and_three_are_drawn(tmp_path):
         words = [*words[:3], *words[7:], *grid, "--workers", "0", "--out", str(tmp_path / grid[0])]
         assert main("python -m ufm", "", COMMANDS, words) == 0
     assert _run("--grid.dim", "2,3", "--workers", "0", "--out", str(tmp_path / "three")) == 0
+    for name, decay in (("line", "0.01,0.1"), ("point", "0.1")):
+        words = [*COMMAND.split(), "--grid.gamma", "3", "--grid.decay", decay]
+        assert main("python -m ufm", "", COMMANDS, [*words, "--workers", "0", "--out", str(tmp_path / name)]) == 0
 
 
 def test_a_unit_that_fails_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):

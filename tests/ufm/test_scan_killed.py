@@ -13,7 +13,7 @@ import pytest
 from ufm.shards import read_rows
 
 ROOT = Path(__file__).parent.parent.parent
-GRID = ["--grid.gamma", "0:8:17", "--grid.decay", "1e-4:1e-1:17:log", "--starts", "64", "--workers", "2"]
+GRID = ["--grid.gamma", "0:8:17", "--grid.decay", "1e-4:1e-1:17:log", "--starts", "16", "--workers", "2"]
 KILLS = 20
 
 
@@ -32,9 +32,11 @@ def _rows_of(folder):
 
 
 def _kill(driver, whom):
-    victims = _children(driver.pid) if whom == "worker" else [driver.pid]
+    """Whether there was somebody to kill."""
+    victims = [] if driver.poll() is not None else _children(driver.pid) if whom == "worker" else [driver.pid]
     if victims:
         os.kill(random.choice(victims), signal.SIGKILL)
+    return bool(victims)
 
 
 @pytest.mark.slow
@@ -56,10 +58,8 @@ def test_killed_twenty_times_it_ends_with_the_rows_of_an_undisturbed_run(tmp_pat
             acknowledged = _rows_of(folder)
             driver = _start(*words)
             time.sleep(random.uniform(0.2, seconds))
-            whom = random.choice(["driver", "worker", "worker"])
-            if driver.poll() is None and kills < KILLS:
-                _kill(driver, whom)
-                kills += 1
+            whom = random.choice(["driver", "worker"])
+            kills += kills < KILLS and _kill(driver, whom)
             output, _ = driver.communicate()
             assert acknowledged.items() <= _rows_of(folder).items()
             if driver.returncode == 0:
