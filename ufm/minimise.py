@@ -23,7 +23,7 @@ Objective = Callable[..., tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
 """Value and gradient of every row of x (B, P), each row on its own; of (x, rows) where asked to."""
 
 METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
-    True: (CompiledLbfgs, 2**24),
+    True: (CompiledLbfgs, 3 * 2**22),
     False: (BatchedLbfgs, 2**32),
 }
 """On a CPU, elsewhere: the method, and the bytes that starts at work together take (per CPU core: fits its cache)."""
