@@ -5,7 +5,7 @@ Source: Zhou et al. 2022 (all losses), the losses; their derivatives are derived
 Evidence: symbolic. With x = log sum_{j != y} e^{z_j} - z_y, 1 - p = e^x/(1 + e^x): for every function psi(x) the
 gradient is psi' u and the Hessian psi'' u u' + psi' (diag w - w w'), w the softmax over j != y and u = w - e_y
 (undefined psi, K = 2, 3, 4). Focal loss (1 - p)^g (-log p) has psi' = (1 - p)^g (1 - p - g p log p) and psi'' = p (1 -
-p)^g [(2 g + 1)(1 - p) - g (g p - (1 - p)) log p]; cross entropy is g = 0. Cross-check: `ufm.losses.Focal` against these
+p)^g [(2 g + 1)(1 - p) - g (g p - (1 - p)) log p]; cross entropy is g = 0. Cross-check: `ufm/losses.py` against these
 formulas at 40 digits, for deficits between -30 and 30.
 
 False twin: psi'' with g + 1 in place of 2 g + 1.
