@@ -42,7 +42,8 @@ class Card:
         properties: of the loss as a function of the logits.
         statuses: how the starts ended; `shares`: in which state, as shares of all starts.
         kinds: end points of one value and state, the lowest first.
-        zero_stable: decay_W = decay_H from which on zero is a local minimum; None where it is not a critical point.
+        zero_stable: decay_W = decay_H from which on zero is a local minimum; None where it is no critical point,
+            or the loss is not smooth.
         by_decay: a scan's row per decay.
         comparison: a scan's row per loss, this one first, at the same decay.
         ray: margins, and the loss there for every loss of the comparison.
@@ -77,7 +78,9 @@ def report_card(setting: ReportCardSetting) -> Card:
     if is_own(spec):
         check_loss(loss, setting.classes)
     statuses, shares, kinds = _training(cell, setting)
-    stable = _zero_stable(cell)
+    found = properties(loss, setting.classes)
+    is_smooth = next(entry.holds for entry in found if entry.name == "smooth")
+    stable = _zero_stable(cell) if is_smooth else None
     by_decay = [dataclasses.replace(cell, decay_W=decay, decay_H=decay) for decay in axis("decay", DECAYS)]
     others = [full_spec({"name": name}) for name in LOSS_NAMES if name != spec["name"]]
     compared = [cell, *(_cell(setting, other) for other in others)]
@@ -85,7 +88,7 @@ def report_card(setting: ReportCardSetting) -> Card:
     ray = {str(one.loss["name"]): on_ray(one.problem.loss, setting.classes, margins).tolist() for one in compared}
     return Card(
         spec,
-        properties(loss, setting.classes),
+        found,
         statuses,
         shares,
         kinds,

@@ -38,7 +38,7 @@ def answers(card: Card) -> dict[str, str]:
     found["where does training the model end?"] = f"{states or 'nowhere'}; {lost} of {total} starts did not converge"
     found["other local minima found?"] = _other_minima(card)
     found["zero is a local minimum from decay"] = (
-        "zero is not a critical point"
+        "not known: zero is no critical point, or the loss is not smooth"
         if card.zero_stable is None
         else f"{card.zero_stable:.6g} on (|G|_2 at zero logits)"
     )

@@ -6,8 +6,10 @@ import ufm.hessian
 from tests.reference_values import ETF_SPECTRUM
 from ufm.hessian import dense_hessian, smallest_eigenpair
 from ufm.losses import CrossEntropy, Focal
+from ufm.newton import find_critical_points
 from ufm.prediction import predict, predicted_point
 from ufm.problem import Problem
+from ufm.starts import normal_starts
 
 
 def test_spectrum_at_the_simplex_is_the_closed_form():
@@ -74,3 +76,24 @@ def test_many_chunks_keep_the_order(problem, normal, monkeypatch):
     done = []
     torch.testing.assert_close(smallest_eigenpair(problem, x, progress=done.append).value, expected)
     assert done == [1] * 7
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-5, 1e-8])
+def test_lanczos_sees_the_faintest_descent_from_zero(distance):
+    """Just below its threshold c = 1/K zero has 180 equal negative eigenvalues, lam - 1/(K sqrt n), the smallest."""
+    lam = (1 - distance) / 10 / 10**0.5
+    problem = Problem(CrossEntropy(), 10, 20, 10, lam, lam, 0.01)
+    pair = smallest_eigenpair(problem, torch.zeros(1, problem.size, dtype=torch.float64))
+    assert float(pair.value[0]) == pytest.approx(lam - 1 / (10 * 10**0.5), abs=1e-15)
+
+
+def test_lanczos_misses_no_negative_eigenvalue_of_a_saddle(monkeypatch):
+    """The first settled value counts: is it the smallest, at saddles of many kinds?"""
+    problem = Problem(CrossEntropy(), 5, 6, 2, 5e-3, 5e-3, 0.01)
+    starts = normal_starts(problem.size, 5, 0, 64) * torch.logspace(-0.5, 1, 64, dtype=torch.float64)[:, None]
+    end = find_critical_points(problem, starts)
+    x = end.x[end.is_converged]
+    expected = torch.linalg.eigvalsh(dense_hessian(problem, x))[:, 0]
+    assert (expected < -1e-3).sum() > 50
+    monkeypatch.setattr(ufm.hessian, "DENSE_UP_TO", 0)
+    torch.testing.assert_close(smallest_eigenpair(problem, x).value, expected, rtol=0, atol=1e-13)

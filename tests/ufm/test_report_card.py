@@ -129,3 +129,11 @@ def test_the_command_writes_record_and_picture(tmp_path, capsys):
     assert (tmp_path / "card" / "report_card.png").stat().st_size > 1000
     assert main("python -m ufm", "", COMMANDS, ["report-card", "--loss", "ufm.example_losses.Nothing"]) == 2
     assert "has no attribute 'Nothing'" in capsys.readouterr().err
+
+
+def test_a_loss_with_a_kink_at_zero_logits_has_no_threshold():
+    """Its Hessian at zero does not exist, so no formula for the smallest eigenvalue does."""
+    setting = ReportCardSetting(
+        loss={"name": "ufm.example_losses.LogitNormalised"}, classes=3, dim=3, per_class=1, starts=2, max_steps=20
+    )
+    assert report_card(setting).zero_stable is None
