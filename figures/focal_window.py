@@ -28,6 +28,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         axes[1].set_ylim(2 * gain, -gain)
         axes[1].axvspan(first, last, color="grey", alpha=0.15, linewidth=0)
         axes[1].set_title("shaded: neither zero nor the ETF is lowest", fontsize=9)
+        axes[1].locator_params(axis="x", nbins=4)
     axes[0].set_title(f"focal {setting['gamma']:g}, K = {setting['classes']}", fontsize=9)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     return save(figure, path)
