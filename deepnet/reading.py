@@ -68,10 +68,9 @@ class Reading:
 
 
 def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
-    """The fields of `Reading`, on the device of the features, float64; classes weigh the same."""
+    """The fields of `Reading` but the loss, on the device of the features, float64; classes weigh the same."""
     logits, labels, W = layer.logits.double(), layer.labels, stats.W
-    values, gradient = loss.value_and_gradient(logits, labels)
-    gradient = gradient / len(labels)
+    gradient = loss.value_and_gradient(logits, labels)[1] / len(labels)
     pulled = torch.stack([gradient[rows].mT @ layer.H[rows].double() for rows in chunks(layer.H)]).sum(0)
     W0, M = W - W.mean(0), stats.centred_means
     between, gram = M.square().sum() / len(M), M @ M.mT
@@ -79,7 +78,6 @@ def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[T
     unit = M / M.norm(dim=-1, keepdim=True)
     others = ~torch.eye(len(M), dtype=torch.bool, device=M.device)
     return {
-        "loss": values.mean(),
         "margin": (own - (logits.sum(-1) - own) / (len(M) - 1)).mean(),
         "p_y": logits.softmax(-1).gather(-1, labels[:, None]).mean(),
         "norm_w": (W0.square().sum() / len(M)).sqrt(),
