@@ -47,7 +47,7 @@ def run_compare(setting: CompareSetting) -> int:
     """Put measurement and prediction side by side, one table a condition, and say how close they are."""
     from deepnet import checkpoint, study_report
     from deepnet.study import compared_run, study
-    from figures import prediction_against_measurement
+    from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
@@ -57,8 +57,11 @@ def run_compare(setting: CompareSetting) -> int:
     study_report.show(result)
     folder = new_folder(setting.out, "compare")
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
-    picture = prediction_against_measurement.draw(read_record(record), folder / "prediction_against_measurement.png")
-    print(f"wrote {record}, {picture}")
+    drawn = [prediction_against_measurement, prediction_over_epochs]
+    drawn += [feature_penalty] if any(network["depth_fit"] for network in result["networks"]) else []
+    drawn += [central_path] if any("central_path_loss" in run["measures"] for run in result["runs"]) else []
+    pictures = [figure.draw(read_record(record), folder / f"{figure.__name__.split('.')[-1]}.png") for figure in drawn]
+    print(f"wrote {', '.join(map(str, (record, *pictures)))}")
     return 0
 
 

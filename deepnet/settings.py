@@ -123,6 +123,7 @@ class CompareSetting(CommonSetting):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(len({*self.folders}) == len(self.folders), "--runs", self.runs, "runs that differ")
         check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
 
     @property
