@@ -10,7 +10,15 @@ from ufm.command_line import CommonSetting, LossSpec, ResumableSetting, check
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSetting(ResumableSetting):
-    """Train a network on real images, measuring neural collapse as it happens."""
+    """Train a network on real images, measuring neural collapse as it happens.
+
+    Examples:
+        python -m deepnet train --data digits --per-class 20 --width 0.25 --epochs 20
+        python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
+        python -m deepnet train --resume results/focal
+
+    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt, record.json and training.png into --out.
+    """
 
     data: str = "cifar10"
     """Data set: cifar10, cifar100, fashion_mnist, or digits (8 x 8 grey images that come with scikit-learn)."""
@@ -78,7 +86,14 @@ class TrainSetting(ResumableSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSetting(CommonSetting):
-    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images."""
+    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images.
+
+    Examples:
+        python -m deepnet measure --run results/focal
+        python -m deepnet measure --run results/focal --data-folder data --json focal.json
+
+    Writes: record.json into --out.
+    """
 
     run: Path
     """Folder of the run."""
@@ -88,16 +103,27 @@ class MeasureSetting(CommonSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSetting(CommonSetting):
-    """Compare the last layer of trained networks with what the unconstrained feature model predicts."""
+    """Compare the last layer of trained networks with what the unconstrained feature model predicts.
+
+    Examples:
+        python -m deepnet compare --runs results/focal
+        python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
+
+    Writes: record.json and prediction_against_measurement.png into --out.
+    """
 
     runs: list[Path] | Path
     """Folder of a run, or of several: '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
 
+    depths: list[float] = field(default_factory=lambda: [1.0])
+    """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
 
     @property
     def folders(self) -> list[Path]:

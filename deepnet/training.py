@@ -4,7 +4,6 @@ Randomness (initial parameters, then order and augmentation) comes from one gene
 the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +12,13 @@ import torch
 
 from deepnet import checkpoint, distributed
 from deepnet.data import Data, Selection, load
-from deepnet.features import Forward, LastLayer, measure
+from deepnet.features import Forward
+from deepnet.measures import Measure, measures_of
 from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, torch_device
 from ufm.losses import Loss, make_loss
-
-Measure = Callable[[LastLayer, Loss], dict[str, float]]
-"""Named numbers of a last layer on one split."""
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Training:
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
     step_net: Forward
-    measures: tuple[Measure, ...] = (measure,)
+    measures: tuple[Measure, ...]
     epoch: int = 0
     best: tuple[int, float] | None = None
 
@@ -90,7 +87,8 @@ def begin(setting: TrainSetting) -> Training:
     step_net: Forward = distributed.parallel(net)
     if setting.compile:
         step_net = torch.compile(step_net, dynamic=False)
-    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net)
+    measures = measures_of(loss, setting.decay)
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
 
 
 def reopen(
