@@ -1,4 +1,4 @@
-from figures import prediction_against_measurement, training_curves
+from figures import measured_splits, prediction_against_measurement, training_curves
 
 MEASURED = {"loss": 0.5, "accuracy": 0.9, "nc1_quotient": 0.1, "nc2_etf_distance": None, "nc3_self_duality": 0.2}
 
@@ -14,3 +14,9 @@ def test_ratios_are_drawn_where_there_are_any(tmp_path):
     run = {"rows": rows, "run_setting": {"loss": {"name": "ce"}, "data": "digits"}, "epoch": 3}
     path = prediction_against_measurement.draw({"result": {"runs": [run, run]}}, tmp_path / "picture.png")
     assert path.stat().st_size > 5000
+
+
+def test_splits_are_drawn_without_what_is_no_number(tmp_path):
+    measures = dict.fromkeys(measured_splits.METRICS, 0.1) | {"nc4_disagreement": 0.0, "nc1_trace": None, "accuracy": 1}
+    record = {"result": {"epoch": 3, "splits": {"train": measures, "test": measures}}}
+    assert measured_splits.draw(record, tmp_path / "picture.png").stat().st_size > 5000
