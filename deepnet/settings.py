@@ -91,7 +91,7 @@ class MeasureSetting(CommonSetting):
         python -m deepnet measure --run results/focal
         python -m deepnet measure --run results/focal --checkpoint best --json focal.json
 
-    Writes: record.json and measured_splits.png into --out.
+    Writes: record.json, measured_splits.png and reliability.png into --out.
     """
 
     run: Path
@@ -110,7 +110,8 @@ class CompareSetting(CommonSetting):
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
 
-    Writes: record.json and prediction_against_measurement.png into --out.
+    Writes: record.json and, as pictures, prediction_against_measurement, prediction_over_epochs, feature_penalty (two
+    runs of one network or more) and central_path (squared error) into --out.
     """
 
     runs: list[Path] | Path
@@ -124,6 +125,7 @@ class CompareSetting(CommonSetting):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(len({*self.folders}) == len(self.folders), "--runs", self.runs, "runs that differ")
         check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
 
     @property

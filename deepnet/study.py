@@ -57,7 +57,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     counts = torch.bincount(split.labels, minlength=training.data.classes)
     check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
     layer = last_layer(training.net, training.data, split, setting.precision)
-    measures = measure(layer, training.loss)
+    measures = {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
     reading = Reading.from_measures(measures)
     sizes = Sizes(training.data.classes, int(counts[0]), layer.H.shape[1], setting.decay)
     plain = checkpoint.plain_setting(setting)
@@ -148,7 +148,9 @@ def _conditions(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Mean and standard deviation over the seeds of every row and of the residuals."""
     table = []
     for name in dict.fromkeys(run.case.condition for run in runs):
-        group = [run.entry for run in runs if run.case.condition == name]
+        members = [run for run in runs if run.case.condition == name]
+        group = [run.entry for run in members]
+        norms = [[run.case.reading.norm_h, run.case.sizes.K * run.case.reading.norm_w**2] for run in members]
         rows = [
             {"name": row[0]["name"], "kind": row[0]["kind"]}
             | {key: _spread([entry[key] for entry in row]) for key in ("measured", "predicted", "ratio")}
@@ -159,7 +161,7 @@ def _conditions(runs: Sequence[Run]) -> list[dict[str, Any]]:
         nc1 = _spread([entry["measures"]["nc1_trace"] for entry in group])
         table.append(
             {"condition": name, "loss": group[0]["run_setting"]["loss"], "seeds": [entry["seed"] for entry in group]}
-            | {"rows": rows, "stationarity": stationarity, "nc1_trace": nc1}
+            | {"rows": rows, "stationarity": stationarity, "nc1_trace": nc1, "norms": norms}
         )
     return table
 

@@ -66,12 +66,33 @@ def test_measure_takes_the_best_network(run, tmp_path):
     assert (out / "measured_splits.png").stat().st_size > 5000
 
 
-def test_compare_takes_several_runs(run, tmp_path, capsys):
-    assert deepnet("compare", "--runs", f"[{run}, {run}]", "--out", tmp_path / "out") == 0
-    assert capsys.readouterr().out.count("calibration") == 2
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"record.json", "prediction_against_measurement.png"}
-    rows = json.loads((tmp_path / "out" / "record.json").read_text())["result"]["runs"][0]["rows"]
-    assert {row["kind"] for row in rows} == {"calibration", "identity", "prediction"}
+def test_compare_takes_several_runs(tmp_path, capsys):
+    runs = [tmp_path / loss for loss in ("focal", "mse")]
+    for run in runs:
+        small = [*SMALL, "--net", "resnet18", "--width", "0.125"]
+        assert deepnet("train", *small, "--loss", run.name, "--out", run) == 0
+    capsys.readouterr()
+    assert deepnet("compare", "--runs", f"[{runs[0]}, {runs[1]}]", "--depths", "[1, 3]", "--out", tmp_path / "out") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("calibration") == 2
+    assert shown.count("Last layer not stationary") == 2
+    pictures = {"prediction_against_measurement", "prediction_over_epochs", "feature_penalty", "central_path"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "record.json",
+        *(f"{name}.png" for name in pictures),
+    }
+    assert all(str(tmp_path / "out" / name) in shown.replace("\n", "") for name in pictures)
+    result = json.loads((tmp_path / "out" / "record.json").read_text())["result"]
+    assert {row["kind"] for row in result["runs"][0]["rows"]} == {"calibration", "identity", "prediction"}
+    assert [line["epoch"] for line in result["runs"][0]["trajectory"]] == [1, 2]
+    assert set(result["runs"][0]["stationarity_by_statistics"]) == {"running", "precise", "batch"}
+    assert {entry["depth"] for entry in result["networks"][0]["transfer_errors"] if not entry["is_fitted"]} == {1, 3}
+
+
+def test_a_run_cannot_be_compared_with_itself(run, tmp_path, capsys):
+    assert deepnet("compare", "--runs", f"[{run}, {run}]", "--out", tmp_path / "out") == 2
+    assert "`--runs` must be runs that differ" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_finished_run_has_nothing_to_resume(run, capsys):
