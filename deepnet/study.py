@@ -33,7 +33,7 @@ from ufm.losses import Loss
 
 PASSES = 8
 """Random passes over the training images for averages over batches."""
-NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "compile", "measure_every")
+NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "measure_every")
 
 
 @dataclass(frozen=True)

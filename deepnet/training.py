@@ -96,10 +96,8 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    measures = measures_of(loss, setting.decay)
-    return Training(
-        setting, data, loss, net, make_optimiser(net, setting), generator, distributed.parallel(net), measures
-    )
+    measures, step_net = measures_of(loss, setting.decay), distributed.parallel(net)
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
 
 
 def reopen(
