@@ -9,7 +9,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ from ufm.losses import Loss
 PASSES = 8
 """Random passes over the training images for averages over batches."""
 NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "measure_every")
+
+IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
+"""What the record has once, in the trajectory."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     entry = summary(training, folder) | {"condition": case.condition, "seed": case.seed, "measures": measures}
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
+    entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]
     by_statistics = _by_statistics(training, reading)
     entry["stationarity_by_statistics"] = {
         name: found.stationarity(setting.decay) for name, found in by_statistics.items()
