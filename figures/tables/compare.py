@@ -15,9 +15,10 @@ def table(record: dict[str, Any]) -> str:
     for name, kind in names:
         found = [next((row for row in one["rows"] if row["name"] == name), None) for one in conditions]
         rows.append([escaped(name), kind, *("-" if row is None else _pair(row) for row in found)])
-    for name in conditions[0]["stationarity"]:
-        cells = (spread(one["stationarity"][name]) if name in one["stationarity"] else "-" for one in conditions)
-        rows.append([f"stationarity residual, {name} statistics", "measured", *cells])
+    for what, label in (("stationarity", "stationarity residual"), ("balance", "balanced decay of \\|W\\|")):
+        for name in conditions[0][what]:
+            cells = (spread(one[what][name]) if name in one[what] else "-" for one in conditions)
+            rows.append([f"{label}, {name} statistics", "measured", *cells])
     for name, label in (("nc1_quotient", "NC1"), ("nc1_trace", "NC1, trace form"), ("nc2_etf_distance", "NC2")):
         rows.append([f"{label}, first → last epoch", "measured", *(_change(group, name) for group in groups)])
     rows.append(["training accuracy, worst run", "measured", *(_worst_accuracy(group) for group in groups)])

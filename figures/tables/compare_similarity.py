@@ -13,4 +13,4 @@ def table(record: dict[str, Any]) -> str:
         for entry in network["similarity"]:
             keys = ("cka", "mean_cosine", "least_cosine", "agreement")
             rows.append([" and ".join(entry["conditions"]), *(spread(entry[key]) for key in keys)])
-    return markdown(rows)
+    return markdown(rows) if len(rows) > 1 else "(One condition, and no other to set it beside.)"

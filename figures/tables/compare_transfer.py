@@ -9,6 +9,8 @@ def table(record: dict[str, Any]) -> str:
     """One row a target and m; then what the line through all runs says of m."""
     networks = record["result"]["networks"]
     entries = [entry for network in networks for entry in network["transfer_errors"]]
+    if not entries:
+        return "(One condition, and no other to predict it from.)"
     names = list(dict.fromkeys(name for entry in entries for name in entry["mean"]))
     rows = [["predicted from the others", "m", *map(escaped, names), "predictions"]]
     for entry in entries:
@@ -36,5 +38,5 @@ def _error(entry: dict[str, Any], name: str) -> str:
 
 
 def _percent(values: list[float | None]) -> tuple[str, str]:
-    mean, worst = (f"{100 * (value or 0):.2g}" for value in values)
+    mean, worst = (f"{100 * (value or 0):.1f}" if (value or 0) < 0.1 else f"{100 * (value or 0):.0f}" for value in values)
     return f"{mean} %", f"({worst})"

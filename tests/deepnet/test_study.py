@@ -26,6 +26,7 @@ def run_of(loss, condition: str, seed: int, noise: float = 0.0) -> Run:
     comparison = compare(layer, loss, DECAY)
     entry = {"run": f"{condition}-{seed}", "seed": seed, "run_setting": {"loss": {"name": "ce"}}}
     entry |= {"measures": measure(layer, loss), "stationarity_by_statistics": {"running": comparison.stationarity}}
+    entry |= {"balance_by_statistics": {"running": reading(layer, loss).balance(DECAY)}}
     return Run(NETWORK, Case(condition, seed, loss, SIZES, reading(layer, loss)), layer, entry | comparison.as_dict())
 
 
@@ -52,6 +53,7 @@ def test_the_words_follow_the_numbers(exact):
     assert words.startswith("Collapsed (NC1")
     assert "a simplex (4 of 4 dimensions)" in words
     assert "Last layer stationary" in words
+    assert exact["networks"][0]["conditions"][0]["balance"]["running"]["mean"] == pytest.approx(1, abs=1e-9)
     assert "identities close" in words
     assert "the model is close" in words
     runs = [run_of(CrossEntropy(), "ce", seed, noise=0.5) for seed in (0, 1)]
