@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ufm.command_line import RequestError, check
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.problem import Point, Problem
+from ufm.model import Point
+from ufm.problem import Problem
 
 
 @dataclass(frozen=True)
