@@ -19,7 +19,7 @@ class Target:
         is_proved_global: whether no point of the model lies below.
         facts: what else the theory gives, by name (numbers, for the record).
         is_benign: whether theory says that every critical point that is not a minimiser is a strict saddle.
-        other_minima: the values of the local minima that theory predicts beside it.
+        other_minima: the values of the local minima that theory predicts beside it; None where it does not say.
         notes: sentences that a reader needs.
     """
 
@@ -29,7 +29,7 @@ class Target:
     is_proved_global: bool
     facts: dict[str, Any]
     is_benign: bool = True
-    other_minima: tuple[float, ...] = ()
+    other_minima: tuple[float, ...] | None = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
