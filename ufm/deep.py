@@ -74,6 +74,11 @@ class DeepProblem(Model):
         return min(self.decay_W, self.decay_H, *self.inner)
 
     @property
+    def curvature_scale(self) -> float:
+        """The largest decay."""
+        return max(self.decay_W, self.decay_H, *self.inner)
+
+    @property
     def geometric_mean(self) -> float:
         """lam, the geometric mean of the factors' decays."""
         decays = (self.decay_W, self.decay_H, *self.inner)

@@ -69,7 +69,10 @@ def _squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
     kept = 1.0 if problem.decay_b is None else problem.decay_b / (k + problem.decay_b)
     weights = [k] * (K - 1) + [k * kept] * (kept > 0)
     roots = [stationary_root(sigma, N * problem.geometric_mean / weight, M) for weight in weights]
-    on = [weight / N * energy(u, sigma, N * problem.geometric_mean / weight, M) for weight, u in zip(weights, roots, strict=True)]
+    on = [
+        weight / N * energy(u, sigma, N * problem.geometric_mean / weight, M)
+        for weight, u in zip(weights, roots, strict=True)
+    ]
     off = [weight / N * sigma**2 / 2 for weight in weights]
     chosen = [u if a < b else 0.0 for u, a, b in zip(roots, on, off, strict=True)]
     states = _states([u > 0 for u in roots], on, off, K)

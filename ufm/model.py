@@ -89,6 +89,15 @@ class Model:
         """Roughly the least curvature at a minimiser, but for symmetries: |gradient| / this is a distance from it."""
         raise NotImplementedError
 
+    @property
+    def curvature_scale(self) -> Parameter:
+        """Roughly the largest curvature that counts there."""
+        raise NotImplementedError
+
+    def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
+        """The same point in the form that is measured: itself, unless variables are redundant."""
+        return x
+
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
         """The last layer."""
         raise NotImplementedError

@@ -183,6 +183,18 @@ def multi_label_target(problem: Problem) -> Target:
     )
 
 
+def tag_wise_residual(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+    """Largest |h_S - (t_m / rho) sum_{k in S} w_k| over the largest |h_S|; at the zero solution the largest |h_S|."""
+    assert isinstance(problem.loss, PickAllLabels)
+    W, H, _ = problem.unpack(x)
+    chosen = _indicators(problem.loss.sets, problem.K, x.dtype, x.device)
+    found = tag_wise_averages(problem.K, counts_of(problem), float(problem.decay_W), float(problem.decay_H))
+    scales = chosen.new_tensor([found.margins[int(m)] / (found.rho or 1.0) for m in chosen.sum(1)])
+    average = ((scales[:, None] * chosen) @ W)[..., problem.labels(x.device), :]
+    longest = H.norm(dim=-1).amax(-1) if found.rho else 1.0
+    return (H - average).norm(dim=-1).amax(-1) / longest
+
+
 def _total(K: int, counts: dict[int, int]) -> int:
     return sum(math.comb(K, m) * n for m, n in counts.items())
 

@@ -170,15 +170,25 @@ class Problem(Model):
     @property
     def least_curvature(self) -> Parameter:
         """The smaller decay of W and H."""
-        decay_W, decay_H = self.decay_W, self.decay_H
-        if not isinstance(decay_W, Tensor) and not isinstance(decay_H, Tensor):
-            return min(decay_W, decay_H)
-        return torch.minimum(torch.as_tensor(decay_W + 0 * decay_H), torch.as_tensor(decay_H + 0 * decay_W))
+        return self._of_decays(min, torch.minimum)
+
+    @property
+    def curvature_scale(self) -> Parameter:
+        """The larger decay of W and H."""
+        return self._of_decays(max, torch.maximum)
 
     @property
     def radius(self) -> Parameter:
         """s = sqrt(decay_W decay_H), free of underflow."""
         return self.decay_W**0.5 * self.decay_H**0.5
+
+    def _of_decays(
+        self, of_numbers: Callable[[float, float], float], of_tensors: Callable[[Tensor, Tensor], Tensor]
+    ) -> Parameter:
+        decay_W, decay_H = self.decay_W, self.decay_H
+        if not isinstance(decay_W, Tensor) and not isinstance(decay_H, Tensor):
+            return of_numbers(decay_W, decay_H)
+        return of_tensors(torch.as_tensor(decay_W + 0 * decay_H), torch.as_tensor(decay_H + 0 * decay_W))
 
     def _decay_table(self, starts: int) -> Float[np.ndarray, "B 3"]:
         table = np.empty((starts, 3))

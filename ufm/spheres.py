@@ -62,6 +62,11 @@ class SphereProblem(Model):
         tau, K = self.temperature, self.K
         return tau * K / self.N / (math.exp(min(700.0, tau * K / (K - 1))) + K - 1)
 
+    @property
+    def curvature_scale(self) -> float:
+        """tau / K."""
+        return self.temperature / self.K
+
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
         """The same point with unit vectors."""
         return normalize(self._rows(x), dim=-1).flatten(-2)
