@@ -22,8 +22,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "imbalance": {"sizes": [4, 4, 1, 1]},
 }
 """The models and their options with defaults."""
-LOSSES_WITH_PREDICTION = {"spheres": ("ce",), "multilabel": ("ce",), "imbalance": ("ce", "ls", "mse")}
-"""What `--loss all` means, where it is not every loss."""
+LOSSES_WITH_THEORY = {"spheres": ("ce",), "multilabel": ("ce",), "deep": ("mse",), "imbalance": ("ce", "ls", "mse")}
+"""What `--loss all` means: the losses that have a theorem, where it is not every loss."""
 MOST_SETS = 100_000
 
 
@@ -58,7 +58,7 @@ class ModelChoice:
     @property
     def losses(self) -> tuple[str, ...]:
         """What `--loss all` means."""
-        return ("mse",) if self.options.get("relu") else LOSSES_WITH_PREDICTION.get(self.name, LOSS_NAMES)
+        return LOSSES_WITH_THEORY.get(self.name, LOSS_NAMES)
 
     def classes(self, K: int) -> int:
         """The number of classes: the one asked for, unless the options say."""

@@ -61,16 +61,16 @@ def test_other_problems_hold(tmp_path, words):
 
 
 def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, capsys, monkeypatch):
-    right = ufm.verify.predict
+    right = ufm.verify.target_of
 
-    def wrong(problem):
-        prediction = right(problem)
-        return dataclasses.replace(prediction, value=prediction.value + 1e-8, margin=prediction.margin * (1 + 1e-5))
+    def wrong(model):
+        target = right(model)
+        return dataclasses.replace(target, value=target.value + 1e-8, point=target.point * (1 + 1e-5))
 
-    monkeypatch.setattr(ufm.verify, "predict", wrong)
+    monkeypatch.setattr(ufm.verify, "target_of", wrong)
     assert _verify("--out", str(tmp_path), "--loss", "ce", "--first-start", "40", "--saddle-starts", "0") == 1
     claims = _record(tmp_path)["result"]["verdicts"][0]["claims"]
-    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "below", "logits"}
+    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "below", "logits", "norms"}
     assert claims["value"]["broken_by"] == 40
     printed = capsys.readouterr().out
     assert "start 40 is the first to break: |objective - predicted| / f(0) (20 starts do)" in printed
@@ -79,16 +79,16 @@ def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, c
 
 def test_a_spurious_minimiser_is_refused(tmp_path, capsys, monkeypatch):
     """The same check with the true minimiser hidden among the points that should be strict saddles."""
-    right = ufm.verify.predict
+    right = ufm.verify.target_of
 
-    def shifted(problem):
-        return dataclasses.replace(right(problem), value=right(problem).value - 1e-3)
+    def shifted(model):
+        return dataclasses.replace(right(model), value=right(model).value - 1e-3)
 
-    def all_at_the_minimiser(problem, starts, progress=None):
-        return find_critical_points(problem, 0 * starts + ufm.verify.predicted_point(problem, right(problem)))
+    def all_at_the_minimiser(model, starts, progress=None):
+        return find_critical_points(model, 0 * starts + right(model).point)
 
     monkeypatch.setattr(ufm.verify, "find_critical_points", all_at_the_minimiser)
-    monkeypatch.setattr(ufm.verify, "predict", shifted)
+    monkeypatch.setattr(ufm.verify, "target_of", shifted)
     assert _verify("--out", str(tmp_path), "--loss", "ce") == 1
     claim = _record(tmp_path)["result"]["verdicts"][0]["claims"]["strict saddles"]
     assert not claim["holds"]
