@@ -89,6 +89,7 @@ class ModelChoice:
     def make(self, loss: "Loss", K: int, d: int, n: int, decays: tuple[float, float, float | None]) -> "Model":
         """The model itself."""
         from ufm.deep import DeepProblem
+        from ufm.losses import CrossEntropy
         from ufm.pick_all_labels import all_sets
         from ufm.problem import Problem
         from ufm.spheres import SphereProblem
@@ -98,6 +99,7 @@ class ModelChoice:
             case "spheres":
                 return SphereProblem(loss, K, d, n, temperature=float(options["temperature"]))
             case "multilabel":
+                check(type(loss) is CrossEntropy, "--loss", loss, "ce with several labels per sample (pick all labels)")
                 pick_all, sizes = all_sets(K, tuple(options["multiplicity"]))
                 return Problem(pick_all, K, d, n, *decays, sizes=sizes)
             case "deep":
