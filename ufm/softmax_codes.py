@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.optimize import linprog
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -154,28 +154,28 @@ def _margins(W: Tensor, H: Tensor) -> Tensor:
 def _best_move(W: Tensor, H: Tensor, size: float) -> tuple[Tensor, Tensor]:
     """Maximise t subject to margin + its derivative >= t for all pairs, tangent moves with entries up to `size`."""
     K, d = W.shape
-    pairs = [(k, j) for k in range(K) for j in range(K) if j != k]
-    k, j = np.array(pairs).T
-    rows, axes = np.repeat(np.arange(len(pairs)), d), np.tile(np.arange(d), len(pairs))
-    w, h = W.numpy(), H.numpy()
-    own, other, feature = (np.repeat(index, d) * d + axes for index in (k, j, k + K))
-    ones = np.arange(len(pairs))
-    entries = np.concatenate([-h[k].ravel(), h[k].ravel(), (w[j] - w[k]).ravel(), np.ones(len(pairs))])
-    places = (
-        np.concatenate([rows, rows, rows, ones]),
-        np.concatenate([own, other, feature, np.full(ones.size, 2 * K * d)]),
-    )
-    limits = coo_array(
-        (entries, (np.concatenate([rows, rows, rows, ones]), columns)), shape=(len(pairs), 2 * K * d + 1)
-    )
-    margins = _margins(W, H).numpy()[k, j]
-    vectors = np.concatenate([w, h])
-    tangent = coo_array(
-        (vectors.ravel(), (np.repeat(np.arange(2 * K), d), np.arange(2 * K * d))), shape=(2 * K, 2 * K * d + 1)
-    )
     cost = np.zeros(2 * K * d + 1)
     cost[-1] = -1
+    pairs = np.nonzero(~np.eye(K, dtype=bool))
+    margins = _margins(W, H).numpy()[pairs]
+    vectors = np.arange(2 * K)
+    tangent = _rows_of_vectors([(vectors, torch.cat([W, H]).numpy())], K, 0.0)
     bounds = [(-size, size)] * (2 * K * d) + [(None, None)]
-    solved = linprog(cost, limits.tocsr(), margins, tangent.tocsr(), np.zeros(2 * K), bounds, method="highs")
-    moves = np.zeros((2 * K, d)) if solved.x is None else solved.x[:-1].reshape(2 * K, d)
-    return torch.from_numpy(moves[:K].copy()), torch.from_numpy(moves[K:].copy())
+    solved = linprog(cost, _slopes(W.numpy(), H.numpy(), *pairs), margins, tangent, np.zeros(2 * K), bounds)
+    moves = torch.zeros(2 * K, d).double() if solved.x is None else torch.from_numpy(solved.x[:-1].reshape(2 * K, d))
+    return moves[:K], moves[K:]
+
+
+def _slopes(w: np.ndarray, h: np.ndarray, k: np.ndarray, j: np.ndarray) -> csr_array:
+    """t - the derivative of <w_k - w_j, h_k>, a row per pair, as a function of the moves of W and H, and t."""
+    return _rows_of_vectors([(k, -h[k]), (j, h[k]), (k + len(w), w[j] - w[k])], len(w), 1.0)
+
+
+def _rows_of_vectors(parts: list[tuple[np.ndarray, np.ndarray]], K: int, last: float) -> csr_array:
+    """Each part puts into row i the d-vector number i at the place of the row of W or H named, and `last` at the end."""
+    count, d = parts[0][1].shape
+    places = [(index[:, None] * d + np.arange(d)).ravel() for index, _ in parts]
+    rows = [np.repeat(np.arange(count), d)] * len(parts)
+    entries = np.concatenate([*(vectors.ravel() for _, vectors in parts), np.full(count, last)])
+    columns = np.concatenate([*places, np.full(count, 2 * K * d)])
+    return csr_array((entries, (np.concatenate([*rows, np.arange(count)]), columns)), (count, 2 * K * d + 1))
