@@ -172,7 +172,7 @@ def _slopes(w: np.ndarray, h: np.ndarray, k: np.ndarray, j: np.ndarray) -> csr_a
 
 
 def _rows_of_vectors(parts: list[tuple[np.ndarray, np.ndarray]], K: int, last: float) -> csr_array:
-    """Each part puts into row i the d-vector number i at the place of the row of W or H named, and `last` at the end."""
+    """Every part puts d-vector i into row i, at the place of the row of W or H that it names; `last` stands last."""
     count, d = parts[0][1].shape
     places = [(index[:, None] * d + np.arange(d)).ravel() for index, _ in parts]
     rows = [np.repeat(np.arange(count), d)] * len(parts)
