@@ -15,8 +15,8 @@ are in `SLOANE_ANGLES`.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -33,11 +33,13 @@ SHARPNESS = (4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
 """Inverse temperatures of the smoothed problems, each started from the last one's solution."""
 STEPS, GRADIENT = 500, 1e-7
 """Of each minimisation: at a low temperature it need not be exact."""
+HALVED_FROM = 64.0
+"""From this sharpness on only the better half of the starts goes on."""
 POLISHED = 3
 """The best starts that end in linear programmes."""
 LARGEST_MOVE, SMALLEST_MOVE = 1e-2, 1e-13
 SAME = 1e-6
-"""Starts whose margins differ by less have found the same value."""
+"""Classes whose margin exceeds the least by less have no room."""
 
 # N. J. A. Sloane with R. H. Hardin and W. D. Smith, Tables of spherical codes, neilsloane.com/packings, dimension 3.
 _ANGLES = """
@@ -59,8 +61,7 @@ class SoftmaxCode:
         W, H: unit vectors.
         margin: rho(W, H), by which every class is separated: a lower bound of the largest.
         self_duality: largest |h_k - w_k| of the classes with that margin; others, with room, may point elsewhere.
-        starts, found_by: how many there were, and how many ended (before polishing) within 1e-3 of that margin.
-        margins: of every start, before polishing.
+        starts: how many there were.
     """
 
     W: Float[Tensor, "K d"]
@@ -68,8 +69,6 @@ class SoftmaxCode:
     margin: float
     self_duality: float
     starts: int
-    found_by: int
-    margins: Float[Tensor, " S"]
 
 
 def exact_margin(K: int, d: int) -> float | None:
@@ -86,25 +85,21 @@ def packing_margin(K: int, d: int) -> float | None:
     return 1 - math.cos(math.radians(SLOANE_ANGLES[K])) if d == 3 and K in SLOANE_ANGLES else None
 
 
-def find_softmax_code(
-    K: int, d: int, starts: int, seed: int = 0, progress: Callable[[int], None] | None = None
-) -> SoftmaxCode:
+def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode:
     """Random starts, all at once, through falling temperatures; the best end in sequential linear programmes."""
     x = normal_starts(2 * K * d, seed, 0, starts)
     for sharpness in SHARPNESS:
-        x = normalize(x.view(starts, 2 * K, d), dim=-1).flatten(1)
-        x = minimise(lambda y, s=sharpness: smoothed(y, K, s), x, GRADIENT, STEPS).x
-        if progress:
-            progress(1)
-    units = normalize(x.view(starts, 2 * K, d), dim=-1)
+        x = normalize(x.view(len(x), 2 * K, d), dim=-1).flatten(1)
+        ends = minimise(partial(smoothed, K=K, sharpness=sharpness), x, GRADIENT, STEPS)
+        kept = len(x) if sharpness < HALVED_FROM else max(POLISHED, len(x) // 2)
+        x = ends.x[ends.value.argsort()[:kept]]
+    units = normalize(x.view(len(x), 2 * K, d), dim=-1)
     W, H = units[:, :K], units[:, K:]
-    found = least_margin(W, H)
-    polished = [polish(W[i], H[i]) for i in found.argsort(descending=True)[:POLISHED]]
-    W, H = max(polished, key=lambda pair: float(least_margin(*pair)))
+    best = least_margin(W, H).argsort(descending=True)[:POLISHED]
+    W, H = max((polish(W[i], H[i]) for i in best), key=lambda pair: float(least_margin(*pair)))
     margin = float(least_margin(W, H))
     tight = _margins(W, H).amin(-1) <= margin + SAME
-    duality = float((W - H).norm(dim=-1)[tight].max())
-    return SoftmaxCode(W, H, margin, duality, starts, int((found >= margin - 1e-3).sum()), found)
+    return SoftmaxCode(W, H, margin, float((W - H).norm(dim=-1)[tight].max()), starts)
 
 
 def least_margin(W: Float[Tensor, "*batch K d"], H: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
