@@ -14,6 +14,7 @@ from figures import (
     landscape,
     phase_diagram,
     prediction_against_measurement,
+    softmax_codes,
     training_curves,
     verification,
 )
@@ -32,6 +33,7 @@ PICTURES = {
     "landscape": ("atlas", landscape.draw),
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
+    "softmax_codes": ("softmax_codes", softmax_codes.draw),
 }
 
 
