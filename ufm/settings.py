@@ -68,10 +68,10 @@ class VerifySetting(CommonSetting):
         for prefix, option in (("", ""), ("saddle_", "saddle-")):
             K, d, n = (getattr(self, prefix + name) for name in ("classes", "dim", "per_class"))
             K = self.model_choice.classes(K)
+            is_imbalanced = self.model_choice.name == "imbalance"
+            least, text = (K, "classes") if is_imbalanced else (K - 1, "classes - 1")
             check(2 <= K <= 10_000, f"--{option}classes", K, "an integer in [2, 10000]")
-            check(
-                K - 1 <= d <= 100_000, f"--{option}dim", d, f"an integer in [classes - 1, 100000] = [{K - 1}, 100000]"
-            )
+            check(least <= d <= 100_000, f"--{option}dim", d, f"an integer in [{text}, 100000] = [{least}, 100000]")
             check(1 <= n <= 1_000_000, f"--{option}per-class", n, "an integer in [1, 1000000]")
         for name in ("decay_W", "decay_H"):
             value = getattr(self, name)
