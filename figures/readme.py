@@ -17,6 +17,7 @@ from figures import (
     phase_diagram,
     prediction_against_measurement,
     prediction_over_epochs,
+    softmax_codes,
     training_curves,
     verification,
 )
@@ -38,6 +39,7 @@ PICTURES = {
     "landscape": ("atlas", landscape.draw),
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
+    "softmax_codes": ("softmax_codes", softmax_codes.draw),
 }
 
 
