@@ -127,8 +127,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
-        fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
-        return command.run(command.setting(**fields))
+        return command.run(_made(command.setting, parsed[parsed.command]))
     except RequestError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
@@ -142,6 +141,14 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     except Exception:
         traceback.print_exc()
         return 3
+
+
+def _made(setting: type[Any], parsed: Any) -> Any:
+    """The setting of what was parsed, with the settings inside it."""
+    values = {field.name: (field.type, parsed[field.name]) for field in dataclasses.fields(setting)}
+    return setting(
+        **{name: _made(kind, value) if dataclasses.is_dataclass(kind) else value for name, (kind, value) in values.items()}
+    )
 
 
 class _Parser(ArgumentParser):
@@ -178,6 +185,9 @@ def _sentence(complaint: str) -> str:
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:
-    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow."""
+    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
+
+    And `--engine ray` is `--engine.name ray`.
+    """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--loss(?==|$)", "--loss.name", word) for word in names]
+    return [re.sub(r"^--(loss|engine)(?==|$)", r"--\1.name", word) for word in names]

@@ -52,7 +52,7 @@ class Scan:
         task = progress.add_task("cells", total=sum(len(unit.cells) for unit in units))
         failures = []
         alone = one_torch_thread() if self.workers == 0 else nullcontext()  # as in a worker, to the last bit
-        with alone, closing(map_units(solve, units, self.workers)) as outcomes:
+        with alone, closing(map_units(solve, units, self.workers, self.setting.engine, folder)) as outcomes:
             for outcome in outcomes:
                 if outcome.result is None:
                     failures.append({"unit": outcome.unit.id, "cells": outcome.unit.ids, "error": outcome.error})

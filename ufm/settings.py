@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
+from ufm.engine_setting import EngineSetting
 from ufm.grid import axis
 
 
@@ -269,7 +270,9 @@ class ScanSetting(CommonSetting):
     max_steps: int = 10_000
     """Steps a start may take."""
     workers: int | None = None
-    """Processes; default: one per CPU core, none (work in this process) on an accelerator."""
+    """Local engine: processes; default: one per CPU core, none (work in this process) on an accelerator."""
+    engine: EngineSetting = field(default_factory=EngineSetting)
+    """Where the work is done."""
     resume: Path | None = None
     """Go on in this folder with its setting; a new --grid extends it: only missing cells are computed."""
 

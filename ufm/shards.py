@@ -17,7 +17,7 @@ from ufm.records import atomic_file, provenance
 from ufm.settings import ScanSetting
 
 SETTING, SHARDS = "setting.json", "shards"
-_OF_THE_CALL = ("out", "json", "resume", "workers", "device")
+_OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine")
 _TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
 
 
