@@ -251,3 +251,15 @@ def test_a_damaged_shard_is_named(tmp_path, capsys):
     assert main("python -m ufm", "", COMMANDS, ["scan", "--resume", str(folder)]) == 2
     assert shard.name in capsys.readouterr().err
     shutil.rmtree(folder)
+
+
+def test_a_parameter_of_your_own_loss_is_one_batch(monkeypatch):
+    setting = _setting({"name": "ufm.example_losses.GeneralisedCrossEntropy"}, grid={"q": "0.1:0.9:5"}, tolerance=1e-8)
+    (unit,) = units_of(cells_of(setting), setting)
+    together = solve(unit)
+    assert [row["q"] for row in together] == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+    assert len({row["best_value"] for row in together}) == 5
+    monkeypatch.setattr(cells, "CELLS", 1)
+    for found, expected in zip(_rows(setting), together, strict=True):
+        assert found["cell"] == expected["cell"]
+        assert found["best_value"] == pytest.approx(expected["best_value"], rel=1e-12)
