@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from figures.readme import TABLES, block
+from figures.readme import PLACE, with_tables
 from ufm.command_line import main
 
 ROOT = Path(__file__).parent.parent
@@ -40,9 +40,16 @@ def test_the_commands_are_understood(command, capsys):
     assert done.value.code == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_tables_are_those_of_the_records(name):
-    assert block(name) in README
+@pytest.mark.parametrize("place", [found[0] for found in PLACE.finditer(README)], ids=lambda place: place[:30])
+def test_the_tables_are_those_of_the_records(place):
+    assert with_tables(place) == place
+
+
+def test_every_table_has_a_place():
+    markers = re.findall(r"^<!-- (?!end)(\w+)", README, re.MULTILINE)
+    assert [found["table"] for found in PLACE.finditer(README)] == markers
+    tables = {path.stem for path in (ROOT / "figures" / "tables").glob("*.py")} - {"__init__", "markdown"}
+    assert set(markers) == tables
 
 
 def test_the_links_lead_somewhere():
