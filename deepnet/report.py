@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepnet import checkpoint
-from deepnet.train import Training
+from deepnet.training import Training
 
 
 def summary(training: Training, run: Path) -> dict[str, Any]:
@@ -37,6 +37,13 @@ def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     for name in splits["train"]:
         table.add_row(name, *(_number(measures[name]) for measures in splits.values()))
     Console().print(table)
+
+
+def print_best(best: dict[str, Any] | None) -> None:
+    """The epoch that validation would choose, and what it is worth on the test images."""
+    if best is not None:
+        validation, test = (f"{best[name]['accuracy']:.2%}" for name in ("validation", "test"))
+        print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
 
 
 def print_comparison(result: dict[str, Any]) -> None:
