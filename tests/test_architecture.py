@@ -15,7 +15,11 @@ ALLOWED = {
     "deepnet": {
         "ufm.collapse",
         "ufm.command_line",
+        "ufm.engine",
+        "ufm.engine_setting",
+        "ufm.grid",
         "ufm.losses",
+        "ufm.parallel",
         "ufm.prediction",
         "ufm.problem",
         "ufm.records",

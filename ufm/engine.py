@@ -1,11 +1,9 @@
 """Map a function over units of work elsewhere: in processes on this machine, on a Ray cluster, in SLURM job arrays.
 
 A unit must be done again without harm: a worker that dies, or a unit that raises, costs one of the unit's attempts. A
-unit that has none left is handed back with its error, and the others go on. A back end is a `Pool`, one file each.
+unit that has none left is handed back with its error, and the others go on. A back end is a `ufm.pool.Pool`, one file each.
 """
 
-import traceback
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
@@ -13,13 +11,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ufm.engine_setting import EngineSetting
+from ufm.pool import Pool, ThisProcess
 
 ATTEMPTS = 3
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-Ended = tuple[Hashable, Any, str | None]
-"""A ticket with the result, or with the error (one of the two is None)."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +34,6 @@ class Outcome(Generic[Unit, Result]):
 
 
 Outcomes = Generator[Outcome[Unit, Result], None, None]
-
-
-class Pool(ABC):
-    """Somewhere a unit can be worked on, once: trying again is not its business."""
-
-    @property
-    @abstractmethod
-    def room(self) -> int:
-        """How many more units it takes now; at least one when it has none."""
-
-    @abstractmethod
-    def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """Take as many units as there is room for; one ticket each."""
-
-    @abstractmethod
-    def finished(self) -> Sequence[Ended]:
-        """Wait until at least one has ended. What was handed out before is now safe with the caller."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End what is under way and leave nothing running."""
 
 
 def map_units(
@@ -115,45 +91,3 @@ def _pool(function: Callable[[Any], Any], workers: int, engine: EngineSetting, f
 
         return ProcessPool(function, workers)
     return ThisProcess(function)
-
-
-class ThisProcess(Pool):
-    """One unit after the other, here."""
-
-    room = 1
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-        self._unit: Any = None
-
-    def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """Keep it until somebody waits for it."""
-        (self._unit,) = units
-        return [0]
-
-    def finished(self) -> Sequence[Ended]:
-        """Do it."""
-        return [(0, *attempt(self._function, self._unit))]
-
-    def stop(self) -> None:
-        """There is nobody to stop."""
-
-
-def attempt(function: Callable[[Any], Any], unit: Any) -> tuple[Any, str | None]:
-    """Result and error, one of which is None."""
-    try:
-        return function(unit), None
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return None, f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
-
-
-def attempt_elsewhere(function: Callable[[Any], Any], unit: Any, threads: int) -> tuple[Any, str | None]:
-    """The same in a process that a cluster has started: with as many threads of torch as cores were asked for."""
-    from ufm import process
-
-    process.prepare()
-    import torch
-
-    torch.set_num_threads(threads)
-    return attempt(function, unit)

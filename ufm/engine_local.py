@@ -12,7 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ufm.engine import Ended, Pool, attempt_elsewhere
+from ufm.pool import Ended, Pool, attempt_elsewhere
 
 
 class ProcessPool(Pool):

@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from ufm.command_line import RequestError
-from ufm.engine import Ended, Pool, attempt_elsewhere
 from ufm.engine_setting import EngineSetting
+from ufm.pool import Ended, Pool, attempt_elsewhere
 
 AHEAD = 2
 """Units in the queue per unit that the cluster has room for: enough to keep it busy, and for an autoscaler to see."""

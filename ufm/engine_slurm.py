@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ufm.command_line import RequestError
-from ufm.engine import Ended, Pool, attempt_elsewhere
 from ufm.engine_setting import EngineSetting
+from ufm.pool import Ended, Pool, attempt_elsewhere
 
 LARGEST_ARRAY = 1000
 """SLURM's own default allows 1,001 tasks."""

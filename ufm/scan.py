@@ -13,7 +13,7 @@ from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan
 from ufm.command_line import check, torch_device
 from ufm.engine import map_units
 from ufm.outcomes import solve
-from ufm.parallel import cores, one_torch_thread
+from ufm.parallel import local_workers, one_torch_thread
 from ufm.settings import ScanSetting
 from ufm.shards import read_rows, write_shard
 
@@ -30,12 +30,12 @@ class Scan:
 
     def __init__(self, setting: ScanSetting, grids: Sequence[dict[str, str]] = ()) -> None:
         self.setting = setting
-        device = torch_device(setting.device)
+        if setting.engine.name == "local":
+            torch_device(setting.device)
         self.cells: Sequence[Cell] = cells_of(setting)
         self.ids = [cell_id(cell, setting) for cell in self.cells]
         self.units = plan(setting, grids or [setting.grid])
-        available = cores(device) if device.type == "cpu" else 0
-        self.workers = min(available if setting.workers is None else setting.workers, len(self.units))
+        self.workers = min(local_workers(setting.device, setting.workers), len(self.units))
         self.bytes = max(1, self.workers) * max(map(_bytes, self.units))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         fits = self.bytes <= memory / 2

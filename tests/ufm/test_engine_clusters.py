@@ -47,7 +47,16 @@ def _rows(folder, *words):
 
 def test_slurm_gives_the_rows_of_the_local_engine(tmp_path, slurm):
     expected = _rows(tmp_path / "local", "--workers", "0")
-    options = ["--engine.partition", "gpu", "--engine.memory", "1.5", "--engine.time", "7", "--engine.sbatch.qos", "low"]
+    options = [
+        "--engine.partition",
+        "gpu",
+        "--engine.memory",
+        "1.5",
+        "--engine.time",
+        "7",
+        "--engine.sbatch.qos",
+        "low",
+    ]
     assert _rows(tmp_path / "slurm", "--engine", "slurm", *options) == expected
     assert len(expected) == 6
     script = (slurm / "1.sh").read_text()
