@@ -72,7 +72,7 @@ def run_compare(setting: CompareSetting) -> int:
 
 
 def run_grid(setting: GridSetting) -> int:
-    """Train what the folder lacks, then the rows, the table, the record and the picture; exit code 3 if a run failed."""
+    """Train what the folder lacks, then table, rows, record and picture; exit code 3 if a run failed."""
     import time
 
     from deepnet import grid, grid_report

@@ -27,7 +27,8 @@ from ufm.records import atomic_file, read_record
 
 GRID, RECORD = "grid.json", "record.json"
 Row = dict[str, Any]
-_OF_THE_CALL = ("out", "json", "resume", "workers", "engine", "device", "data_folder", "download")
+_OF_THE_CALL = ("out", "json", "resume", "workers", "engine", "download")
+_MAY_MOVE = ("device", "data_folder")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Work:
 def write_grid(folder: Path, setting: GridSetting) -> None:
     """Say in the folder what is asked."""
     plain = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_CALL}
+    plain |= {"data_folder": str(setting.data_folder)}
     with atomic_file(folder / GRID) as file:
         json.dump(plain | {"chosen": sorted(setting.given - set(_OF_THE_CALL))}, file, indent=1)
 
@@ -68,15 +70,14 @@ def resumed_grid(setting: GridSetting) -> GridSetting:
     try:
         stored = dict(json.loads((folder / GRID).read_text()))
         chosen = frozenset(stored.pop("chosen"))
-        call = {name: getattr(setting, name) for name in _OF_THE_CALL}
-        earlier = GridSetting(**stored, **call, given=chosen)
+        stored["data_folder"] = Path(stored["data_folder"])
+        moved = {name: getattr(setting, name) for name in (*_OF_THE_CALL, *(setting.given & set(_MAY_MOVE)))}
+        earlier = GridSetting(**stored | moved, given=chosen)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RequestError(f"`--resume` must be the folder of a grid, got {folder} ({error}).") from None
-    for name in sorted(setting.given & stored.keys() - {"grid"}):
-        given = getattr(setting, name)
-        check(
-            given == stored[name], f"--{name.replace('_', '-')}", given, f"{stored[name]}, as in {folder}, or left out"
-        )
+    for name in sorted(setting.given & stored.keys() - {"grid", *_MAY_MOVE}):
+        asked, allowed = getattr(setting, name), f"{stored[name]}, as in {folder}, or left out"
+        check(asked == stored[name], f"--{name.replace('_', '-')}", asked, allowed)
     others = sorted(setting.grid.keys() - earlier.all_axes.keys())
     check(not others, "--grid", ", ".join(others), f"over the axes of {folder}: {', '.join(earlier.all_axes)}")
     return replace(earlier, grid={**earlier.grid, **setting.grid})

@@ -40,7 +40,7 @@ def maps(rows: Sequence[Row]) -> dict[str, Any]:
     losses = list(dict.fromkeys(_label(row) for row in rows))
     found = {cell: {loss: _accuracies(rows, cell, loss) for loss in losses} for cell in cells}
 
-    def grid(value: Callable[[dict[str, list[float]]], float | None]) -> list[list[float | None]]:
+    def grid(value: Callable[[dict[str, list[float]]], float | int | None]) -> list[list[float | int | None]]:
         count = len(_sorted(rows, "epochs"))
         flat = [value(found[cell]) for cell in cells]
         return [flat[first : first + count] for first in range(0, len(flat), count)]
@@ -72,6 +72,8 @@ def show(rows: Sequence[Row], result: dict[str, Any]) -> None:
             spread = _percent(None if variance is None else variance**0.5)
             table.add_row(f"{width:g}", str(epochs), *means, spread, str(found["runs"][i][j]))
     console = Console()
+    if not console.is_terminal:
+        console.width = 150
     console.print(table)
     for failure in result["failures"]:
         line = f"{failure['run']} failed: {failure['failure']}"

@@ -5,7 +5,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from deepnet.settings import TrainSetting
@@ -22,33 +21,21 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "small": ({"data": "digits", "net": "mlp", "lr": 0.05}, SMALL),
 }
 """Options that differ from those of `deepnet train`, and the axes."""
-_NO_AXES = (
-    "given",
-    "out",
-    "json",
-    "resume",
-    "device",
-    "data_folder",
-    "download",
-    "preset",
-    "grid",
-    "workers",
-    "engine",
-)
+_NO_AXES = ("given", "out", "json", "resume", "device", "data_folder", "download")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridSetting(TrainSetting):
     """Train a grid of networks and draw their test accuracies, the differences between losses and the spread.
 
-    Every run has a folder of its own, as `deepnet train` leaves it; `grid --resume` goes on with each at its last epoch.
+    Every run has a folder of its own, as `deepnet train` leaves it; `--resume` goes on with each at its last epoch.
     The presets paper-cifar10 and paper-cifar100 are the 192 runs of Zhou et al. 2022 (all losses are created equal):
     four losses, widths, lengths and three seeds; small is 16 runs on digits that need no download.
 
     Examples:
         python -m deepnet grid --preset small
         python -m deepnet grid --preset paper-cifar10 --data-folder data --engine slurm --engine.gpus 1 --device cuda
-        python -m deepnet grid --data digits --net mlp --grid.loss ce,focal:gamma=2 --grid.seed 0:4:5 --out results/seeds
+        python -m deepnet grid --data digits --net mlp --grid.loss ce,ls --grid.seed 0:4:5 --out results/seeds
         python -m deepnet grid --resume results/seeds
 
     Writes: a folder per run, grid.json, runs.parquet, record.json and accuracy_heat_map.png into --out.

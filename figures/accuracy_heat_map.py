@@ -1,4 +1,4 @@
-"""`deepnet grid`: test accuracy over width and epochs, its difference to cross entropy, its variance over the losses."""
+"""`deepnet grid`: test accuracy over width and epochs, difference to cross entropy, variance over losses."""
 
 from pathlib import Path
 from typing import Any
@@ -53,5 +53,5 @@ def _map(area: Any, maps: dict[str, Any], values: Any, title: str, **look: Any) 
     area.set_xticks(range(len(maps["epochs"])), [str(value) for value in maps["epochs"]])
     area.set_yticks(range(len(maps["width"])), [f"{value:g}" for value in maps["width"]])
     area.set(xlabel="epochs", ylabel="width")
-    area.set_title(title, fontsize=8)
+    area.set_title(title, fontsize=7)
     area.grid(visible=False)

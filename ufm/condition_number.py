@@ -22,7 +22,7 @@ RESOLVED = 1e-3
 def condition_number(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, " B"]:
     """Of every point; nan where an eigenvalue across the orbit is not positive, or Lanczos did not resolve it.
 
-    Up to 300 variables from the dense spectrum, without the smallest |eigenvalues|, as many as the orbit has dimensions;
+    Up to 300 variables from the dense spectrum, less the smallest |eigenvalues|, as many as the orbit has dimensions;
     beyond, Lanczos for the largest eigenvalue and for the smallest on the complement of the tangent space.
     """
     is_dense = problem.size <= DENSE_UP_TO

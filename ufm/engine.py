@@ -1,7 +1,7 @@
 """Map a function over units of work elsewhere: in processes on this machine, on a Ray cluster, in SLURM job arrays.
 
 A unit must be done again without harm: a worker that dies, or a unit that raises, costs one of the unit's attempts. A
-unit that has none left is handed back with its error, and the others go on. A back end is a `ufm.pool.Pool`, one file each.
+unit that has none left is handed back with its error, and the others go on. A back end is a `ufm.pool.Pool`.
 """
 
 from collections import deque

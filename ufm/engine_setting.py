@@ -1,4 +1,4 @@
-"""Where units of work are done: options that every command takes which maps units, checked without importing a back end."""
+"""Where units of work are done: options of every command that maps units, checked without importing a back end."""
 
 import importlib.util
 import math
@@ -57,11 +57,7 @@ class EngineSetting:
         package = PACKAGES.get(self.name)
         if package and importlib.util.find_spec(package) is None:
             install = f"pip install 'neural-collapse-laboratory[{self.name}]'"
-            raise RequestError(
-                f"`--engine {self.name}` needs the package {package}, which is not installed: {install}."
-            )
+            raise RequestError(f"`--engine {self.name}` needs the package {package}, which is missing: {install}.")
         missing = [name for name in SLURM_PROGRAMS if self.name == "slurm" and shutil.which(name) is None]
         if missing:
-            raise RequestError(
-                f"`--engine slurm` needs {', '.join(missing)} on the PATH: run it on a cluster's login node."
-            )
+            raise RequestError(f"`--engine slurm` needs {', '.join(missing)} on the PATH, as on a login node.")

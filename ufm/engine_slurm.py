@@ -32,9 +32,10 @@ class SlurmPool(Pool):
 
     def __init__(self, function: Callable[[Any], Any], engine: EngineSetting, folder: Path) -> None:
         import submitit
+        from submitit.slurm.slurm import SlurmInfoWatcher
 
         self._submitit, self._function, self._folder, self._cpus = submitit, function, folder, engine.cpus
-        submitit.SlurmJob.watcher = submitit.slurm.slurm.SlurmInfoWatcher(delay_s=SECONDS_BETWEEN_CALLS)
+        submitit.SlurmJob.watcher = SlurmInfoWatcher(delay_s=SECONDS_BETWEEN_CALLS)
         self._executor = submitit.SlurmExecutor(folder)
         self._executor.update_parameters(job_name="ufm", **_parameters(engine))
         self._busy: dict[str, Any] = {}
@@ -86,7 +87,7 @@ class SlurmPool(Pool):
         """Unit and job, of jobs that have succeeded or have not ended."""
         found = []
         for path in sorted(self._folder.glob("*_submitted.pkl")):
-            job = self._submitit.SlurmJob(self._folder, path.name.removesuffix("_submitted.pkl"))
+            job: Any = self._submitit.SlurmJob(self._folder, path.name.removesuffix("_submitted.pkl"))
             has_failed = job.done(force_check=True) and self._answer(job)[1] is not None
             if not has_failed:
                 found.append((job.submission().args[1], job))

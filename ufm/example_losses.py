@@ -1,7 +1,7 @@
 """Losses that users ask about, written as a user would write them: worked examples of the report card.
 
-A class with its parameters, or a function; (logits (M, K), labels (M,)) -> one number per sample. A scan over a parameter
-makes it a tensor of no dimension.
+A class with its parameters, or a function; (logits (M, K), labels (M,)) -> one number per sample. A scan over a
+parameter makes it a tensor of no dimension.
 """
 
 from dataclasses import dataclass

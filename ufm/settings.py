@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
+from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ResumableSetting, check
 from ufm.engine_setting import EngineSetting
 from ufm.grid import axis
 
@@ -264,7 +264,7 @@ class FocalWindowSetting(CommonSetting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanSetting(CommonSetting):
+class ScanSetting(ResumableSetting):
     """Minimise over a grid of problems and draw where the starts end against where theory says they do.
 
     The folder can be resumed and extended.

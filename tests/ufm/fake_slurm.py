@@ -2,8 +2,8 @@
 
     python fake_slurm.py PROGRAM ARGUMENTS...
 
-State is in the folder FAKE_SLURM: one file a task with its state, one with its process id; each job's script as `sbatch`
-got it.
+State is in the folder FAKE_SLURM: one file a task with its state, one with its process id; each job's script as
+`sbatch` got it.
 """
 
 import itertools

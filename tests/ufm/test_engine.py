@@ -34,9 +34,8 @@ def test_every_unit_is_done_once(workers, tmp_path):
 
 
 def test_a_dead_worker_costs_its_unit_which_is_done_again(tmp_path):
-    outcomes = {
-        o.unit[0]: o for o in map_units(_fragile, [(i, str(tmp_path)) for i in range(8)], 2, EngineSetting(), tmp_path)
-    }
+    units = [(i, str(tmp_path)) for i in range(8)]
+    outcomes = {o.unit[0]: o for o in map_units(_fragile, units, 2, EngineSetting(), tmp_path)}
     assert {i: o.result for i, o in outcomes.items() if o.error is None} == {i: i * i for i in (0, 1, 2, 3, 6, 7)}
     assert "died (exit code -9)" in outcomes[4].error
     assert "ArithmeticError: five is right out" in outcomes[5].error

@@ -146,7 +146,8 @@ def test_a_folder_of_another_grid_is_not_mixed_in(tmp_path):
     shards.write_setting(tmp_path, FOCAL)
     for change, complaint in (({"starts": 7}, "--starts.*must be 6"), ({"loss": {"name": "ls"}}, "--loss.*focal")):
         with pytest.raises(ValueError, match=complaint):
-            shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path, **change))
+            given = frozenset(change)
+            shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path, given=given, **change))
     with pytest.raises(ValueError, match=r"--resume.*folder of a scan"):
         shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path / "shards"))
 
