@@ -130,26 +130,27 @@ def lanczos(
     """
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
-    basis: list[Tensor] = []
+    # In one piece: vectors that stay between temporaries that go would keep the C library from using their room again.
+    basis = like.new_empty(LANCZOS_STEPS if keeps_basis else 0, *like.shape)
     value, weights = torch.zeros_like(like[:, 0]), like.new_zeros(len(like), LANCZOS_STEPS)
     is_known = torch.zeros_like(value, dtype=torch.bool)
     for alpha, beta, v in _recurrence(operator, like):
         alphas.append(alpha)
         betas.append(beta)
         if keeps_basis:
-            basis.append(v)
+            basis[len(alphas) - 1] = v
         steps = len(alphas)
         if steps % STEPS_BETWEEN_CHECKS == 0:
             rows = (~is_known).nonzero()[:, 0]
-            values, vectors = torch.linalg.eigh(_tridiagonal(alphas, betas[:-1], rows))
-            bound = beta[rows] * vectors[:, -1, 0].abs()
-            settles = (bound <= tolerance * values.abs().amax(1)) | (steps >= LANCZOS_STEPS)
+            smallest, radius, vector = _smallest_ritz(torch.stack(alphas, 1)[rows], torch.stack(betas[:-1], 1)[rows])
+            bound = beta[rows] * vector[:, -1].abs()
+            settles = (bound <= tolerance * radius) | (steps >= LANCZOS_STEPS)
             now = rows[settles]
-            is_known[now], value[now], weights[now, :steps] = True, values[settles, 0], vectors[settles, :, 0]
+            is_known[now], value[now], weights[now, :steps] = True, smallest[settles], vector[settles]
             if len(now) == len(rows):
                 break
     ritz = torch.zeros_like(like)
-    again = basis or (v for _, _, v in _recurrence(operator, like))
+    again = basis[:steps] if keeps_basis else (v for _, _, v in _recurrence(operator, like))
     for weight, v in zip(weights[:, :steps].unbind(1), again, strict=False):
         ritz.addcmul_(weight[:, None], v)
     return _with_residual(operator, ritz / ritz.norm(dim=1, keepdim=True), value)
@@ -170,10 +171,16 @@ def _recurrence(operator: Operator, like: Tensor) -> Iterator[tuple[Tensor, Tens
         previous, v = v, w / beta.clamp(min=torch.finfo(like.dtype).tiny)[:, None]
 
 
-def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor], rows: Tensor) -> Tensor:
-    T = torch.diag_embed(torch.stack(diagonal, 1)[rows])
-    off = torch.diag_embed(torch.stack(beside, 1)[rows], offset=1)
-    return T + off + off.mT
+def _smallest_ritz(diagonal: Tensor, beside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of tridiagonal matrices: smallest eigenvalue, largest |eigenvalue|, eigenvector of the former."""
+    width = max(1, WORKING_BYTES // (8 * diagonal.shape[1] ** 2))
+    found = []
+    for a, b in zip(diagonal.split(width), beside.split(width), strict=True):
+        off = torch.diag_embed(b, offset=1)
+        values, vectors = torch.linalg.eigh(torch.diag_embed(a) + off + off.mT)
+        found.append((values[:, 0], values.abs().amax(1), vectors[:, :, 0].clone()))
+    smallest, radius, vector = (torch.cat(column) for column in zip(*found, strict=True))
+    return smallest, radius, vector
 
 
 def _with_residual(operator: Operator, vector: Tensor, value: Tensor) -> SmallestEigenpair:

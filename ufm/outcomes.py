@@ -25,6 +25,8 @@ from ufm.problem import Problem
 from ufm.starts import normal_starts
 
 STATES = ("etf", "zero", "partial", "other")
+STATE_BYTES = 2**23
+"""Points and logits of end points that are looked at together."""
 SMALL = 1e-4
 """Logits and margins count as zero up to this, in the units of the loss's target."""
 GEOMETRY = 1e-3
@@ -49,7 +51,9 @@ def solve(unit: Unit) -> list[Row]:
     starts = normal_starts(problem.size, unit.seed, 0, unit.starts, unit.device).repeat(len(unit.cells), 1)
     end = minimise(problem.value_and_gradient, starts, unit.tolerance, unit.max_steps, takes_rows=problem.is_mixed)
     end = dataclasses.replace(end, x=torch.where((end.status != Status.NONFINITE)[:, None], end.x, 0.0))
-    state, active = end_states(problem, end.x)
+    width = max(1, STATE_BYTES // (8 * (problem.size + problem.N * problem.K)))
+    sorted_out = [end_states(*part) for part in problem.split(end.x, width)]
+    state, active = (torch.cat(column) for column in zip(*sorted_out, strict=True))
     state = torch.where(end.is_converged, state, len(STATES))
     shape = len(unit.cells), unit.starts
     value, state, active = end.value.view(shape), state.view(shape), active.view(shape)

@@ -14,11 +14,9 @@ from ufm.command_line import check, torch_device
 from ufm.engine import map_units
 from ufm.outcomes import solve
 from ufm.parallel import local_workers, one_torch_thread
+from ufm.scan_memory import unit_bytes
 from ufm.settings import ScanSetting
 from ufm.shards import read_rows, write_shard
-
-WORKING_VECTORS = 24
-"""Vectors of all variables that a start at work takes, in `minimise` and in what follows it."""
 
 
 class Scan:
@@ -36,7 +34,7 @@ class Scan:
         self.ids = [cell_id(cell, setting) for cell in self.cells]
         self.units = plan(setting, grids or [setting.grid])
         self.workers = min(local_workers(setting.device, setting.workers), len(self.units))
-        self.bytes = max(1, self.workers) * max(map(_bytes, self.units))
+        self.bytes = max(1, self.workers) * max(map(unit_bytes, self.units))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         fits = self.bytes <= memory / 2
         check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
@@ -71,8 +69,4 @@ class Scan:
         variables = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         starts = len(self.cells) * self.setting.starts
         work = f"{len(self.cells)} cells, {starts} starts of {variables} variables"
-        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB for the starts"
-
-
-def _bytes(unit: Unit) -> int:
-    return 8 * WORKING_VECTORS * len(unit.cells) * unit.starts * unit.cells[0].problem.size
+        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB"
