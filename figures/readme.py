@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from figures import (
+    accuracy_heat_map,
     claims,
     focal_window,
     landscape,
@@ -32,6 +33,7 @@ PICTURES = {
     "landscape": ("atlas", landscape.draw),
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
+    "accuracy_heat_map": ("grid_small", accuracy_heat_map.draw),
 }
 
 

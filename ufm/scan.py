@@ -28,16 +28,24 @@ class Scan:
 
     def __init__(self, setting: ScanSetting, grids: Sequence[dict[str, str]] = ()) -> None:
         self.setting = setting
-        if setting.engine.name == "local":
+        self.is_local = setting.engine.name == "local"
+        if self.is_local:
             torch_device(setting.device)
         self.cells: Sequence[Cell] = cells_of(setting)
         self.ids = [cell_id(cell, setting) for cell in self.cells]
         self.units = plan(setting, grids or [setting.grid])
-        self.workers = min(local_workers(setting.device, setting.workers), len(self.units))
+        self.workers = min(local_workers(setting.device, setting.workers), len(self.units)) if self.is_local else 0
         self.bytes = max(1, self.workers) * max(map(unit_bytes, self.units))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        fits = self.bytes <= memory / 2
-        check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
+        allowed = self._memory()
+        fits = self.bytes <= allowed
+        check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {allowed / 1e9:.1f} GB allowed")
+
+    def _memory(self) -> float:
+        """Bytes: half of this machine's, or what a unit was promised on a cluster."""
+        if self.is_local:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+        promised = self.setting.engine.memory
+        return math.inf if promised is None else promised * 1e9
 
     def missing(self, folder: Path) -> list[Unit]:
         """The units that are not there yet and have cells of this grid."""
@@ -69,4 +77,7 @@ class Scan:
         variables = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         starts = len(self.cells) * self.setting.starts
         work = f"{len(self.cells)} cells, {starts} starts of {variables} variables"
-        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB"
+        size = f"up to {math.ceil(self.bytes / 1e6)} MB"
+        if not self.is_local:
+            return f"{work}, {len(self.units)} units on {self.setting.engine.name}, {size} each"
+        return f"{work}, {self.workers or 'no'} worker processes, {size}"

@@ -2,11 +2,12 @@
 
 With P variables, N K logits, C cells and S = C starts, a process holds at its peak about
 
-    libraries + 8 (8 S P + 10 W (P + N K) + 20 C (P + N K)) + curvature bytes,
+    libraries + 8 (8 S P + 10 W (P + N K) + 20 C (P + N K) + L (1200 P + 120 N K)) bytes,
 
-W starts at work at the same time in the minimiser (its cache's worth) or in sorting the end points (`STATE_BYTES`), and
-for the curvature the Lanczos basis (at most `BASIS_BYTES`) or a few chunks of dense Hessians. The coefficients are upper
-bounds of measured peaks (resident set); a test measures one unit of each kind against them.
+W of the starts at work at the same time in the minimiser or in sorting the end points (`STATE_BYTES`), L points in the
+Lanczos iteration (`BASIS_BYTES`); up to 300 variables a few chunks of dense Hessians in its place. The coefficients are
+upper bounds of measured peaks, temporaries and what the C library cannot use again included; a test measures one unit
+of each kind against them.
 """
 
 from ufm.cells import Unit
@@ -23,7 +24,8 @@ def unit_bytes(unit: Unit) -> int:
     P, logits, starts = problem.size, problem.N * problem.K, cells * unit.starts
     points = (len(STATES) + 1) * cells
     if P > DENSE_UP_TO:
-        curvature = min(BASIS_BYTES, 8 * P * LANCZOS_STEPS * points) + 8 * 12 * min(points, 32) * logits
+        at_once = min(points, max(1, BASIS_BYTES // (8 * P * LANCZOS_STEPS)))
+        curvature = 8 * at_once * (2 * P * LANCZOS_STEPS + 120 * logits)
     else:
         curvature = 6 * WORKING_BYTES
     at_work = min(starts, max(1, STATE_BYTES // (8 * (P + logits))))
