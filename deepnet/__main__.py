@@ -29,45 +29,46 @@ def run_train(setting: TrainSetting) -> int:
 
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
-    from deepnet.report import print_measures
+    from deepnet.calibration import calibration_of
+    from deepnet.report import print_calibration, print_measures
     from deepnet.train import measure_splits
     from deepnet.training import reopen
+    from figures import measured_splits, reliability
 
     check_new_file(setting.json, "--json")
-    training = reopen(setting.run, setting.device, setting.data_folder)
+    training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
     folder = new_folder(setting.out, "measure")
     splits = measure_splits(training)
     print_measures(f"{setting.run}, epoch {training.epoch}", splits)
-    record = setting.json or folder / "record.json"
-    write_record(record, setting.as_dict(), {"run": str(setting.run), "epoch": training.epoch, "splits": splits})
-    print(f"wrote {record}")
+    found = calibration_of(training.net, training.data, training.setting.precision)
+    print_calibration(found)
+    result = {"run": str(setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
+    diagram = reliability.draw(read_record(record), folder / "reliability.png")
+    print(f"wrote {record}, {picture}, {diagram}")
     return 0
 
 
 def run_compare(setting: CompareSetting) -> int:
-    """Put measurement and prediction side by side, one table a run."""
-    from deepnet import checkpoint
-    from deepnet.compare import compare
-    from deepnet.features import last_layer
-    from deepnet.report import print_comparison, summary
-    from deepnet.training import reopen
-    from figures import prediction_against_measurement
+    """Put measurement and prediction side by side, one table a condition, and say how close they are."""
+    from deepnet import checkpoint, study_report
+    from deepnet.study import compared_run, study
+    from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
         checkpoint.read_setting(run)
+    runs = [compared_run(run, setting.device, setting.data_folder) for run in setting.folders]
+    result = study(runs, setting.depths)
+    study_report.show(result)
     folder = new_folder(setting.out, "compare")
-    results = []
-    for run in setting.folders:
-        training = reopen(run, setting.device, setting.data_folder)
-        layer = last_layer(training.net, training.data, training.data.splits["train"], training.setting.precision)
-        comparison = compare(layer, training.loss, training.setting.decay)
-        results.append(summary(training, run) | comparison.as_dict())
-        print_comparison(results[-1])
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"runs": results})
-    picture = folder / "prediction_against_measurement.png"
-    prediction_against_measurement.draw(read_record(record), picture)
-    print(f"wrote {record}, {picture}")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    drawn = [prediction_against_measurement, prediction_over_epochs]
+    drawn += [feature_penalty] if any(network["depth_fit"] for network in result["networks"]) else []
+    drawn += [central_path] if any("central_path_loss" in run["measures"] for run in result["runs"]) else []
+    pictures = [figure.draw(read_record(record), folder / f"{figure.__name__.split('.')[-1]}.png") for figure in drawn]
+    print(f"wrote {', '.join(map(str, (record, *pictures)))}")
     return 0
 
 
