@@ -40,7 +40,7 @@ class RayPool(Pool):
             reason = str(error).splitlines()[0]
             raise RequestError(f"`--engine.address` must be a Ray cluster, got {engine.address} ({reason}).") from None
         work: Any = ray.remote(num_cpus=engine.cpus, num_gpus=engine.gpus, max_retries=0)(attempt_elsewhere)
-        self._begin = lambda unit: work.remote(function, unit, engine.cpus)
+        self._begin: Callable[[Any], Any] = lambda unit: work.remote(function, unit, engine.cpus)
         self._busy: list[Any] = []
 
     @property

@@ -64,7 +64,9 @@ class SlurmPool(Pool):
         while True:
             ended = [job for job in self._busy.values() if self._has_ended(job)]
             if ended:
-                return [(self._busy.pop(job.job_id).job_id, *self._answer(job)) for job in ended]
+                answers = [(self._busy.pop(job.job_id).job_id, *self._answer(job)) for job in ended]
+                self._delivered = [job for job, (_, _, error) in zip(ended, answers, strict=True) if error is None]
+                return answers
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def stop(self) -> None:
@@ -110,10 +112,9 @@ class SlurmPool(Pool):
             return None, f"the worker died (job {job.job_id}: {job.state}; {job.paths.stderr})"
         try:
             result, error = job.result()
+            return result, error
         except Exception as failure:  # whatever a node may do to a job, from its time limit to a lost file system
             return None, f"job {job.job_id} failed ({' '.join(str(failure).split())[-300:]}; {job.paths.stderr})"
-        self._delivered += [job] if error is None else []
-        return result, error
 
     def _tidy(self) -> None:
         """Remove the files of jobs whose results the caller has put away."""

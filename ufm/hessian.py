@@ -175,7 +175,7 @@ def _smallest_ritz(diagonal: Tensor, beside: Tensor) -> tuple[Tensor, Tensor, Te
     """Of tridiagonal matrices: smallest eigenvalue, largest |eigenvalue|, eigenvector of the former."""
     width = max(1, WORKING_BYTES // (8 * diagonal.shape[1] ** 2))
     found = []
-    for a, b in zip(diagonal.split(width), beside.split(width), strict=True):
+    for a, b in zip(torch.split(diagonal, width), torch.split(beside, width), strict=True):
         off = torch.diag_embed(b, offset=1)
         values, vectors = torch.linalg.eigh(torch.diag_embed(a) + off + off.mT)
         found.append((values[:, 0], values.abs().amax(1), vectors[:, :, 0].clone()))

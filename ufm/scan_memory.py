@@ -2,7 +2,7 @@
 
 With P variables, N K logits, C cells and S = C starts, a process holds at its peak about
 
-    libraries + 8 (8 S P + 10 W (P + N K) + 20 C (P + N K) + L (1200 P + 120 N K)) bytes,
+    libraries + 8 (8 S P + 10 W (P + N K) + 20 C (P + N K) + L (1200 P + 200 N K)) bytes,
 
 W of the starts at work at the same time in the minimiser or in sorting the end points (`STATE_BYTES`), L points in the
 Lanczos iteration (`BASIS_BYTES`); up to 300 variables a few chunks of dense Hessians in its place. The coefficients are
@@ -25,7 +25,7 @@ def unit_bytes(unit: Unit) -> int:
     points = (len(STATES) + 1) * cells
     if P > DENSE_UP_TO:
         at_once = min(points, max(1, BASIS_BYTES // (8 * P * LANCZOS_STEPS)))
-        curvature = 8 * at_once * (2 * P * LANCZOS_STEPS + 120 * logits)
+        curvature = 8 * at_once * (2 * P * LANCZOS_STEPS + 200 * logits)
     else:
         curvature = 6 * WORKING_BYTES
     at_work = min(starts, max(1, STATE_BYTES // (8 * (P + logits))))

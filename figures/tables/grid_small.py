@@ -6,7 +6,7 @@ from figures.tables.markdown import markdown
 
 
 def table(record: dict[str, Any]) -> str:
-    """One row per width and length: the mean over seeds by loss, in percent, and the spread over all runs of the cell."""
+    """One row per width and length: the mean over seeds by loss, in percent, and the spread over the cell's runs."""
     result, maps = record["result"], record["result"]["maps"]
     rows = [["width", "epochs", *maps["mean"], "standard deviation over losses and seeds"]]
     for i, width in enumerate(maps["width"]):

@@ -18,7 +18,8 @@ from ufm.command_line import main
 
 KILLS = 3
 ROOT = Path(__file__).parent.parent.parent
-TINY = "grid --data digits --net mlp --width 0.0625 --per-class 6 --test-per-class 3 --batch-size 20".split()
+TINY = ["grid", "--data=digits", "--net=mlp", "--width=0.0625", "--per-class=6", "--test-per-class=3"]
+TINY += ["--batch-size=20"]
 AXES = ["--grid.loss", "ce,focal:gamma=2", "--grid.epochs", "1,2"]
 
 

@@ -145,9 +145,9 @@ def test_what_is_done_does_not_change_the_units(tmp_path):
 def test_a_folder_of_another_grid_is_not_mixed_in(tmp_path):
     shards.write_setting(tmp_path, FOCAL)
     for change, complaint in (({"starts": 7}, "--starts.*must be 6"), ({"loss": {"name": "ls"}}, "--loss.*focal")):
+        asked = dataclasses.replace(FOCAL, resume=tmp_path, given=frozenset(change), **change)
         with pytest.raises(ValueError, match=complaint):
-            given = frozenset(change)
-            shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path, given=given, **change))
+            shards.resumed_setting(asked)
     with pytest.raises(ValueError, match=r"--resume.*folder of a scan"):
         shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path / "shards"))
 
