@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from figures import (
+    accuracy_heat_map,
     central_path,
     claims,
     feature_penalty,
@@ -40,6 +41,7 @@ PICTURES = {
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
     "softmax_codes": ("softmax_codes", softmax_codes.draw),
+    "accuracy_heat_map": ("grid_small", accuracy_heat_map.draw),
 }
 
 
