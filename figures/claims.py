@@ -5,6 +5,8 @@ from typing import Any
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {"claims": "python -m theory_checks --json figures/data/claims.json"}
+
 RIGOUR = dict(zip(("symbolic", "interval", "certificate", "numeric"), COLOURS, strict=False))
 """Ranks of evidence, strongest first."""
 LEAST = 1e-3

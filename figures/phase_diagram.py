@@ -8,6 +8,11 @@ import numpy as np
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {
+    "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
+    "--per-class 1 --starts 32 --json figures/data/scan.json"
+}
+
 STATES = {"etf": "ETF", "zero": "zero", "partial": "some classes collapsed", "other": "other", "lost": "not converged"}
 SHADES = (COLOURS[5], COLOURS[4], COLOURS[2], COLOURS[3], "#808080")
 BOUNDARIES = {

@@ -5,34 +5,17 @@ between `<!-- NAME: RECORD -->` and `<!-- end -->`, what it makes of `figures/da
 """
 
 import re
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from figures import (
-    claims,
-    focal_window,
-    landscape,
-    phase_diagram,
-    prediction_against_measurement,
-    training_curves,
-    verification,
-)
+from figures.stored import DATA, figure_scripts, use_stored
 from ufm.records import read_record
 
 ROOT = Path(__file__).parent.parent
-DATA = Path(__file__).parent / "data"
 GALLERY = Path(__file__).parent / "gallery"
 PLACE = re.compile(r"<!-- (?P<table>\w+)(?:: (?P<record>\w+))? -->\n.*?\n<!-- end -->", re.DOTALL)
-
-PICTURES = {
-    "verification": ("verify", verification.draw),
-    "phase_diagram": ("scan", phase_diagram.draw),
-    "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
-    "training_curves": ("train", training_curves.draw),
-    "landscape": ("atlas", landscape.draw),
-    "focal_window": ("focal_window", focal_window.draw),
-    "claims": ("claims", claims.draw),
-}
+PICTURE = re.compile(r"figures/gallery/(\w+)\.png")
 
 
 def with_tables(text: str) -> str:
@@ -41,10 +24,12 @@ def with_tables(text: str) -> str:
 
 
 def update(readme: Path) -> None:
-    """Write every table into its place and draw every picture anew."""
-    for name, (record, draw) in PICTURES.items():
-        draw(read_record(DATA / f"{record}.json"), GALLERY / f"{name}.png")
-    readme.write_text(with_tables(readme.read_text()))
+    """Write every table into its place and draw every picture it shows anew."""
+    text = readme.read_text()
+    scripts = figure_scripts()
+    for name in dict.fromkeys(PICTURE.findall(text)):
+        use_stored(DATA, scripts[name].RECORDS, partial(scripts[name].draw, path=GALLERY / f"{name}.png"))
+    readme.write_text(with_tables(text))
 
 
 def _place(found: re.Match[str]) -> str:

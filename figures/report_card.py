@@ -8,6 +8,11 @@ import numpy as np
 from figures.phase_diagram import SHADES, STATES
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {
+    "report_card_gce": "python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7 "
+    "--json figures/data/report_card_gce.json"
+}
+
 
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Left: value against margin, every loss; right: share of starts per end state against decay."""
