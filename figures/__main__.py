@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ufm.command_line import Command, OutputSetting, RequestError, main
@@ -43,14 +42,14 @@ class ReportSetting(OutputSetting):
 
 def run_all(setting: FiguresSetting) -> int:
     """Every figure that can be drawn; exit code 1 if one cannot."""
-    from figures.stored import UnusableRecordError, figure_scripts, use_stored
+    from figures.stored import UnusableRecordError, draw_stored, figure_scripts
 
     folder = _begin(setting, setting.data, "figures")
     drawn, left_out = [], {}
     for name, script in figure_scripts().items():
         path = folder / f"{name}.png"
         try:
-            use_stored(setting.data, script.RECORDS, partial(script.draw, path=path))
+            draw_stored(script, setting.data, path)
         except UnusableRecordError as error:
             left_out[name] = str(error)
         else:

@@ -42,7 +42,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         _map(area, list(axes.items())[:2], shares, cells)
     if area.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
-    area.set_title(_title(record, list(axes)))
+    area.set_title(title(record, list(axes)))
     return save(figure, path)
 
 
@@ -61,7 +61,7 @@ def _lines(area: Any, name: str, values: Any, shares: Any, cells: dict[str, Any]
     for column, (label, style) in BOUNDARIES.items():
         for i, place in enumerate(_crossings(values, _distance(cells, column))):
             area.axvline(place, color="black", linestyle=style, linewidth=1, label=None if i else label)
-    area.set(xlabel=name, ylabel="share of starts", xscale=_scale(values))
+    area.set(xlabel=name, ylabel="share of starts", xscale=scale(values))
 
 
 def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None:
@@ -81,13 +81,13 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
     for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
         if np.nanmax(share, initial=0) > ROUNDING:
             area.plot([], [], "s", color=colour, label=label)
-    area.set(xlabel=name_x, ylabel=name_y, xscale=_scale(x), yscale=_scale(y))
+    area.set(xlabel=name_x, ylabel=name_y, xscale=scale(x), yscale=scale(y))
     area.grid(visible=False)
 
 
 def _edges(centres: Any) -> Any:
     """Cell edges halfway between the values on their own scale."""
-    to, back = (np.log, np.exp) if _scale(centres) == "log" else (np.positive, np.positive)
+    to, back = (np.log, np.exp) if scale(centres) == "log" else (np.positive, np.positive)
     t = to(centres)
     middle = (t[1:] + t[:-1]) / 2
     step = t[1:] - t[:-1] if len(t) > 1 else np.ones(1)
@@ -108,14 +108,14 @@ def _crossings(values: Any, distance: Any) -> list[float]:
     ]
 
 
-def _scale(values: Any) -> str:
+def scale(values: Any) -> str:
     """Logarithmic where the ratios of the values are even and their differences are not."""
     if len(values) < 3 or values.min() <= 0 or np.allclose(np.diff(values, 2), 0, atol=1e-6 * np.ptp(values)):
         return "linear"
     return "log" if np.allclose(np.diff(np.log(values), 2), 0, atol=1e-6) else "linear"
 
 
-def _title(record: dict[str, Any], axes: list[str]) -> str:
+def title(record: dict[str, Any], axes: list[str]) -> str:
     setting = record["setting"]
     sizes = {"classes": "K", "dim": "d", "per_class": "n"}
     fixed = [f"{letter} = {setting[name]}" for name, letter in sizes.items() if name not in axes]

@@ -5,11 +5,10 @@ between `<!-- NAME: RECORD -->` and `<!-- end -->`, what it makes of `figures/da
 """
 
 import re
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from figures.stored import DATA, figure_scripts, use_stored
+from figures.stored import DATA, draw_stored, figure_scripts
 from ufm.records import read_record
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +27,7 @@ def update(readme: Path) -> None:
     text = readme.read_text()
     scripts = figure_scripts()
     for name in dict.fromkeys(PICTURE.findall(text)):
-        use_stored(DATA, scripts[name].RECORDS, partial(scripts[name].draw, path=GALLERY / f"{name}.png"))
+        draw_stored(scripts[name], DATA, GALLERY / f"{name}.png")
     readme.write_text(with_tables(text))
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from figures.style import COLOURS, COLUMN, loss_name, save, use_style
 from figures.verification import RECORDS as RECORDS
 
-BINS = 20
+BINS = 24
+UNIT = 1e-11
+"""The eigenvalues of the end points are zero up to rounding and are drawn in this unit."""
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
@@ -17,24 +19,27 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     from matplotlib import pyplot
 
     verdicts = record["result"]["verdicts"]
-    figure, rows = pyplot.subplots(len(verdicts), 2, figsize=(COLUMN, 1.4 * len(verdicts) + 0.6), squeeze=False)
-    for (left, right), verdict, colour in zip(rows, verdicts, COLOURS, strict=False):
-        minimisers = [value for value in verdict["quantiles"]["smallest eigenvalue"] if value is not None]
-        saddles = [row["smallest_eigenvalue"] for row in verdict["saddles"] if row["smallest_eigenvalue"] is not None]
-        for axes, values in ((left, minimisers), (right, saddles)):
-            axes.hist(values, bins=_bins(values), color=colour)
+    figure, rows = pyplot.subplots(
+        len(verdicts), 2, figsize=(COLUMN, 1.4 * len(verdicts) + 0.6), squeeze=False, sharex="col"
+    )
+    minimisers = [_finite(verdict["quantiles"]["smallest eigenvalue"], UNIT) for verdict in verdicts]
+    saddles = [_finite([row["smallest_eigenvalue"] for row in verdict["saddles"]], 1.0) for verdict in verdicts]
+    for column, found in enumerate((minimisers, saddles)):
+        every = [0.0, *(value for values in found for value in values)]
+        bins = np.linspace(min(every), max(every), BINS + 1)
+        for axes, values, colour in zip(rows[:, column], found, COLOURS, strict=False):
+            axes.hist(values, bins=bins, color=colour)
             axes.axvline(0, color="black", linewidth=0.8)
             axes.locator_params(axis="both", nbins=5)
+    for (left, right), verdict in zip(rows, verdicts, strict=True):
         left.set_ylabel(f"{loss_name(verdict['spec'])}\npercentiles", fontsize=8)
         right.set_ylabel("kinds", fontsize=8)
-    rows[0, 0].set_title("end points: all starts", fontsize=9)
+    rows[0, 0].set_title("end points of all starts", fontsize=9)
     rows[0, 1].set_title("critical points that are no minimisers", fontsize=9)
-    for axes in rows[-1]:
-        axes.set_xlabel("smallest eigenvalue of the Hessian")
+    rows[-1, 0].set_xlabel(f"smallest eigenvalue, from below / {UNIT:g}")
+    rows[-1, 1].set_xlabel("smallest eigenvalue")
     return save(figure, path)
 
 
-def _bins(values: list[float]) -> "np.ndarray":
-    """Even bins; where all values are one, a width that can be seen."""
-    low, high = min(values), max(values)
-    return np.linspace(low, high, BINS + 1) if high > low else np.linspace(low - 1e-12, low + 1e-12, 4)
+def _finite(values: list[float | None], unit: float) -> list[float]:
+    return [value / unit for value in values if value is not None]

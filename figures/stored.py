@@ -6,6 +6,7 @@ figure. Nothing else has to be told of it.
 
 import pkgutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -38,19 +39,39 @@ def read_stored(data: Path, records: Mapping[str, str]) -> list[dict[str, Any]]:
     return [_read(data / f"{name}.json", command) for name, command in records.items()]
 
 
-def use_stored(data: Path, records: Mapping[str, str], use: Callable[..., Result]) -> Result:
-    """What `use` makes of the records.
+def draw_stored(script: ModuleType, data: Path, path: Path) -> None:
+    """Draw a figure from the records in `data`.
 
     Raises:
-        UnusableRecordError: if a record is missing, or `use` does not find in it what it shows.
+        UnusableRecordError: if a record is missing or cannot be drawn.
     """
-    found = read_stored(data, records)
+    records = read_stored(data, script.RECORDS)
+    names = ", ".join(f"{name}.json" for name in script.RECORDS)
+    use_record(names, "; ".join(script.RECORDS.values()), partial(script.draw, *records, path=path))
+
+
+def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
+    """What `use` makes of a record.
+
+    Raises:
+        UnusableRecordError: if it does not find in it what it shows, as in an older record or one of nan.
+    """
     try:
-        return use(*found)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # what an older record or nan leads to
-        commands = "; ".join(records.values())
+        return use()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UnusableRecordError(f"{_names(records)} cannot be shown ({reason}); made by: {commands}") from error
+        raise UnusableRecordError(f"{name} cannot be shown ({reason}); made by: {command}") from error
+
+
+def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Every record of a folder by the name of its file, and a sentence for each file that is none."""
+    records, refused = {}, []
+    for path in sorted(data.glob("*.json")):
+        try:
+            records[path.stem] = read_record(path)
+        except ValueError as error:
+            refused.append(str(error))
+    return records, refused
 
 
 def _read(path: Path, command: str) -> dict[str, Any]:
@@ -60,7 +81,3 @@ def _read(path: Path, command: str) -> dict[str, Any]:
         return read_record(path)
     except ValueError as error:
         raise UnusableRecordError(f"{str(error).rstrip('.')}; made by: {command}") from None
-
-
-def _names(records: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}.json" for name in records)

@@ -1,0 +1,28 @@
+"""The geometry view: class means and rows of W of trained networks, and of the lowest point of an atlas."""
+
+from typing import Any
+
+from figures.report import atlas
+from figures.style import loss_name
+
+KIND = ("deepnet compare", "ufm atlas")
+COMMAND = "python -m deepnet compare --runs '[runs/ce]' --json figures/data/compare.json"
+MOST_CLASSES = 10
+
+
+def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry a network or atlas of at most ten classes."""
+    if "runs" in record["result"]:
+        return [_network(name, run) for run in record["result"]["runs"] if run["K"] <= MOST_CLASSES]
+    setting = record["setting"]
+    if setting["classes"] > MOST_CLASSES:
+        return []
+    found = atlas.geometry(record["result"]["rows"][0], setting["classes"], setting["per_class"])
+    title = f"model's minimiser: {loss_name(setting['loss'])}, K = {setting['classes']}"
+    return [{"record": name, "title": title, **found}]
+
+
+def _network(name: str, run: dict[str, Any]) -> dict[str, Any]:
+    setting, found = run["run_setting"], run["geometry"]
+    title = f"network: {loss_name(setting['loss'])}, {setting['data']}, epoch {run['epoch']}"
+    return {"record": name, "title": title, "means": found["class_means"], "W": found["W"]}

@@ -1,0 +1,39 @@
+"""Training curves of networks, epoch by epoch, with what the model predicts for their last layer."""
+
+from typing import Any
+
+from figures.style import loss_name
+
+KIND = ("deepnet compare", "deepnet train")
+COMMAND = "python -m deepnet compare --runs '[runs/ce]' --json figures/data/compare.json"
+PREDICTED = {"loss": "training loss", "margin": "margin", "p_y": "p_y", "norm_w": "|w|", "norm_h": "|h|"}
+"""A measure of the last layer -> the row of the comparison that predicts it."""
+
+
+def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry a run: measures by split and epoch, and the rows of its comparison if it has one."""
+    result = record["result"]
+    if "runs" in result:
+        return [_entry(name, run, [{"epoch": line["epoch"], "train": line} for line in run["collapse"]]) for run in result["runs"]]
+    return [_entry(name, result, result["metrics"])]
+
+
+def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
+    setting = run["run_setting"]
+    rows = run.get("rows", [])
+    by_name = {row["name"]: row["predicted"] for row in rows}
+    splits = {}
+    for split in ("train", "validation", "test"):
+        here = [(line["epoch"], line[split]) for line in lines if split in line]
+        if here:
+            keys = [key for key in here[0][1] if key != "epoch"]
+            splits[split] = {key: [values.get(key) for _, values in here] for key in keys}
+            splits[split]["epoch"] = [epoch for epoch, _ in here]
+    return {
+        "record": name,
+        "run": run["run"],
+        "title": f"{loss_name(setting['loss'])}, {setting['data']}, width {setting['width']:g}",
+        "splits": splits,
+        "rows": rows,
+        "predicted": {key: by_name[row] for key, row in PREDICTED.items() if row in by_name},
+    }
