@@ -61,6 +61,7 @@ def run_compare(setting: CompareSetting) -> int:
     from deepnet import checkpoint
     from deepnet.compare import compare
     from deepnet.features import last_layer
+    from deepnet.geometry import geometry
     from deepnet.report import print_comparison, summary
     from deepnet.train import reopen
     from figures import prediction_against_measurement
@@ -74,7 +75,7 @@ def run_compare(setting: CompareSetting) -> int:
         training = reopen(run, setting.device, setting.data_folder)
         layer = last_layer(training.net, training.data, training.data.splits["train"], training.setting.precision)
         comparison = compare(layer, training.loss, training.setting.decay)
-        results.append(summary(training, run) | comparison.as_dict())
+        results.append(summary(training, run) | comparison.as_dict() | {"geometry": geometry(layer)})
         print_comparison(results[-1])
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"runs": results})
     picture = folder / "prediction_against_measurement.png"
