@@ -6,8 +6,8 @@ from typing import Any
 from figures.style import COLOURS, COLUMN, save, use_style
 
 RECORDS = {
-    "conditioning": "python -m ufm scan --loss ls --grid.alpha 0,0.05,0.1,0.2,0.4 --grid.decay 1e-5:0.09:25:log "
-    "--classes 10 --dim 10 --per-class 1 --starts 4 --json figures/data/conditioning.json"
+    "scan_conditioning": "python -m ufm scan --loss ls --grid.alpha 0,0.05,0.1,0.2,0.4 --grid.decay 1e-5:0.09:25:log "
+    "--classes 10 --dim 10 --per-class 1 --starts 4 --json figures/data/scan_conditioning.json"
 }
 
 

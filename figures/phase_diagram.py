@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, loss_name, save, use_style
 
 RECORDS = {
     "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
@@ -120,4 +120,4 @@ def title(record: dict[str, Any], axes: list[str]) -> str:
     sizes = {"classes": "K", "dim": "d", "per_class": "n"}
     fixed = [f"{letter} = {setting[name]}" for name, letter in sizes.items() if name not in axes]
     rest = [f"{name} at its first value" for name in axes[2:]]
-    return ", ".join([setting["loss"]["name"], *fixed, f"{setting['starts']} starts a cell", *rest])
+    return ", ".join([loss_name(setting["loss"]), *fixed, f"{setting['starts']} starts a cell", *rest])

@@ -36,25 +36,28 @@ def collect(data: Path) -> dict[str, Any]:
     for name in VIEWS:
         module = import_module(f"figures.report.{name}")
         entries = []
-        for stored, record in records.items():
-            if kind(record) not in module.KIND:
-                continue
+        for stored, record in _of_kinds(records, module.KIND):
             try:
                 entries += use_record(f"{stored}.json", module.COMMAND, partial(module.view, stored, record))
             except UnusableRecordError as error:
                 content["left_out"].append(str(error))
         if not entries:
             content["left_out"].append(f"{name}: there is no record to show; made by: {module.COMMAND}")
-        content["views"][name] = entries
+        content["views"][name] = module.together(entries) if hasattr(module, "together") else entries
     shown = ("command", "commit", "created", "machine")
     content["records"] = [{"name": name, **{key: record[key] for key in shown}} for name, record in records.items()]
     return content
 
 
+def _of_kinds(records: dict[str, dict[str, Any]], kinds: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+    """In the order of the kinds."""
+    return [(name, record) for wanted in kinds for name, record in records.items() if kind(record) == wanted]
+
+
 def kind(record: dict[str, Any]) -> str:
     """`ufm scan`, `theory_checks`: what wrote the record."""
     words = str(record["command"]).split()[2:4]
-    return words[0] if words[1:] == [] or words[0] == "theory_checks" else " ".join(words)
+    return " ".join(words[:1] if words[:1] == ["theory_checks"] else words)
 
 
 def embedded(content: dict[str, Any]) -> str:

@@ -1,21 +1,40 @@
 """Training curves of networks, epoch by epoch, with what the model predicts for their last layer."""
 
+import json
 from typing import Any
 
 from figures.style import loss_name
 
-KIND = ("deepnet compare", "deepnet train")
+KIND = ("deepnet train", "deepnet compare")
 COMMAND = "python -m deepnet compare --runs '[runs/ce]' --json figures/data/compare.json"
 PREDICTED = {"loss": "training loss", "margin": "margin", "p_y": "p_y", "norm_w": "|w|", "norm_h": "|h|"}
 """A measure of the last layer -> the row of the comparison that predicts it."""
+
+
+def together(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A run that was both recorded and compared becomes one entry, with all splits and the prediction."""
+    compared = {_identity(entry): entry for entry in entries if entry["rows"]}
+    recorded = {_identity(entry): entry for entry in entries if not entry["rows"]}
+    for key, entry in recorded.items():
+        other = compared.pop(key, entry)
+        entry |= {"rows": other["rows"], "predicted": other["predicted"]}
+    return [*recorded.values(), *compared.values()]
+
+
+def _identity(entry: dict[str, Any]) -> str:
+    return json.dumps([entry["run"], entry["setting"]], sort_keys=True)
 
 
 def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """One entry a run: measures by split and epoch, and the rows of its comparison if it has one."""
     result = record["result"]
     if "runs" in result:
-        return [_entry(name, run, [{"epoch": line["epoch"], "train": line} for line in run["collapse"]]) for run in result["runs"]]
+        return [_entry(name, run, _lines(run)) for run in result["runs"]]
     return [_entry(name, result, result["metrics"])]
+
+
+def _lines(run: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"epoch": line["epoch"], "train": line} for line in run["collapse"]]
 
 
 def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -32,6 +51,7 @@ def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[
     return {
         "record": name,
         "run": run["run"],
+        "setting": setting,
         "title": f"{loss_name(setting['loss'])}, {setting['data']}, width {setting['width']:g}",
         "splits": splits,
         "rows": rows,

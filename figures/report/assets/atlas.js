@@ -36,7 +36,7 @@ function drawOrbits(atlas, chosen) {
       },
     };
   });
-  const layout = { title: { text: plain(atlas.title), font: { size: 12 } }, xaxis: axis("objective"), yaxis: axis("Morse index") };
+  const layout = { title: heading(atlas.title), xaxis: axis("objective"), yaxis: axis("Morse index") };
   plot("atlas-map", traces, { ...layout, legend: { ...LAYOUT.legend, itemsizing: "constant" } }, (point) => go({ row: point.customdata }));
 }
 

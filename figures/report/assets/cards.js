@@ -27,5 +27,5 @@ function drawDecays(card) {
   const shapes = card.zero_stable ? [verticalLine(card.zero_stable, "dash")] : [];
   const layout = { xaxis: axis("decay of W and H", "log"), yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, shapes };
   const title = card.zero_stable ? "dashed: zero becomes a local minimum" : "";
-  plot("cards-decays", traces, { ...layout, title: { text: title, font: { size: 12 } } });
+  plot("cards-decays", traces, { ...layout, title: heading(title) });
 }

@@ -5,11 +5,13 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const VIEWS = {};
 const FIRST_VIEW = "theorems";
 const LAYOUT = {
-  margin: { l: 55, r: 15, t: 30, b: 45 },
+  margin: { l: 55, r: 15, t: 30, b: 20 },
   font: { family: "system-ui, sans-serif", size: 12 },
   colorway: DATA.colours,
-  legend: { orientation: "h", y: -0.2 },
+  legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
   hovermode: "closest",
+  // On a touch screen a finger scrolls the page; it must not be caught by the first diagram.
+  dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -55,7 +57,8 @@ function element(tag, properties = {}, ...children) {
 
 function table(head, rows, properties = {}) {
   const body = rows.map((row) => element("tr", row.properties ?? {}, ...(row.cells ?? row).map(cell)));
-  const first = element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)));
+  const isNumber = (column) => rows.length > 0 && typeof (rows[0].cells ?? rows[0])[column] === "number";
+  const first = element("tr", {}, ...head.map((text, i) => element("th", { scope: "col", className: isNumber(i) ? "number" : "" }, text)));
   return element("table", properties, element("thead", {}, first), element("tbody", {}, ...body));
 }
 
@@ -112,7 +115,11 @@ function badge(colour) {
   return made;
 }
 
-const axis = (title, type = "linear") => ({ title: { text: plain(title) }, type, automargin: true });
+const axis = (title, type = "linear") => ({
+  title: { text: plain(title), standoff: 8 }, type, automargin: true, exponentformat: "power", zeroline: false,
+});
+
+const heading = (text) => ({ text: plain(text), font: { size: 13 } });
 
 const verticalLine = (x, dash = "dot") => ({
   type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: "#000000", width: 1, dash },

@@ -1,6 +1,7 @@
 // Class means and rows of W, seen in the space that up to four class means span (their simplex, if they are one).
 const camera = { turn: 0.8, rise: 0.5 };
 const MOST_SPANNING = 4;
+const DISTANCE = 2.1;
 
 VIEWS.geometry = (values, points) => {
   const point = entryOf("geometry-source", points, values, "point", (entry) => `${entry.record}/${entry.title}`);
@@ -39,7 +40,7 @@ function turn(sideways, upwards) {
 }
 
 const eye = () => ({ eye: {
-  x: 1.7 * Math.cos(camera.rise) * Math.cos(camera.turn), y: 1.7 * Math.cos(camera.rise) * Math.sin(camera.turn), z: 1.7 * Math.sin(camera.rise),
+  x: DISTANCE * Math.cos(camera.rise) * Math.cos(camera.turn), y: DISTANCE * Math.cos(camera.rise) * Math.sin(camera.turn), z: DISTANCE * Math.sin(camera.rise),
 } });
 
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
@@ -68,7 +69,7 @@ function drawGeometry(id, point, classes) {
   const [means, W] = [centred(point.means), centred(point.W)];
   const basis = directions(classes.map((k) => means[k]));
   const seen = (row) => [0, 1, 2].map((i) => (basis[i] ? dot(row, basis[i]) : 0));
-  const sets = [["class means", means, "circle", 6], ["rows of W", W, "diamond", 5]];
+  const sets = [["class means", means, "circle", 6], ["rows of W", W, "diamond-open", 8]];
   const traces = sets.map(([name, rows, symbol, size]) => {
     const places = rows.map(seen);
     return {
@@ -80,7 +81,7 @@ function drawGeometry(id, point, classes) {
   traces.push(edges(classes.map((k) => seen(means[k]))));
   const hidden = { title: { text: "" }, showticklabels: false, showspikes: false };
   plot(id, traces, {
-    margin: { l: 0, r: 0, t: 0, b: 0 }, legend: { orientation: "h", y: 1, x: 0 },
+    margin: { l: 0, r: 0, t: 0, b: 0 }, legend: { orientation: "h", x: 0, y: 1 }, dragmode: "orbit",
     scene: { xaxis: hidden, yaxis: hidden, zaxis: hidden, aspectmode: "data", camera: eye() },
   });
   const total = means.reduce((sum, row) => sum + dot(row, row), 0);

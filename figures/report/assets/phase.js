@@ -1,4 +1,6 @@
 // The phase diagram: cell x + width * y; a cell's end states, its numbers, and the curves through it.
+const SAME = 1e-9; // boundaries as close as this everywhere are one
+
 VIEWS.phase = (values, scans) => {
   const scan = entryOf("phase-record", scans, values);
   const [width, height] = [scan.x.values.length, scan.y.values.length];
@@ -50,6 +52,9 @@ function drawMap(scan, x, y) {
   const dashes = { "--": "dash", "-": "solid", ":": "dot" };
   for (const [column, [label, style]] of Object.entries(scan.boundaries)) {
     const z = grid((cell) => ratioTo(scan, column, cell));
+    const best = grid((cell) => ratioTo(scan, "c_zero_best", cell));
+    const isSame = z.flat().every((value, i) => value === null || Math.abs(value - best.flat()[i]) < SAME);
+    if (column !== "c_zero_best" && isSame) continue;
     if (scan.y.values.length < 2 || !z.flat().some((value) => value < 0) || !z.flat().some((value) => value > 0)) continue;
     traces.push({
       type: "contour", x: scan.x.values, y: scan.y.values, z, showscale: false, hoverinfo: "skip", name: label, showlegend: true,
@@ -60,7 +65,7 @@ function drawMap(scan, x, y) {
     type: "scatter", mode: "markers", x: [scan.x.values[x]], y: [scan.y.values[y]], hoverinfo: "skip", showlegend: false,
     marker: { symbol: "square-open", size: 12, color: "#000000", line: { width: 3 } },
   });
-  const layout = { title: { text: plain(scan.title), font: { size: 12 } }, xaxis: axis(scan.x.name, scan.x.type), yaxis: axis(scan.y.name, scan.y.type) };
+  const layout = { title: heading(scan.title), xaxis: axis(scan.x.name, scan.x.type), yaxis: axis(scan.y.name, scan.y.type) };
   plot("phase-map", traces, layout, (point) => {
     const nearest = (found, values) => values.reduce((best, value, i) => (Math.abs(value - found) < Math.abs(values[best] - found) ? i : best), 0);
     go({ x: nearest(point.x, scan.x.values), y: nearest(point.y, scan.y.values) });
@@ -104,7 +109,7 @@ function drawShares(id, scan, along, cells, chosen, title) {
     line: { color: scan.shades[i] }, marker: { size: 4 },
   })).filter((trace) => trace.y.some((share) => share > 1e-9));
   const layout = {
-    title: { text: plain(title), font: { size: 12 } }, xaxis: axis(along.name, along.type),
+    title: heading(title), xaxis: axis(along.name, along.type),
     yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, shapes: [verticalLine(along.values[chosen])],
   };
   plot(id, traces, layout, (point) => go(along === scan.x ? { x: point.pointNumber } : { y: point.pointNumber }));

@@ -12,17 +12,24 @@ VIEWS.theorems = (values, claims) => {
     const matches = (key) => !values[key] || claim[key] === values[key];
     return matches("rigour") && matches("status") && words.every((word) => text.includes(word));
   });
-  byId("theorems-count").textContent = `${kept.length} of ${claims.length} claims`;
+  byId("theorems-count").textContent = `${kept.length} of ${claims.length} claims; choose one to see its evidence`;
   const rows = kept.map((claim) => ({
     properties: { "aria-selected": String(claim.name === values.claim) },
     cells: [
-      element("button", { type: "button", onclick: () => go({ claim: claim.name }) }, claim.sentence),
+      element("button", { type: "button", onclick: () => choose(claim) }, claim.sentence),
       claim.source, claim.rigour, claim.margin, claim.status,
     ],
   }));
   byId("theorems-table").replaceChildren(table(["claim", "source", "evidence", "margin", "verdict"], rows));
   showClaim(claims.find((claim) => claim.name === values.claim));
 };
+
+function choose(claim) {
+  const place = byId("theorems-table").scrollTop;
+  go({ claim: claim.name });
+  byId("theorems-table").scrollTop = place;
+  byId("theorems-detail").scrollIntoView({ block: "nearest" });
+}
 
 function filter(id, key, claims, values) {
   const list = byId(id);
@@ -34,7 +41,7 @@ function filter(id, key, claims, values) {
 
 function showClaim(claim) {
   const detail = byId("theorems-detail");
-  if (!claim) return detail.replaceChildren(element("p", { className: "note" }, "Choose a claim to see its evidence."));
+  if (!claim) return detail.replaceChildren();
   const findings = claim.findings.map((item) => element("li", {}, `${item.holds ? "yes" : "NO"}: ${item.text}`));
   detail.replaceChildren(
     element("h3", {}, claim.name.replaceAll("_", " ")),

@@ -47,7 +47,7 @@ function drawPanel(run, [key, title, type], epoch) {
     });
   }
   plot(`training-${key}-plot`, traces, {
-    title: { text: title, font: { size: 12 } }, xaxis: axis("epoch"), yaxis: { ...axis("", type), exponentformat: "power" },
+    title: heading(title), xaxis: axis("epoch"), yaxis: axis("", type),
     shapes: [verticalLine(epoch)], showlegend: true,
   });
 }
