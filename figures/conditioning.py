@@ -24,6 +24,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         part = slice(i * len(decays), (i + 1) * len(decays))
         cells = zip(decays, numbers[part], states[part], strict=True)
         points = [(decay, number) for decay, number, state in cells if number is not None and state == "etf"]
+        if not points:
+            continue
         label = f"label smoothing {alpha:g}" if alpha else "cross entropy"
         axes.loglog(*zip(*points, strict=True), color=COLOURS[i % len(COLOURS)], marker=".", label=label)
     axes.set(xlabel="decay of W and of H", ylabel="condition number across the rotations")
@@ -32,5 +34,6 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         f"K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}",
         fontsize=9,
     )
-    axes.legend()
+    if axes.has_data():
+        axes.legend()
     return save(figure, path)

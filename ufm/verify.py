@@ -20,6 +20,7 @@ from torch import Tensor
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.command_line import LOSS_NAMES, LossSpec, torch_device
+from ufm.convergence import PERCENTILES, TRACED, convergence
 from ufm.critical_points import Classification, classify
 from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
@@ -74,6 +75,7 @@ class Claim:
 class Verdict:
     """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
 
+    `convergence` shows how the first starts came to their end points (`ufm/convergence.py`).
     A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
     """
 
@@ -83,6 +85,7 @@ class Verdict:
     statuses: dict[str, int]
     claims: dict[str, Claim]
     quantiles: dict[str, list[float]]
+    convergence: dict[str, Any]
     saddle_statuses: dict[str, int]
     saddles: list[dict[str, Any]]
     minimisers_among_saddles: int
@@ -146,6 +149,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     profile = Profile(case.device) if case.setting.profile else None
     status, measures = _end_points(case, progress, profile)
     claims = _claims(case, status, measures)
+    path = _path(case)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
@@ -163,6 +167,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         statuses=_count(status),
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
+        convergence=path,
         saddle_statuses=saddle_statuses,
         saddles=saddles,
         minimisers_among_saddles=minimisers,
@@ -196,6 +201,15 @@ def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tup
     blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
     statuses, parts = zip(*map_chunks(check_block, blocks, device), strict=True)
     return torch.cat(statuses), {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _path(case: _Case) -> dict[str, Any]:
+    """How the first starts came to their end points."""
+    setting = case.setting
+    count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * case.problem.size)))
+    starts = normal_starts(case.problem.size, setting.seed, setting.first_start, count, case.device)
+    found = convergence(case.problem, case.prediction, starts, setting.tolerance, setting.max_steps)
+    return {"starts": count, "percentiles": PERCENTILES, **found}
 
 
 def _measure(case: _Case, end: EndPoints) -> Measures:
