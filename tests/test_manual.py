@@ -49,7 +49,7 @@ def test_every_option_is_explained(package, name, capsys):
     assert len(entries) >= 3
     for entry in entries:
         explanation = re.sub(r" \((required, )?type: .*\)$", "", entry)
-        assert re.search(r"\b[a-z]+ [a-z]+\b.*\.$", explanation), entry
+        assert re.search(r"\b[a-z]+ \w+\b.*\.$", explanation), entry
 
 
 @pytest.mark.parametrize("package", PACKAGES)
