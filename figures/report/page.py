@@ -1,6 +1,7 @@
 """The page: every record of a folder goes to the view of its command; template, styles and scripts become one file."""
 
 import json
+import math
 from functools import partial
 from importlib import import_module, resources
 from pathlib import Path
@@ -11,6 +12,7 @@ from figures.style import COLOURS
 
 VIEWS = ("theorems", "phase", "atlas", "training", "geometry", "cards")
 """Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(record)`."""
+DIGITS = 8
 SCRIPTS = ("core", *VIEWS, "records")
 
 
@@ -62,8 +64,19 @@ def kind(record: dict[str, Any]) -> str:
 
 def embedded(content: dict[str, Any]) -> str:
     """JSON that can stand in a page: no character of it opens a tag or ends the script."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_rounded(content), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers of `DIGITS` digits, which is more than the page prints; what is not finite is null."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
 
 
 def _asset(name: str) -> str:

@@ -39,8 +39,6 @@ def _lines(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
     setting = run["run_setting"]
-    rows = run.get("rows", [])
-    by_name = {row["name"]: row["predicted"] for row in rows}
     splits = {}
     for split in ("train", "validation", "test"):
         here = [(line["epoch"], line[split]) for line in lines if split in line]
@@ -52,8 +50,24 @@ def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[
         "record": name,
         "run": run["run"],
         "setting": setting,
-        "title": f"{loss_name(setting['loss'])}, {setting['data']}, width {setting['width']:g}",
+        "title": f"{loss_name(setting['loss'])}, {setting['data']}, {_net(setting)}, seed {setting['seed']}",
         "splits": splits,
-        "rows": rows,
-        "predicted": {key: by_name[row] for key, row in PREDICTED.items() if row in by_name},
+        "rows": run.get("rows", []),
+        "predicted": _predicted(run),
     }
+
+
+def _net(setting: dict[str, Any]) -> str:
+    return f"{setting.get('net', 'wide_resnet')} of width {setting['width']:g}"
+
+
+def _predicted(run: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Epochs and predictions per measure: along the run if it was compared there, else that of its end throughout."""
+    at_end = {row["name"]: row["predicted"] for row in run.get("rows", [])}
+    epochs = [run["collapse"][0]["epoch"], run["epoch"]] if at_end else []
+    found = {key: (epochs, [at_end[row]] * 2) for key, row in PREDICTED.items() if row in at_end}
+    known = [entry for entry in run.get("trajectory", []) if entry["rows"]]
+    for key in found if known else ():
+        here = [(entry["epoch"], entry["rows"][PREDICTED[key]]["predicted"]) for entry in known]
+        found[key] = [epoch for epoch, _ in here], [value for _, value in here]
+    return {key: {"epoch": epoch, "value": value} for key, (epoch, value) in found.items()}

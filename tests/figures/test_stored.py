@@ -35,7 +35,7 @@ def test_what_it_is_made_by_is_understood(name, capsys):
         assert done.value.code == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "claims"])  # a table: its words remain
 def test_values_that_are_all_nan_are_no_figure(name, tmp_path):
     for record in SCRIPTS[name].RECORDS:
         hollow = without_numbers(json.loads((DATA / f"{record}.json").read_text())["result"])

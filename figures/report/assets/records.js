@@ -2,7 +2,7 @@
 VIEWS.records = () => {
   const missing = DATA.left_out.map((text) => element("li", {}, text));
   byId("records-left-out").replaceChildren(
-    element("p", {}, missing.length ? "Left out of this page:" : "Every record of the folder is shown or used by a figure."),
+    element("p", {}, missing.length ? "Left out of this page:" : "No view lacks a record."),
     element("ul", {}, ...missing),
   );
   const rows = DATA.records.map((record) => [record.name, element("code", {}, record.command), record.commit ?? "–", record.created, record.machine]);

@@ -20,7 +20,7 @@ VIEWS.training = (values, runs) => {
   slider.setAttribute("aria-valuetext", `epoch ${train.epoch[at]}`);
   byId("training-at").textContent = `${train.epoch[at]}`;
   byId("training-note").textContent = Object.keys(run.predicted).length
-    ? "Dashed: what the feature model predicts for the last layer, its decay of the features read off the trained net. " +
+    ? "Dashed: what the feature model predicts for the last layer, its decay of the features read off the net. " +
       "Of NC1 to NC4 it predicts 0."
     : "This record holds no prediction; deepnet compare makes it. Of NC1 to NC4 the model predicts 0.";
   const panels = PANELS.filter(([key]) => Object.values(run.splits).some((split) => split[key]?.some((value) => value !== null)));
@@ -39,10 +39,9 @@ function drawPanel(run, [key, title, type], epoch) {
   const traces = Object.entries(run.splits).filter(([, split]) => split[key]).map(([name, split]) => ({
     type: "scatter", mode: "lines+markers", name, x: split.epoch, y: split[key], connectgaps: false, marker: { size: 4 },
   }));
-  const ends = run.splits.train.epoch;
   if (key in run.predicted) {
     traces.push({
-      type: "scatter", mode: "lines", name: "predicted", x: [ends[0], ends.at(-1)], y: [run.predicted[key], run.predicted[key]],
+      type: "scatter", mode: "lines", name: "predicted", x: run.predicted[key].epoch, y: run.predicted[key].value,
       line: { dash: "dash", color: "#000000" },
     });
   }
@@ -57,8 +56,9 @@ function readAt(run, at) {
   const epoch = run.splits.train.epoch[at];
   const keys = Object.keys(run.splits.train).filter((key) => key !== "epoch");
   const measured = (split, key) => run.splits[split][key]?.[run.splits[split].epoch.indexOf(epoch)] ?? null;
+  const predicted = (key) => run.predicted[key] && (run.predicted[key].value[run.predicted[key].epoch.indexOf(epoch)] ?? run.predicted[key].value.at(-1));
   const collapse = (key) => (/^nc[1-4]_/.test(key) ? 0 : null);
-  const rows = keys.map((key) => [key.replaceAll("_", " "), ...splits.map((split) => measured(split, key)), run.predicted[key] ?? collapse(key)]);
+  const rows = keys.map((key) => [key.replaceAll("_", " "), ...splits.map((split) => measured(split, key)), predicted(key) ?? collapse(key)]);
   const parts = [table([`epoch ${epoch}`, ...splits, "predicted"], rows)];
   if (run.rows.length) {
     const last = run.splits.train.epoch.at(-1);
