@@ -9,7 +9,7 @@ def geometry(layer: LastLayer) -> dict[str, list[list[float]]]:
     """Centred class means and rows of W in one orthonormal basis of the space that they span.
 
     Returns:
-        `class_means` and `W`, K rows each of at most 2 K - 1 coordinates; all lengths and angles are those of the layer.
+        `class_means` and `W`, K rows each of at most 2 K - 1 coordinates; lengths and angles are those of the layer.
     """
     M = layer.stats.centred_means.double()
     W = layer.W.double()

@@ -1,4 +1,4 @@
-"""`python -m theory_checks`: the theorem table, with source, rank of the evidence, margin and verdict of every claim."""
+"""`python -m theory_checks`: the theorem table, a row per claim with source, rank of evidence, margin and verdict."""
 
 import re
 from pathlib import Path

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from figures.prediction_against_measurement import RECORDS as RECORDS
+from figures import prediction_against_measurement
 from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+
+RECORDS = prediction_against_measurement.RECORDS
 
 METRICS = {
     "nc1_quotient": "NC1: within-class variability",

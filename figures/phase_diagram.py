@@ -116,6 +116,7 @@ def scale(values: Any) -> str:
 
 
 def title(record: dict[str, Any], axes: list[str]) -> str:
+    """Loss, sizes and starts; `axes` are shown in this order, those after the second at their first value."""
     setting = record["setting"]
     sizes = {"classes": "K", "dim": "d", "per_class": "n"}
     fixed = [f"{letter} = {setting[name]}" for name, letter in sizes.items() if name not in axes]

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from figures import verification
 from figures.style import COLOURS, COLUMN, loss_name, save, use_style
-from figures.verification import RECORDS as RECORDS
+
+RECORDS = verification.RECORDS
 
 BINS = 24
 UNIT = 1e-11

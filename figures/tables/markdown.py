@@ -1,6 +1,8 @@
 """What every table needs: Markdown rows, and the name of a loss with its parameters."""
 
-from figures.style import loss_name as loss_name
+from figures.style import loss_name
+
+__all__ = ["escaped", "loss_name", "markdown"]
 
 
 def markdown(rows: list[list[str]]) -> str:

@@ -17,7 +17,9 @@ def executable() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
+    )
     if executable() is None:
         pytest.skip("no Chromium here: apt-get install chromium, or name one in CHROMIUM")
     with playwright.sync_playwright() as driver:

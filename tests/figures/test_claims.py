@@ -2,7 +2,12 @@ from figures.claims import draw, margin_text
 
 
 def row(name, verdict, holds):
-    return {"claim": {"name": name, "source": "Zhou et al. 2022 (all losses)"}, "seconds": 0.5, "verdict": verdict, "holds": holds}
+    return {
+        "claim": {"name": name, "source": "Zhou et al. 2022 (all losses)"},
+        "seconds": 0.5,
+        "verdict": verdict,
+        "holds": holds,
+    }
 
 
 def test_it_draws_claims_that_hold_fail_and_were_not_run(tmp_path):
