@@ -31,13 +31,13 @@ class ReportSetting(OutputSetting):
 
     Examples:
         python -m figures report
-        python -m figures report --data results/records --out results/page
+        python -m figures report --data results --out page
 
     Writes: report.html, which needs no network, and record.json into --out.
     """
 
     data: Path = STORED
-    """Folder of records. Default: those that come with the repository."""
+    """Folder of records: NAME.json each, or folders that commands wrote. Default: those of the repository."""
 
 
 def run_all(setting: FiguresSetting) -> int:

@@ -17,17 +17,20 @@ METRICS = {
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
-    """A panel per metric, a curve per run; NC4 is a share of samples and may be 0."""
+    """A panel per metric, a curve per run, a colour per loss; NC4 is a share of samples and may be 0."""
     use_style()
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(2, 2, figsize=(1.2 * COLUMN, 0.8 * COLUMN), sharex=True)
     for axes, (name, title) in zip(panels.flat, METRICS.items(), strict=True):
-        for number, run in enumerate(record["result"]["runs"]):
+        labelled: dict[str, str] = {}
+        for run in record["result"]["runs"]:
             lines = [line for line in run["collapse"] if line[name] is not None]
             label = loss_name(run["run_setting"]["loss"])
+            colour = labelled.get(label, COLOURS[len(labelled) % len(COLOURS)])
             epochs, values = [line["epoch"] for line in lines], [line[name] for line in lines]
-            axes.plot(epochs, values, marker=".", color=COLOURS[number % len(COLOURS)], label=label)
+            axes.plot(epochs, values, ".-", color=colour, label="_" * (label in labelled) + label)
+            labelled[label] = colour
         axes.set_title(title, fontsize=9)
         axes.set_yscale("linear" if name == "nc4_disagreement" else "log")
     for axes in panels[1]:

@@ -64,11 +64,15 @@ def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
 
 
 def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Every record of a folder by the name of its file, and a sentence for each file that is none."""
+    """Every record of a folder by its name, and a sentence for each file that is none.
+
+    A record is NAME.json in the folder itself, or the `record.json` of a command's folder anywhere below it.
+    """
     records, refused = {}, []
-    for path in sorted(data.glob("*.json")):
+    for path in sorted({*data.glob("*.json"), *data.glob("**/record.json")}):
         try:
-            records[path.stem] = read_record(path)
+            name = path.relative_to(data).with_suffix("").as_posix().removesuffix("/record")
+            records[name] = read_record(path)
         except ValueError as error:
             refused.append(str(error))
     return records, refused

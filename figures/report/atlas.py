@@ -38,4 +38,6 @@ def geometry(row: dict[str, Any], K: int, n: int) -> dict[str, list[list[float]]
     """Class means and rows of W of a stored point: W (K, r), H (K n, r), then the bias; r its columns."""
     columns, x = row["columns"], np.array(row["x"], dtype=float)
     W, H = x[: K * columns].reshape(K, columns), x[K * columns : K * columns * (n + 1)].reshape(K, n, columns)
+    if not np.isfinite(x).all():
+        raise ValueError("a stored point is not finite")
     return {"means": H.mean(1).tolist(), "W": W.tolist()}

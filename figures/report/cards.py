@@ -26,9 +26,16 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
             ],
             "ray": {loss_name({"name": key}): values for key, values in result["ray"].items()},
             "decays": [row["decay_W"] for row in result["by_decay"]],
-            "shares": {state: [row[state] for row in result["by_decay"]] for state in list(STATES)[:-1]},
+            "shares": _shares(result["by_decay"]),
             "states": STATES,
             "shades": SHADES,
             "zero_stable": result["zero_stable"],
         }
     ]
+
+
+def _shares(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Share of the starts per state and decay; the last state is that of the starts that did not converge."""
+    *states, lost = STATES
+    found = {state: [row[state] for row in rows] for state in states}
+    return found | {lost: [max(0.0, 1 - sum(row[state] for state in states)) for row in rows]}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from figures.report import atlas
 from figures.style import loss_name
 
@@ -24,5 +26,7 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _network(name: str, run: dict[str, Any]) -> dict[str, Any]:
     setting, found = run["run_setting"], run["geometry"]
+    if not np.isfinite(np.array([found["class_means"], found["W"]], dtype=float)).all():
+        raise ValueError(f"the geometry of {run['run']} is not finite")
     title = f"network: {loss_name(setting['loss'])}, {setting['data']}, epoch {run['epoch']}"
     return {"record": name, "title": title, "means": found["class_means"], "W": found["W"]}

@@ -140,6 +140,14 @@ def test_the_minimiser_of_the_model_is_a_regular_simplex(page, address):
     assert [entry for row in W for entry in row] == pytest.approx([entry for row in means for entry in row], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "broken", ["nonsense", "phase?%zz", "phase?x=-4&y=abc&record=?", "atlas?row=99", "geometry?classes=1,1"]
+)
+def test_a_broken_link_shows_a_view(page, address, broken):
+    page.goto(f"{address}#{broken}")
+    assert page.locator("main > section:visible").count() == 1
+
+
 def test_a_card_is_shown_for_every_loss(page, address):
     page.goto(f"{address}#cards")
     titles = page.locator("#cards-record option").all_inner_texts()

@@ -50,7 +50,7 @@ function showOrbit(row) {
   byId("atlas-detail").replaceChildren(
     element("h3", {}, `classes ${row.apart}`),
     element("p", {}, proved),
-    element("p", { className: "note" }, "Letters that stand together are collapsed classes, classes in brackets are at zero."),
+    element("p", { className: "note" }, "Letters that stand together are collapsed classes, classes in brackets are at zero; Gr(r, m) is a Grassmannian of points."),
     table(["measure", "value"], names.map((name) => [name.replaceAll("_", " "), row[name]])),
   );
 }

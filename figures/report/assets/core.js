@@ -17,7 +17,7 @@ const LAYOUT = {
 const byId = (id) => document.getElementById(id);
 
 function address() {
-  const [view, query] = decodeURI(location.hash.slice(1)).split("?");
+  const [view, query] = location.hash.slice(1).split("?");
   const known = view in VIEWS ? view : FIRST_VIEW;
   return { view: known, values: Object.fromEntries(new URLSearchParams(view === known ? query : "")) };
 }

@@ -6,7 +6,7 @@ const DISTANCE = 2.1;
 VIEWS.geometry = (values, points) => {
   const point = entryOf("geometry-source", points, values, "point", (entry) => `${entry.record}/${entry.title}`);
   const K = point.means.length;
-  const asked = (values.classes ?? "").split(",").filter((text) => text !== "").map(Number);
+  const asked = [...new Set((values.classes ?? "").split(",").filter((text) => text !== "").map(Number))];
   const isAllowed = asked.length >= 2 && asked.length <= MOST_SPANNING && asked.every((k) => Number.isInteger(k) && k >= 0 && k < K);
   const classes = isAllowed ? asked : firstClasses(point);
   const boxes = point.means.map((_, k) => {

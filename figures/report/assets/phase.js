@@ -65,7 +65,7 @@ function drawMap(scan, x, y) {
     type: "scatter", mode: "markers", x: [scan.x.values[x]], y: [scan.y.values[y]], hoverinfo: "skip", showlegend: false,
     marker: { symbol: "square-open", size: 12, color: "#000000", line: { width: 3 } },
   });
-  const layout = { title: heading(scan.title), xaxis: axis(scan.x.name, scan.x.type), yaxis: axis(scan.y.name, scan.y.type) };
+  const layout = { title: heading(scan.title), xaxis: axis(scan.x.name, scan.x.type), yaxis: { ...axis(scan.y.name, scan.y.type), showticklabels: scan.y.values.length > 1 } };
   plot("phase-map", traces, layout, (point) => {
     const nearest = (found, values) => values.reduce((best, value, i) => (Math.abs(value - found) < Math.abs(values[best] - found) ? i : best), 0);
     go({ x: nearest(point.x, scan.x.values), y: nearest(point.y, scan.y.values) });
