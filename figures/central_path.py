@@ -1,36 +1,34 @@
-"""`deepnet train` with squared error: the loss of the last layer split along the central path, against epochs."""
+"""Squared error along training, split into its parts along the central path and the distance from it."""
 
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from matplotlib import pyplot
 
-RECORDS = {
-    "train_central_path": "python -m deepnet train --data digits --per-class 100 --net mlp --width 0.5 --batch-size 50 "
-    "--schedule cosine --measure-every 5 --loss mse --epochs 75 --lr 0.01 --decay 0.005 "
-    "--json figures/data/train_central_path.json"
-}
+from figures import feature_penalty
+from figures.style import COLUMN, save, use_style
+
+RECORDS = feature_penalty.RECORDS
+
 TERMS = {
-    "central_path_nc1": "L_NC1: variability within classes",
-    "central_path_nc23": "L_NC2/3: geometry of the class means",
-    "central_path_away": "L_perp: distance from the central path",
+    "loss": "squared error + decays of W, b",
+    "nc1": "NC1 term (least squares)",
+    "nc23": "NC2/3 term (least squares)",
+    "away": "distance from the central path",
 }
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
-    """One curve a term, on the training images."""
+    """Every run in a record of `deepnet compare` that was trained with squared error, terms over epochs."""
     use_style()
-    from matplotlib import pyplot
-
-    lines = [line for line in record["result"]["metrics"] if "train" in line]
-    figure, axes = pyplot.subplots(figsize=(COLUMN, 3.4))
-    for colour, (name, label) in zip(COLOURS, TERMS.items(), strict=False):
-        values = [(line["epoch"], line["train"][name]) for line in lines if line["train"][name] is not None]
-        if values:
-            axes.semilogy(*zip(*values, strict=True), ".-", color=colour, label=label)
-    setting = record["setting"]
-    axes.set_title(f"{setting['data']}, {setting['net']}, decay {setting['decay']:g}", fontsize=9)
-    axes.set(xlabel="epoch", ylabel="part of the squared error with decays")
-    if axes.has_data():
-        axes.legend()
+    runs = [run for run in record["result"]["runs"] if "central_path_loss" in run["collapse"][-1]]
+    figure, axes = pyplot.subplots(figsize=(COLUMN, 0.55 * COLUMN))
+    for index, run in enumerate(runs):
+        epochs = [line["epoch"] for line in run["collapse"]]
+        for number, (term, label) in enumerate(TERMS.items()):
+            values = [line[f"central_path_{term}"] for line in run["collapse"]]
+            values = [float("nan") if value is None else value for value in values]
+            axes.plot(epochs, values, color=f"C{number}", alpha=0.8, label=label if index == 0 else None)
+    axes.set(xlabel="epoch", yscale="log", title="Squared error along the central path, clean training images")
+    figure.legend(loc="outside lower center", ncols=2)
     return save(figure, path)

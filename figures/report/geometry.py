@@ -15,13 +15,18 @@ MOST_CLASSES = 10
 def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """One entry a network or atlas of at most ten classes."""
     if "runs" in record["result"]:
-        return [_network(name, run) for run in record["result"]["runs"] if run["K"] <= MOST_CLASSES]
+        return [_network(name, run) for run in record["result"]["runs"] if _is_drawable(run)]
     setting = record["setting"]
     if setting["classes"] > MOST_CLASSES:
         return []
     found = atlas.geometry(record["result"]["rows"][0], setting["classes"], setting["per_class"])
     title = f"model's minimiser: {loss_name(setting['loss'])}, K = {setting['classes']}"
     return [{"record": name, "title": title, **found}]
+
+
+def _is_drawable(run: dict[str, Any]) -> bool:
+    """Records of earlier versions have no geometry."""
+    return run["K"] <= MOST_CLASSES and "geometry" in run
 
 
 def _network(name: str, run: dict[str, Any]) -> dict[str, Any]:
