@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from figures.style import COLOURS, COLUMN, save, use_style
 
 RECORDS = {
-    "compare_mlp": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/mlp-ce-0, runs/mlp-ls-0, runs/mlp-focal-0, "
-    "runs/mlp-mse-0, runs/mlp-ce-1]' --json figures/data/compare_mlp.json"
+    "compare_mlp": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/mlp-ce-0, runs/mlp-ls-0, "
+    "runs/mlp-focal-0, runs/mlp-mse-0, runs/mlp-ce-1]' --json figures/data/compare_mlp.json"
 }
 
 

@@ -8,7 +8,7 @@ from figures.report import atlas
 from figures.style import loss_name
 
 KIND = ("deepnet compare", "ufm atlas")
-COMMAND = "python -m deepnet compare --runs '[runs/ce]' --json figures/data/compare.json"
+COMMAND = "python -m deepnet compare --runs '[runs/digits-ce, runs/digits-mse]' --json figures/data/compare_digits.json"
 MOST_CLASSES = 10
 
 

@@ -12,13 +12,13 @@ PREDICTED = {"loss": "training loss", "margin": "margin", "p_y": "p_y", "norm_w"
 
 
 def together(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A run that was both recorded and compared becomes one entry, with all splits and the prediction."""
+    """A run that was both recorded and compared becomes one entry; those with a prediction come first."""
     compared = {_identity(entry): entry for entry in entries if entry["rows"]}
     recorded = {_identity(entry): entry for entry in entries if not entry["rows"]}
     for key, entry in recorded.items():
         other = compared.pop(key, entry)
         entry |= {"rows": other["rows"], "predicted": other["predicted"]}
-    return [*recorded.values(), *compared.values()]
+    return sorted([*recorded.values(), *compared.values()], key=lambda entry: not entry["rows"])
 
 
 def _identity(entry: dict[str, Any]) -> str:

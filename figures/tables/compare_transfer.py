@@ -38,5 +38,7 @@ def _error(entry: dict[str, Any], name: str) -> str:
 
 
 def _percent(values: list[float | None]) -> tuple[str, str]:
-    mean, worst = (f"{100 * (value or 0):.1f}" if (value or 0) < 0.1 else f"{100 * (value or 0):.0f}" for value in values)
+    mean, worst = (
+        f"{100 * (value or 0):.1f}" if (value or 0) < 0.1 else f"{100 * (value or 0):.0f}" for value in values
+    )
     return f"{mean} %", f"({worst})"

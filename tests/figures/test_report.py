@@ -106,7 +106,7 @@ def test_a_click_on_an_orbit_shows_its_certificate(page, address):
 
 
 def test_the_slider_reads_an_epoch(page, address):
-    page.goto(f"{address}#training")
+    page.goto(f"{address}#training?run=compare_digits/runs/digits-ce")
     head = page.locator("#training-table th").first
     last = head.inner_text()
     page.focus("#training-epoch")
