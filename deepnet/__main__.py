@@ -58,7 +58,10 @@ def run_compare(setting: CompareSetting) -> int:
     check_new_file(setting.json, "--json")
     for run in setting.folders:
         checkpoint.read_setting(run)
-    runs = [compared_run(run, setting.device, setting.data_folder) for run in setting.folders]
+    runs = []
+    for number, run in enumerate(setting.folders, 1):
+        runs.append(compared_run(run, setting.device, setting.data_folder))
+        print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
     result = study(runs, setting.depths)
     study_report.show(result)
     folder = new_folder(setting.out, "compare")

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.minimise import minimise
-from ufm.prediction import Prediction
-from ufm.problem import Problem
+from ufm.model import Model
 
 PERCENTILES = (0, 25, 50, 75, 100)
 TRACED = 200
@@ -18,7 +17,7 @@ TRACED = 200
 
 
 def convergence(
-    problem: Problem, prediction: Prediction, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
+    model: Model, predicted: float, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
 ) -> dict[str, list[list[float]] | list[int]]:
     """Percentiles over the starts of |f - predicted| / f(0) and of the gradient's norm after 0, 1, 2, 4, ... steps.
 
@@ -28,16 +27,16 @@ def convergence(
     Returns:
         `steps`, and one list of `PERCENTILES` per number of steps as `value` and `gradient`.
     """
-    scale = abs(float(problem.value(torch.zeros_like(starts[0]))))
-    value, gradient = problem.value_and_gradient(starts)
+    scale = abs(float(model.value(torch.zeros_like(starts[0]))))
+    value, gradient = model.value_and_gradient(starts)
     steps, found = [0], [(value, gradient.norm(dim=-1))]
     while steps[-1] < max_steps:
         steps.append(min(max(1, 2 * steps[-1]), max_steps))
-        end = minimise(problem.value_and_gradient, starts, tolerance, steps[-1])
+        end = minimise(model.value_and_gradient, starts, tolerance, steps[-1])
         found.append((end.value, end.gradient_norm))
         if int(end.steps.max()) < steps[-1]:
             break
-    deviation = torch.stack([(value - prediction.value).abs() / scale for value, _ in found])
+    deviation = torch.stack([(value - predicted).abs() / scale for value, _ in found])
     norms = torch.stack([norm for _, norm in found])
     return {"steps": steps, "value": _percentiles(deviation), "gradient": _percentiles(norms)}
 
