@@ -19,6 +19,7 @@ from deepnet import checkpoint
 from deepnet.compare import Comparison, Sizes, compare
 from deepnet.epoch import batches
 from deepnet.features import LastLayer, last_layer
+from deepnet.geometry import geometry
 from deepnet.measures import measure
 from deepnet.normalisation import batch_layer, normalises_batches, with_precise_statistics
 from deepnet.penalty import fit_depth
@@ -66,6 +67,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     plain = checkpoint.plain_setting(setting)
     case = Case(_condition(plain), setting.seed, training.loss, sizes, reading)
     entry = summary(training, folder) | {"condition": case.condition, "seed": case.seed, "measures": measures}
+    entry |= {"geometry": geometry(layer)}
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
     entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]

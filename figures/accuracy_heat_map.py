@@ -7,6 +7,8 @@ import numpy as np
 
 from figures.style import COLUMN, save, use_style
 
+RECORDS = {"grid_small": "python -m deepnet grid --preset small --json figures/data/grid_small.json"}
+
 
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One row of maps: accuracy by loss; a second: difference to cross entropy by loss, and the variance."""

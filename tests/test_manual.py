@@ -10,7 +10,7 @@ import pytest
 from ufm import __version__
 from ufm.command_line import main
 
-PACKAGES = ("ufm", "deepnet", "theory_checks")
+PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
 COMMANDS = [
     (package, name)
     for package in PACKAGES
