@@ -9,13 +9,13 @@ from ufm.command_line import Command, check, main
 from ufm.records import check_new_file, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
-    from deepnet.train import Training
+    from deepnet.training import Training
 
 
 def run_train(setting: TrainSetting) -> int:
     """Train, or go on with a run; exit code 1 if the loss stopped being a number."""
     from deepnet import checkpoint
-    from deepnet.train import begin
+    from deepnet.training import begin
 
     check_new_file(setting.json, "--json")
     folder = setting.resume
@@ -43,7 +43,8 @@ def run_train(setting: TrainSetting) -> int:
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
     from deepnet.report import print_measures
-    from deepnet.train import measure_splits, reopen
+    from deepnet.train import measure_splits
+    from deepnet.training import reopen
 
     check_new_file(setting.json, "--json")
     training = reopen(setting.run, setting.device, setting.data_folder)
@@ -62,7 +63,7 @@ def run_compare(setting: CompareSetting) -> int:
     from deepnet.compare import compare
     from deepnet.features import last_layer
     from deepnet.report import print_comparison, summary
-    from deepnet.train import reopen
+    from deepnet.training import reopen
     from figures import prediction_against_measurement
 
     check_new_file(setting.json, "--json")

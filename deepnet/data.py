@@ -83,6 +83,12 @@ class Data:
     std: Float[Tensor, "C 1 1"]
     classes: int
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.splits["train"].images.shape[1:]
+        return channels, height, width
+
     def normalise(self, images: UInt8[Tensor, "n C height width"]) -> Float[Tensor, "n C height width"]:
         """Images of mean 0 and standard deviation 1 over the training split."""
         return (images - self.mean) / self.std

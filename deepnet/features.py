@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.data import Data, Split
-from deepnet.wide_resnet import FEATURE_SIZE, WideResNet
+from deepnet.nets import Network
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.losses import Loss
 
@@ -38,10 +38,10 @@ class LastLayer:
 
 
 @torch.no_grad()
-def last_layer(net: WideResNet, data: Data, split: Split, precision: Precision) -> LastLayer:
+def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> LastLayer:
     """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
     net.eval()
-    H = torch.empty(len(split.labels), FEATURE_SIZE, device=split.images.device)
+    H = torch.empty(len(split.labels), net.feature_size, device=split.images.device)
     for start in range(0, len(H), BATCH):
         images = split.images[start : start + BATCH]
         H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
@@ -49,7 +49,7 @@ def last_layer(net: WideResNet, data: Data, split: Split, precision: Precision) 
 
 
 def forward(
-    net: WideResNet, images: Float[Tensor, "n C h w"], precision: Precision
+    net: Network, images: Float[Tensor, "n C h w"], precision: Precision
 ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
     """Logits and features, float32; `bf16` runs the convolutions in bfloat16 (autocast)."""
     images = images.contiguous(memory_format=torch.channels_last)

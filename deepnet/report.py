@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepnet import checkpoint
-from deepnet.train import Training
+from deepnet.training import Training
 
 
 def summary(training: Training, run: Path) -> dict[str, Any]:

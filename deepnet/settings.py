@@ -7,8 +7,6 @@ from typing import Literal
 
 from ufm.command_line import CommonSetting, LossSpec, check
 
-WIDTHS = (0.25, 0.5, 1.0, 2.0)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSetting(CommonSetting):
@@ -26,8 +24,10 @@ class TrainSetting(CommonSetting):
     """Measure on this many validation and test images of each class; default: all."""
     augment: bool = False
     """true: crop and flip the training images at random; metrics always see clean images."""
+    net: str = "wide_resnet"
+    """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers)."""
     width: float = 1.0
-    """Inner width of the bottlenecks: 0.25, 0.5, 1 or 2."""
+    """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units: a multiple of 1/16."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
     """Loss: ce, ls (alpha), focal (gamma) or mse (rescale, convention); parameters as --loss.gamma 2."""
     epochs: int = 200
@@ -36,12 +36,18 @@ class TrainSetting(CommonSetting):
     """Images a step, >= 2; a smaller last batch is used too, a single left-over image joins the batch before it."""
     lr: float = 0.1
     """Learning rate of the first epoch, > 0."""
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    """Optimiser; both decay the weights through the gradient, so that they minimise the same function."""
     momentum: float = 0.9
-    """Momentum of SGD, in [0, 1)."""
+    """Momentum of SGD, or Adam's beta_1, in [0, 1)."""
+    nesterov: bool = False
+    """true: Nesterov's momentum (SGD only)."""
     decay: float = 5e-4
     """Weight decay on all parameters (its half times their squared norm joins the loss), > 0."""
     schedule: Literal["step", "cosine"] = "step"
     """Learning rate over the epochs: a tenth after 3/7 and again after 5/7 of them, or half a cosine."""
+    clip: float | None = None
+    """Clip the gradient of all parameters to this Euclidean norm, > 0; default: never."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions; bf16 is faster where hardware has it. Parameters and last layer stay float32."""
     measure_every: int = 1
@@ -51,10 +57,14 @@ class TrainSetting(CommonSetting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.width in WIDTHS, "--width", self.width, "0.25, 0.5, 1 or 2")
+        is_multiple = self.width > 0 and (16 * self.width) % 1 == 0
+        check(is_multiple, "--width", self.width, "a positive multiple of 1/16")
         check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
         check(0 < self.lr < math.inf, "--lr", self.lr, "finite and > 0")
         check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
+        is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
+        check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
+        check(self.clip is None or 0 < self.clip < math.inf, "--clip", self.clip, "finite and > 0")
         check(0 < self.decay < math.inf, "--decay", self.decay, "finite and > 0")
         check(self.batch_size >= 2, "--batch-size", self.batch_size, ">= 2 (batch normalisation needs two images)")
         for argument in ("epochs", "measure_every", "per_class", "test_per_class"):

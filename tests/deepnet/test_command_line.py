@@ -78,7 +78,10 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--width 3", "`--width` must be 0.25, 0.5, 1 or 2, got 3"),
+        ("--width 0.3", "`--width` must be a positive multiple of 1/16, got 0.3"),
+        ("--net vgg", "`--net` must be one of wide_resnet, resnet18, mlp, got vgg"),
+        ("--clip 0", "`--clip` must be finite and > 0, got 0"),
+        ("--nesterov true --momentum 0", "`--nesterov` must be false without SGD's momentum, got True"),
         ("--validation 1", "`--validation` must be in [0, 1), got 1"),
         ("--lr 0", "`--lr` must be finite and > 0, got 0"),
         ("--momentum 1", "`--momentum` must be in [0, 1), got 1"),

@@ -6,7 +6,7 @@ import torch
 from deepnet import features
 from deepnet.features import LastLayer, last_layer, measure
 from deepnet.settings import TrainSetting
-from deepnet.train import begin
+from deepnet.training import begin
 from ufm.losses import CrossEntropy
 
 

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from deepnet import checkpoint
+from deepnet.epoch import batches
+from deepnet.optimiser import learning_rate
 from deepnet.settings import TrainSetting
-from deepnet.train import Training, batches, begin, learning_rate, measure_splits, reopen, train
+from deepnet.train import measure_splits, train
+from deepnet.training import Training, begin, reopen
 
 TINY = TrainSetting(
     data="digits",

@@ -1,0 +1,58 @@
+"""One epoch of training. Nothing in the inner loop waits for the device: losses stay there until the epoch ends."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from deepnet.augmentation import augmented
+from deepnet.features import forward
+from deepnet.optimiser import learning_rate
+from deepnet.training import Training
+
+
+def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
+    """One pass: the loss of each step, and mean loss and accuracy over the samples while the parameters moved."""
+    split = training.data.splits["train"]
+    for group in training.optimiser.param_groups:
+        group["lr"] = learning_rate(training.setting, training.epoch)
+    training.net.train()
+    losses, correct = [], []
+    parts = batches(len(split.labels), training.setting.batch_size, training.generator, split.labels.device)
+    for index in parts:
+        logits, loss = _step(training, index)
+        losses.append(loss)
+        correct.append((logits.argmax(-1) == split.labels[index]).sum())
+        on_step(len(index))
+    steps = torch.stack(losses).tolist()
+    mean = sum(loss * len(index) for loss, index in zip(steps, parts, strict=True)) / len(split.labels)
+    return steps, mean, int(torch.stack(correct).sum()) / len(split.labels)
+
+
+def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:
+    """A random order of all samples in batches; none has one sample, which batch normalisation could not take.
+
+    It goes to the device in one piece: a copy from ordinary memory makes the host wait.
+    """
+    parts = list(torch.split(torch.randperm(count, generator=generator).to(device), size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        last = parts.pop()
+        parts[-1] = torch.cat([parts[-1], last])
+    return parts
+
+
+def _step(training: Training, index: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+    """One step on these samples of the training split: their logits, and the mean loss before the step."""
+    setting, data, split = training.setting, training.data, training.data.splits["train"]
+    images = data.normalise(split.images[index])
+    if setting.augment:
+        images = augmented(images, training.generator)
+    logits, _ = forward(training.net, images, setting.precision)
+    loss = training.loss(logits, split.labels[index]).mean()
+    training.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if setting.clip is not None:
+        torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
+    training.optimiser.step()
+    return logits.detach(), loss.detach()

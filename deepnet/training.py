@@ -1,0 +1,97 @@
+"""A run between two epochs: what it was asked, what it trains, and all that its next epoch depends on.
+
+Randomness (initial parameters, then order and augmentation) comes from one generator on the CPU, so that a seed means
+the same on every device and a resumed run continues bit for bit on a CPU.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepnet import checkpoint
+from deepnet.data import Data, Selection, load
+from deepnet.features import LastLayer, measure
+from deepnet.nets import Network, make_net
+from deepnet.optimiser import make_optimiser
+from deepnet.settings import TrainSetting
+from ufm.command_line import RequestError, torch_device
+from ufm.losses import Loss, make_loss
+
+Measure = Callable[[LastLayer, Loss], dict[str, float]]
+"""Named numbers of a last layer on one split."""
+
+
+@dataclass
+class Training:
+    """A run between two epochs.
+
+    Attributes:
+        measures: what is measured of every split; a caller may add its own, whose names must be new.
+    """
+
+    setting: TrainSetting
+    data: Data
+    loss: Loss
+    net: Network
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    measures: tuple[Measure, ...] = (measure,)
+    epoch: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "setting": checkpoint.plain_setting(self.setting),
+            "epoch": self.epoch,
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            ValueError: if it lacks a part or its parameters are of another network.
+        """
+        try:
+            self.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.generator.set_state(state["generator"])
+            self.epoch = state["epoch"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise RequestError(f"the checkpoint must be of this network and optimiser ({error}).") from None
+
+
+def begin(setting: TrainSetting) -> Training:
+    """Load the data and draw the initial parameters.
+
+    Raises:
+        ValueError: if the loss, the network, the data or the device cannot be had.
+    """
+    loss = make_loss(setting.loss)
+    device = torch_device(setting.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
+    data = load(setting.data, setting.data_folder, selection).to(device)
+    generator = torch.Generator().manual_seed(setting.seed)
+    net = make_net(setting.net, setting.width, data.classes, data.shape, generator)
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator)
+
+
+def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Training:
+    """The run in a folder as its checkpoint left it.
+
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one.
+    """
+    stored = checkpoint.read_setting(folder)
+    setting = TrainSetting(**stored | {"device": device, "data_folder": data_folder or Path(stored["data_folder"])})
+    training = begin(setting)
+    training.restore(checkpoint.load(folder))
+    checkpoint.read_metrics(folder)  # refused here if it is damaged
+    return training
