@@ -55,4 +55,5 @@ def _step(training: Training, index: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]
     if setting.clip is not None:
         torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
     training.optimiser.step()
+    training.net.classifier.retract()
     return logits.detach(), loss.detach()

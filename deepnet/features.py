@@ -45,7 +45,7 @@ def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> 
     for start in range(0, len(H), BATCH):
         images = split.images[start : start + BATCH]
         H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
-    return LastLayer(H, split.labels, net.classifier.weight.detach(), net.classifier.bias.detach())
+    return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
 
 
 def forward(

@@ -9,7 +9,6 @@ so that metrics and comparisons are the same for all. A new head is one subclass
 
 import inspect
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,9 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ufm.command_line import check
+from ufm.command_line import HeadSpec, check
 
-HeadSpec = Mapping[str, int | float | str | bool]
 Inputs = Float[Tensor, "n size"]
 
 

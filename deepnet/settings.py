@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ufm.command_line import CommonSetting, LossSpec, check
+from ufm.command_line import CommonSetting, HeadSpec, LossSpec, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,9 @@ class TrainSetting(CommonSetting):
     """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers)."""
     width: float = 1.0
     """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units: a multiple of 1/16."""
+    head: HeadSpec = field(default_factory=lambda: {"name": "linear"})
+    """Last layers: linear, normalised (temperature), etf (a fixed simplex), or layers (count, relu); each may map the
+    features to another dimension first; parameters as --head.temperature 5 --head.dim 10."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
     """Loss: ce, ls (alpha), focal (gamma) or mse (rescale, convention); parameters as --loss.gamma 2."""
     epochs: int = 200

@@ -78,7 +78,7 @@ def begin(setting: TrainSetting) -> Training:
     selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
     data = load(setting.data, setting.data_folder, selection).to(device)
     generator = torch.Generator().manual_seed(setting.seed)
-    net = make_net(setting.net, setting.width, data.classes, data.shape, generator)
+    net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Training(setting, data, loss, net, make_optimiser(net, setting), generator)
 

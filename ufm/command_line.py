@@ -27,6 +27,9 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
 
+HeadSpec = dict[str, bool | int | float | str]
+"""The last layers of a network by name with their parameters, as options `--head normalised --head.temperature 5`."""
+
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
 
@@ -180,4 +183,4 @@ def _sentence(complaint: str) -> str:
 def _normalised(argv: Sequence[str]) -> list[str]:
     """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow."""
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--loss(?==|$)", "--loss.name", word) for word in names]
+    return [re.sub(r"^--(loss|head)(?==|$)", r"--\1.name", word) for word in names]
