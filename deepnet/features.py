@@ -9,8 +9,7 @@ from torch import Tensor
 
 from deepnet.data import Data, Split
 from deepnet.nets import Network
-from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.losses import Loss
+from ufm.collapse import FeatureStats
 
 Precision = Literal["fp32", "bf16"]
 BATCH = 500
@@ -56,13 +55,3 @@ def forward(
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits, features = net(images)
     return logits, features
-
-
-def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
-    """Mean loss, accuracy and every collapse metric, on the device until the end."""
-    values = {
-        "loss": loss(layer.logits, layer.labels).double().mean(),
-        "accuracy": (layer.logits.argmax(-1) == layer.labels).double().mean(),
-        **collapse_metrics(layer.stats),
-    }
-    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))

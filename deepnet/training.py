@@ -4,7 +4,6 @@ Randomness (initial parameters, then order and augmentation) comes from one gene
 the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,12 @@ import torch
 
 from deepnet import checkpoint
 from deepnet.data import Data, Selection, load
-from deepnet.features import LastLayer, measure
+from deepnet.measures import Measure, measures_of
 from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, torch_device
 from ufm.losses import Loss, make_loss
-
-Measure = Callable[[LastLayer, Loss], dict[str, float]]
-"""Named numbers of a last layer on one split."""
-
 
 @dataclass
 class Training:
@@ -38,7 +33,7 @@ class Training:
     net: Network
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
-    measures: tuple[Measure, ...] = (measure,)
+    measures: tuple[Measure, ...]
     epoch: int = 0
 
     def state(self) -> dict[str, Any]:
@@ -80,7 +75,8 @@ def begin(setting: TrainSetting) -> Training:
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Training(setting, data, loss, net, make_optimiser(net, setting), generator)
+    measures = measures_of(loss, setting.decay)
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, measures)
 
 
 def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Training:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from deepnet import features
-from deepnet.features import LastLayer, last_layer, measure
+from deepnet.features import LastLayer, last_layer
+from deepnet.measures import measure
 from deepnet.settings import TrainSetting
 from deepnet.training import begin
 from ufm.losses import CrossEntropy
