@@ -1,12 +1,13 @@
 """`python -m deepnet train | measure | compare`. Everything heavy is imported by the function that needs it."""
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
+from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, check, main
-from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.records import check_new_file, continued_folder, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
     from deepnet.training import Training
@@ -111,10 +112,42 @@ def _finish(training: "Training", folder: Path, json: Path | None) -> int:
     return 0
 
 
+def run_experiment(setting: ExperimentSetting) -> int:
+    """Train, judge, show, record."""
+    from deepnet.experiments import report
+    from deepnet.experiments.conduct import conduct, units_of
+    from deepnet.experiments.experiment import find
+    from figures import experiments as picture_of_experiments
+
+    check_new_file(setting.json, "--json")
+    experiments = find(setting.name)
+    folder, _ = continued_folder(setting.out, "experiment", setting.as_dict())
+    units = units_of(experiments, setting, folder)
+    write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
+    failures = {}
+    began = time.perf_counter()
+    try:
+        for done, (unit, failure) in enumerate(conduct(units), 1):
+            print(f"{done:3d}/{len(units)}  {unit.name}{': ' if failure else ''}{failure}", flush=True)
+            failures |= {unit.folder: failure} if failure else {}
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command with --out {folder} goes on.", file=sys.stderr)
+        return 130
+    result = report.as_result(experiments, units, failures, time.perf_counter() - began)
+    report.show(result)
+    record = write_record(folder / "record.json", setting.as_dict(), result)
+    if setting.json is not None:
+        record = write_record(setting.json, setting.as_dict(), result)
+    picture = picture_of_experiments.draw(read_record(record), folder / "experiments.png")
+    print(f"wrote {record}, {picture}; the runs are in {folder}")
+    return 1 if failures else 0
+
+
 COMMANDS = {
     "train": Command(TrainSetting, run_train),
     "measure": Command(MeasureSetting, run_measure),
     "compare": Command(CompareSetting, run_compare),
+    "experiment": Command(ExperimentSetting, run_experiment, positional="name"),
 }
 
 if __name__ == "__main__":

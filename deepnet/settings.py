@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ufm.command_line import CommonSetting, HeadSpec, LossSpec, check
 
@@ -102,3 +102,53 @@ class CompareSetting(CommonSetting):
     def folders(self) -> list[Path]:
         """The runs as a list."""
         return [self.runs] if isinstance(self.runs, Path) else self.runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSetting(CommonSetting):
+    """Train the nets that a paper's statements need, and judge whether the statements show.
+
+    NAME is one experiment of deepnet/experiments/, or all. The same command with --out FOLDER goes on with what is in
+    the folder. The seed is that of the first of --seeds runs. Exit code 0 whatever shows; 1 if a training failed.
+    """
+
+    name: str = "all"
+    """Experiment, or all."""
+    seeds: int = 3
+    """Runs of each kind, >= 2: a spread takes two."""
+    data: str = "digits"
+    """Data set, as for train."""
+    data_folder: Path = Path("data")
+    """Folder of the data set, as for train."""
+    per_class: int = 50
+    """Training images of each class, >= 20."""
+    epochs: int = 100
+    """Passes over them, >= 8."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.seeds >= 2, "--seeds", self.seeds, ">= 2")
+        check(self.per_class >= 20, "--per-class", self.per_class, ">= 20")
+        check(self.epochs >= 8, "--epochs", self.epochs, ">= 8")
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What the runs of all experiments share: a narrow ResNet-18, whose features have 64 dimensions.
+
+        The weight decay is ten times the usual one: within some thousand steps the last layer becomes stationary only
+        if the decay has the time to act.
+        """
+        return {
+            "data": self.data,
+            "data_folder": self.data_folder,
+            "per_class": self.per_class,
+            "validation": 0.2,
+            "net": "resnet18",
+            "width": 0.125,
+            "epochs": self.epochs,
+            "batch_size": 50,
+            "lr": 0.05,
+            "decay": 5e-3,
+            "schedule": "cosine",
+            "measure_every": 4,
+        }

@@ -65,13 +65,15 @@ class CommonSetting(OutputSetting):
 class Command:
     """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
 
-    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named.
+    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
+    `positional` is the field that may be given without its option's name, as the first word after the command.
     """
 
     setting: type[OutputSetting]
     run: Callable[[Any], int]
     about: str = ""
     is_default: bool = False
+    positional: str | None = None
 
     @property
     def help(self) -> str:
@@ -126,6 +128,8 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
+    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and words[1][0] != "-":
+        words = [words[0], f"--{named.positional}", *words[1:]]
     try:
         parsed = parser.parse_args(words)
         command = commands[parsed.command]

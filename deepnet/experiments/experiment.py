@@ -61,28 +61,6 @@ def find(name: str) -> list[Experiment]:
     return [experiment for experiment in experiments if name in ("all", experiment.name)]
 
 
-def common_setting(data: str, data_folder: Path, per_class: int, epochs: int) -> dict[str, Any]:
-    """What the runs of all experiments share: a narrow ResNet-18, whose features have 64 dimensions.
-
-    The weight decay is ten times the usual one: the last layer of a run of some hundred steps is stationary only if the
-    decay has had the time to act.
-    """
-    return {
-        "data": data,
-        "data_folder": data_folder,
-        "per_class": per_class,
-        "validation": 0.2,
-        "net": "resnet18",
-        "width": 0.125,
-        "epochs": epochs,
-        "batch_size": 50,
-        "lr": 0.05,
-        "decay": 5e-3,
-        "schedule": "cosine",
-        "measure_every": 2,
-    }
-
-
 def setting_of(common: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> TrainSetting:
     """The setting of one run."""
     return TrainSetting(**{**common, **changes, "seed": seed})

@@ -48,7 +48,7 @@ class Judgement:
     """A statement's numbers, one a seed (nan where a run failed), and what became of it.
 
     Attributes:
-        half_width: of the confidence interval of the judged number, nan for fewer than two seeds.
+        mean, half_width: of the judged number, measured or measured / predicted, and of its confidence interval.
     """
 
     sentence: str
@@ -56,6 +56,7 @@ class Judgement:
     predicted: tuple[float, ...] | None
     low: float
     high: float
+    mean: float
     half_width: float
     outcome: Outcome
     tried: str
@@ -78,7 +79,7 @@ def judge(statement: Statement, seeds: Sequence[Runs]) -> Judgement:
         elif mean + half < statement.low or mean - half > statement.high:
             outcome = "did not show"
     return Judgement(
-        statement.sentence, measured, predicted, statement.low, statement.high, half, outcome, statement.tried
+        statement.sentence, measured, predicted, statement.low, statement.high, mean, half, outcome, statement.tried
     )
 
 
