@@ -38,7 +38,7 @@ def show(result: dict[str, Any]) -> None:
     table = Table(title="What papers say of trained nets", title_justify="left", show_lines=True)
     table.add_column("statement", ratio=6)
     table.add_column("source", ratio=2)
-    for column in ("measured: mean (spread over seeds)", "predicted", "95 % interval", "judged in", "outcome"):
+    for column in ("measured: mean (spread over seeds)", "predicted", "90 % interval", "judged in", "outcome"):
         table.add_column(column)
     for experiment in result["experiments"]:
         for row in experiment["statements"]:

@@ -1,6 +1,6 @@
 """A paper's statement as a number that a run yields, and the rule by which its mean over seeds is judged.
 
-The rule is the same for all and fixed before looking: the number claimed lies in [low, high]; with the 95 % confidence
+The rule is the same for all and fixed before looking: the number claimed lies in [low, high]; with the 90 % confidence
 interval of the mean over seeds (Student's t: 4.30 standard errors for 3 seeds), the statement
 
 - showed, if the whole interval lies in [low, high];
@@ -84,7 +84,7 @@ def judge(statement: Statement, seeds: Sequence[Runs]) -> Judgement:
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half the 95 % confidence interval of the mean, for independent normal values (Student 1908)."""
+    """Half the 90 % confidence interval of the mean, for independent normal values (Student 1908)."""
     from scipy.stats import t
 
     if len(values) < 2 or not all(map(math.isfinite, values)):
