@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
-from ufm.command_line import Command, check, main
+from ufm.command_line import Command, RequestError, main
 from ufm.records import check_new_file, continued_folder, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
@@ -15,30 +15,16 @@ if TYPE_CHECKING:
 
 def run_train(setting: TrainSetting) -> int:
     """Train, or go on with a run; exit code 1 if the loss stopped being a number."""
-    from deepnet import checkpoint
-    from deepnet.training import begin
+    from deepnet import distributed
 
     check_new_file(setting.json, "--json")
-    folder = setting.resume
-    if folder is None:
-        training = begin(setting)
-        folder = new_folder(setting.out, "train")
-        checkpoint.write_setting(folder, setting)
-        checkpoint.save(folder, training.state())
-    else:
-        training = begin(checkpoint.resumed_setting(setting))
-        training.restore(checkpoint.load(folder))
-        check(training.epoch < training.setting.epochs, "--resume", folder, "a run that has epochs left to train")
-        checkpoint.cut_metrics(folder, training.epoch)
-    try:
-        failure = _train_with_progress(training, folder)
-    except KeyboardInterrupt:
-        print(f"\nstopped; go on with: python -m deepnet train --resume {folder}", file=sys.stderr)
-        return 130
-    if failure:
-        print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
-        return 1
-    return _finish(training, folder, setting.json)
+    with distributed.process_group(setting.device):
+        try:
+            return _train(setting)
+        except RequestError:
+            if distributed.rank() == 0:
+                raise
+            return 2  # every process finds the same mistake; the first says it
 
 
 def run_measure(setting: MeasureSetting) -> int:
@@ -85,10 +71,35 @@ def run_compare(setting: CompareSetting) -> int:
     return 0
 
 
+def _train(setting: TrainSetting) -> int:
+    from deepnet import distributed
+    from deepnet.run import opened
+
+    with opened(setting) as (training, folder):
+        go_on = f"go on with: python -m deepnet train --resume {folder}"
+        try:
+            failure = _train_with_progress(training, folder)
+        except KeyboardInterrupt:
+            print(f"\nstopped; {go_on}", file=sys.stderr)
+            return 130
+        except OSError as error:
+            print(f"python -m deepnet: {error}; the last good state is kept, {go_on}", file=sys.stderr)
+            return 3
+        if distributed.rank() > 0:
+            return 0
+        if failure:
+            print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
+            return 1
+        return _finish(training, folder, setting.json)
+
+
 def _train_with_progress(training: "Training", folder: Path) -> str | None:
+    from deepnet import distributed
     from deepnet.progress import TrainingProgress
     from deepnet.train import train
 
+    if distributed.rank() > 0:
+        return train(training, folder, lambda _: None, lambda _: None)
     images = len(training.data.splits["train"].labels)
     with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
         return train(training, folder, progress.step, progress.epoch)
@@ -97,18 +108,18 @@ def _train_with_progress(training: "Training", folder: Path) -> str | None:
 def _finish(training: "Training", folder: Path, json: Path | None) -> int:
     """Record, table and picture of a run that reached its last epoch."""
     from deepnet import checkpoint
-    from deepnet.report import print_measures, summary
+    from deepnet.report import print_best, print_measures
+    from deepnet.run import finish
     from figures import training_curves
 
-    metrics = checkpoint.read_metrics(folder)
-    splits = {name: metrics[-1][name] for name in training.data.splits}
-    print_measures(f"{folder}, epoch {training.epoch}", splits)
-    result = summary(training, folder) | {"splits": splits, "metrics": metrics}
-    record = write_record(json or folder / "record.json", checkpoint.plain_setting(training.setting), result)
-    picture = folder / "training.png"
-    training_curves.draw(read_record(record), picture)
-    names = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT)
-    print(f"wrote {', '.join(str(folder / name) for name in names)}, {record}, {picture}")
+    record = finish(training, folder, json)
+    result = read_record(record)["result"]
+    print_measures(f"{folder}, epoch {training.epoch}", result["splits"])
+    print_best(result["best"])
+    picture = training_curves.draw(read_record(record), folder / "training.png")
+    files = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT, checkpoint.PREVIOUS, checkpoint.BEST)
+    written = [str(folder / name) for name in files if (folder / name).exists()]
+    print(f"wrote {', '.join(written)}, {record}, {picture}")
     return 0
 
 

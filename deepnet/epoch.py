@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from deepnet.augmentation import augmented
+from deepnet import distributed
+from deepnet.augmentation import augmented, random_moves
 from deepnet.features import forward
 from deepnet.optimiser import learning_rate
 from deepnet.training import Training
@@ -21,13 +22,13 @@ def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[lis
     losses, correct = [], []
     parts = batches(len(split.labels), training.setting.batch_size, training.generator, split.labels.device)
     for index in parts:
-        logits, loss = _step(training, index)
+        loss, right = _step(training, index)
         losses.append(loss)
-        correct.append((logits.argmax(-1) == split.labels[index]).sum())
+        correct.append(right)
         on_step(len(index))
-    steps = torch.stack(losses).tolist()
+    steps = distributed.total(torch.stack(losses)).tolist()
     mean = sum(loss * len(index) for loss, index in zip(steps, parts, strict=True)) / len(split.labels)
-    return steps, mean, int(torch.stack(correct).sum()) / len(split.labels)
+    return steps, mean, int(distributed.total(torch.stack(correct).sum())) / len(split.labels)
 
 
 def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:
@@ -42,18 +43,24 @@ def batches(count: int, size: int, generator: torch.Generator, device: torch.dev
     return parts
 
 
-def _step(training: Training, index: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
-    """One step on these samples of the training split: their logits, and the mean loss before the step."""
+def _step(training: Training, batch: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+    """One step on these samples of the training split, of which this process takes its share.
+
+    Returns:
+        The share's part of the mean loss before the step, and how many of its samples had the right answer.
+    """
     setting, data, split = training.setting, training.data, training.data.splits["train"]
-    images = data.normalise(split.images[index])
+    share = distributed.own_share()
+    images, labels = data.normalise(split.images[batch[share]]), split.labels[batch[share]]
     if setting.augment:
-        images = augmented(images, training.generator)
-    logits, _ = forward(training.net, images, setting.precision)
-    loss = training.loss(logits, split.labels[index]).mean()
+        images = augmented(images, random_moves(len(batch), training.generator).of(share))
+    logits, _ = forward(training.step_net, images, setting.precision)
+    loss = training.loss(logits, labels).sum() / len(batch)
     training.optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    # Gradients are averaged over the processes.
+    (loss * distributed.size()).backward()  # type: ignore[no-untyped-call]
     if setting.clip is not None:
         torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
     training.optimiser.step()
     training.net.classifier.retract()
-    return logits.detach(), loss.detach()
+    return loss.detach(), (logits.detach().argmax(-1) == labels).sum()

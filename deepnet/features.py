@@ -1,5 +1,6 @@
 """What the last layer of a network sees: features of clean images in eval mode, as tensors and as `FeatureStats`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,11 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from deepnet.data import Data, Split
+from deepnet import distributed
+from deepnet.data import Data
+from deepnet.images import Split
 from deepnet.nets import Network
 from ufm.collapse import FeatureStats
 
 Precision = Literal["fp32", "bf16"]
+Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Images to logits and features: a network, also one that is compiled or one of several processes'."""
 BATCH = 500
 """Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
 
@@ -40,15 +45,16 @@ class LastLayer:
 def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> LastLayer:
     """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
     net.eval()
-    H = torch.empty(len(split.labels), net.feature_size, device=split.images.device)
-    for start in range(0, len(H), BATCH):
+    H = torch.zeros(len(split.labels), net.feature_size, device=split.images.device)
+    for start in range(distributed.rank() * BATCH, len(H), distributed.size() * BATCH):
         images = split.images[start : start + BATCH]
         H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
+    distributed.total(H)
     return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
 
 
 def forward(
-    net: Network, images: Float[Tensor, "n C h w"], precision: Precision
+    net: Forward, images: Float[Tensor, "n C h w"], precision: Precision
 ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
     """Logits and features, float32; `bf16` runs the convolutions in bfloat16 (autocast)."""
     images = images.contiguous(memory_format=torch.channels_last)

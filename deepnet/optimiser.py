@@ -11,7 +11,7 @@ from deepnet.settings import TrainSetting
 def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimizer:
     """SGD or Adam on every parameter that is trained; weight decay is part of the gradient in both.
 
-    So both minimise loss + decay/2 |parameters|^2, which theory speaks about; AdamW minimises no function of that kind.
+    So both minimise loss + decay/2 |parameters|^2, which theory speaks about; AdamW does not.
     """
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     if setting.optimiser == "adam":

@@ -39,6 +39,13 @@ def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     Console().print(table)
 
 
+def print_best(best: dict[str, Any] | None) -> None:
+    """The epoch that validation would choose, and what it is worth on the test images."""
+    if best is not None:
+        validation, test = (f"{best[name]['accuracy']:.2%}" for name in ("validation", "test"))
+        print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
+
+
 def print_comparison(result: dict[str, Any]) -> None:
     """Measured against predicted, and what the prediction rests on."""
     setting = result["run_setting"]

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepnet.batch_norm import BatchNorm2d
+
 _STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels at width 1, stride of the first block
 
 
@@ -31,7 +33,7 @@ class Residual(nn.Module):
 
     def start_at_zero(self) -> None:
         """Make the block its shortcut: the scale of the branch's last batch normalisation is zero."""
-        *_, normalisation = (module for module in self.branch.modules() if isinstance(module, nn.BatchNorm2d))
+        *_, normalisation = (module for module in self.branch.modules() if isinstance(module, BatchNorm2d))
         nn.init.zeros_(normalisation.weight)
 
 
@@ -106,4 +108,4 @@ class ResNet(nn.Module):
 
 def _convolution(size_in: int, size_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     convolution = nn.Conv2d(size_in, size_out, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(size_out))
+    return nn.Sequential(convolution, BatchNorm2d(size_out))

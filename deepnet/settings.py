@@ -5,17 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ufm.command_line import CommonSetting, HeadSpec, LossSpec, check
+from ufm.command_line import CommonSetting, HeadSpec, LossSpec, ResumableSetting, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSetting(CommonSetting):
+class TrainSetting(ResumableSetting):
     """Train a network on real images, measuring neural collapse as it happens."""
 
     data: str = "cifar10"
-    """Data set: cifar10, cifar100, or digits (8 x 8 grey images that need no download)."""
+    """Data set: cifar10, cifar100, fashion_mnist, or digits (8 x 8 grey images that come with scikit-learn)."""
     data_folder: Path = Path("data")
-    """Folder with the unpacked binary files or the archive; where it has neither, the archive is downloaded into it."""
+    """Folder with the published files of the data set, packed or (CIFAR) unpacked."""
+    download: bool = False
+    """true: download into the data folder what it lacks."""
     validation: float = 0.1
     """Fraction of each class of the training images kept for validation, in [0, 1)."""
     per_class: int | None = None
@@ -53,10 +55,12 @@ class TrainSetting(CommonSetting):
     """Clip the gradient of all parameters to this Euclidean norm, > 0; default: never."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions; bf16 is faster where hardware has it. Parameters and last layer stay float32."""
+    compile: bool = False
+    """true: torch.compile the network's training steps; pays from some hundred steps on."""
     measure_every: int = 1
-    """Epochs between measurements of accuracy and collapse on clean images; first and last are always measured."""
+    """Epochs between measurements on clean images, of which the best on validation is kept; first and last always."""
     resume: Path | None = None
-    """Continue the run in this folder with its setting; --device is that of this call, --data-folder may be given."""
+    """Continue the run in this folder with its setting; only where and how it computes may be given beside it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from deepnet import checkpoint
+from deepnet import checkpoint, distributed
 from deepnet.epoch import train_epoch
 from deepnet.features import last_layer
 from deepnet.optimiser import learning_rate
@@ -20,7 +20,8 @@ def train(
 ) -> str | None:
     """Run the epochs that are left; return a sentence if the run stopped being finite, None at the end.
 
-    The checkpoint is then that of the last epoch all of whose losses and parameters were.
+    The checkpoint is then that of the last epoch all of whose losses and parameters were. Of several processes the
+    first writes.
     """
     while training.epoch < training.setting.epochs:
         start = time.perf_counter()
@@ -32,8 +33,9 @@ def train(
         training.epoch += 1
         line |= measure_splits(training) if _is_measured(training) else {}
         line["seconds"] = time.perf_counter() - start
-        checkpoint.append_metrics(folder, line)
-        checkpoint.save(folder, training.state())
+        training.best = _best(training.best, line)
+        if distributed.rank() == 0:
+            _write(training, folder, line)
         on_epoch(line)
     return None
 
@@ -45,6 +47,23 @@ def measure_splits(training: Training) -> dict[str, dict[str, float]]:
         layer = last_layer(training.net, training.data, split, training.setting.precision)
         found[name] = {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
     return found
+
+
+def _write(training: Training, folder: Path, line: dict[str, Any]) -> None:
+    """In the order that `deepnet.checkpoint` says."""
+    state = training.state()
+    checkpoint.append_metrics(folder, line)
+    checkpoint.save(folder, state)
+    if training.best and training.best[0] == training.epoch:
+        checkpoint.save_best(folder, state)
+
+
+def _best(best: tuple[int, float] | None, line: dict[str, Any]) -> tuple[int, float] | None:
+    """The earliest epoch of the highest validation accuracy, among those that were measured."""
+    if "validation" not in line:
+        return best
+    accuracy = line["validation"]["accuracy"]
+    return best if best and best[1] >= accuracy else (line["epoch"], accuracy)
 
 
 def _failure(training: Training, losses: list[float]) -> str | None:

@@ -6,12 +6,13 @@ the same on every device and a resumed run continues bit for bit on a CPU.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from deepnet import checkpoint
+from deepnet import checkpoint, distributed
 from deepnet.data import Data, Selection, load
+from deepnet.features import Forward
 from deepnet.measures import Measure, measures_of
 from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
@@ -24,7 +25,9 @@ class Training:
     """A run between two epochs.
 
     Attributes:
+        step_net: `net` as a training step calls it: compiled, or one of several processes' (the same parameters).
         measures: what is measured of every split; a caller may add its own, whose names must be new.
+        best: epoch of the best validation accuracy so far, and that accuracy.
     """
 
     setting: TrainSetting
@@ -33,8 +36,10 @@ class Training:
     net: Network
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
+    step_net: Forward
     measures: tuple[Measure, ...]
     epoch: int = 0
+    best: tuple[int, float] | None = None
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -44,6 +49,7 @@ class Training:
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "best": None if self.best is None else list(self.best),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -57,7 +63,8 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.generator.set_state(state["generator"])
             self.epoch = state["epoch"]
-        except (KeyError, RuntimeError, ValueError) as error:
+            self.best = None if state["best"] is None else tuple(state["best"])
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RequestError(f"the checkpoint must be of this network and optimiser ({error}).") from None
 
 
@@ -68,19 +75,24 @@ def begin(setting: TrainSetting) -> Training:
         ValueError: if the loss, the network, the data or the device cannot be had.
     """
     loss = make_loss(setting.loss)
-    device = torch_device(setting.device)
+    device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
     selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
-    data = load(setting.data, setting.data_folder, selection).to(device)
+    with distributed.first_goes_ahead():
+        data = load(setting.data, setting.data_folder, selection, setting.download).to(device)
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    measures = measures_of(loss, setting.decay)
-    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, measures)
+    step_net: Forward = distributed.parallel(net)
+    if setting.compile:
+        step_net = torch.compile(step_net, dynamic=False)
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures_of(loss, setting.decay))
 
 
-def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Training:
-    """The run in a folder as its checkpoint left it.
+def reopen(
+    folder: Path, device: str, data_folder: Path | None = None, which: Literal["last", "best"] = "last"
+) -> Training:
+    """The run in a folder as its checkpoint left it, or with the network that was best on validation.
 
     Raises:
         ValueError: if the folder holds no run, or a damaged one.
@@ -90,4 +102,8 @@ def reopen(folder: Path, device: str, data_folder: Path | None = None) -> Traini
     training = begin(setting)
     training.restore(checkpoint.load(folder))
     checkpoint.read_metrics(folder)  # refused here if it is damaged
+    if which == "best":
+        best = checkpoint.load_best(folder)
+        training.net.load_state_dict(best["net"])
+        training.epoch = best["epoch"]
     return training

@@ -11,7 +11,7 @@ import sys
 import traceback
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -59,6 +59,21 @@ class CommonSetting(OutputSetting):
 
     def __post_init__(self) -> None:
         check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumableSetting(CommonSetting):
+    """What a command takes that can go on with earlier work, whose setting then counts.
+
+    Attributes:
+        given: the fields that the command line or its YAML file named, defaults left out; no option itself.
+    """
+
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record."""
+        return {name: value for name, value in super().as_dict().items() if name != "given"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +138,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         sub.add_argument(
             "--config", action="config", help="YAML file with the same keys; options after it override it."
         )
-        sub.add_class_arguments(command.setting)
+        sub.add_class_arguments(command.setting, skip={"given"})
         subcommands.add_subcommand(name, sub, help=" ".join(command.help.split("\n\n")[0].split()))
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"]) and (not words or words[0].startswith("-")):
@@ -134,8 +149,11 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
-        fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
-        return command.run(command.setting(**fields))
+        values = {name: parsed[parsed.command][name] for name in _names(command.setting)}
+        if issubclass(command.setting, ResumableSetting):
+            given = parser.parse_args(words, defaults=False)[parsed.command]
+            values["given"] = frozenset(name for name in values if name in given)
+        return command.run(command.setting(**values))
     except RequestError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
@@ -149,6 +167,11 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     except Exception:
         traceback.print_exc()
         return 3
+
+
+def _names(setting: type[OutputSetting]) -> list[str]:
+    """The fields that are options."""
+    return [each.name for each in dataclasses.fields(setting) if each.name != "given"]
 
 
 class _Parser(ArgumentParser):

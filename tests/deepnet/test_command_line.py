@@ -30,7 +30,8 @@ def test_train_leaves_a_run_folder_and_names_its_files(run, tmp_path, capsys):
     assert deepnet("train", *SMALL, "--out", tmp_path / "run") == 0
     shown = capsys.readouterr().out
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    assert files == {"setting.json", "metrics.jsonl", "checkpoint.pt", "record.json", "training.png"}
+    states = {"checkpoint.pt", "previous.pt", "best.pt"}
+    assert files == states | {"setting.json", "metrics.jsonl", "record.json", "training.png"}
     assert all(str(tmp_path / "run" / file) in shown for file in files)
     assert "epoch 2/2  loss" in shown
     result = json.loads((run / "record.json").read_text())["result"]
@@ -90,7 +91,7 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         ("--epochs 0", "`--epochs` must be >= 1, got 0"),
         ("--per-class 0", "`--per-class` must be >= 1, got 0"),
         ("--per-class 1000", "`--per-class` must be at most 117"),
-        ("--data mnist", "`--data` must be one of cifar10, cifar100, digits, got mnist"),
+        ("--data mnist", "`--data` must be one of cifar10, cifar100, fashion_mnist, digits, got mnist"),
         ("--loss hinge", "`--loss` must be one of ce, ls, focal, mse, got hinge"),
         ("--loss focal --loss.gamma=-1.5", "got -1.5"),
         ("--device tpu", "`--device` must be a torch device with float64 on this machine, got tpu"),
