@@ -10,7 +10,15 @@ from ufm.command_line import CommonSetting, HeadSpec, LossSpec, ResumableSetting
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSetting(ResumableSetting):
-    """Train a network on real images, measuring neural collapse as it happens."""
+    """Train a network on real images, measuring neural collapse as it happens.
+
+    Examples:
+        python -m deepnet train --data digits --per-class 20 --width 0.25 --epochs 20
+        python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
+        python -m deepnet train --resume results/focal
+
+    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt, record.json and training.png into --out.
+    """
 
     data: str = "cifar10"
     """Data set: cifar10, cifar100, fashion_mnist, or digits (8 x 8 grey images that come with scikit-learn)."""
@@ -81,7 +89,14 @@ class TrainSetting(ResumableSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSetting(CommonSetting):
-    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images."""
+    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images.
+
+    Examples:
+        python -m deepnet measure --run results/focal
+        python -m deepnet measure --run results/focal --data-folder data --json focal.json
+
+    Writes: record.json into --out.
+    """
 
     run: Path
     """Folder of the run."""
@@ -91,7 +106,14 @@ class MeasureSetting(CommonSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSetting(CommonSetting):
-    """Compare the last layer of trained networks with what the unconstrained feature model predicts."""
+    """Compare the last layer of trained networks with what the unconstrained feature model predicts.
+
+    Examples:
+        python -m deepnet compare --runs results/focal
+        python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
+
+    Writes: record.json and prediction_against_measurement.png into --out.
+    """
 
     runs: list[Path] | Path
     """Folder of a run, or of several: '[one, two]'."""

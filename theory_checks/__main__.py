@@ -14,8 +14,14 @@ from ufm.records import check_new_file, new_folder, read_record, write_record
 class CheckSetting(OutputSetting):
     """Check every claim, from one process per core.
 
-    Exit code 1 when a claim fails or its check cannot run here. Examples: `python -m theory_checks`;
-    `python -m theory_checks all --json claims.json`.
+    Exit code 1 when a claim fails or its check cannot run here.
+
+    Examples:
+        python -m theory_checks
+        python -m theory_checks all --json claims.json
+        python -m theory_checks label_smoothing_closed_form
+
+    Writes: record.json and claims.png into --out.
     """
 
 

@@ -1,7 +1,6 @@
 """The command line that every package shares: settings are frozen dataclasses, a YAML file and options fill them in.
 
-Exit codes: 0 the claims hold, 1 a claim failed, 2 the request was wrong, 3 the program or the machine failed (a full
-disk, no memory, a bug), 130 interrupted.
+`ufm/manual.py` says what `--help` prints and what the exit codes mean.
 """
 
 import dataclasses
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from ufm import process
+from ufm import __version__, manual, process
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +54,7 @@ class CommonSetting(OutputSetting):
     seed: int = 0
     """Seed of everything random, >= 0."""
     device: str = "cpu"
-    """Torch device: cpu, cuda, cuda:1, mps."""
+    """Torch device to compute on: cpu, cuda, cuda:1, mps."""
 
     def __post_init__(self) -> None:
         check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
@@ -91,9 +90,14 @@ class Command:
     positional: str | None = None
 
     @property
-    def help(self) -> str:
-        """What `--help` says."""
-        return (self.about or self.setting.__doc__ or "").strip()
+    def description(self) -> str:
+        """What `--help` says before the options."""
+        return self.about or manual.description(self.setting.__doc__ or "")
+
+    @property
+    def epilog(self) -> str:
+        """What `--help` says after them."""
+        return manual.epilog(self.setting.__doc__ or "")
 
 
 class RequestError(ValueError):
@@ -131,17 +135,19 @@ def torch_device(name: str) -> "torch.device":
 
 def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn a wrong request into one sentence and exit code 2."""
-    parser = _Parser(prog=prog, description=description, exit_on_error=True)
+    parser = _Parser(prog=prog, description=description, epilog=manual.EXIT_CODES, exit_on_error=True)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="Show it and exit.")
     subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
     for name, command in commands.items():
-        sub = _Parser(description=command.help)
+        usage = f"{prog} {name} [--option VALUE ...]"
+        sub = _Parser(usage=usage, description=command.description, epilog=command.epilog)
         sub.add_argument(
             "--config", action="config", help="YAML file with the same keys; options after it override it."
         )
-        sub.add_class_arguments(command.setting, skip={"given"})
-        subcommands.add_subcommand(name, sub, help=" ".join(command.help.split("\n\n")[0].split()))
+        sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
+        subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
     words = _normalised(sys.argv[1:] if argv is None else argv)
-    if words[:1] not in (["-h"], ["--help"]) and (not words or words[0].startswith("-")):
+    if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
     if words and (named := commands.get(words[0])) and named.positional and words[1:2] and words[1][0] != "-":
         words = [words[0], f"--{named.positional}", *words[1:]]
@@ -178,7 +184,7 @@ class _Parser(ArgumentParser):
     """Dashes in option names, no abbreviated options, negative numbers as values, one-sentence errors."""
 
     def __init__(self, **keywords: Any) -> None:
-        super().__init__(allow_abbrev=False, **keywords)
+        super().__init__(allow_abbrev=False, formatter_class=manual.ManualPage, **keywords)
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:

@@ -14,15 +14,20 @@ class VerifySetting(CommonSetting):
     """Minimise the unconstrained feature model from random starts and hold every end point against the theory.
 
     For each loss: end points against the predicted global minimiser (value, logits, NC1-NC4), the dual certificate, the
-    smallest Hessian eigenvalue; then critical points of other kinds, each with its negative curvature. Exit code 1 when
-    a claim fails. Examples: `python -m ufm verify`; `python -m ufm verify --loss focal --loss.gamma 2 --starts 5000`.
+    smallest Hessian eigenvalue; then critical points of other kinds, each with its negative curvature.
+
+    Examples:
+        python -m ufm verify
+        python -m ufm verify --loss focal --loss.gamma 2 --starts 5000
+
+    Writes: record.json and verification.png into --out.
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "all"})
     """all, ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
     half_norm or mean)."""
     classes: int = 10
-    """K >= 2."""
+    """Number of classes K >= 2."""
     dim: int = 20
     """Feature dimension d >= classes - 1 (>= classes for squared error without a free bias)."""
     per_class: int = 10
@@ -44,11 +49,11 @@ class VerifySetting(CommonSetting):
     saddle_starts: int = 200
     """Starts of the search for other critical points (0: no search)."""
     saddle_classes: int = 6
-    """K of that search."""
+    """Number of classes K of that search."""
     saddle_dim: int = 7
-    """d of that search."""
+    """Feature dimension d of that search."""
     saddle_per_class: int = 2
-    """n of that search."""
+    """Samples per class n of that search."""
     profile: bool = False
     """Show where the time went, by phase (on an accelerator this makes the run slower)."""
 
@@ -99,7 +104,12 @@ class AtlasSetting(CommonSetting):
     Rounds of random starts go on until several in a row add no new orbit. Each row is one orbit under rotations and
     relabellings, with its Morse index, labelled copies, and a ball in which a true critical point is proved to lie.
     Exit code 1 when a saddle is not strict or a Morse relation fails.
-    Example: `python -m ufm atlas --loss ce --classes 4 --dim 5`.
+
+    Examples:
+        python -m ufm atlas --loss ce --classes 4 --dim 5
+        python -m ufm atlas --loss focal --loss.gamma 3 --classes 3 --dim 4 --per-class 2 --out results/focal
+
+    Writes: record.json (the atlas itself, after every round) and landscape.png into --out.
     """
 
     out: Path | None = None
@@ -108,7 +118,7 @@ class AtlasSetting(CommonSetting):
     """ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
     half_norm or mean)."""
     classes: int = 4
-    """K in [2, 8]: all relabellings are enumerated."""
+    """Number of classes K in [2, 8]: all relabellings are enumerated."""
     dim: int = 5
     """Feature dimension d >= 1."""
     per_class: int = 1
@@ -149,7 +159,12 @@ class AtlasCompareSetting(CommonSetting):
     """Compare atlases row by row: rank, index, labelled copies, which classes are apart.
 
     Exit code 0 when all are isomorphic to the first, 1 when one is not.
-    Example: `python -m ufm atlas-compare --atlases '[results/ce, results/ls]'`.
+
+    Examples:
+        python -m ufm atlas-compare --atlases '[results/ce, results/ls]'
+        python -m ufm atlas-compare --atlases '[results/ce, results/ls, results/focal]' --out results/compared
+
+    Writes: record.json into --out.
     """
 
     atlases: list[Path] = field(default_factory=list)
@@ -172,13 +187,18 @@ class AtlasScanSetting(CommonSetting):
 
     Runs at n = 1, d = K and decay_W = decay_H = c: the landscape depends on c = sqrt(n decay_W decay_H), on the bias
     decay and on the loss alone. A folder that holds a scan of the same request is continued.
-    Example: `python -m ufm atlas-scan --classes 3`.
+
+    Examples:
+        python -m ufm atlas-scan --classes 3
+        python -m ufm atlas-scan --classes 4 --losses '[{name: ce}, {name: focal, gamma: 3}]' --strengths '[0.01, 0.1]'
+
+    Writes: record.json into --out, after every atlas.
     """
 
     out: Path | None = None
     """Folder of the scan; one of the same request that is there is continued. Default: results/atlas-scan-<time>."""
     classes: int = 3
-    """K in [2, 8]."""
+    """Number of classes K in [2, 8]."""
     losses: list[LossSpec] = field(default_factory=_losses_of_the_scan)
     """Softmax losses with their parameters, such as '[{name: ce}, {name: focal, gamma: 3}]'."""
     strengths: list[float] = field(default_factory=lambda: [1e-3, 5e-3, 0.02, 0.05, 0.1, 0.15])
@@ -210,13 +230,19 @@ class FocalWindowSetting(CommonSetting):
     """Where focal loss leaves the theory: zero, the ETF and partial collapse compete in a window of decays.
 
     Thresholds on the ray to the ETF, the window in which m < K active classes are lower than both, the best m, and for
-    every m at one strength a proof that it is a local minimiser. Example: `python -m ufm focal-window --classes 30`.
+    every m at one strength a proof that it is a local minimiser.
+
+    Examples:
+        python -m ufm focal-window --classes 30
+        python -m ufm focal-window --classes 20 --gamma 2 --at 0.05
+
+    Writes: record.json and focal_window.png into --out.
     """
 
     classes: int = 30
-    """K in [2, 1000]; the proofs take about (K / 30)^3 times 5 s."""
+    """Number of classes K in [2, 1000]; the proofs take about (K / 30)^3 times 5 s."""
     gamma: float = 3.0
-    """Focal parameter, >= 0."""
+    """Focal parameter gamma, >= 0."""
     decay_b: float | None = 0.0
     """Weight decay of the bias: > 0 decayed, 0 free, null for a model without bias."""
     at: float | None = None
@@ -240,8 +266,13 @@ class FocalWindowSetting(CommonSetting):
 class ScanSetting(CommonSetting):
     """Minimise over a grid of problems and draw where the starts end against where theory says they do.
 
-    Example: `python -m ufm scan --loss focal --grid.gamma 0:8:9 --grid.decay 1e-3:1e-1:9:log`. One Parquet file per
-    unit of work, in a folder that can be resumed and extended.
+    The folder can be resumed and extended.
+
+    Examples:
+        python -m ufm scan --loss focal --grid.gamma 0:8:9 --grid.decay 1e-3:1e-1:9:log
+        python -m ufm scan --resume results/scan
+
+    Writes: one Parquet file per unit of work, record.json and phase_diagram.png into --out.
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
@@ -251,7 +282,7 @@ class ScanSetting(CommonSetting):
     """An axis per field: --grid.gamma 0:8:33 (from:to:count), --grid.decay 1e-5:1e-1:33:log, --grid.dim 3,4,8. Fields:
     the loss's numbers, decay (sets decay_W and decay_H), decay_W, decay_H, decay_b, classes, dim, per_class."""
     classes: int = 4
-    """K >= 2 where the grid does not say."""
+    """Number of classes K >= 2 where the grid does not say."""
     dim: int = 6
     """Feature dimension d >= 1."""
     per_class: int = 3
@@ -292,13 +323,17 @@ class ScanSetting(CommonSetting):
 class ReportCardSetting(CommonSetting):
     """What is known about a loss, yours or a built-in one: properties, end states of the model, comparison.
 
-    Example: `python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7`.
+    Examples:
+        python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7
+        python -m ufm report-card --loss focal --loss.gamma 3 --classes 5
+
+    Writes: record.json and report_card.png into --out.
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
     """module.Class (or module.function) with its parameters as --loss.NAME, or ce, ls, focal, mse."""
     classes: int = 4
-    """K >= 2."""
+    """Number of classes K >= 2."""
     dim: int = 6
     """Feature dimension d >= classes - 1."""
     per_class: int = 3

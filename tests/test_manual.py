@@ -1,0 +1,61 @@
+"""Every command's `--help` is a manual page, and what it shows as examples is understood."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ufm import __version__
+from ufm.command_line import main
+
+PACKAGES = ("ufm", "deepnet", "theory_checks")
+COMMANDS = [
+    (package, name)
+    for package in PACKAGES
+    for name in importlib.import_module(f"{package}.__main__").COMMANDS
+    if package != "theory_checks" or name == "all"
+]
+
+
+def run(words, capsys):
+    package = importlib.import_module(f"{words[2]}.__main__")
+    with pytest.raises(SystemExit) as done:
+        main(" ".join(words[:3]), "", package.COMMANDS, words[3:])
+    out = capsys.readouterr()
+    return done.value.code, out.out, out.err
+
+
+@pytest.mark.parametrize(("package", "name"), COMMANDS)
+def test_help_is_a_manual_page(package, name, capsys):
+    code, text, _ = run(["python", "-m", package, name, "--help"], capsys)
+    assert code == 0
+    assert text.startswith(f"usage: python -m {package} {name} [--option VALUE ...]\n\n")
+    assert "\nWrites:" in text
+    assert "\nExit codes: 0 " in text
+    examples = [line.strip() for line in text.splitlines() if line.startswith(f"    python -m {package}")]
+    assert len(examples) >= 2
+    for example in examples:
+        code, _, error = run([*shlex.split(example), "--print_config"], capsys)
+        assert code == 0, (example, error)
+
+
+@pytest.mark.parametrize(("package", "name"), COMMANDS)
+def test_every_option_is_explained(package, name, capsys):
+    _, text, _ = run(["python", "-m", package, name, "--help"], capsys)
+    options = text.partition("\noptions:\n")[2].partition("\n\nExamples:")[0]
+    entries = [" ".join(entry.split()) for entry in options.split("\n  -")[1:]]
+    assert len(entries) >= 3
+    for entry in entries:
+        explanation = re.sub(r" \((required, )?type: .*\)$", "", entry)
+        assert re.search(r"\b[a-z]+ \w+\b.*\.$", explanation), entry
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_version_is_one(package, capsys):
+    assert run(["python", "-m", package, "--version"], capsys)[:2] == (0, f"python -m {package} {__version__}\n")
+
+
+def test_the_citation_has_that_version():
+    assert f"\nversion: {__version__}\n" in (Path(__file__).parent.parent / "CITATION.cff").read_text()
