@@ -29,6 +29,9 @@ LossSpec = dict[str, int | float | str]
 HeadSpec = dict[str, bool | int | float | str]
 """The last layers of a network by name with their parameters, as options `--head normalised --head.temperature 5`."""
 
+ModelSpec = dict[str, bool | int | float | str | list[int]]
+"""A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
+
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
 
@@ -214,6 +217,9 @@ def _sentence(complaint: str) -> str:
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:
-    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow."""
+    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
+
+    The same for `--model` and `--head`.
+    """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--(loss|head)(?==|$)", r"--\1.name", word) for word in names]
+    return [re.sub(r"^--(loss|model|head)(?==|$)", r"--\1.name", word) for word in names]

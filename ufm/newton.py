@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ufm.end_points import EndPoints, Status, check_request
 from ufm.hessian import dense_hessian
+from ufm.model import Model
 from ufm.parallel import cores, map_chunks
-from ufm.problem import Problem
 
 WORKING_BYTES = 2**22
 LARGEST_DAMPING = 1e16
@@ -26,7 +26,7 @@ SMALLEST_DAMPING = 1e-15
 
 
 def find_critical_points(
-    problem: Problem,
+    problem: Model,
     starts: Float[Tensor, "S P"],
     tolerance: float = 1e-11,
     max_steps: int = 300,
@@ -46,7 +46,7 @@ def find_critical_points(
 
 
 def _follow(
-    chunk: tuple[Problem, Tensor], tolerance: float, max_steps: int, progress: Callable[[int], None] | None
+    chunk: tuple[Model, Tensor], tolerance: float, max_steps: int, progress: Callable[[int], None] | None
 ) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     problem, starts = chunk
@@ -74,7 +74,7 @@ def _follow(
     return replace(end, value=value, gradient_norm=gradient.norm(dim=1), evaluations=end.steps + 1)
 
 
-def _begin(problem: Problem, x: Tensor) -> tuple[Tensor, ...]:
+def _begin(problem: Model, x: Tensor) -> tuple[Tensor, ...]:
     """Point, gradient, damping and its growth."""
     g = problem.value_and_gradient(x)[1]
     return x, g, g.norm(dim=1), x.new_full((len(x),), 2.0)
@@ -95,7 +95,7 @@ def _judge(state: tuple[Tensor, ...], steps: Tensor, tolerance: float, max_steps
     return status
 
 
-def _step(problem: Problem, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, ...]:
+def _step(problem: Model, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, ...]:
     """One damped step of every start, kept where it shortens the gradient."""
     hessian = dense_hessian(problem, x)
     squared = hessian @ hessian

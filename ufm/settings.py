@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, check
+from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, check
 from ufm.grid import axis
+from ufm.model_choice import ModelChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,11 @@ class VerifySetting(CommonSetting):
     loss: LossSpec = field(default_factory=lambda: {"name": "all"})
     """all, ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
     half_norm or mean)."""
+    model: ModelSpec = field(default_factory=lambda: {"name": "plain"})
+    """plain; spheres (--model.temperature 5); multilabel (--model.multiplicity '[2,1]': n times 2 samples of every
+    class, n times 1 of every pair); deep (--model.factors 3, features and classifier counted, --model.decay 5e-3 of the
+    layers between, --model.relu true); imbalance (--model.sizes '[4,4,1,1]': n times as many samples of each class,
+    which also sets the number of classes). n is --per-class."""
     classes: int = 10
     """Number of classes K >= 2."""
     dim: int = 20
@@ -61,6 +67,7 @@ class VerifySetting(CommonSetting):
         super().__post_init__()
         for prefix, option in (("", ""), ("saddle_", "saddle-")):
             K, d, n = (getattr(self, prefix + name) for name in ("classes", "dim", "per_class"))
+            K = self.model_choice.classes(K)
             check(2 <= K <= 10_000, f"--{option}classes", K, "an integer in [2, 10000]")
             check(
                 K - 1 <= d <= 100_000, f"--{option}dim", d, f"an integer in [classes - 1, 100000] = [{K - 1}, 100000]"
@@ -82,14 +89,19 @@ class VerifySetting(CommonSetting):
         extra = next((key for key in self.loss if key != "name"), "")
         check(loss != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")
 
+    @property
+    def model_choice(self) -> ModelChoice:
+        """The model with all of its options."""
+        return ModelChoice.of(self.model)
+
     def _check_memory(self) -> None:
         """Refuse sizes of which not even one start fits into half of the machine's memory.
 
         A start at work takes about 40 vectors of all variables in `minimise`, 8 dense Hessians in the saddle search.
         """
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        variables = (1 + self.per_class) * self.classes * self.dim + self.classes
-        saddle_variables = (1 + self.saddle_per_class) * self.saddle_classes * self.saddle_dim + self.saddle_classes
+        variables = self.model_choice.variables(self.classes, self.dim, self.per_class)
+        saddle_variables = self.model_choice.variables(self.saddle_classes, self.saddle_dim, self.saddle_per_class)
         searched = saddle_variables if self.saddle_starts else 0
         for size, needed in (("--dim", 40 * 8 * variables), ("--saddle-dim", 8 * 8 * searched**2)):
             value = self.dim if size == "--dim" else self.saddle_dim
