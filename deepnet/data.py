@@ -58,6 +58,8 @@ class Selection:
     per_class: int | None = None
     test_per_class: int | None = None
     seed: int = 0
+    imbalance: float = 1.0
+    multilabel: int = 1
 
 
 def load(name: str, folder: Path, selection: Selection, download: bool = False) -> Data:
@@ -73,7 +75,7 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
     kept = torch.bincount(rest.labels, minlength=images.classes)
     allowed = "such that every class keeps an image to train on"
     check(bool(kept.all()), "--validation", selection.validation, allowed)
-    train = _balanced(rest, selection.per_class, "--per-class", generator)
+    train = _thinned(_balanced(rest, selection.per_class, "--per-class", generator), selection.imbalance, generator)
     splits = {
         "train": train,
         "validation": _balanced(held_out, selection.test_per_class, "--test-per-class", generator),
@@ -125,6 +127,18 @@ def _balanced(split: Split, per_class: int | None, argument: str, generator: tor
     least = min(len(members) for members in classes)
     check(per_class <= least, argument, per_class, f"at most {least}, what the smallest class has")
     index = torch.cat([members[:per_class] for members in classes]).sort().values
+    return Split(split.images[index], split.labels[index])
+
+
+def _thinned(split: Split, factor: float, generator: torch.Generator) -> Split:
+    """One in `factor` of the images of the second half of the classes, and all of the others."""
+    if factor == 1:
+        return split
+    classes = _shuffled_classes(split.labels, generator)
+    kept = [members if k < len(classes) // 2 else members[: round(len(members) / factor)] for k, members in enumerate(classes)]
+    least = min(len(members) for members in classes)
+    check(all(map(len, kept)), "--imbalance", factor, f"at most {least}, so that every class keeps an image")
+    index = torch.cat(kept).sort().values
     return Split(split.images[index], split.labels[index])
 
 

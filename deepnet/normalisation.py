@@ -25,10 +25,10 @@ def batch_layer(
 ) -> LastLayer:
     """The last layer under batch statistics, the samples batched in this order; the net is left as it was."""
     net = _with_momentum(net, 0.0)
-    H = torch.empty(len(split.labels), net.classifier.in_features, device=split.images.device)
+    H = torch.empty(len(split.labels), net.feature_size, device=split.images.device)
     for index in order:
         H[index] = forward(net, data.normalise(split.images[index]), precision)[1]
-    return LastLayer(H, split.labels, net.classifier.weight.detach(), net.classifier.bias.detach())
+    return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
 
 
 @torch.no_grad()

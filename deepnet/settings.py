@@ -1,4 +1,4 @@
-"""What the three commands take. Free of torch, so that `--help` answers at once."""
+"""What the commands take. Free of torch, so that `--help` answers at once."""
 
 import math
 from dataclasses import dataclass, field
@@ -32,6 +32,11 @@ class TrainSetting(ResumableSetting):
     """Train on this many images of each class; default: all that validation leaves."""
     test_per_class: int | None = None
     """Measure on this many validation and test images of each class; default: all."""
+    imbalance: float = 1.0
+    """Train on this many times fewer images of each class in the second half of the classes, >= 1."""
+    multilabel: int = 1
+    """Make composites of 1 to this many images of different classes side by side; the loss is cross entropy summed over
+    the labels (needs --loss ce)."""
     augment: bool = False
     """true: crop and flip the training images at random; metrics always see clean images."""
     net: str = "wide_resnet"
@@ -75,6 +80,13 @@ class TrainSetting(ResumableSetting):
         is_multiple = self.width > 0 and (16 * self.width) % 1 == 0
         check(is_multiple, "--width", self.width, "a positive multiple of 1/16")
         check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
+        check(1 <= self.imbalance < math.inf, "--imbalance", self.imbalance, "finite and >= 1")
+        check(self.multilabel >= 1, "--multilabel", self.multilabel, ">= 1")
+        if self.multilabel > 1:
+            allowed = "ce with --multilabel: its sum over the labels; the other losses have no such form here"
+            check(self.loss.get("name") == "ce", "--loss", self.loss.get("name"), allowed)
+            check(self.imbalance == 1, "--imbalance", self.imbalance, "1 with --multilabel")
+            check(not self.augment, "--augment", self.augment, "false with --multilabel: crops would cut images off")
         check(0 < self.lr < math.inf, "--lr", self.lr, "finite and > 0")
         check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
         is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)

@@ -77,7 +77,14 @@ def begin(setting: TrainSetting) -> Training:
     loss = make_loss(setting.loss)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
-    selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
+    selection = Selection(
+        setting.validation,
+        setting.per_class,
+        setting.test_per_class,
+        setting.seed,
+        setting.imbalance,
+        setting.multilabel,
+    )
     with distributed.first_goes_ahead():
         data = load(setting.data, setting.data_folder, selection, setting.download).to(device)
     generator = torch.Generator().manual_seed(setting.seed)

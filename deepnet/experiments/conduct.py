@@ -1,16 +1,18 @@
 """Train what the experiments need, each run in its own folder, one process a core; what is done is not done again."""
 
+import dataclasses
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepnet import checkpoint
-from deepnet.experiments.experiment import Experiment, setting_of
+from deepnet.experiments.experiment import Experiment, find, setting_of
 from deepnet.experiments.run import Run
+from deepnet.run import opened
 from deepnet.settings import ExperimentSetting, TrainSetting
 from deepnet.train import train
-from deepnet.training import begin
 from ufm.command_line import RequestError
 from ufm.engine import map_units
 
@@ -60,15 +62,16 @@ def conduct(units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
 
 def train_unit(unit: Unit) -> str:
     """Begin or go on with a run; return why it failed, if it did."""
-    training = begin(unit.setting)
-    if (unit.folder / checkpoint.CHECKPOINT).exists():
-        training.restore(checkpoint.load(unit.folder))
-        checkpoint.cut_metrics(unit.folder, training.epoch)
+    if not (unit.folder / checkpoint.CHECKPOINT).exists():
+        shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
+        setting = dataclasses.replace(unit.setting, out=unit.folder)
+    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.epochs:
+        return ""
     else:
-        unit.folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_setting(unit.folder, unit.setting)
-        checkpoint.save(unit.folder, training.state())
-    return train(training, unit.folder, lambda _: None, lambda _: None) or ""
+        setting = TrainSetting(resume=unit.folder, device=unit.setting.device)
+    with opened(setting) as (training, folder):
+        training.measures += find(unit.experiment)[0].measures
+        return train(training, folder, lambda _: None, lambda _: None) or ""
 
 
 def by_seed(units: Sequence[Unit], failures: Mapping[Path, str], experiment: str) -> list[dict[str, Run]]:

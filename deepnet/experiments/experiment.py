@@ -16,6 +16,7 @@ from ufm.command_line import check
 
 if TYPE_CHECKING:
     from deepnet.experiments.statement import Statement
+    from deepnet.measures import Measure
 
 FOLDER = Path(__file__).parent
 
@@ -37,6 +38,11 @@ class Experiment:
     def statements(self) -> "tuple[Statement, ...]":
         """What is claimed of the runs."""
         return self._module.STATEMENTS
+
+    @property
+    def measures(self) -> "tuple[Measure, ...]":
+        """What is measured of its runs beyond what every run measures (`MEASURES`, where the module has it)."""
+        return getattr(self._module, "MEASURES", ())
 
     @cached_property
     def _module(self) -> Any:

@@ -9,3 +9,9 @@ def cosine_between_rows(rows: Float[Tensor, "m d"]) -> float:
     """Mean over all pairs of different rows."""
     unit = rows / rows.norm(dim=-1, keepdim=True)
     return float((unit @ unit.mT)[~torch.eye(len(rows), dtype=torch.bool)].mean())
+
+
+def share_of_top(matrix: Float[Tensor, "m d"], rank: int) -> float:
+    """Share of the squared Frobenius norm in the largest `rank` singular values."""
+    squares = torch.linalg.svdvals(matrix).square()
+    return float(squares[:rank].sum() / squares.sum())
