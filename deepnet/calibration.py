@@ -50,7 +50,9 @@ def reliability(logits: Logits, labels: Labels, bins: int = BINS) -> list[Reliab
     """The reliability diagram as a table; an empty bin has nan for confidence and accuracy."""
     columns = [column.tolist() for column in _binned(logits, labels, bins)]
     return [
-        ReliabilityBin(m / bins, (m + 1) / bins, int(n), *(total / n if n else math.nan for total in (sum_p, sum_right)))
+        ReliabilityBin(
+            m / bins, (m + 1) / bins, int(n), *(total / n if n else math.nan for total in (sum_p, sum_right))
+        )
         for m, (n, sum_p, sum_right) in enumerate(zip(*columns, strict=True))
     ]
 

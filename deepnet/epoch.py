@@ -10,6 +10,7 @@ from deepnet import distributed
 from deepnet.augmentation import augmented, random_moves
 from deepnet.features import forward
 from deepnet.optimiser import learning_rate
+from deepnet.tags import right
 from deepnet.training import Training
 
 
@@ -63,4 +64,4 @@ def _step(training: Training, batch: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]
         torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
     training.optimiser.step()
     training.net.classifier.retract()
-    return loss.detach(), (logits.detach().argmax(-1) == labels).sum()
+    return loss.detach(), right(logits.detach(), labels, training.loss).sum()

@@ -20,9 +20,7 @@ from deepnet.features import LastLayer, Precision, forward
 
 
 @torch.no_grad()
-def batch_layer(
-    net: nn.Module, data: Data, split: Split, precision: Precision, order: list[torch.Tensor]
-) -> LastLayer:
+def batch_layer(net: nn.Module, data: Data, split: Split, precision: Precision, order: list[torch.Tensor]) -> LastLayer:
     """The last layer under batch statistics, the samples batched in this order; the net is left as it was."""
     net = _with_momentum(net, 0.0)
     H = torch.empty(len(split.labels), net.feature_size, device=split.images.device)

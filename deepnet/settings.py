@@ -160,7 +160,7 @@ class ExperimentSetting(CommonSetting):
     """Folder of the data set, as for train."""
     per_class: int = 50
     """Training images of each class, >= 20."""
-    epochs: int = 100
+    epochs: int = 60
     """Passes over them, >= 8."""
 
     def __post_init__(self) -> None:

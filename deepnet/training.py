@@ -20,6 +20,7 @@ from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, torch_device
 from ufm.losses import Loss, make_loss
 
+
 @dataclass
 class Training:
     """A run between two epochs.
@@ -74,7 +75,7 @@ def begin(setting: TrainSetting) -> Training:
     Raises:
         ValueError: if the loss, the network, the data or the device cannot be had.
     """
-    loss = make_loss(setting.loss)
+    loss: Loss = make_loss(setting.loss)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
     selection = Selection(
@@ -87,13 +88,16 @@ def begin(setting: TrainSetting) -> Training:
     )
     with distributed.first_goes_ahead():
         data = load(setting.data, setting.data_folder, selection, setting.download).to(device)
+    loss = data.tags or loss
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     step_net: Forward = distributed.parallel(net)
     if setting.compile:
         step_net = torch.compile(step_net, dynamic=False)
-    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures_of(loss, setting.decay))
+    return Training(
+        setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures_of(loss, setting.decay)
+    )
 
 
 def reopen(

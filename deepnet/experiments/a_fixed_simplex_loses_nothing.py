@@ -6,7 +6,11 @@ Source: Zhu et al. 2021 (geometric analysis of neural collapse)
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Statement
 
-RUNS = {"learned": {}, "learned_d_equals_K": {"head": {"name": "linear", "dim": 10}}, "fixed": {"head": {"name": "etf", "dim": 10}}}
+RUNS = {
+    "learned": {},
+    "learned_d_equals_K": {"head": {"name": "linear", "dim": 10}},
+    "fixed": {"head": {"name": "etf", "dim": 10}},
+}
 
 
 def _trained(run: Run) -> int:

@@ -72,14 +72,18 @@ STATEMENTS = (
     ),
     Statement(
         "expected calibration error on test images, label smoothing less cross entropy: below 0",
-        lambda runs: _calibration_error(runs["label_smoothing"], scaled=False)
-        - _calibration_error(runs["cross_entropy"], scaled=False),
+        lambda runs: (
+            _calibration_error(runs["label_smoothing"], scaled=False)
+            - _calibration_error(runs["cross_entropy"], scaled=False)
+        ),
         high=0.0,
     ),
     Statement(
         "the same, of cross entropy after temperature scaling less label smoothing before: at most 0",
-        lambda runs: _calibration_error(runs["cross_entropy"], scaled=True)
-        - _calibration_error(runs["label_smoothing"], scaled=False),
+        lambda runs: (
+            _calibration_error(runs["cross_entropy"], scaled=True)
+            - _calibration_error(runs["label_smoothing"], scaled=False)
+        ),
         high=0.0,
     ),
 )

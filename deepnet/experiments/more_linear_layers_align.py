@@ -41,10 +41,7 @@ def _inputs(run: Run) -> list[torch.Tensor]:
 def _falls(run: Run) -> float:
     """Largest ratio of NC1 of a layer's input to that of the layer before."""
     layer = run.layer()
-    values = [
-        float(nc1_trace(FeatureStats.from_features(H, layer.labels, layer.W, layer.b)))
-        for H in _inputs(run)
-    ]
+    values = [float(nc1_trace(FeatureStats.from_features(H, layer.labels, layer.W, layer.b))) for H in _inputs(run)]
     return max(after / before for before, after in zip(values, values[1:], strict=False))
 
 
@@ -69,11 +66,15 @@ def _cosine(run: Run) -> float:
 STATEMENTS = (
     *(
         Statement(
-            f"NC1 from layer to layer, {name}, largest ratio: below 1", lambda runs, name=name: _falls(runs[name]), high=1.0
+            f"NC1 from layer to layer, {name}, largest ratio: below 1",
+            lambda runs, name=name: _falls(runs[name]),
+            high=1.0,
         )
         for name in RUNS
     ),
-    Statement("alignment of adjacent linear layers, cos(W_l W_l', W_{l+1}' W_{l+1}): at least 0.99", _alignment, low=0.99),
+    Statement(
+        "alignment of adjacent linear layers, cos(W_l W_l', W_{l+1}' W_{l+1}): at least 0.99", _alignment, low=0.99
+    ),
     *(
         Statement(
             f"share of each layer's squared norm in its K largest singular values, {name}: at least 0.99",
