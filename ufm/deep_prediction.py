@@ -6,8 +6,9 @@ both local minima (Tirer and Bruna 2022 for M = 3, Ergen and Pilanci 2021; thres
 `theory_checks/deep_linear_threshold_of_the_zero_solution.py`).
 
 Softmax losses: the best point on the simplex ray Z = a (I - 11'/K) (x) 1_n', where all K - 1 directions share one
-margin, min over a of phi(a) + (K - 1) (M/2) lam (a sqrt n)^(2/M). For M > 2 this is not proved to be global: the
-penalty prefers few active directions (Sukenik et al. 2024 find lower points of low rank in deep rectified models).
+margin, min over a of phi(a) + (K - 1) (M/2) lam (a sqrt n)^(2/M). For M > 2 this need not be the global minimum: the
+penalty prefers few directions (`theory_checks/deep_cross_entropy_prefers_low_rank.py`; Garrod and Keating 2024; for
+rectified models Sukenik et al. 2024).
 """
 
 import math

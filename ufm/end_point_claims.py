@@ -59,7 +59,7 @@ def measure(model: Model, target: Target, end: EndPoints) -> Measures:
         "value": (end.value - target.value).abs() / scale,
         "below": (end.value - target.value) / scale,
         "logits": _logit_distance(model, predicted, end.x) / max(1.0, target.margin),
-        "norms": _norm_distance(model, predicted, end.x),
+        "norms": _norm_distance(model, target, predicted, end.x),
     }
     if target.other_minima:
         others = end.x.new_tensor([target.value, *target.other_minima])
@@ -170,10 +170,11 @@ def _logit_distance(model: Model, predicted: Tensor, x: Tensor) -> Tensor:
     return difference.abs().amax((-2, -1))
 
 
-def _norm_distance(model: Model, predicted: Tensor, x: Tensor) -> Tensor:
+def _norm_distance(model: Model, target: Target, predicted: Tensor, x: Tensor) -> Tensor:
     """Largest deviation of a |w_k| or |h_i| relative to the longest (absolute at the zero solution)."""
     distances = []
     for part, expected in zip(model.unpack(x)[:2], model.unpack(predicted)[:2], strict=True):
         norms = expected.norm(dim=-1)
-        distances.append((part.norm(dim=-1) - norms).abs().amax(-1) / (float(norms.max()) or 1.0))
+        longest = 1.0 if target.is_zero else float(norms.max())
+        distances.append((part.norm(dim=-1) - norms).abs().amax(-1) / longest)
     return torch.maximum(*distances)

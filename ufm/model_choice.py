@@ -22,8 +22,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "imbalance": {"sizes": [4, 4, 1, 1]},
 }
 """The models and their options with defaults."""
-LOSSES_WITH_PREDICTION = {"spheres": ("ce",), "multilabel": ("ce",), "imbalance": ("ce", "ls", "mse")}
-"""What `--loss all` means, where it is not every loss."""
+LOSSES_WITH_THEORY = {"spheres": ("ce",), "multilabel": ("ce",), "deep": ("mse",), "imbalance": ("ce", "ls", "mse")}
+"""What `--loss all` means: the losses that have a theorem, where it is not every loss."""
 MOST_SETS = 100_000
 
 
@@ -58,7 +58,7 @@ class ModelChoice:
     @property
     def losses(self) -> tuple[str, ...]:
         """What `--loss all` means."""
-        return ("mse",) if self.options.get("relu") else LOSSES_WITH_PREDICTION.get(self.name, LOSS_NAMES)
+        return LOSSES_WITH_THEORY.get(self.name, LOSS_NAMES)
 
     def classes(self, K: int) -> int:
         """The number of classes: the one asked for, unless the options say."""
@@ -89,6 +89,7 @@ class ModelChoice:
     def make(self, loss: "Loss", K: int, d: int, n: int, decays: tuple[float, float, float | None]) -> "Model":
         """The model itself."""
         from ufm.deep import DeepProblem
+        from ufm.losses import CrossEntropy
         from ufm.pick_all_labels import all_sets
         from ufm.problem import Problem
         from ufm.spheres import SphereProblem
@@ -98,6 +99,7 @@ class ModelChoice:
             case "spheres":
                 return SphereProblem(loss, K, d, n, temperature=float(options["temperature"]))
             case "multilabel":
+                check(type(loss) is CrossEntropy, "--loss", loss, "ce with several labels per sample (pick all labels)")
                 pick_all, sizes = all_sets(K, tuple(options["multiplicity"]))
                 return Problem(pick_all, K, d, n, *decays, sizes=sizes)
             case "deep":

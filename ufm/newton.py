@@ -76,6 +76,7 @@ def _follow(
 
 def _begin(problem: Model, x: Tensor) -> tuple[Tensor, ...]:
     """Point, gradient, damping and its growth."""
+    x = problem.normalised(x)
     g = problem.value_and_gradient(x)[1]
     return x, g, g.norm(dim=1), x.new_full((len(x),), 2.0)
 
@@ -105,13 +106,14 @@ def _step(problem: Model, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> t
     slope = (hessian @ g[:, :, None])[..., 0]
     factor, failed = torch.linalg.cholesky_ex(squared)
     p = -torch.cholesky_solve(slope[:, :, None], factor)[..., 0]
-    new_g = problem.value_and_gradient(x + p)[1]
-    old, new = g.square().sum(1), new_g.square().sum(1)
+    new = problem.normalised(x + p)
+    new_g = problem.value_and_gradient(new)[1]
+    decrease = (g.square().sum(1) - new_g.square().sum(1)) / 2
     # Predicted decrease of |g|^2 / 2 by the damped model: (mu |p|^2 - p . Hess g) / 2.
     predicted = (damping * p.square().sum(1) - torch.linalg.vecdot(p, slope)) / 2
-    gain = (old - new) / 2 / predicted
-    better = (new < old) & (failed == 0)
+    gain = decrease / predicted
+    better = (decrease > 0) & (failed == 0)
     shrink = (1 - (2 * gain - 1).pow(3)).clamp(min=1 / 9)
     mu = torch.where(better, damping * shrink, damping * growth)
     growth = torch.where(better, 2.0, 2 * growth)
-    return torch.where(better[:, None], x + p, x), torch.where(better[:, None], new_g, g), mu, growth
+    return torch.where(better[:, None], new, x), torch.where(better[:, None], new_g, g), mu, growth

@@ -275,6 +275,37 @@ class FocalWindowSetting(CommonSetting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SoftmaxCodesSetting(CommonSetting):
+    """Find softmax codes: unit classifiers of more classes than dimensions with the largest least margin.
+
+    Cross entropy on spheres is minimised at falling temperature, and the best starts end in linear programmes. The
+    margins are those of the codes found, lower bounds of the largest; beside them exact values where they are known,
+    and in 3 dimensions the best known packings of points.
+
+    Examples:
+        python -m ufm softmax-codes
+        python -m ufm softmax-codes --dim 4 --classes '[9, 24]' --starts 256
+
+    Writes: record.json and softmax_codes.png into --out. A folder that holds codes of the same request is continued.
+    """
+
+    dim: int = 3
+    """Feature dimension d >= 2."""
+    classes: list[int] = field(default_factory=lambda: [*range(4, 17), 20, 24, 30, 40, 50])
+    """Numbers of classes K, each in [3, 200]."""
+    starts: int = 64
+    """Random starts per K."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(2 <= self.dim <= 100, "--dim", self.dim, "an integer in [2, 100]")
+        allowed = bool(self.classes) and all(3 <= K <= 200 for K in self.classes)
+        check(allowed, "--classes", self.classes, "a list of integers in [3, 200]")
+        check(1 <= self.starts <= 10**5, "--starts", self.starts, "an integer in [1, 100000]")
+        check(self.device == "cpu", "--device", self.device, "cpu (the linear programmes run there)")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScanSetting(CommonSetting):
     """Minimise over a grid of problems and draw where the starts end against where theory says they do.
 

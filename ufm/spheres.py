@@ -5,7 +5,8 @@
 The variables are unconstrained vectors x, of which only the directions x/|x| count. So every solver works as it is, on
 all starts at once and without knowing of spheres, and nothing is approximated: where |x| = 1 the gradient *is* the
 Riemannian gradient (its radial part vanishes), and at a critical point the Hessian *is* the Riemannian one, with a zero
-for the length of every vector, K + N in all. Steps along a gradient only lengthen x, which never reaches 0.
+for the length of every vector, K + N in all. Steps along a gradient only lengthen x, which never reaches 0; the search
+for critical points, which could shorten gradients by lengthening x, goes back to unit vectors after every step.
 
 The global minimisers are the simplex, h_{k,i} = w_k, <w_j, w_k> = -1/(K - 1), with
 f = log(1 + (K - 1) exp(-tau K/(K - 1))) for d >= K - 1 (`theory_checks/spheres_have_the_simplex_as_minimiser.py`). The

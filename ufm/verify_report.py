@@ -44,7 +44,7 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
     if not console.is_terminal:
         console.width = 150
     console.print(_claims_table(setting, verdicts))
-    if setting.saddle_starts:
+    if any(verdict.saddle_statuses for verdict in verdicts):
         console.print(_saddle_table(setting, verdicts))
         for verdict in verdicts:
             console.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
@@ -181,7 +181,7 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
 
 def _elsewhere_table(verdicts: list[Verdict]) -> Table:
     """Where the other starts end."""
-    table = Table(title="Local minima that other starts reached (lowest values first)", title_justify="left")
+    table = Table(title="Where the other starts that converged end (lowest values first)", title_justify="left")
     for column in ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start"):
         table.add_column(column, justify="left" if column == "loss" else "right")
     for verdict in verdicts:
