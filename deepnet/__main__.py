@@ -135,7 +135,7 @@ def run_experiment(setting: ExperimentSetting) -> int:
     folder, _ = continued_folder(setting.out, "experiment", setting.as_dict())
     units = units_of(experiments, setting, folder)
     write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
-    failures = {}
+    failures: dict[Path, str] = {}
     began = time.perf_counter()
     try:
         for done, (unit, failure) in enumerate(conduct(units), 1):

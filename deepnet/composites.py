@@ -1,4 +1,4 @@
-"""Images with several labels: composites of a data set's images, side by side (Li et al. 2024 pad and join likewise)."""
+"""Images with several labels: composites of a data set's images side by side (after Li et al. 2024)."""
 
 import math
 

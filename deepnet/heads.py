@@ -9,6 +9,7 @@ so that metrics and comparisons are the same for all. A new head is one subclass
 
 import inspect
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -177,7 +178,7 @@ class Layers(Head):
         check(is_count, "--head.count", count, "an integer >= 2 (one layer is the head linear)")
         check(isinstance(relu, bool), "--head.relu", relu, "true or false")
         widths = [self.dim] * count + [classes]
-        self.layers = nn.ModuleList(_linear(*pair, generator) for pair in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(_linear(*pair, generator) for pair in pairwise(widths))
         self.activation = nn.ReLU() if relu else nn.Identity()
 
     @property

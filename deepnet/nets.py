@@ -1,4 +1,4 @@
-"""The networks of `--net`, one line each in `NETS`: a body that makes features of images; `deepnet/heads.py` has the rest.
+"""The networks of `--net`, one line each in `NETS`: bodies that make features of images (heads: `deepnet/heads.py`).
 
 A further net is a function (width, shape of an image) -> module with an attribute `feature_size`, and its line.
 """

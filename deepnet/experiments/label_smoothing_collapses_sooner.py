@@ -6,16 +6,18 @@ The prediction of margin and norms has one number read off the net that was trai
 decay (decay_W |W|^2 = decay_H |H|^2, centred), and nothing of the net trained with label smoothing.
 """
 
+import math
 from functools import partial
 
 from deepnet.calibration import calibration
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
+from ufm.command_line import LossSpec
 from ufm.losses import make_loss
 from ufm.prediction import predict
 from ufm.problem import Problem
 
-SMOOTHING = {"name": "ls", "alpha": 0.1}
+SMOOTHING: LossSpec = {"name": "ls", "alpha": 0.1}
 RUNS = {"cross_entropy": {}, "label_smoothing": {"loss": SMOOTHING}}
 LEVEL = 0.05
 """NC1 (trace form) at which epochs and NC2 are compared."""
@@ -25,6 +27,10 @@ def _over(runs: Runs, of: str) -> float:
     return runs["label_smoothing"].last(of) / runs["cross_entropy"].last(of)
 
 
+def _smoothed(runs: Runs, of: str) -> float:
+    return runs["label_smoothing"].last(of)
+
+
 def _sooner(runs: Runs) -> float:
     smoothed, plain = (runs[name].first_epoch("nc1_trace", LEVEL) for name in ("label_smoothing", "cross_entropy"))
     return smoothed / plain
@@ -32,8 +38,8 @@ def _sooner(runs: Runs) -> float:
 
 def _at_equal_nc1(run: Run) -> float:
     """NC2 at the first measured epoch with NC1 <= LEVEL."""
-    epoch = run.first_epoch("nc1_trace", LEVEL)
-    return dict(run.curve("nc2_etf_distance"))[epoch]
+    levels = zip(run.curve("nc1_trace"), run.curve("nc2_etf_distance"), strict=True)
+    return next((nc2 for (_, nc1), (_, nc2) in levels if nc1 <= LEVEL), math.nan)
 
 
 def _predicted(runs: Runs, of: str) -> float:
@@ -63,7 +69,7 @@ STATEMENTS = (
     *(
         Statement(
             f"{what} with label smoothing within 10 % of the closed form at the decay balanced on cross entropy",
-            lambda runs, name=name: runs["label_smoothing"].last(name),
+            partial(_smoothed, of=name),
             low=0.9,
             high=1.1,
             predicted=partial(_predicted, of=name),

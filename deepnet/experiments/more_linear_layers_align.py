@@ -5,6 +5,9 @@ Source: Tirer and Bruna 2022 (extended unconstrained features), Ergen and Pilanc
 Squared error without bias, three layers after the body; in one run a ReLU follows each but the last.
 """
 
+from functools import partial
+from itertools import pairwise
+
 import torch
 
 from deepnet.experiments.measures import cosine_between_rows, share_of_top
@@ -38,36 +41,38 @@ def _inputs(run: Run) -> list[torch.Tensor]:
     return _head(run).inputs(training.net.body(images).float())
 
 
-def _falls(run: Run) -> float:
+def _falls(runs: Runs, name: str) -> float:
     """Largest ratio of NC1 of a layer's input to that of the layer before."""
+    run = runs[name]
     layer = run.layer()
     values = [float(nc1_trace(FeatureStats.from_features(H, layer.labels, layer.W, layer.b))) for H in _inputs(run)]
-    return max(after / before for before, after in zip(values, values[1:], strict=False))
+    return max(after / before for before, after in pairwise(values))
 
 
 def _alignment(runs: Runs) -> float:
     """Smallest cosine between W_l W_l' and W_{l+1}' W_{l+1}."""
     matrices = _matrices(runs["linear"])
-    pairs = ((A @ A.mT, B.mT @ B) for A, B in zip(matrices, matrices[1:], strict=False))
+    pairs = ((A @ A.mT, B.mT @ B) for A, B in pairwise(matrices))
     return min(float((A * B).sum() / A.norm() / B.norm()) for A, B in pairs)
 
 
-def _rank(run: Run) -> float:
+def _rank(runs: Runs, name: str) -> float:
     """Smallest share of a layer's squared norm in its K largest singular values."""
+    run = runs[name]
     K = run.training.data.classes
     return min(share_of_top(matrix, K) for matrix in _matrices(run))
 
 
-def _cosine(run: Run) -> float:
+def _cosine(runs: Runs, name: str) -> float:
     """Mean cosine between class means (not centred) of the last layer's input."""
-    return cosine_between_rows(run.layer().stats.class_means)
+    return cosine_between_rows(runs[name].layer().stats.class_means)
 
 
 STATEMENTS = (
     *(
         Statement(
             f"NC1 from layer to layer, {name}, largest ratio: below 1",
-            lambda runs, name=name: _falls(runs[name]),
+            partial(_falls, name=name),
             high=1.0,
         )
         for name in RUNS
@@ -78,7 +83,7 @@ STATEMENTS = (
     *(
         Statement(
             f"share of each layer's squared norm in its K largest singular values, {name}: at least 0.99",
-            lambda runs, name=name: _rank(runs[name]),
+            partial(_rank, name=name),
             low=0.99,
         )
         for name in RUNS
@@ -86,7 +91,7 @@ STATEMENTS = (
     *(
         Statement(
             f"class means of the last layer's input are orthogonal, {name}: mean cosine within 0.05 of 0",
-            lambda runs, name=name: _cosine(runs[name]),
+            partial(_cosine, name=name),
             low=-0.05,
             high=0.05,
         )
