@@ -45,28 +45,20 @@ def run_measure(setting: MeasureSetting) -> int:
 
 
 def run_compare(setting: CompareSetting) -> int:
-    """Put measurement and prediction side by side, one table a run."""
-    from deepnet import checkpoint
-    from deepnet.compare import compare
-    from deepnet.features import last_layer
-    from deepnet.report import print_comparison, summary
-    from deepnet.training import reopen
+    """Put measurement and prediction side by side, one table a condition, and say how close they are."""
+    from deepnet import checkpoint, study_report
+    from deepnet.study import compared_run, study
     from figures import prediction_against_measurement
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
         checkpoint.read_setting(run)
+    runs = [compared_run(run, setting.device, setting.data_folder) for run in setting.folders]
+    result = study(runs, setting.depths)
+    study_report.show(result)
     folder = new_folder(setting.out, "compare")
-    results = []
-    for run in setting.folders:
-        training = reopen(run, setting.device, setting.data_folder)
-        layer = last_layer(training.net, training.data, training.data.splits["train"], training.setting.precision)
-        comparison = compare(layer, training.loss, training.setting.decay)
-        results.append(summary(training, run) | comparison.as_dict())
-        print_comparison(results[-1])
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"runs": results})
-    picture = folder / "prediction_against_measurement.png"
-    prediction_against_measurement.draw(read_record(record), picture)
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = prediction_against_measurement.draw(read_record(record), folder / "prediction_against_measurement.png")
     print(f"wrote {record}, {picture}")
     return 0
 

@@ -1,4 +1,4 @@
-"""What is measured of a last layer whenever a run is looked at; all of it small enough for a line of `metrics.jsonl`."""
+"""What is measured of a last layer whenever a run is looked at: numbers for a line of `metrics.jsonl`."""
 
 from collections.abc import Callable
 from functools import partial

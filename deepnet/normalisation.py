@@ -12,35 +12,48 @@ of a residual is due to that:
 import copy
 
 import torch
-from torch import nn
+from jaxtyping import Int
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from deepnet.data import Data, Split
+from deepnet.data import Data
 from deepnet.features import LastLayer, Precision, forward
+from deepnet.images import Split
+from deepnet.nets import Network
+
+Index = Int[Tensor, " n"]
+"""The samples of one batch."""
+
+
+def normalises_batches(net: nn.Module) -> bool:
+    """Whether there is a batch normalisation in it."""
+    return any(isinstance(module, _BatchNorm) for module in net.modules())
 
 
 @torch.no_grad()
-def batch_layer(net: nn.Module, data: Data, split: Split, precision: Precision, order: list[torch.Tensor]) -> LastLayer:
-    """The last layer under batch statistics, the samples batched in this order; the net is left as it was."""
-    net = _with_momentum(net, 0.0)
-    H = torch.empty(len(split.labels), net.feature_size, device=split.images.device)
-    for index in order:
-        H[index] = forward(net, data.normalise(split.images[index]), precision)[1]
-    return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
+def batch_layer(net: Network, data: Data, split: Split, precision: Precision, order: list[Index]) -> LastLayer:
+    """The last layer under batch statistics, its samples those of the batches in their order, repetitions and all.
+
+    Several random passes joined are an average over batches. The net is left as it was.
+    """
+    net = _in_training(net, 0.0)
+    H = [forward(net, data.normalise(split.images[index]), precision)[1] for index in order]
+    labels = split.labels[torch.cat(order)]
+    return LastLayer(torch.cat(H), labels, net.classifier.W.detach(), net.classifier.b.detach())
 
 
 @torch.no_grad()
 def with_precise_statistics(
-    net: nn.Module, data: Data, split: Split, precision: Precision, order: list[torch.Tensor]
-) -> nn.Module:
+    net: Network, data: Data, split: Split, precision: Precision, order: list[Index]
+) -> Network:
     """A copy of the net whose running statistics are plain averages over the batches of a split."""
-    net = _with_momentum(net, None)
+    net = _in_training(net, None)
     for index in order:
         forward(net, data.normalise(split.images[index]), precision)
     return net.eval()
 
 
-def _with_momentum(net: nn.Module, momentum: float | None) -> nn.Module:
+def _in_training(net: Network, momentum: float | None) -> Network:
     """A copy in training mode; momentum 0 keeps the running statistics, None starts a plain average."""
     net = copy.deepcopy(net).train()
     for module in net.modules():

@@ -3,9 +3,9 @@
 The model charges decay_H/2 |H|^2. A network charges decay/2 times the squared norm of the parameters beneath the last
 layer. Where these are m layers theta_1 ... theta_m and the features are homogeneous of degree 1 in each (linear or
 ReLU layers without biases, no batch normalisation), the features s H cost at least as much as: minimise
-decay/2 sum_l t_l^2 |theta_l|^2 subject to prod_l t_l = s, which is (arithmetic against geometric mean) decay m/2 s^(2/m)
-(prod_l |theta_l|)^(2/m). So with |h| the root mean square norm of the features (centred, see compare.py), let the
-network's penalty be
+decay/2 sum_l t_l^2 |theta_l|^2 subject to prod_l t_l = s, which is (arithmetic against geometric mean)
+decay m/2 s^(2/m) (prod_l |theta_l|)^(2/m). So with |h| the root mean square norm of the features (centred, see
+compare.py), let the network's penalty be
 
     P(H) = decay (m/2) k |h|^(2/m) ,    k > 0 a number of the architecture and the images.
 

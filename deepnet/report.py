@@ -46,25 +46,6 @@ def print_best(best: dict[str, Any] | None) -> None:
         print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
 
 
-def print_comparison(result: dict[str, Any]) -> None:
-    """Measured against predicted, and what the prediction rests on."""
-    setting = result["run_setting"]
-    loss = " ".join(str(value) for value in setting["loss"].values())
-    title = f"{result['run']}: {loss}, {setting['data']}, width {setting['width']:g}, epoch {result['epoch']}"
-    table = Table("", "measured", "predicted", "ratio", "kind", title=title, title_justify="left")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for row in result["rows"]:
-        table.add_row(row["name"], *(_number(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])
-    Console().print(table)
-    print(
-        f"n {result['n']}, decay_W {result['decay_W']:.4g}, decay_H {result['decay_H']:.4g} from the balance of "
-        f"centred norms (of raw norms: {result['raw_decay_H']:.4g}, which predicts margin {result['raw_margin']:.4g}); "
-        f"|mean feature| {result['norm_global_mean']:.4g}; "
-        f"stationarity residual of the last layer {result['stationarity']:.2g}"
-    )
-
-
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 

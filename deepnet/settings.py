@@ -132,9 +132,13 @@ class CompareSetting(CommonSetting):
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
 
+    depths: list[float] = field(default_factory=lambda: [1.0])
+    """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
 
     @property
     def folders(self) -> list[Path]:

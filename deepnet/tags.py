@@ -41,7 +41,7 @@ def measure_tags(layer: LastLayer, loss: Loss) -> dict[str, float]:
         "norm_w": (W - W.mean(0)).square().sum(-1).mean().sqrt(),
         "norm_h": (H - H.mean(0)).square().sum(-1).mean().sqrt(),
         "tag_wise_cosine": _tag_wise_cosine(H, labels, loss, K),
-        **{f"margin_{int(size)}": margins[m == size].mean() for size in m.unique()},
+        **{f"margin_{int(size)}": margins[m == size].mean() for size in torch.unique(m)},
         **collapse_metrics(FeatureStats.from_features(H[single], labels[single], W, b)),
     }
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))

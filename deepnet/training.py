@@ -95,9 +95,8 @@ def begin(setting: TrainSetting) -> Training:
     step_net: Forward = distributed.parallel(net)
     if setting.compile:
         step_net = torch.compile(step_net, dynamic=False)
-    return Training(
-        setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures_of(loss, setting.decay)
-    )
+    measures = measures_of(loss, setting.decay)
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
 
 
 def reopen(

@@ -89,8 +89,8 @@ class FeatureStats:
 def _class_means(sweep: Sweep, K: int) -> tuple[Float[Tensor, " K"], Float[Tensor, "*batch K d"]]:
     """How many samples each class has, and their mean."""
     counts = sums = shift = torch.zeros((), dtype=torch.float64)
-    for H, labels in sweep():
-        H = H.to(_working_precision(H))
+    for batch, labels in sweep():
+        H = batch.to(_working_precision(batch))
         if shift.ndim == 0:
             shift = H.mean(-2, keepdim=True)
         one_hot = torch.nn.functional.one_hot(labels, K).to(H.dtype)
