@@ -26,13 +26,12 @@ class Head(nn.Module):
     """A head; `dim` is the feature dimension d, reached from the body's by a linear map without bias (None: as it is).
 
     Raises:
-        ValueError: unless `dim` is None or an integer >= 1.
+        ValueError: unless `dim` is None or >= 1.
     """
 
     def __init__(self, size: int, dim: int | None, generator: torch.Generator) -> None:
         super().__init__()
-        is_allowed = dim is None or (isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1)
-        check(is_allowed, "--head.dim", dim, "an integer >= 1")
+        check(dim is None or dim >= 1, "--head.dim", dim, ">= 1")
         self.reduce = nn.Identity() if dim is None else _linear(size, dim, generator)
         self.dim = size if dim is None else dim
 
@@ -160,7 +159,7 @@ class Layers(Head):
         relu: whether each layer but the last is followed by a ReLU.
 
     Raises:
-        ValueError: unless count is an integer >= 2 and relu a truth value.
+        ValueError: unless count >= 2.
     """
 
     def __init__(
@@ -174,9 +173,7 @@ class Layers(Head):
         dim: int | None = None,
     ) -> None:
         super().__init__(size, dim, generator)
-        is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 2
-        check(is_count, "--head.count", count, "an integer >= 2 (one layer is the head linear)")
-        check(isinstance(relu, bool), "--head.relu", relu, "true or false")
+        check(count >= 2, "--head.count", count, ">= 2 (one layer is the head linear)")
         widths = [self.dim] * count + [classes]
         self.layers = nn.ModuleList(_linear(*pair, generator) for pair in pairwise(widths))
         self.activation = nn.ReLU() if relu else nn.Identity()
@@ -203,6 +200,14 @@ class Layers(Head):
         return self.inputs(x)[-1]
 
 
+TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "an integer"),
+    int | None: ((int,), "an integer"),
+    float: ((int, float), "a number"),
+}
+"""What a parameter of a head may be, by its annotation."""
+
 HEADS: dict[str, type[Head]] = {
     "linear": Linear,
     "normalised": Normalised,
@@ -221,11 +226,12 @@ def make_head(spec: HeadSpec, size: int, classes: int, generator: torch.Generato
     name = parameters.pop("name", None)
     check(name in HEADS, "--head", name, f"one of {', '.join(HEADS)}")
     kind: Any = HEADS[name]
-    allowed = [key for key, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    allowed = {key: p.annotation for key, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY}
     for key, value in parameters.items():
         known = ", ".join(f"--head.{option}" for option in allowed)
         check(key in allowed, f"--head.{key}", value, f"left out: the head {name} takes {known}")
-        check(not isinstance(value, str), f"--head.{key}", value, "a number, true or false")
+        types, described = TYPES[allowed[key]]
+        check(type(value) in types, f"--head.{key}", value, described)
     return kind(size, classes, generator, **parameters)
 
 

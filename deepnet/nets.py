@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepnet.heads import Head, HeadSpec, make_head
+from deepnet.heads import Head, make_head
 from deepnet.resnet import BasicBlock, Bottleneck, Residual, ResNet
-from ufm.command_line import check
+from ufm.command_line import HeadSpec, check
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from figures import (
     claims,
+    experiments,
     focal_window,
     landscape,
     phase_diagram,
@@ -32,6 +33,7 @@ PICTURES = {
     "landscape": ("atlas", landscape.draw),
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
+    "experiments": ("experiments", experiments.draw),
 }
 
 

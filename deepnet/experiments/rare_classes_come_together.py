@@ -16,7 +16,7 @@ from ufm.imbalance import imbalanced_target
 from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 
-FACTOR = 10
+FACTOR = 10.0
 RUNS = {"balanced": {}, "imbalanced": {"imbalance": FACTOR}}
 
 

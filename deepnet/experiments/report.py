@@ -64,8 +64,9 @@ def cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
         judged = f"{row['mean']:.3g} ± {row['half_width']:.2g}{unit}"
     low, high = _float(row["low"], -math.inf), _float(row["high"], math.inf)
     bounds = f"≥ {low:g}" if math.isinf(high) else f"≤ {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
-    spread = f" ({_number(statistics.stdev(map(_float, row['measured'])))})"
-    return f"{_number(_mean(row['measured']))}{spread}", predicted, judged, bounds
+    measured = [_float(value) for value in row["measured"]]
+    spread = f" ({statistics.stdev(measured):.2g})" if all(map(math.isfinite, measured)) else ""
+    return f"{_number(_mean(measured))}{spread}", predicted, judged, bounds
 
 
 def _entry(experiment: Experiment, seeds: list[dict[str, Run]]) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _entry(experiment: Experiment, seeds: list[dict[str, Run]]) -> dict[str, Any
     }
 
 
-def _curve(run: Run) -> dict[str, list[float]]:
+def _curve(run: Run) -> dict[str, list[Any]]:
     """Epochs and values, rounded to what a picture shows."""
     points = [] if run.failure else run.curve(CURVE)
     return {"epoch": [epoch for epoch, _ in points], CURVE: [float(f"{value:.3g}") for _, value in points]}

@@ -70,7 +70,7 @@ def _increments(runs: Runs) -> float:
     K = run.training.data.classes
 
     def clock(omega: float) -> float:
-        return K**2 * math.log(omega) + K * omega**2 + omega**4 / 4
+        return (K**2 * math.log(omega) if omega else -math.inf) + K * omega**2 + omega**4 / 4
 
     pairs = zip(_omega(run, _separating(run)), _omega(run, -1), strict=True)
     increments = [clock(last) - clock(first) for first, last in pairs]

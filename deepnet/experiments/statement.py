@@ -94,4 +94,9 @@ def half_width(values: Sequence[float]) -> float:
 
 
 def _number(of: Callable[[Runs], float], runs: Runs) -> float:
-    return math.nan if any(run.failure for run in runs.values()) else float(of(runs))
+    if any(run.failure for run in runs.values()):
+        return math.nan
+    try:
+        return float(of(runs))
+    except ArithmeticError:  # a ratio to zero: what the statement speaks of did not come about in this run
+        return math.nan
