@@ -15,6 +15,7 @@ from figures import (
     landscape,
     phase_diagram,
     prediction_against_measurement,
+    softmax_codes,
     training_curves,
     verification,
 )
@@ -34,6 +35,7 @@ PICTURES = {
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
     "experiments": ("experiments", experiments.draw),
+    "softmax_codes": ("softmax_codes", softmax_codes.draw),
 }
 
 

@@ -15,10 +15,14 @@ ALLOWED = {
     "deepnet": {
         "ufm.collapse",
         "ufm.command_line",
+        "ufm.engine",
+        "ufm.imbalance",
         "ufm.losses",
+        "ufm.pick_all_labels",
         "ufm.prediction",
         "ufm.problem",
         "ufm.records",
+        "ufm.softmax_codes",
     },
     "theory_checks": {"ufm"},  # all of it
     "figures": {"ufm.records"},

@@ -118,9 +118,7 @@ def _on_simplex_ray(problem: DeepProblem) -> Target:
     turns = np.flatnonzero((signs[:-1] < 0) & (signs[1:] > 0))
     minima = [float(brentq(rising, grid[i], grid[i + 1], xtol=1e-300, rtol=1e-15)) for i in turns]
     a = min([0.0, *minima], key=value)
-    unproved = (
-        "the prediction is the best point on the simplex ray, which for M > 2 factors is not proved to be global."
-    )
+    unproved = "the prediction is the best simplex; with hidden layers, points of lower rank may be lower."
     return Target(
         value=value(a),
         point=_point(problem, (a * math.sqrt(n)) ** (1 / M), 0.0, 0.0),

@@ -15,14 +15,14 @@ are in `SLOANE_ANGLES`.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.optimize import linprog
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -33,11 +33,13 @@ SHARPNESS = (4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
 """Inverse temperatures of the smoothed problems, each started from the last one's solution."""
 STEPS, GRADIENT = 500, 1e-7
 """Of each minimisation: at a low temperature it need not be exact."""
+HALVED_FROM = 64.0
+"""From this sharpness on only the better half of the starts goes on."""
 POLISHED = 3
 """The best starts that end in linear programmes."""
 LARGEST_MOVE, SMALLEST_MOVE = 1e-2, 1e-13
 SAME = 1e-6
-"""Starts whose margins differ by less have found the same value."""
+"""Classes whose margin exceeds the least by less have no room."""
 
 # N. J. A. Sloane with R. H. Hardin and W. D. Smith, Tables of spherical codes, neilsloane.com/packings, dimension 3.
 _ANGLES = """
@@ -59,8 +61,7 @@ class SoftmaxCode:
         W, H: unit vectors.
         margin: rho(W, H), by which every class is separated: a lower bound of the largest.
         self_duality: largest |h_k - w_k| of the classes with that margin; others, with room, may point elsewhere.
-        starts, found_by: how many there were, and how many ended (before polishing) within 1e-3 of that margin.
-        margins: of every start, before polishing.
+        starts: how many there were.
     """
 
     W: Float[Tensor, "K d"]
@@ -68,8 +69,6 @@ class SoftmaxCode:
     margin: float
     self_duality: float
     starts: int
-    found_by: int
-    margins: Float[Tensor, " S"]
 
 
 def exact_margin(K: int, d: int) -> float | None:
@@ -86,25 +85,21 @@ def packing_margin(K: int, d: int) -> float | None:
     return 1 - math.cos(math.radians(SLOANE_ANGLES[K])) if d == 3 and K in SLOANE_ANGLES else None
 
 
-def find_softmax_code(
-    K: int, d: int, starts: int, seed: int = 0, progress: Callable[[int], None] | None = None
-) -> SoftmaxCode:
+def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode:
     """Random starts, all at once, through falling temperatures; the best end in sequential linear programmes."""
     x = normal_starts(2 * K * d, seed, 0, starts)
     for sharpness in SHARPNESS:
-        x = normalize(x.view(starts, 2 * K, d), dim=-1).flatten(1)
-        x = minimise(lambda y, s=sharpness: smoothed(y, K, s), x, GRADIENT, STEPS).x
-        if progress:
-            progress(1)
-    units = normalize(x.view(starts, 2 * K, d), dim=-1)
+        x = normalize(x.view(len(x), 2 * K, d), dim=-1).flatten(1)
+        ends = minimise(partial(smoothed, K=K, sharpness=sharpness), x, GRADIENT, STEPS)
+        kept = len(x) if sharpness < HALVED_FROM else max(POLISHED, len(x) // 2)
+        x = ends.x[ends.value.argsort()[:kept]]
+    units = normalize(x.view(len(x), 2 * K, d), dim=-1)
     W, H = units[:, :K], units[:, K:]
-    found = least_margin(W, H)
-    polished = [polish(W[i], H[i]) for i in found.argsort(descending=True)[:POLISHED]]
-    W, H = max(polished, key=lambda pair: float(least_margin(*pair)))
+    best = least_margin(W, H).argsort(descending=True)[:POLISHED]
+    W, H = max((polish(W[i], H[i]) for i in best), key=lambda pair: float(least_margin(*pair)))
     margin = float(least_margin(W, H))
     tight = _margins(W, H).amin(-1) <= margin + SAME
-    duality = float((W - H).norm(dim=-1)[tight].max())
-    return SoftmaxCode(W, H, margin, duality, starts, int((found >= margin - 1e-3).sum()), found)
+    return SoftmaxCode(W, H, margin, float((W - H).norm(dim=-1)[tight].max()), starts)
 
 
 def least_margin(W: Float[Tensor, "*batch K d"], H: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
@@ -154,28 +149,28 @@ def _margins(W: Tensor, H: Tensor) -> Tensor:
 def _best_move(W: Tensor, H: Tensor, size: float) -> tuple[Tensor, Tensor]:
     """Maximise t subject to margin + its derivative >= t for all pairs, tangent moves with entries up to `size`."""
     K, d = W.shape
-    pairs = [(k, j) for k in range(K) for j in range(K) if j != k]
-    k, j = np.array(pairs).T
-    rows, axes = np.repeat(np.arange(len(pairs)), d), np.tile(np.arange(d), len(pairs))
-    w, h = W.numpy(), H.numpy()
-    own, other, feature = (np.repeat(index, d) * d + axes for index in (k, j, k + K))
-    ones = np.arange(len(pairs))
-    entries = np.concatenate([-h[k].ravel(), h[k].ravel(), (w[j] - w[k]).ravel(), np.ones(len(pairs))])
-    places = (
-        np.concatenate([rows, rows, rows, ones]),
-        np.concatenate([own, other, feature, np.full(ones.size, 2 * K * d)]),
-    )
-    limits = coo_array(
-        (entries, (np.concatenate([rows, rows, rows, ones]), columns)), shape=(len(pairs), 2 * K * d + 1)
-    )
-    margins = _margins(W, H).numpy()[k, j]
-    vectors = np.concatenate([w, h])
-    tangent = coo_array(
-        (vectors.ravel(), (np.repeat(np.arange(2 * K), d), np.arange(2 * K * d))), shape=(2 * K, 2 * K * d + 1)
-    )
     cost = np.zeros(2 * K * d + 1)
     cost[-1] = -1
+    pairs = np.nonzero(~np.eye(K, dtype=bool))
+    margins = _margins(W, H).numpy()[pairs]
+    vectors = np.arange(2 * K)
+    tangent = _rows_of_vectors([(vectors, torch.cat([W, H]).numpy())], K, 0.0)
     bounds = [(-size, size)] * (2 * K * d) + [(None, None)]
-    solved = linprog(cost, limits.tocsr(), margins, tangent.tocsr(), np.zeros(2 * K), bounds, method="highs")
-    moves = np.zeros((2 * K, d)) if solved.x is None else solved.x[:-1].reshape(2 * K, d)
-    return torch.from_numpy(moves[:K].copy()), torch.from_numpy(moves[K:].copy())
+    solved = linprog(cost, _slopes(W.numpy(), H.numpy(), *pairs), margins, tangent, np.zeros(2 * K), bounds)
+    moves = torch.zeros(2 * K, d).double() if solved.x is None else torch.from_numpy(solved.x[:-1].reshape(2 * K, d))
+    return moves[:K], moves[K:]
+
+
+def _slopes(w: np.ndarray, h: np.ndarray, k: np.ndarray, j: np.ndarray) -> csr_array:
+    """t - the derivative of <w_k - w_j, h_k>, a row per pair, as a function of the moves of W and H, and t."""
+    return _rows_of_vectors([(k, -h[k]), (j, h[k]), (k + len(w), w[j] - w[k])], len(w), 1.0)
+
+
+def _rows_of_vectors(parts: list[tuple[np.ndarray, np.ndarray]], K: int, last: float) -> csr_array:
+    """Every part puts d-vector i into row i, at the place of the row of W or H that it names; `last` stands last."""
+    count, d = parts[0][1].shape
+    places = [(index[:, None] * d + np.arange(d)).ravel() for index, _ in parts]
+    rows = [np.repeat(np.arange(count), d)] * len(parts)
+    entries = np.concatenate([*(vectors.ravel() for _, vectors in parts), np.full(count, last)])
+    columns = np.concatenate([*places, np.full(count, 2 * K * d)])
+    return csr_array((entries, (np.concatenate([*rows, np.arange(count)]), columns)), (count, 2 * K * d + 1))

@@ -20,7 +20,6 @@ def row(setting: SoftmaxCodesSetting, K: int) -> dict[str, Any]:
         "exact": exact_margin(K, setting.dim),
         "packing": packing_margin(K, setting.dim),
         "self_duality": code.self_duality,
-        "found_by": code.found_by,
         "starts": code.starts,
         "seconds": time.perf_counter() - began,
         "W": code.W,
@@ -43,7 +42,7 @@ def show(setting: SoftmaxCodesSetting, rows: list[dict[str, Any]]) -> None:
             "-" if entry["packing"] is None else f"{entry['packing']:.8f}",
             "-" if known is None else f"{entry['margin'] - known:.1g}",
             f"{entry['self_duality']:.1g}",
-            f"{entry['found_by']} of {entry['starts']}",
+            str(entry["starts"]),
             f"{entry['seconds']:.1f}",
         )
     Console(width=120).print(table)

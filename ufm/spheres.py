@@ -148,13 +148,14 @@ def sphere_target(problem: SphereProblem) -> Target:
     outside = (
         f"the theorem on other critical points asks for d > K and temperature < {bound:.3g}; here they are tested."
     )
+    lengths = "K + N of the zero eigenvalues stand for the lengths of the vectors, which do not count."
     return Target(
         value=cross_entropy_of_margin(margin, K),
         point=torch.cat([W, W[problem.labels()]]).flatten(),
         margin=margin,
         is_proved_global=True,
         facts={"temperature_bound": bound, "is_covered_by_theorem": is_covered},
-        notes=() if is_covered else (outside,),
+        notes=(lengths, *(() if is_covered else (outside,))),
     )
 
 
