@@ -50,6 +50,7 @@ STATEMENTS = (
         low=0.9,
         high=1.1,
         predicted=_predicted,
+        tried="a fixed simplex (the run `fixed`); both fall short alike.",
     ),
     Statement(
         "share of test images whose labels are all found, classifier fixed to a simplex less learned: no more than 2 "

@@ -4,6 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+LEVELS = {"nc1_quotient": 0.02, "nc1_trace": 0.05}
+"""Where epochs until collapse are compared: tr(S_W S_B^+)/K, which the papers use, and tr S_W / tr S_B."""
+FORMS = {"nc1_quotient": "quotient form", "nc1_trace": "trace form"}
+
 
 def cosine_between_rows(rows: Float[Tensor, "m d"]) -> float:
     """Mean over all pairs of different rows."""

@@ -10,7 +10,7 @@ normalised runs, behind the ReLU and behind a further linear map.
 import math
 from functools import partial
 
-from deepnet.experiments.measures import cosine_between_rows
+from deepnet.experiments.measures import FORMS, LEVELS, cosine_between_rows
 from deepnet.experiments.statement import Runs, Statement
 
 TEMPERATURE = 5.0
@@ -18,8 +18,8 @@ HEAD = {"name": "normalised", "temperature": TEMPERATURE}
 RUNS = {"free": {}, "normalised": {"head": HEAD}, "normalised_either_sign": {"head": {**HEAD, "dim": 64}}}
 
 
-def _ratio_of_epochs(runs: Runs) -> float:
-    free, normalised = (runs[name].first_epoch("nc1_trace", 0.05) for name in ("free", "normalised"))
+def _ratio_of_epochs(runs: Runs, form: str) -> float:
+    free, normalised = (runs[name].first_epoch(form, LEVELS[form]) for name in ("free", "normalised"))
     return normalised / free
 
 
@@ -30,7 +30,14 @@ def _least_loss(runs: Runs, *, either_sign: bool) -> float:
 
 
 STATEMENTS = (
-    Statement("epochs until NC1 <= 0.05, normalised over free: below 1", _ratio_of_epochs, high=1.0),
+    *(
+        Statement(
+            f"epochs until NC1 ({FORMS[form]}) <= {level}, normalised over free: below 1",
+            partial(_ratio_of_epochs, form=form),
+            high=1.0,
+        )
+        for form, level in LEVELS.items()
+    ),
     Statement(
         "final NC2 (distance from the simplex), normalised over free: below 1",
         lambda runs: runs["normalised"].last("nc2_etf_distance") / runs["free"].last("nc2_etf_distance"),
