@@ -17,8 +17,8 @@ from ufm.softmax_codes import exact_margin, least_margin, packing_margin
 
 WARM, COLD = 5.0, 30.0
 TRIED = (
-    "two temperatures; the colder one leaves hardly any gradient once the classes are apart, and in the plane some runs "
-    "do not even separate all of them."
+    "two temperatures; the colder one leaves hardly any gradient once the classes are apart, and in the plane some "
+    "runs do not even separate all of them."
 )
 RUNS = {
     f"{name}_{dim}d": {"head": {"name": "normalised", "temperature": tau, "dim": dim}}
