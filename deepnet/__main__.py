@@ -1,7 +1,6 @@
 """`python -m deepnet train | measure | compare`. Everything heavy is imported by the function that needs it."""
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,7 +127,6 @@ def run_experiment(setting: ExperimentSetting) -> int:
     units = units_of(experiments, setting, folder)
     write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
     failures: dict[Path, str] = {}
-    began = time.perf_counter()
     try:
         for done, (unit, failure) in enumerate(conduct(units), 1):
             print(f"{done:3d}/{len(units)}  {unit.name}{': ' if failure else ''}{failure}", flush=True)
@@ -136,7 +134,7 @@ def run_experiment(setting: ExperimentSetting) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command with --out {folder} goes on.", file=sys.stderr)
         return 130
-    result = report.as_result(experiments, units, failures, time.perf_counter() - began)
+    result = report.as_result(experiments, units, failures)
     report.show(result)
     record = write_record(folder / "record.json", setting.as_dict(), result)
     if setting.json is not None:

@@ -68,8 +68,10 @@ def find(name: str) -> list[Experiment]:
 
 
 def setting_of(common: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> TrainSetting:
-    """The setting of one run."""
-    return TrainSetting(**{**common, **changes, "seed": seed})
+    """The setting of one run; the change `longer` is a factor of the epochs, all others are fields of the setting."""
+    values = {**common, **changes, "seed": seed}
+    values["epochs"] = values.pop("longer", 1) * values["epochs"]
+    return TrainSetting(**values)
 
 
 def _experiment(name: str, tree: ast.Module) -> Experiment:

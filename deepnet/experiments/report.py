@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from deepnet import checkpoint
 from deepnet.experiments.conduct import Unit, by_seed
 from deepnet.experiments.experiment import Experiment
 from deepnet.experiments.run import Run
@@ -21,13 +22,12 @@ CURVE = "nc1_trace"
 COLOURS = {"showed": "green", "did not show": "bold red", "not decided": "yellow"}
 
 
-def as_result(
-    experiments: Sequence[Experiment], units: Sequence[Unit], failures: Mapping[Path, str], seconds: float
-) -> dict[str, Any]:
+def as_result(experiments: Sequence[Experiment], units: Sequence[Unit], failures: Mapping[Path, str]) -> dict[str, Any]:
     """The record's result: judgements, what they rest on, and the trainings that failed."""
     entries = [_entry(experiment, by_seed(units, failures, experiment.name)) for experiment in experiments]
+    minutes = sum(_minutes(unit.folder) for unit in units if unit.folder not in failures)
     failed = {unit.name: failures[unit.folder] for unit in units if unit.folder in failures}
-    return {"experiments": entries, "trainings": len(units), "failures": failed, "seconds": seconds}
+    return {"experiments": entries, "trainings": len(units), "failures": failed, "core_minutes": minutes}
 
 
 def show(result: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ def show(result: dict[str, Any]) -> None:
     counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS)
     console.print(
         f"{counts.total()} statements: {counted}; {result['trainings']} trainings, {len(result['failures'])} failed; "
-        f"{result['seconds']:.0f} s",
+        f"{result['core_minutes']:.1f} minutes of one core",
         highlight=False,
     )
 
@@ -67,6 +67,11 @@ def cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     measured = [_float(value) for value in row["measured"]]
     spread = f" ({statistics.stdev(measured):.2g})" if all(map(math.isfinite, measured)) else ""
     return f"{_number(_mean(measured))}{spread}", predicted, judged, bounds
+
+
+def _minutes(folder: Path) -> float:
+    """What the epochs of a training took, on one core."""
+    return sum(line["seconds"] for line in checkpoint.read_metrics(folder)) / 60
 
 
 def _entry(experiment: Experiment, seeds: list[dict[str, Run]]) -> dict[str, Any]:

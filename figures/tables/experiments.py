@@ -23,7 +23,8 @@ def table(record: dict[str, Any]) -> str:
     caption = (
         f"`{record['command']}`, {record['machine']}: {result['trainings']} trainings of a narrow ResNet-18 on "
         f"{setting['data']} ({setting['per_class']} images a class, {setting['epochs']} epochs, {setting['seeds']} "
-        f"seeds), {len(result['failures'])} failed, {result['seconds'] / 60:.0f} min. {counts.total()} statements: "
+        f"seeds), {len(result['failures'])} failed, {result['core_minutes']:.0f} minutes of one core. {counts.total()} "
+        f"statements: "
         f"{counted}."
     )
     return f"{markdown(rows)}\n\n{caption}"
