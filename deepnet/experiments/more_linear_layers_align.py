@@ -80,13 +80,17 @@ STATEMENTS = (
         for name in RUNS
     ),
     Statement(
-        "alignment of adjacent linear layers, cos(W_l W_l', W_{l+1}' W_{l+1}): at least 0.99", _alignment, low=0.99
+        "alignment of adjacent linear layers, cos(W_l W_l', W_{l+1}' W_{l+1}): at least 0.99",
+        _alignment,
+        low=0.99,
+        tried=TRIED,
     ),
     *(
         Statement(
             f"share of each layer's squared norm in its K largest singular values, {name}: at least 0.99",
             partial(_rank, name=name),
             low=0.99,
+            tried=TRIED,
         )
         for name in RUNS
     ),
