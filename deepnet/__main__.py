@@ -28,18 +28,24 @@ def run_train(setting: TrainSetting) -> int:
 
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
-    from deepnet.report import print_measures
+    from deepnet.calibration import calibration_of
+    from deepnet.report import print_calibration, print_measures
     from deepnet.train import measure_splits
     from deepnet.training import reopen
+    from figures import measured_splits, reliability
 
     check_new_file(setting.json, "--json")
-    training = reopen(setting.run, setting.device, setting.data_folder)
+    training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
     folder = new_folder(setting.out, "measure")
     splits = measure_splits(training)
     print_measures(f"{setting.run}, epoch {training.epoch}", splits)
-    record = setting.json or folder / "record.json"
-    write_record(record, setting.as_dict(), {"run": str(setting.run), "epoch": training.epoch, "splits": splits})
-    print(f"wrote {record}")
+    found = calibration_of(training.net, training.data, training.setting.precision)
+    print_calibration(found)
+    result = {"run": str(setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
+    diagram = reliability.draw(read_record(record), folder / "reliability.png")
+    print(f"wrote {record}, {picture}, {diagram}")
     return 0
 
 
@@ -47,18 +53,24 @@ def run_compare(setting: CompareSetting) -> int:
     """Put measurement and prediction side by side, one table a condition, and say how close they are."""
     from deepnet import checkpoint, study_report
     from deepnet.study import compared_run, study
-    from figures import prediction_against_measurement
+    from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
         checkpoint.read_setting(run)
-    runs = [compared_run(run, setting.device, setting.data_folder) for run in setting.folders]
+    runs = []
+    for number, run in enumerate(setting.folders, 1):
+        runs.append(compared_run(run, setting.device, setting.data_folder))
+        print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
     result = study(runs, setting.depths)
     study_report.show(result)
     folder = new_folder(setting.out, "compare")
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
-    picture = prediction_against_measurement.draw(read_record(record), folder / "prediction_against_measurement.png")
-    print(f"wrote {record}, {picture}")
+    drawn = [prediction_against_measurement, prediction_over_epochs]
+    drawn += [feature_penalty] if any(network["depth_fit"] for network in result["networks"]) else []
+    drawn += [central_path] if any("central_path_loss" in run["measures"] for run in result["runs"]) else []
+    pictures = [figure.draw(read_record(record), folder / f"{figure.__name__.split('.')[-1]}.png") for figure in drawn]
+    print(f"wrote {', '.join(map(str, (record, *pictures)))}")
     return 0
 
 

@@ -13,6 +13,9 @@ from jaxtyping import Float, Int
 from scipy.optimize import brentq
 from torch import Tensor
 
+from deepnet.data import Data
+from deepnet.features import Precision, last_layer
+from deepnet.nets import Network
 from ufm.command_line import check
 
 BINS = 15
@@ -93,6 +96,17 @@ def calibration(
         T = fit_temperature(*fitted_on)
         result |= {"temperature": T, "scaled": _errors(logits.double() / T, labels, bins)}
     return result
+
+
+def calibration_of(net: Network, data: Data, precision: Precision) -> dict[str, Any]:
+    """`calibration` of the test images, the temperature fitted on the validation images where there are any."""
+    splits = {
+        name: (layer.logits, layer.labels)
+        for name, split in data.splits.items()
+        if name in ("validation", "test")
+        for layer in [last_layer(net, data, split, precision)]
+    }
+    return calibration(splits.get("validation"), splits["test"])
 
 
 def _errors(logits: Tensor, labels: Tensor, bins: int) -> dict[str, Any]:

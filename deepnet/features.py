@@ -16,7 +16,7 @@ from ufm.collapse import FeatureStats
 
 Precision = Literal["fp32", "bf16"]
 Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Images to logits and features: a network, also one that is compiled or one of several processes'."""
+"""Images to logits and features: a network, also one of several processes'."""
 BATCH = 500
 """Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.calibration import expected_calibration_error, negative_log_likelihood
@@ -36,12 +37,27 @@ def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
     values = {
         "loss": loss(logits, labels).double().mean(),
         "accuracy": right(logits, labels, loss).double().mean(),
+        "top5_accuracy": top_accuracy(logits, labels, 5),
+        "least_margin": least_margin(logits, labels),
         "nll": negative_log_likelihood(logits, labels),
         "ece": expected_calibration_error(logits, labels),
         **collapse_metrics(stats),
         **read(layer, loss, stats),
     }
     return _floats(values)
+
+
+def top_accuracy(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], k: int) -> Float[Tensor, ""]:
+    """Share of the samples whose label is among the k largest logits (1 if there are no more than k classes)."""
+    picked = logits.topk(min(k, logits.shape[-1])).indices
+    return (picked == labels[:, None]).any(-1).double().mean()
+
+
+def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+    """Smallest over the samples of the label's logit minus the largest other: negative if one is misclassified."""
+    own = logits.gather(-1, labels[:, None])[:, 0]
+    others = logits.scatter(-1, labels[:, None], -torch.inf).amax(-1)
+    return (own - others).min().double()
 
 
 def central_path(layer: LastLayer, loss: Loss, decay: float) -> dict[str, float]:

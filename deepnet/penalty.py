@@ -25,7 +25,7 @@ that k is the same for all losses is an assumption for every net: it is what the
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -90,11 +90,12 @@ class FeaturePenalty:
         return self._at(math.exp(log_h), loss, sizes)
 
     def _at(self, norm_h: float, loss: Loss, sizes: Sizes) -> Prediction:
-        """The model's prediction with the decay (1) of features of this norm."""
-        N = sizes.K * sizes.n
-        decay_H = sizes.decay * self.strength * norm_h ** (2 / self.depth - 2) / N
-        problem = Problem(loss, sizes.K, sizes.d, sizes.n, sizes.decay, decay_H, sizes.decay * self.bias_share)
-        return predict(problem)
+        """The model's prediction with the decay (1) of features of this norm; its norms without the common part."""
+        K, decay = sizes.K, sizes.decay
+        decay_H = decay * self.strength * norm_h ** (2 / self.depth - 2) / (K * sizes.n)
+        found = predict(Problem(loss, K, sizes.d, sizes.n, decay, decay_H, decay * self.bias_share))
+        size, ratio = found.margin * (K - 1) / K, math.sqrt(sizes.n * decay_H / decay)
+        return replace(found, norm_w=math.sqrt(size * ratio), norm_h=math.sqrt(size / ratio))
 
 
 @dataclass(frozen=True)

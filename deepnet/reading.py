@@ -66,6 +66,10 @@ class Reading:
         square = self.gradient_norm**2 + 2 * decay * self.gradient_along_W + pull**2
         return max(0.0, square) ** 0.5 / pull
 
+    def balance(self, decay: float) -> float:
+        """-<G'H, W> / decay |W|^2: how much of the decay of |W| the loss gradient balances, 1 for a stationary |W|."""
+        return -self.gradient_along_W / (decay * self.norm_W**2)
+
 
 def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
     """The fields of `Reading` but the loss, on the device of the features, float64; classes weigh the same."""

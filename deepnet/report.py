@@ -46,6 +46,17 @@ def print_best(best: dict[str, Any] | None) -> None:
         print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
 
 
+def print_calibration(found: dict[str, Any]) -> None:
+    """Errors of the test images, and what one temperature, fitted on the validation images, makes of them."""
+    trained = found["as_trained"]
+    text = f"test images: NLL {trained['nll']:.4g}, ECE {trained['ece']:.3g} in {found['bins']} bins"
+    if "temperature" in found:
+        scaled = found["scaled"]
+        text += f"; at temperature {found['temperature']:.3g} (fitted on validation) NLL {scaled['nll']:.4g}, "
+        text += f"ECE {scaled['ece']:.3g}"
+    print(text)
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 

@@ -17,7 +17,8 @@ class TrainSetting(ResumableSetting):
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
         python -m deepnet train --resume results/focal
 
-    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt, record.json and training.png into --out.
+    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt and previous.pt (states after the last two
+    epochs), best.pt (the network that was best on validation), record.json and training.png into --out.
     """
 
     data: str = "cifar10"
@@ -68,8 +69,6 @@ class TrainSetting(ResumableSetting):
     """Clip the gradient of all parameters to this Euclidean norm, > 0; default: never."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions; bf16 is faster where hardware has it. Parameters and last layer stay float32."""
-    compile: bool = False
-    """true: torch.compile the network's training steps; pays from some hundred steps on."""
     measure_every: int = 1
     """Epochs between measurements on clean images, of which the best on validation is kept; first and last always."""
     resume: Path | None = None
@@ -101,17 +100,19 @@ class TrainSetting(ResumableSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSetting(CommonSetting):
-    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images.
+    """Measure loss, accuracy and neural collapse of a run's network on clean images.
 
     Examples:
         python -m deepnet measure --run results/focal
-        python -m deepnet measure --run results/focal --data-folder data --json focal.json
+        python -m deepnet measure --run results/focal --checkpoint best --json focal.json
 
-    Writes: record.json into --out.
+    Writes: record.json, measured_splits.png and reliability.png into --out.
     """
 
     run: Path
     """Folder of the run."""
+    checkpoint: Literal["last", "best"] = "last"
+    """Which of its networks: the last, or the best on validation."""
     data_folder: Path | None = None
     """Where the images are; default: where the run had them."""
 
@@ -124,7 +125,8 @@ class CompareSetting(CommonSetting):
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
 
-    Writes: record.json and prediction_against_measurement.png into --out.
+    Writes: record.json and, as pictures, prediction_against_measurement, prediction_over_epochs, feature_penalty (two
+    runs of one network or more) and central_path (squared error) into --out.
     """
 
     runs: list[Path] | Path
@@ -138,6 +140,7 @@ class CompareSetting(CommonSetting):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(len({*self.folders}) == len(self.folders), "--runs", self.runs, "runs that differ")
         check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
 
     @property

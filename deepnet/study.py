@@ -9,7 +9,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,10 @@ from ufm.losses import Loss
 
 PASSES = 8
 """Random passes over the training images for averages over batches."""
-NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "compile", "measure_every")
+NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "measure_every")
+
+IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
+"""What the record has once, in the trajectory."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     counts = torch.bincount(split.labels, minlength=training.data.classes)
     check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
     layer = last_layer(training.net, training.data, split, setting.precision)
-    measures = measure(layer, training.loss)
+    measures = {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
     reading = Reading.from_measures(measures)
     sizes = Sizes(training.data.classes, int(counts[0]), layer.H.shape[1], setting.decay)
     plain = checkpoint.plain_setting(setting)
@@ -67,7 +70,12 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     entry = summary(training, folder) | {"condition": case.condition, "seed": case.seed, "measures": measures}
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
-    entry |= {"stationarity_by_statistics": _by_statistics(training, reading)}
+    entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]
+    by_statistics = _by_statistics(training, reading)
+    entry["stationarity_by_statistics"] = {
+        name: found.stationarity(setting.decay) for name, found in by_statistics.items()
+    }
+    entry["balance_by_statistics"] = {name: found.balance(setting.decay) for name, found in by_statistics.items()}
     return Run(_network(plain), case, layer, entry)
 
 
@@ -126,42 +134,45 @@ def _at_epoch(line: dict[str, Any], loss: Loss, sizes: Sizes) -> dict[str, Any]:
     return {"rows": rows, "stationarity": found.stationarity, "decay_H": found.decay_H}
 
 
-def _by_statistics(training: Training, reading: Reading) -> dict[str, float]:
-    """The stationarity residual under each kind of statistics; one kind for a net without batch normalisation."""
+def _by_statistics(training: Training, reading: Reading) -> dict[str, Reading]:
+    """The reading under each kind of statistics; one kind for a net without batch normalisation."""
     setting, split = training.setting, training.data.splits["train"]
-    residuals = {"running": reading.stationarity(setting.decay)}
     if not normalises_batches(training.net):
-        return residuals
+        return {"running": reading}
     generator = torch.Generator().manual_seed(setting.seed)
     count, device = len(split.labels), split.labels.device
     order = [batch for _ in range(PASSES) for batch in batches(count, setting.batch_size, generator, device)]
     net = with_precise_statistics(training.net, training.data, split, setting.precision, order)
-    layers = {
-        "precise": last_layer(net, training.data, split, setting.precision),
-        "batch": batch_layer(training.net, training.data, split, setting.precision, order),
+    precise = last_layer(net, training.data, split, setting.precision)
+    batch = batch_layer(training.net, training.data, split, setting.precision, order)
+    return {
+        "running": reading,
+        "precise": Reading.from_measures(measure(precise, training.loss)),
+        "batch": Reading.from_measures(measure(batch, training.loss)),
     }
-    for name, layer in layers.items():
-        found = Reading.from_measures(measure(layer, training.loss))
-        residuals[name] = found.stationarity(setting.decay)
-    return residuals
 
 
 def _conditions(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Mean and standard deviation over the seeds of every row and of the residuals."""
     table = []
     for name in dict.fromkeys(run.case.condition for run in runs):
-        group = [run.entry for run in runs if run.case.condition == name]
+        members = [run for run in runs if run.case.condition == name]
+        group = [run.entry for run in members]
+        norms = [[run.case.reading.norm_h, run.case.sizes.K * run.case.reading.norm_w**2] for run in members]
         rows = [
             {"name": row[0]["name"], "kind": row[0]["kind"]}
             | {key: _spread([entry[key] for entry in row]) for key in ("measured", "predicted", "ratio")}
             for row in zip(*(entry["rows"] for entry in group), strict=True)
         ]
-        residuals = [entry["stationarity_by_statistics"] for entry in group]
-        stationarity = {key: _spread([residual[key] for residual in residuals]) for key in residuals[0]}
+        by_statistics = {
+            what: {key: _spread([entry[f"{what}_by_statistics"][key] for entry in group]) for key in kinds}
+            for what in ("stationarity", "balance")
+            for kinds in [group[0]["stationarity_by_statistics"]]
+        }
         nc1 = _spread([entry["measures"]["nc1_trace"] for entry in group])
         table.append(
             {"condition": name, "loss": group[0]["run_setting"]["loss"], "seeds": [entry["seed"] for entry in group]}
-            | {"rows": rows, "stationarity": stationarity, "nc1_trace": nc1}
+            | {"rows": rows, **by_statistics, "nc1_trace": nc1, "norms": norms}
         )
     return table
 

@@ -35,6 +35,8 @@ def _show_condition(condition: dict[str, Any]) -> None:
         table.add_row(row["name"], *(spread_text(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])
     for name, spread in condition["stationarity"].items():
         table.add_row(f"stationarity residual, {name} statistics", spread_text(spread), "0", "", "measured")
+    for name, spread in condition["balance"].items():
+        table.add_row(f"balanced decay of |W|, {name} statistics", spread_text(spread), "1", "", "measured")
     Console().print(table)
     print(condition["verdict"])
 

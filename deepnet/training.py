@@ -26,7 +26,7 @@ class Training:
     """A run between two epochs.
 
     Attributes:
-        step_net: `net` as a training step calls it: compiled, or one of several processes' (the same parameters).
+        step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
         measures: what is measured of every split; a caller may add its own, whose names must be new.
         best: epoch of the best validation accuracy so far, and that accuracy.
     """
@@ -75,9 +75,8 @@ def begin(setting: TrainSetting) -> Training:
     Raises:
         ValueError: if the loss, the network, the data or the device cannot be had.
     """
-    loss: Loss = make_loss(setting.loss)
-    device = torch_device(distributed.own_device(setting.device))
-    torch.backends.cudnn.benchmark = device.type == "cuda"
+    make_loss(setting.loss)  # refused before the data are read
+    torch_device(setting.device)
     selection = Selection(
         setting.validation,
         setting.per_class,
@@ -87,15 +86,24 @@ def begin(setting: TrainSetting) -> Training:
         setting.multilabel,
     )
     with distributed.first_goes_ahead():
-        data = load(setting.data, setting.data_folder, selection, setting.download).to(device)
-    loss = data.tags or loss
+        data = load(setting.data, setting.data_folder, selection, setting.download)
+    return begin_on(data, setting)
+
+
+def begin_on(data: Data, setting: TrainSetting) -> Training:
+    """Draw the initial parameters for these data.
+
+    Raises:
+        ValueError: if the loss, the network or the device cannot be had.
+    """
+    loss = data.tags or make_loss(setting.loss)
+    device = torch_device(distributed.own_device(setting.device))
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    data = data.to(device)
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step_net: Forward = distributed.parallel(net)
-    if setting.compile:
-        step_net = torch.compile(step_net, dynamic=False)
-    measures = measures_of(loss, setting.decay)
+    measures, step_net = measures_of(loss, setting.decay), distributed.parallel(net)
     return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
 
 

@@ -3,8 +3,9 @@
 Source: Han, Papyan, Donoho 2021 (neural collapse under MSE loss)
 
 The loss with the decay of the last layer is L_NC1 + L_NC2/3 + L_perp (`ufm/central_path.py`). The signal-to-noise
-matrix is S_W^(-1/2) M / sqrt(K) in the units in which the exact dynamics is d omega/dt ~ omega / (K + omega^2)^2: every
-singular value omega then has the same increment of K^2 log omega + K omega^2 + omega^4 / 4. The runs are three times as
+matrix is S_W^(-1/2) M. Under the exact dynamics, d omega/dt ~ omega / (K + omega^2)^2 for its singular values, so that
+all have the same increment of K^2 log omega + K omega^2 + omega^4 / 4 (that of the renormalised gradient flow, with its
+metric fixed by S_W = I, and not of this training). The runs are three times as
 long as the others: the last layer follows the features at the pace of the decay.
 """
 

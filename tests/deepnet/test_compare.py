@@ -105,6 +105,7 @@ def test_a_reading_is_what_dense_formulas_give(loss):
     pull = DECAY * layer.W
     residual = float((gradient + pull).norm() / pull.norm())
     assert found.stationarity(DECAY) == pytest.approx(residual, rel=1e-9)
+    assert found.balance(DECAY) == pytest.approx(float(-(gradient * layer.W).sum() / (pull * layer.W).sum()), rel=1e-9)
     centred = layer.H - layer.H.mean(0)
     means = torch.stack([centred[k == layer.labels].mean(0) for k in range(K)])
     assert found.norm_h == pytest.approx(float(centred.square().sum(-1).mean().sqrt()), rel=1e-12)

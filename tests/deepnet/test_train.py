@@ -18,7 +18,8 @@ from deepnet.training import reopen
 
 TINY = TrainSetting(
     data="digits",
-    width=0.25,
+    net="resnet18",
+    width=0.125,
     per_class=6,
     test_per_class=2,
     epochs=4,
