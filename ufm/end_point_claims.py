@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics
+from ufm.command_line import check
 from ufm.deep import DeepProblem
 from ufm.end_points import EndPoints, Status
 from ufm.losses import SquaredError
@@ -21,6 +22,8 @@ VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
 """Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
 RESOLVED = 10.0
 """An end point is exact to about this times tolerance / smallest curvature."""
+FARTHEST = 0.1
+"""Largest distance from a minimiser that a tolerance may mean."""
 SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""
 BY_RANK = ("nc1_quotient", "nc2_equinorm", "nc2_equiangular", "nc4_disagreement")
@@ -121,6 +124,19 @@ def _bounded(values: Tensor, about: Tensor, bound: float, first_start: int, evid
         worst = float(values[about].amin() if bound < 0 else values[about].amax())
     broken_by = first_start + int(breaks[0]) if len(breaks) else None
     return Claim(worst, bound, bool(about.any()) and broken_by is None, broken_by, len(breaks), evidence)
+
+
+def check_resolution(model: Model, tolerance: float) -> None:
+    """Refuse a tolerance that a start could meet far from any minimiser, because curvature is so small.
+
+    Raises:
+        ValueError: naming the largest tolerance that means something.
+    """
+    largest = FARTHEST * float(model.least_curvature) / RESOLVED
+    allowed = (
+        f"at most {largest:.1e}, since curvature at the minimiser is as small as {float(model.least_curvature):.1e}"
+    )
+    check(tolerance <= largest, "--tolerance", tolerance, allowed)
 
 
 def _bounds(model: Model, tolerance: float) -> dict[str, float]:

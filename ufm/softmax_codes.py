@@ -29,13 +29,14 @@ from torch.nn.functional import normalize
 from ufm.minimise import minimise
 from ufm.starts import normal_starts
 
-SHARPNESS = (4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
+SHARPNESS = (16.0, 64.0, 256.0, 1024.0, 4096.0)
 """Inverse temperatures of the smoothed problems, each started from the last one's solution."""
+FIRST = 3
+"""A start begins at one of the first three: from high temperatures nearly all fall into one basin, which need not be
+the best (K = 14 in 3 dimensions)."""
 STEPS, GRADIENT = 500, 1e-7
 """Of each minimisation: at a low temperature it need not be exact."""
-HALVED_FROM = 64.0
-"""From this sharpness on only the better half of the starts goes on."""
-POLISHED = 3
+POLISHED = 8
 """The best starts that end in linear programmes."""
 LARGEST_MOVE, SMALLEST_MOVE = 1e-2, 1e-13
 SAME = 1e-6
@@ -88,18 +89,21 @@ def packing_margin(K: int, d: int) -> float | None:
 def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode:
     """Random starts, all at once, through falling temperatures; the best end in sequential linear programmes."""
     x = normal_starts(2 * K * d, seed, 0, starts)
-    for sharpness in SHARPNESS:
-        x = normalize(x.view(len(x), 2 * K, d), dim=-1).flatten(1)
-        ends = minimise(partial(smoothed, K=K, sharpness=sharpness), x, GRADIENT, STEPS)
-        kept = len(x) if sharpness < HALVED_FROM else max(POLISHED, len(x) // 2)
-        x = ends.x[ends.value.argsort()[:kept]]
-    units = normalize(x.view(len(x), 2 * K, d), dim=-1)
+    groups = [_annealed(x[first::FIRST], K, SHARPNESS[first:]) for first in range(min(FIRST, starts))]
+    units = normalize(torch.cat(groups).view(starts, 2 * K, d), dim=-1)
     W, H = units[:, :K], units[:, K:]
     best = least_margin(W, H).argsort(descending=True)[:POLISHED]
     W, H = max((polish(W[i], H[i]) for i in best), key=lambda pair: float(least_margin(*pair)))
     margin = float(least_margin(W, H))
     tight = _margins(W, H).amin(-1) <= margin + SAME
     return SoftmaxCode(W, H, margin, float((W - H).norm(dim=-1)[tight].max()), starts)
+
+
+def _annealed(x: Tensor, K: int, sharpness: tuple[float, ...]) -> Tensor:
+    for value in sharpness:
+        units = normalize(x.view(len(x), 2 * K, -1), dim=-1).flatten(1)
+        x = minimise(partial(smoothed, K=K, sharpness=value), units, GRADIENT, STEPS).x
+    return x
 
 
 def least_margin(W: Float[Tensor, "*batch K d"], H: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:

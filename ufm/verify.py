@@ -21,7 +21,16 @@ from torch import Tensor
 
 from ufm.command_line import LossSpec, torch_device
 from ufm.critical_points import Classification, classify
-from ufm.end_point_claims import SAME_VALUE, Claim, Measures, claims_about, is_rectified, measure, reached
+from ufm.end_point_claims import (
+    SAME_VALUE,
+    Claim,
+    Measures,
+    check_resolution,
+    claims_about,
+    is_rectified,
+    measure,
+    reached,
+)
 from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
 from ufm.losses import make_loss, parameters_of
@@ -103,7 +112,7 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     """One verdict after the other, for the loss asked for or for all that the model has a prediction for.
 
     Raises:
-        ValueError: on a loss, size or device that does not exist, before any work is done.
+        ValueError: on a loss, size, device or tolerance that makes no sense, before any work is done.
     """
     names = setting.model_choice.losses if setting.loss["name"] == "all" else ()
     asked: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
@@ -112,6 +121,7 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:
         _ = case.target, case.saddle_target  # refused here if theory has none
+        check_resolution(case.model, setting.tolerance)
     return (_verdict(case, progress) for case in cases)
 
 

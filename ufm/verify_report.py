@@ -242,7 +242,7 @@ def _bound(name: str, allowed: float) -> str:
 def _cell(claim: Claim | None) -> str:
     if claim is None:
         return "-"
-    text = f"{claim.worst:.2g}"
+    text = f"{claim.worst:.0f}" if claim.worst.is_integer() else f"{claim.worst:.2g}"
     return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"
 
 

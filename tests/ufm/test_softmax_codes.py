@@ -16,7 +16,7 @@ def test_exact_values_are_found(K, d):
     assert code.margin <= exact_margin(K, d) + 1e-12
 
 
-@pytest.mark.parametrize("K", [7, 9, 12])
+@pytest.mark.parametrize("K", [7, 9, 12, 14])
 def test_best_known_packings_are_found(K):
     assert find_softmax_code(K, 3, 24).margin == pytest.approx(packing_margin(K, 3), abs=2e-9)
 
