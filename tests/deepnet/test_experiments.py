@@ -124,7 +124,7 @@ def test_an_experiment_from_beginning_to_end(conducted):
 def test_the_decomposition_adds_up_at_every_epoch(conducted):
     lines = (conducted / NAME / "squared_error-seed0" / "metrics.jsonl").read_text().splitlines()
     splits = [line[name] for line in map(json.loads, lines) if "train" in line for name in ("train", "test")]
-    assert len(splits) == 6
+    assert len(splits) == 14
     for split in splits:
         loss, *terms = (split[f"central_path_{name}"] for name in ("loss", "nc1", "nc23", "away"))
         assert sum(terms) == pytest.approx(loss, rel=1e-10)
@@ -140,7 +140,7 @@ def test_it_goes_on_and_does_nothing_twice(conducted):
             file.unlink()  # killed before its first checkpoint
     assert main("python -m deepnet", "", COMMANDS, [*SMALL, "--out", str(conducted)]) == 0
     assert (run / "metrics.jsonl").stat().st_mtime_ns == before
-    assert len((lost / "metrics.jsonl").read_text().splitlines()) == 8
+    assert len((lost / "metrics.jsonl").read_text().splitlines()) == 24
 
 
 @pytest.mark.parametrize(
