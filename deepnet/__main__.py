@@ -1,9 +1,10 @@
-"""`python -m deepnet train | measure | compare`. Everything heavy is imported by the function that needs it."""
+"""`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
 
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepnet.grid_setting import GridSetting
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, RequestError, main
 from ufm.records import check_new_file, continued_folder, new_folder, read_record, write_record
@@ -72,6 +73,40 @@ def run_compare(setting: CompareSetting) -> int:
     pictures = [figure.draw(read_record(record), folder / f"{figure.__name__.split('.')[-1]}.png") for figure in drawn]
     print(f"wrote {', '.join(map(str, (record, *pictures)))}")
     return 0
+
+
+def run_grid(setting: GridSetting) -> int:
+    """Train what the folder lacks, then table, rows, record and picture; exit code 3 if a run failed."""
+    import time
+
+    from deepnet import grid, grid_report
+    from figures import accuracy_heat_map
+    from ufm.parallel import local_workers
+
+    check_new_file(setting.json, "--json")
+    if setting.resume is not None:
+        setting = grid.resumed_grid(setting)
+    runs = grid.possible_runs(setting)
+    folder = setting.resume or new_folder(setting.out, "grid")
+    grid.write_grid(folder, setting)
+    works = [grid.Work(run, folder / run.name) for run in runs]
+    todo = [work for work in works if not work.is_done]
+    workers = min(len(todo), local_workers(setting.device, setting.workers))
+    print(f"{len(works)} runs, {len(todo)} to train, in {folder}", flush=True)
+    began = time.perf_counter()
+    try:
+        with grid_report.progress(todo) as on_end:
+            failures = grid.train_all(todo, setting, folder, workers, on_end)
+    except BaseException:
+        print(f"\nstopped; go on with: python -m deepnet grid --resume {folder}", file=sys.stderr)
+        raise
+    rows = [grid.row(work, failures.get(work.run.name)) for work in works]
+    result = grid_report.as_result(rows, time.perf_counter() - began)
+    grid_report.show(rows, result)
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = accuracy_heat_map.draw(read_record(record), folder / "accuracy_heat_map.png")
+    print(f"runs: {grid_report.write_rows(folder, rows)}\nrecord: {record}\npicture: {picture}")
+    return 3 if failures else 0
 
 
 def _train(setting: TrainSetting) -> int:
@@ -161,6 +196,7 @@ COMMANDS = {
     "measure": Command(MeasureSetting, run_measure),
     "compare": Command(CompareSetting, run_compare),
     "experiment": Command(ExperimentSetting, run_experiment, positional="name"),
+    "grid": Command(GridSetting, run_grid),
 }
 
 if __name__ == "__main__":

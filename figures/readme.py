@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from figures import (
+    accuracy_heat_map,
     central_path,
     claims,
     experiments,
@@ -42,6 +43,7 @@ PICTURES = {
     "claims": ("claims", claims.draw),
     "experiments": ("experiments", experiments.draw),
     "softmax_codes": ("softmax_codes", softmax_codes.draw),
+    "accuracy_heat_map": ("grid_small", accuracy_heat_map.draw),
 }
 
 

@@ -158,7 +158,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
-        values = {name: parsed[parsed.command][name] for name in _names(command.setting)}
+        values = _values(command.setting, parsed[parsed.command])
         if issubclass(command.setting, ResumableSetting):
             given = parser.parse_args(words, defaults=False)[parsed.command]
             values["given"] = frozenset(name for name in values if name in given)
@@ -178,9 +178,13 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         return 3
 
 
-def _names(setting: type[OutputSetting]) -> list[str]:
-    """The fields that are options."""
-    return [each.name for each in dataclasses.fields(setting) if each.name != "given"]
+def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
+    """The value of every field that is an option, or a setting of its own with options below its name."""
+    values = {each.name: (each.type, parsed[each.name]) for each in dataclasses.fields(setting) if each.name != "given"}
+    return {
+        name: kind(**_values(kind, value)) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else value
+        for name, (kind, value) in values.items()
+    }
 
 
 class _Parser(ArgumentParser):
@@ -219,7 +223,7 @@ def _sentence(complaint: str) -> str:
 def _normalised(argv: Sequence[str]) -> list[str]:
     """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
 
-    The same for `--model` and `--head`.
+    The same for `--model` and `--head`, and `--engine ray` is `--engine.name ray`.
     """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--(loss|model|head)(?==|$)", r"--\1.name", word) for word in names]
+    return [re.sub(r"^--(loss|model|engine|head)(?==|$)", r"--\1.name", word) for word in names]

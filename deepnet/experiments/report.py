@@ -42,7 +42,7 @@ def show(result: dict[str, Any]) -> None:
         table.add_column(column)
     for experiment in result["experiments"]:
         for row in experiment["statements"]:
-            tried = f" Tried: {row['tried']}" if row["outcome"] == "did not show" and row["tried"] else ""
+            tried = f". Tried: {row['tried']}" if row["outcome"] == "did not show" and row["tried"] else ""
             outcome = f"[{COLOURS[row['outcome']]}]{row['outcome']}[/]"
             table.add_row(f"{row['sentence']}{tried}", experiment["source"], *cells(row), outcome)
     console.print(table)

@@ -31,7 +31,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    tried = f" Tried: {row['tried']}" if row["outcome"] == "did not show" and row["tried"] else ""
+    tried = f". *Tried:* {row['tried']}" if row["outcome"] == "did not show" and row["tried"] else ""
     predicted = "" if row["predicted"] is None else f"{fmean(row['predicted']):.3g}"
     if None in row["measured"]:
         return [escaped(row["sentence"]), "-", predicted, _bounds(row), OUTCOMES[row["outcome"]]]
