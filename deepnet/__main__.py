@@ -175,7 +175,7 @@ def run_experiment(setting: ExperimentSetting) -> int:
     write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
     failures: dict[Path, str] = {}
     try:
-        for done, (unit, failure) in enumerate(conduct(units), 1):
+        for done, (unit, failure) in enumerate(conduct(units, folder), 1):
             print(f"{done:3d}/{len(units)}  {unit.name}{': ' if failure else ''}{failure}", flush=True)
             failures |= {unit.folder: failure} if failure else {}
     except KeyboardInterrupt:

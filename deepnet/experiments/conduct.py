@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from deepnet.settings import ExperimentSetting, TrainSetting
 from deepnet.train import train
 from ufm.command_line import RequestError
 from ufm.engine import map_units
+from ufm.engine_setting import EngineSetting
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,12 @@ def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, fold
     return units
 
 
-def conduct(units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+def conduct(units: Sequence[Unit], folder: Path) -> Iterator[tuple[Unit, str]]:
     """Each training as it is finished, with the reason why it failed (empty if it did not)."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for outcome in map_units(train_unit, units, workers):
-        yield outcome.unit, outcome.error or outcome.result or ""
+    with closing(map_units(train_unit, units, workers, EngineSetting(), folder)) as outcomes:
+        for outcome in outcomes:
+            yield outcome.unit, outcome.error or outcome.result or ""
 
 
 def train_unit(unit: Unit) -> str:
