@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.grid_setting import GridSetting
-from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
+from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, RequestError, main
-from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.records import check_new_file, continued_folder, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
     from deepnet.training import Training
@@ -161,10 +161,41 @@ def _finish(training: "Training", folder: Path, json: Path | None) -> int:
     return 0
 
 
+def run_experiment(setting: ExperimentSetting) -> int:
+    """Train, judge, show, record."""
+    from deepnet.experiments import report
+    from deepnet.experiments.conduct import conduct, units_of
+    from deepnet.experiments.experiment import find
+    from figures import experiments as picture_of_experiments
+
+    check_new_file(setting.json, "--json")
+    experiments = find(setting.name)
+    folder, _ = continued_folder(setting.out, "experiment", setting.as_dict())
+    units = units_of(experiments, setting, folder)
+    write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
+    failures: dict[Path, str] = {}
+    try:
+        for done, (unit, failure) in enumerate(conduct(units, folder), 1):
+            print(f"{done:3d}/{len(units)}  {unit.name}{': ' if failure else ''}{failure}", flush=True)
+            failures |= {unit.folder: failure} if failure else {}
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command with --out {folder} goes on.", file=sys.stderr)
+        return 130
+    result = report.as_result(experiments, units, failures)
+    report.show(result)
+    record = write_record(folder / "record.json", setting.as_dict(), result)
+    if setting.json is not None:
+        record = write_record(setting.json, setting.as_dict(), result)
+    picture = picture_of_experiments.draw(read_record(record), folder / "experiments.png")
+    print(f"wrote {record}, {picture}; the runs are in {folder}")
+    return 1 if failures else 0
+
+
 COMMANDS = {
     "train": Command(TrainSetting, run_train),
     "measure": Command(MeasureSetting, run_measure),
     "compare": Command(CompareSetting, run_compare),
+    "experiment": Command(ExperimentSetting, run_experiment, positional="name"),
     "grid": Command(GridSetting, run_grid),
 }
 

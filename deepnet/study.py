@@ -58,6 +58,8 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     """
     training = reopen(folder, device, data_folder)
     split, setting = training.data.splits["train"], training.setting
+    is_model = setting.head["name"] == "linear" and setting.multilabel == 1
+    check(is_model, "--runs", folder, "runs with the head linear and one label an image, which the model has")
     counts = torch.bincount(split.labels, minlength=training.data.classes)
     check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
     layer = last_layer(training.net, training.data, split, setting.precision)

@@ -26,6 +26,9 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
 
+HeadSpec = dict[str, bool | int | float | str]
+"""The last layers of a network by name with their parameters, as options `--head normalised --head.temperature 5`."""
+
 ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
 
@@ -79,13 +82,15 @@ class ResumableSetting(CommonSetting):
 class Command:
     """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
 
-    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named.
+    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
+    `positional` is the field that may be given without its option's name, as the first word after the command.
     """
 
     setting: type[OutputSetting]
     run: Callable[[Any], int]
     about: str = ""
     is_default: bool = False
+    positional: str | None = None
 
     @property
     def description(self) -> str:
@@ -147,6 +152,8 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
+    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and words[1][0] != "-":
+        words = [words[0], f"--{named.positional}", *words[1:]]
     try:
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
@@ -216,7 +223,7 @@ def _sentence(complaint: str) -> str:
 def _normalised(argv: Sequence[str]) -> list[str]:
     """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
 
-    The same for `--model`, and `--engine ray` is `--engine.name ray`.
+    The same for `--model` and `--head`, and `--engine ray` is `--engine.name ray`.
     """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--(loss|model|engine)(?==|$)", r"--\1.name", word) for word in names]
+    return [re.sub(r"^--(loss|model|engine|head)(?==|$)", r"--\1.name", word) for word in names]
