@@ -10,7 +10,7 @@ import sys
 import traceback
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -58,6 +58,21 @@ class CommonSetting(OutputSetting):
 
     def __post_init__(self) -> None:
         check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumableSetting(CommonSetting):
+    """What a command takes that can go on with earlier work, whose setting then counts.
+
+    Attributes:
+        given: the fields that the command line or its YAML file named, defaults left out; no option itself.
+    """
+
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record."""
+        return {name: value for name, value in super().as_dict().items() if name != "given"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         sub.add_argument(
             "--config", action="config", help="YAML file with the same keys; options after it override it."
         )
-        sub.add_class_arguments(command.setting, as_group=False)
+        sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
         subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
@@ -136,8 +151,11 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
-        fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
-        return command.run(command.setting(**fields))
+        values = _values(command.setting, parsed[parsed.command])
+        if issubclass(command.setting, ResumableSetting):
+            given = parser.parse_args(words, defaults=False)[parsed.command]
+            values["given"] = frozenset(name for name in values if name in given)
+        return command.run(command.setting(**values))
     except RequestError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
@@ -151,6 +169,15 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     except Exception:
         traceback.print_exc()
         return 3
+
+
+def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
+    """The value of every field that is an option, or a setting of its own with options below its name."""
+    values = {each.name: (each.type, parsed[each.name]) for each in dataclasses.fields(setting) if each.name != "given"}
+    return {
+        name: kind(**_values(kind, value)) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else value
+        for name, (kind, value) in values.items()
+    }
 
 
 class _Parser(ArgumentParser):
@@ -189,7 +216,7 @@ def _sentence(complaint: str) -> str:
 def _normalised(argv: Sequence[str]) -> list[str]:
     """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
 
-    The same for `--model`.
+    The same for `--model`, and `--engine ray` is `--engine.name ray`.
     """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--(loss|model)(?==|$)", r"--\1.name", word) for word in names]
+    return [re.sub(r"^--(loss|model|engine)(?==|$)", r"--\1.name", word) for word in names]
