@@ -46,18 +46,26 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
     folder = setting.resume
     assert folder is not None
     check(setting.out is None, "--out", setting.out, "left out with --resume (the scan goes on in its folder)")
-    try:
-        stored = dict(json.loads((folder / SETTING).read_text()))
-        del stored["grids"]
-        default, given = ScanSetting(grid=stored["grid"]).as_dict(), setting.as_dict()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RequestError(f"`--resume` must be the folder of a scan, got {folder} ({error}).") from None
+    stored = _stored(folder)
+    default, given = ScanSetting(grid=stored["grid"]).as_dict(), setting.as_dict()
     for name, value in stored.items():
         is_same = name == "grid" or given[name] in (default[name], value)
         check(is_same, f"--{name.replace('_', '-')}", given[name], f"{value}, as in {folder}, or left out")
     stored["grid"] = setting.grid or stored["grid"]
     call = {name: getattr(setting, name) for name in _OF_THE_CALL}
     return ScanSetting(**{**stored, **call})
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    """The setting in a scan's folder, checked like one from the command line."""
+    try:
+        stored = dict(json.loads((folder / SETTING).read_text()))
+        grids = stored.pop("grids")
+        for grid in [*grids, stored["grid"]]:
+            ScanSetting(**{**stored, "grid": grid})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RequestError(f"`--resume` must be the folder of a scan, got {folder} ({error}).") from None
+    return stored
 
 
 def write_shard(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -79,7 +87,7 @@ def read_rows(folder: Path, cells: Iterable[str] | None = None) -> dict[str, dic
         try:
             found = parquet.read_table(path).to_pylist()
             rows |= {row["cell"]: row for row in found}
-        except (pyarrow.ArrowException, OSError, KeyError) as error:
+        except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             raise RequestError(f"{path} must be a file of a scan, but cannot be read ({error}).") from None
     wanted = rows.keys() if cells is None else cells
     return {cell: rows[cell] for cell in wanted if cell in rows}

@@ -67,10 +67,11 @@ def notes(verdict: Verdict) -> list[str]:
     return lines
 
 
-def as_result(verdicts: list[Verdict]) -> dict[str, Any]:
-    """The record's result."""
+def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
+    """The record's result; nothing holds until every loss that was asked for has its verdict."""
     fields = [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts]
-    return {"verdicts": fields, "holds": all(verdict.holds for verdict in verdicts)}
+    holds = is_complete and all(verdict.holds for verdict in verdicts)
+    return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
 
 
 def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
