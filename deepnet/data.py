@@ -5,6 +5,7 @@ Nothing is unpickled and no archive is unpacked: the *binary* archives are read 
 """
 
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -144,7 +145,7 @@ def load_archive(archive: Archive, folder: Path) -> Images:
     try:
         with tarfile.open(path) as tar:
             return _read_files(archive, lambda file: _member(tar, f"{archive.folder}/{file}", path), str(path))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise RequestError(f"{path} must be a tar archive that can be read ({error}).") from None
 
 

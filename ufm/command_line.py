@@ -139,7 +139,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         _check_null(command.setting, fields)
         return command.run(command.setting(**fields))
     except RequestError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
@@ -203,6 +203,9 @@ _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
     r" Errors: .*Given value type: .*? Given value: (?P<value>.*)": _wrong_type,
     r"unrecognized arguments: (?P<words>.*)": (
         lambda match: f"`{match['words']}` must be left out: there is no such option, --help lists those there are."
+    ),
+    r"the following arguments are required: \w+\.(?P<key>\w+)": (
+        lambda match: f"`{_option(match['key'])}` must be given, got nothing."
     ),
     r"argument (?P<option>--\w+): expected one argument": (
         lambda match: f"`{match['option'].replace('_', '-')}` must be followed by a value, got nothing."

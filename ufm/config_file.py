@@ -8,8 +8,8 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile
 
-LARGEST = 2**16
-"""Bytes of a file."""
+LARGEST, DEEPEST = 2**16, 20
+"""Bytes of a file, and levels of nesting in it."""
 
 
 class ConfigFile(ActionConfigFile):  # type: ignore[misc]
@@ -49,11 +49,15 @@ def _keys(path: str) -> list[str]:
         raise ValueError(f"more than {LARGEST} bytes")
     try:
         text = content.decode()
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
-            if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-                raise ValueError(f"anchors and tags are not allowed, line {token.start_mark.line + 1} has one")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if getattr(event, "anchor", None) or getattr(event, "tag", None):
+                raise ValueError(f"anchors and tags are not allowed, line {event.start_mark.line + 1} has one")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError(f"more than {DEEPEST} levels")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
     if not isinstance(node, yaml.MappingNode):
         raise ValueError("no mapping")
