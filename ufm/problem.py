@@ -106,8 +106,8 @@ class Problem:
         return result
 
     def split(self, x: Float[Tensor, "B P"], width: int) -> list[tuple["Problem", Float[Tensor, "b P"]]]:
-        """The points in chunks of at most `width`, each with its problem."""
-        chunks = (slice(first, first + width) for first in range(0, len(x), width))
+        """The points in chunks of at most `width`, each with its problem; one empty chunk where there are none."""
+        chunks = (slice(first, first + width) for first in range(0, max(1, len(x)), width))
         return [(self.take(rows), x[rows]) for rows in chunks]
 
     def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
