@@ -8,7 +8,7 @@ for the next one. The method stands twice, in the form that suits the machine: `
 
 import math
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
@@ -54,40 +54,44 @@ def minimise(
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
     check_request(starts, tolerance, max_steps)
+    request = _Request(objective, takes_rows, tolerance, max_steps, progress, profile)
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
-    run = partial(_run, objective, takes_rows, starts, per_core, tolerance, max_steps, progress, profile)
-    return EndPoints.joined(map_chunks(run, range(0, max(1, len(starts)), per_core), starts.device))
+    chunks = range(0, max(1, len(starts)), per_core)
+    ends = map_chunks(lambda first: _run(request, starts[first : first + per_core], first), chunks, starts.device)
+    return EndPoints.joined(ends)
 
 
-def _run(
-    objective: Objective,
-    takes_rows: bool,
-    all_starts: Tensor,
-    count: int,
-    tolerance: float,
-    max_steps: int,
-    progress: Callable[[int], None] | None,
-    profile: Profile | None,
-    first: int,
-) -> EndPoints:
-    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
-    starts = all_starts[first : first + count]
+@dataclass(frozen=True)
+class _Request:
+    objective: Objective
+    takes_rows: bool
+    tolerance: float
+    max_steps: int
+    progress: Callable[[int], None] | None
+    profile: Profile | None
+
+
+def _run(request: _Request, starts: Tensor, first: int) -> EndPoints:
+    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue.
+
+    `first` is the number of the first of these starts among all.
+    """
     method, working_bytes = METHODS[starts.device.type == "cpu"]
     width = max(1, working_bytes // (8 * starts.shape[1] * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
-    phase = phases(profile)
+    phase = phases(request.profile)
     with phase("host"):
-        work = method(starts, width, tolerance, max_steps)
+        work = method(starts, width, request.tolerance, request.max_steps)
         while work.active:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):
-                    f, g = objective(work.trial, first + work.rows) if takes_rows else objective(work.trial)
+                    f, g = request.objective(work.trial, *([first + work.rows] if request.takes_rows else []))
                 with phase("line search"):
                     work.search(f, g)
                 with phase("history"):
                     work.turn()
             ended = work.exchange()
-            if ended and progress:
-                progress(ended)
+            if ended and request.progress:
+                request.progress(ended)
     return work.end
