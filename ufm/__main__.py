@@ -65,6 +65,9 @@ def run_atlas(setting: AtlasSetting) -> int:
             if folder.record.exists():
                 print(f"atlas so far, which `--out {path}` extends: {folder.record}")
             raise
+        if not folder.atlas.rows:
+            print(f"no start reached a critical point: {folder.atlas.statuses}\nrecord: {folder.record}")
+            return 1
         result = folder.finish()
         atlas_report.show(folder.atlas, result)
         picture = landscape.draw(read_record(folder.record), path / "landscape.png")
