@@ -20,7 +20,17 @@ ROOT = Path(__file__).parent.parent
 MOMENTS = 20
 ATLAS = ["atlas", "--classes", "3", "--dim", "4", "--starts", "300", "--max-rounds", "6", "--quiet-rounds", "6"]
 SCAN = ["scan", "--loss", "focal", "--grid.gamma", "0:8:9", "--grid.decay", "1e-4:1e-1:9:log", "--starts", "16"]
-ATLAS_SCAN = ["atlas-scan", "--classes", "2", "--starts", "60", "--strengths", "[0.01, 0.1]", "--decays-b", "[0.0, null]"]
+ATLAS_SCAN = [
+    "atlas-scan",
+    "--classes",
+    "2",
+    "--starts",
+    "60",
+    "--strengths",
+    "[0.01, 0.1]",
+    "--decays-b",
+    "[0.0, null]",
+]
 VERIFY = ["verify", "--classes", "4", "--dim", "5", "--starts", "400", "--saddle-starts", "64"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

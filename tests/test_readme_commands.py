@@ -82,7 +82,9 @@ def test_the_wheel_needs_no_checkout(tmp_path):
     subprocess.run([*build, str(tmp_path / "source")], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     python = fresh(tmp_path / "venv")
-    subprocess.run([str(python), "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", str(wheel)], check=True)
+    subprocess.run(
+        [str(python), "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", str(wheel)], check=True
+    )
     empty = tmp_path / "empty"
     empty.mkdir()
     asked = (

@@ -1,4 +1,4 @@
-"""Files from elsewhere, fuzzed: the reader's own complaint or a sound result, never another error, never foreign code."""
+"""Files from elsewhere, fuzzed: the reader's own complaint or a sound result, no other error, no foreign code."""
 
 import contextlib
 import json
@@ -112,7 +112,9 @@ def test_folders_of_scans(tmp_path, data):
 def test_shards_of_scans(tmp_path, data):
     (tmp_path / SHARDS).mkdir(exist_ok=True)
     path = tmp_path / SHARDS / "unit.parquet"
-    write_shard(tmp_path, "unit", [{"cell": "a", "value": 1.0, "names": [1, 2]}, {"cell": "b", "value": 2.0, "names": []}])
+    write_shard(
+        tmp_path, "unit", [{"cell": "a", "value": 1.0, "names": [1, 2]}, {"cell": "b", "value": 2.0, "names": []}]
+    )
     path.write_bytes(data.draw(damaged(path.read_bytes())))
     refused_or_read(lambda: read_rows(tmp_path))
     refused_or_read(lambda: commits(tmp_path))

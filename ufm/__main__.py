@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ufm.command_line import Command, main
 from ufm.settings import (
@@ -13,6 +14,9 @@ from ufm.settings import (
     ScanSetting,
     VerifySetting,
 )
+
+if TYPE_CHECKING:
+    from ufm.scan import Scan
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -149,13 +153,14 @@ def run_scan(setting: ScanSetting) -> int:
     check_new_file(setting.json, "--json")
     if setting.resume is not None:
         setting = shards.resumed_setting(setting)
-    Scan(setting)  # refused here, before a folder is made or a grid added
+    scan = Scan(setting)  # refused here, before a folder is made or a grid added
     folder = setting.resume or new_folder(setting.out, "scan")
     with claimed(folder, "--resume" if setting.resume else "--out"):
-        return _scan(setting, folder)
+        return _scan(scan, folder)
 
 
-def _scan(setting: ScanSetting, folder: Path) -> int:
+def _scan(scan: "Scan", folder: Path) -> int:
+    """What the folder lacks of the scan, with the lock on the folder held."""
     import time
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
@@ -165,8 +170,10 @@ def _scan(setting: ScanSetting, folder: Path) -> int:
     from ufm.records import read_record, write_record
     from ufm.scan import Scan
 
+    setting = scan.setting
     shards.write_setting(folder, setting)
-    scan = Scan(setting, shards.asked_grids(folder))
+    if len(grids := shards.asked_grids(folder)) > 1:
+        scan = Scan(setting, grids)
     print(f"{scan}, in {folder}", flush=True)
     began = time.perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()

@@ -6,13 +6,13 @@ Aliases can stand for gigabytes and tags for Python objects; a setting needs nei
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # public, but not in their __all__
 
 LARGEST, DEEPEST = 2**16, 20
 """Bytes of a file, and levels of nesting in it."""
 
 
-class ConfigFile(ActionConfigFile):  # type: ignore[misc]
+class ConfigFile(ActionConfigFile):
     """`--config FILE`."""
 
     @staticmethod
@@ -27,7 +27,9 @@ class ConfigFile(ActionConfigFile):  # type: ignore[misc]
             keys = _keys(value)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise TypeError(f"`--config` must be a YAML file of options with plain values, got {value} ({reason}).") from None
+            raise TypeError(
+                f"`--config` must be a YAML file of options with plain values, got {value} ({reason})."
+            ) from None
         if unknown := sorted(set(keys) - known):
             allowed = ", ".join(sorted(known))
             raise TypeError(f"`--config` must be a file whose keys are among {allowed}, got {value} with {unknown[0]}.")

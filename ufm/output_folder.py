@@ -32,7 +32,7 @@ def output_folder(path: Path | None, name: str, continues: str | None = None) ->
 
 @contextmanager
 def claimed(folder: Path, argument: str) -> Iterator[None]:
-    """Hold a folder and clear it of half-written files. The system lets go of it when the process ends, however it does.
+    """Hold a folder and clear it of half-written files; the system lets go of it however the process ends.
 
     Raises:
         ValueError: if another process holds it.
@@ -42,7 +42,8 @@ def claimed(folder: Path, argument: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RequestError(f"`{argument}` must be a folder in which no other process works, got {folder}.") from None
+            allowed = "a folder in which no other process works"
+            raise RequestError(f"`{argument}` must be {allowed}, got {folder}.") from None
         except OSError:
             pass  # a file system without locks
         for left in folder.rglob(HALF_WRITTEN):

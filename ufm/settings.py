@@ -75,8 +75,9 @@ class VerifySetting(CommonSetting):
         check(1 <= self.starts <= 10**9, "--starts", self.starts, "an integer in [1, 1000000000]")
         check(0 <= self.first_start <= 10**12, "--first-start", self.first_start, "an integer in [0, 10^12]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
-        shows = f"at most a hundredth of the smallest decay, {min(self.decay_W, self.decay_H):g}: else no end point shows much"
-        check(self.tolerance <= min(self.decay_W, self.decay_H) / 100, "--tolerance", self.tolerance, shows)
+        least = min(self.decay_W, self.decay_H)
+        allowed = f"at most a hundredth of the smallest decay, {least:g}: else an end point shows little"
+        check(self.tolerance <= least / 100, "--tolerance", self.tolerance, allowed)
         check(1 <= self.max_steps <= 10**9, "--max-steps", self.max_steps, "an integer in [1, 1000000000]")
         check(0 <= self.saddle_starts <= 10**6, "--saddle-starts", self.saddle_starts, "an integer in [0, 1000000]")
         loss = self.loss.get("name")

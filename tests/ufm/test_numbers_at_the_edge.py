@@ -26,7 +26,10 @@ def strength(problem: Problem) -> mpmath.mpf:
 
 def agrees(found: float, exact: mpmath.mpf, relative: float) -> None:
     assert math.isfinite(found)
-    assert abs(mpmath.mpf(found) - exact) <= relative * abs(exact) + mpmath.mpf("1e-307"), (found, mpmath.nstr(exact, 17))
+    assert abs(mpmath.mpf(found) - exact) <= relative * abs(exact) + mpmath.mpf("1e-307"), (
+        found,
+        mpmath.nstr(exact, 17),
+    )
 
 
 def norms_agree(problem: Problem, found: Prediction, size: mpmath.mpf) -> None:
