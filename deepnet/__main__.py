@@ -5,88 +5,104 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
-from ufm.command_line import Command, check, main
+from ufm.command_line import Command, RequestError, main
 from ufm.records import check_new_file, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
-    from deepnet.train import Training
+    from deepnet.training import Training
 
 
 def run_train(setting: TrainSetting) -> int:
     """Train, or go on with a run; exit code 1 if the loss stopped being a number."""
-    from deepnet import checkpoint
-    from deepnet.train import begin
+    from deepnet import distributed
 
     check_new_file(setting.json, "--json")
-    folder = setting.resume
-    if folder is None:
-        training = begin(setting)
-        folder = new_folder(setting.out, "train")
-        checkpoint.write_setting(folder, setting)
-        checkpoint.save(folder, training.state())
-    else:
-        training = begin(checkpoint.resumed_setting(setting))
-        training.restore(checkpoint.load(folder))
-        check(training.epoch < training.setting.epochs, "--resume", folder, "a run that has epochs left to train")
-        checkpoint.cut_metrics(folder, training.epoch)
-    try:
-        failure = _train_with_progress(training, folder)
-    except KeyboardInterrupt:
-        print(f"\nstopped; go on with: python -m deepnet train --resume {folder}", file=sys.stderr)
-        return 130
-    if failure:
-        print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
-        return 1
-    return _finish(training, folder, setting.json)
+    with distributed.process_group(setting.device):
+        try:
+            return _train(setting)
+        except RequestError:
+            if distributed.rank() == 0:
+                raise
+            return 2  # every process finds the same mistake; the first says it
 
 
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
-    from deepnet.report import print_measures
-    from deepnet.train import measure_splits, reopen
+    from deepnet.calibration import calibration_of
+    from deepnet.report import print_calibration, print_measures
+    from deepnet.train import measure_splits
+    from deepnet.training import reopen
+    from figures import measured_splits, reliability
 
     check_new_file(setting.json, "--json")
-    training = reopen(setting.run, setting.device, setting.data_folder)
+    training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
     folder = new_folder(setting.out, "measure")
     splits = measure_splits(training)
     print_measures(f"{setting.run}, epoch {training.epoch}", splits)
-    record = setting.json or folder / "record.json"
-    write_record(record, setting.as_dict(), {"run": str(setting.run), "epoch": training.epoch, "splits": splits})
-    print(f"wrote {record}")
+    found = calibration_of(training.net, training.data, training.setting.precision)
+    print_calibration(found)
+    result = {"run": str(setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
+    diagram = reliability.draw(read_record(record), folder / "reliability.png")
+    print(f"wrote {record}, {picture}, {diagram}")
     return 0
 
 
 def run_compare(setting: CompareSetting) -> int:
-    """Put measurement and prediction side by side, one table a run."""
-    from deepnet import checkpoint
-    from deepnet.compare import compare
-    from deepnet.features import last_layer
-    from deepnet.report import print_comparison, summary
-    from deepnet.train import reopen
-    from figures import prediction_against_measurement
+    """Put measurement and prediction side by side, one table a condition, and say how close they are."""
+    from deepnet import checkpoint, study_report
+    from deepnet.study import compared_run, study
+    from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
         checkpoint.read_setting(run)
+    runs = []
+    for number, run in enumerate(setting.folders, 1):
+        runs.append(compared_run(run, setting.device, setting.data_folder))
+        print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
+    result = study(runs, setting.depths)
+    study_report.show(result)
     folder = new_folder(setting.out, "compare")
-    results = []
-    for run in setting.folders:
-        training = reopen(run, setting.device, setting.data_folder)
-        layer = last_layer(training.net, training.data, training.data.splits["train"], training.setting.precision)
-        comparison = compare(layer, training.loss, training.setting.decay)
-        results.append(summary(training, run) | comparison.as_dict())
-        print_comparison(results[-1])
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"runs": results})
-    picture = folder / "prediction_against_measurement.png"
-    prediction_against_measurement.draw(read_record(record), picture)
-    print(f"wrote {record}, {picture}")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    drawn = [prediction_against_measurement, prediction_over_epochs]
+    drawn += [feature_penalty] if any(network["depth_fit"] for network in result["networks"]) else []
+    drawn += [central_path] if any("central_path_loss" in run["measures"] for run in result["runs"]) else []
+    pictures = [figure.draw(read_record(record), folder / f"{figure.__name__.split('.')[-1]}.png") for figure in drawn]
+    print(f"wrote {', '.join(map(str, (record, *pictures)))}")
     return 0
 
 
+def _train(setting: TrainSetting) -> int:
+    from deepnet import distributed
+    from deepnet.run import opened
+
+    with opened(setting) as (training, folder):
+        go_on = f"go on with: python -m deepnet train --resume {folder}"
+        try:
+            failure = _train_with_progress(training, folder)
+        except KeyboardInterrupt:
+            print(f"\nstopped; {go_on}", file=sys.stderr)
+            return 130
+        except OSError as error:
+            print(f"python -m deepnet: {error}; the last good state is kept, {go_on}", file=sys.stderr)
+            return 3
+        if distributed.rank() > 0:
+            return 0
+        if failure:
+            print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
+            return 1
+        return _finish(training, folder, setting.json)
+
+
 def _train_with_progress(training: "Training", folder: Path) -> str | None:
+    from deepnet import distributed
     from deepnet.progress import TrainingProgress
     from deepnet.train import train
 
+    if distributed.rank() > 0:
+        return train(training, folder, lambda _: None, lambda _: None)
     images = len(training.data.splits["train"].labels)
     with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
         return train(training, folder, progress.step, progress.epoch)
@@ -95,18 +111,18 @@ def _train_with_progress(training: "Training", folder: Path) -> str | None:
 def _finish(training: "Training", folder: Path, json: Path | None) -> int:
     """Record, table and picture of a run that reached its last epoch."""
     from deepnet import checkpoint
-    from deepnet.report import print_measures, summary
+    from deepnet.report import print_best, print_measures
+    from deepnet.run import finish
     from figures import training_curves
 
-    metrics = checkpoint.read_metrics(folder)
-    splits = {name: metrics[-1][name] for name in training.data.splits}
-    print_measures(f"{folder}, epoch {training.epoch}", splits)
-    result = summary(training, folder) | {"splits": splits, "metrics": metrics}
-    record = write_record(json or folder / "record.json", checkpoint.plain_setting(training.setting), result)
-    picture = folder / "training.png"
-    training_curves.draw(read_record(record), picture)
-    names = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT)
-    print(f"wrote {', '.join(str(folder / name) for name in names)}, {record}, {picture}")
+    record = finish(training, folder, json)
+    result = read_record(record)["result"]
+    print_measures(f"{folder}, epoch {training.epoch}", result["splits"])
+    print_best(result["best"])
+    picture = training_curves.draw(read_record(record), folder / "training.png")
+    files = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT, checkpoint.PREVIOUS, checkpoint.BEST)
+    written = [str(folder / name) for name in files if (folder / name).exists()]
+    print(f"wrote {', '.join(written)}, {record}, {picture}")
     return 0
 
 

@@ -1,38 +1,60 @@
 """Random crops and flips as tensor functions, each image its own. Off unless training asks; metrics never see them.
 
-Both act on *normalised* images, so that the zeros a crop brings in are pixels of the mean colour.
+All act on *normalised* images, so that the zeros a crop brings in are pixels of the mean colour.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 Batch = Float[Tensor, "n C height width"]
+PADDING = 4
+"""Pixels by which an image is shifted at most, each way: the usual number for 32 x 32 photographs."""
 
 
-def augmented(images: Batch, generator: torch.Generator) -> Batch:
-    """Pad by 4 and crop back, then flip every other image: the usual pair for 32 x 32 photographs.
+class Moves(NamedTuple):
+    """What happens to each image of a batch: rows and columns cut off the padded image's top and left, then a flip."""
+
+    shifts: Int[Tensor, "2 n"]
+    is_flipped: Bool[Tensor, " n"]
+
+    def of(self, share: slice) -> "Moves":
+        """Those of some of the images."""
+        return Moves(self.shifts[:, share], self.is_flipped[share])
+
+
+def random_moves(n: int, generator: torch.Generator, padding: int = PADDING) -> Moves:
+    """Shift each image by up to `padding` pixels each way, flip it with probability 1/2.
 
     Args:
-        images: Normalised images.
+        n: Number of images.
         generator: On the CPU, so that a seed means the same on every device.
+        padding: The largest shift.
     """
-    return random_flip(random_crop(images, 4, generator), generator)
+    shifts = torch.randint(2 * padding + 1, (2, n), generator=generator)
+    return Moves(shifts, torch.rand(n, generator=generator) < 0.5)
 
 
-def random_crop(images: Batch, padding: int, generator: torch.Generator) -> Batch:
-    """Shift each image by up to `padding` pixels each way; zeros come in at the edges."""
-    n, _, height, width = images.shape
-    shifts = torch.randint(2 * padding + 1, (2, n, 1), generator=generator).to(images.device, non_blocking=True)
+def augmented(images: Batch, moves: Moves) -> Batch:
+    """The images, moved."""
+    return flipped(cropped(images, moves.shifts), moves.is_flipped)
+
+
+def cropped(images: Batch, shifts: Int[Tensor, "2 n"], padding: int = PADDING) -> Batch:
+    """Pad with zeros and cut each image out again, `shifts` rows and columns from the corner."""
+    height, width = images.shape[2:]
+    shifts = shifts.to(images.device, non_blocking=True)[:, :, None]
     rows = shifts[0] + torch.arange(height, device=images.device)  # (n, height)
     columns = shifts[1] + torch.arange(width, device=images.device)  # (n, width)
     padded = functional.pad(images, (padding,) * 4)
-    each = torch.arange(n, device=images.device)[:, None, None]
+    each = torch.arange(len(images), device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def random_flip(images: Batch, generator: torch.Generator) -> Batch:
-    """Mirror each image left to right with probability 1/2."""
-    is_flipped = (torch.rand(len(images), generator=generator) < 0.5).to(images.device, non_blocking=True)
+def flipped(images: Batch, is_flipped: Bool[Tensor, " n"]) -> Batch:
+    """Mirror the chosen images left to right."""
+    is_flipped = is_flipped.to(images.device, non_blocking=True)
     return torch.where(is_flipped[:, None, None, None], images.flip(-1), images)

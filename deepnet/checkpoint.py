@@ -1,57 +1,125 @@
-"""A run folder's memory: what it was asked (`setting.json`), one line an epoch (`metrics.jsonl`), the last good state.
+"""A run folder's memory: what was asked (`setting.json`), one line an epoch (`metrics.jsonl`), the last good states.
 
-A run that is killed loses at most one epoch: a line is written before the checkpoint of its epoch, and resuming cuts
-lines off that the checkpoint does not know.
+A run that is killed loses at most one epoch. The order of writing makes every moment safe: an epoch's line first, then
+its checkpoint, of which the one before is kept too (`previous.pt`), then, if its validation accuracy is the best so
+far, its network (`best.pt`). Resuming cuts lines off that the checkpoint does not know.
 """
 
+import io
 import json
 import math
 import os
 import pickle
+import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from deepnet.settings import TrainSetting
-from ufm.command_line import RequestError
+from ufm.command_line import RequestError, check
 from ufm.records import atomic_file
 
-SETTING, METRICS, CHECKPOINT = "setting.json", "metrics.jsonl", "checkpoint.pt"
-_OF_THE_PROCESS = ("out", "json", "resume")
+SETTING, METRICS = "setting.json", "metrics.jsonl"
+CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
+_OF_THE_PROCESS = ("out", "json", "resume", "download")
 _MAY_MOVE = ("device", "data_folder")
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder alone, and clear away what a killed process was writing; the lock dies with its process.
+
+    Raises:
+        ValueError: if the folder is no run's, or another process holds it.
+    """
+    import fcntl
+
+    read_setting(folder)
+    with (folder / SETTING).open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RequestError(f"{folder} must be of no other process, but one is training in it now.") from None
+        for part in folder.glob(".*.part"):
+            part.unlink()
+        yield
+
+
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint atomically. `state` holds tensors, numbers, strings, lists and dicts only."""
-    with atomic_file(folder / CHECKPOINT, "wb") as file:
-        torch.save(state, file)
+    """Replace the checkpoint, and keep the one before as `previous.pt`; an error or a kill leaves one of them good.
+
+    `state` holds tensors, numbers, strings, lists and dicts only.
+    """
+    new, last = folder / f".{CHECKPOINT}.part", folder / CHECKPOINT
+    _write(new, state)
+    if last.exists():
+        os.replace(last, folder / PREVIOUS)
+    os.replace(new, last)
+
+
+def save_best(folder: Path, state: dict[str, Any]) -> None:
+    """Replace `best.pt` by the network in `state`."""
+    _write(folder / BEST, {name: state[name] for name in ("setting", "epoch", "net")})
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read the checkpoint into the CPU's memory; nothing in it can run code.
+    """Read the checkpoint, or (saying so) the one before if it is damaged, into the CPU's memory.
+
+    Nothing in the file can run code.
 
     Raises:
-        ValueError: if the file is missing or damaged, or belongs to another setting than the folder's.
+        ValueError: if both are missing or damaged, or one belongs to another setting than the folder's.
     """
-    path = folder / CHECKPOINT
+    try:
+        state = _read(folder / CHECKPOINT)
+    except RequestError as error:
+        if not (folder / PREVIOUS).exists():
+            raise
+        state = _read(folder / PREVIOUS)
+        print(f"{error} Taken instead: {folder / PREVIOUS}, epoch {state.get('epoch')}.", file=sys.stderr)
+    return _of_the_folder(folder, state)
+
+
+def load_best(folder: Path) -> dict[str, Any]:
+    """Read `best.pt`.
+
+    Raises:
+        ValueError: if it is missing or damaged, or belongs to another setting than the folder's.
+    """
+    return _of_the_folder(folder, _read(folder / BEST))
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    content = io.BytesIO()
+    torch.save(state, content)
+    with atomic_file(path, "wb") as file:
+        file.write(content.getbuffer())
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         _check_sums(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        setting = state["setting"]
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:  # torch's own words advise to let it run
         raise RequestError(f"{path} must hold tensors and plain values, got code or other objects.") from None
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RequestError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
-    asked = read_setting(folder)
-    for name, value in asked.items():
+
+
+def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+    setting = state.get("setting", {})
+    for name, value in read_setting(folder).items():
         if setting.get(name) != value:
             raise RequestError(
-                f"{path} must be of the setting in {SETTING}: {name} is {value} there, {setting.get(name)} here."
+                f"the checkpoint in {folder} must be of the setting in {SETTING}: {name} is {value} there, "
+                f"{setting.get(name)} here."
             )
-    return dict(state)
+    return state
 
 
 def _check_sums(path: Path) -> None:
@@ -102,27 +170,20 @@ def read_setting(folder: Path) -> dict[str, Any]:
 
 
 def resumed_setting(setting: TrainSetting) -> TrainSetting:
-    """The setting of the run in `setting.resume`, with this call's device, record path and (if given) data folder.
+    """The setting of the run in `setting.resume`, computed on the device and with the data folder given, if any.
 
     Raises:
         ValueError: if another field was given and differs; a run has one setting from its first epoch to its last.
     """
     assert setting.resume is not None
-    if setting.out is not None:
-        raise RequestError(
-            f"`--out` must be left out with --resume (the run goes on in its folder), got {setting.out}."
-        )
-    stored = read_setting(setting.resume)
-    given, default = plain_setting(setting), plain_setting(TrainSetting())
-    for name, value in given.items():
-        if value != default[name] and value != stored[name]:
-            if name not in _MAY_MOVE:
-                raise RequestError(
-                    f"`--{name.replace('_', '-')}` must be {stored[name]}, as the run has it, got {value}."
-                )
-            stored[name] = value
-    stored |= {"data_folder": Path(stored["data_folder"]), "device": setting.device}
-    return TrainSetting(**stored, json=setting.json, resume=setting.resume)
+    check(setting.out is None, "--out", setting.out, "left out with --resume (the run goes on in its folder)")
+    stored, asked = read_setting(setting.resume), plain_setting(setting)
+    for name in sorted(setting.given & asked.keys()):
+        may_differ = name in _MAY_MOVE or asked[name] == stored[name]
+        check(may_differ, f"--{name.replace('_', '-')}", asked[name], f"{stored[name]}, as the run has it, or left out")
+        stored[name] = asked[name]
+    of_the_process = {name: getattr(setting, name) for name in _OF_THE_PROCESS}
+    return TrainSetting(**stored | {"data_folder": Path(stored["data_folder"])}, **of_the_process)
 
 
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:

@@ -37,11 +37,7 @@ What the ratios then say, per row:
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
-from deepnet.features import LastLayer
-from ufm.command_line import check
+from deepnet.reading import Reading
 from ufm.losses import Loss, SquaredError
 from ufm.prediction import predict
 from ufm.problem import Problem
@@ -65,8 +61,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """K classes of n training samples with d features, and the weight decay of the last layer's weights and bias."""
+
+    K: int
+    n: int
+    d: int
+    decay: float
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The table of one network and what it rests on.
+    """The table of one network at one epoch and what it rests on.
 
     Attributes:
         rows: measured against predicted.
@@ -96,99 +102,51 @@ class Comparison:
         return asdict(self) | {"rows": rows}
 
 
-def compare(layer: LastLayer, loss: Loss, decay: float) -> Comparison:
-    """Compare a last layer on its training samples with the model of the same loss, sizes and decay.
-
-    Args:
-        layer: Features of the clean training images, and the last layer.
-        loss: The training loss.
-        decay: Weight decay of the last layer's weights and bias.
-
-    Raises:
-        ValueError: if the classes are of unequal size; the theory is for balanced data.
-    """
-    K, d = layer.W.shape
-    counts = torch.bincount(layer.labels, minlength=K)
-    check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
-    n = int(counts[0])
-    layer = LastLayer(layer.H.double(), layer.labels, layer.W.double(), layer.b.double())
-    square_mean = _square(layer.H.mean(0))
-    decay_H = decay * _square(_centred(layer.W)) / _square(_centred(layer.H))
-    decay_b = decay / (1 + square_mean)
-    raw_decay_H = decay * _square(layer.W) / _square(layer.H)
+def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison:
+    """Compare a last layer on its clean training samples with the model of the same loss, sizes and decay."""
+    decay = sizes.decay
+    problem = calibrated_problem(reading, loss, sizes)
+    raw_decay_H = decay * (reading.norm_w_raw / reading.norm_h_raw) ** 2 / sizes.n
     return Comparison(
-        rows=_rows(layer, Problem(loss, K, d, n, decay, decay_H, decay_b)),
-        stationarity=_stationarity(layer, loss, decay),
+        rows=_rows(reading, problem),
+        stationarity=reading.stationarity(decay),
         decay_W=decay,
-        decay_H=decay_H,
-        decay_b=decay_b,
+        decay_H=float(problem.decay_H),
+        decay_b=float(problem.decay_b or 0.0),
         raw_decay_H=raw_decay_H,
-        raw_margin=predict(Problem(loss, K, d, n, decay, raw_decay_H, decay)).margin,
-        norm_h_raw=_rms_norm(layer.H),
-        norm_global_mean=square_mean**0.5,
-        K=K,
-        n=n,
+        raw_margin=predict(Problem(loss, sizes.K, sizes.d, sizes.n, decay, raw_decay_H, decay)).margin,
+        norm_h_raw=reading.norm_h_raw,
+        norm_global_mean=reading.norm_global_mean,
+        K=sizes.K,
+        n=sizes.n,
     )
 
 
-def _rows(layer: LastLayer, problem: Problem) -> tuple[Row, ...]:
+def calibrated_problem(reading: Reading, loss: Loss, sizes: Sizes) -> Problem:
+    """The model whose feature decay obeys the balance of the reading's centred norms."""
+    decay_H = sizes.decay * (reading.norm_w / reading.norm_h) ** 2 / sizes.n
+    return Problem(loss, sizes.K, sizes.d, sizes.n, sizes.decay, decay_H, bias_decay(sizes.decay, reading))
+
+
+def bias_decay(decay: float, reading: Reading) -> float:
+    """decay / (1 + |mu_G|^2), what a common logit costs the bias and the part of W along the global mean together."""
+    return decay / (1 + reading.norm_global_mean**2)
+
+
+def _rows(reading: Reading, problem: Problem) -> tuple[Row, ...]:
     predicted, K = predict(problem), problem.K
-    logits, labels = layer.logits, layer.labels
-    W0, M = _centred(layer.W), layer.stats.centred_means
-    norm_w, norm_h = _rms_norm(W0), _rms_norm(_centred(layer.H))
+    norm_ratio = float((problem.n * problem.decay_H / problem.decay_W) ** 0.5)
     rows = [
-        Row("margin", "identity", _mean_margin(logits, labels), predicted.margin),
-        Row("|w|", "identity", norm_w, predicted.norm_w),
-        Row("|h|", "identity", norm_h, predicted.norm_h),
-        Row("|w| / |h|", "calibration", norm_w / norm_h, float((problem.n * problem.decay_H / problem.decay_W) ** 0.5)),
-        Row("training loss", "identity", float(problem.loss(logits, labels).mean()), predicted.loss),
-        Row("self-duality: cos(W, class means)", "identity", float((W0 * M).sum() / W0.norm() / M.norm()), 1.0),
-        Row("mean cosine of class means", "identity", _mean_cosine(M), -1 / (K - 1)),
-        Row("dimensions of class means", "prediction", _dimensions(M), float(K - 1)),
-        Row("variance between classes / total", "prediction", (_rms_norm(M) / norm_h) ** 2, 1.0),
+        Row("margin", "identity", reading.margin, predicted.margin),
+        Row("|w|", "identity", reading.norm_w, predicted.norm_w),
+        Row("|h|", "identity", reading.norm_h, predicted.norm_h),
+        Row("|w| / |h|", "calibration", reading.norm_w / reading.norm_h, norm_ratio),
+        Row("training loss", "identity", reading.loss, predicted.loss),
+        Row("self-duality: cos(W, class means)", "identity", reading.self_duality_cosine, 1.0),
+        Row("mean cosine of class means", "identity", reading.mean_cosine, -1 / (K - 1)),
+        Row("dimensions of class means", "prediction", reading.dimensions, float(K - 1)),
+        Row("variance between classes / total", "prediction", reading.between_share, 1.0),
     ]
     if not isinstance(problem.loss, SquaredError):
-        p_y = logits.softmax(-1).gather(-1, labels[:, None]).mean()
-        rows.insert(1, Row("p_y", "identity", float(p_y), predicted.p_y or 0.0))
+        rows.insert(1, Row("p_y", "identity", reading.p_y, predicted.p_y or 0.0))
     return tuple(rows)
-
-
-def _stationarity(layer: LastLayer, loss: Loss, decay: float) -> float:
-    """|G'H + decay W| / |decay W|."""
-    gradient = loss.value_and_gradient(layer.logits, layer.labels)[1] / len(layer.labels)
-    pull = decay * layer.W
-    return float((gradient.mT @ layer.H + pull).norm() / pull.norm())
-
-
-def _mean_margin(logits: Tensor, labels: Tensor) -> float:
-    """Mean over samples of the label's logit minus the mean of the others."""
-    K = logits.shape[-1]
-    own = logits.gather(-1, labels[:, None])[:, 0]
-    return float((own - (logits.sum(-1) - own) / (K - 1)).mean())
-
-
-def _centred(rows: Tensor) -> Tensor:
-    """The rows minus their mean."""
-    return rows - rows.mean(0)
-
-
-def _square(A: Tensor) -> float:
-    """Squared Frobenius norm."""
-    return float(A.square().sum())
-
-
-def _rms_norm(rows: Tensor) -> float:
-    """Root mean square of the rows' norms."""
-    return (_square(rows) / len(rows)) ** 0.5
-
-
-def _mean_cosine(M: Tensor) -> float:
-    """Mean over all pairs of different rows."""
-    unit = M / M.norm(dim=-1, keepdim=True)
-    return float((unit @ unit.mT)[~torch.eye(len(M), dtype=torch.bool, device=M.device)].mean())
-
-
-def _dimensions(M: Tensor) -> float:
-    """Participation ratio of the squared singular values."""
-    gram = M @ M.mT
-    return float(gram.trace().square() / gram.square().sum())

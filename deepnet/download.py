@@ -11,18 +11,21 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-from ufm.command_line import RequestError
+from ufm.command_line import RequestError, check
 
 _CHUNK = 2**20
 
 
-def fetch(url: str, path: Path, sha256: str) -> Path:
+def fetch(url: str, path: Path, sha256: str, may_download: bool) -> Path:
     """Download `url` to `path`, continuing `path`.part where it stopped; a file that is already there is only checked.
 
     Raises:
-        ValueError: if the server cannot be reached or breaks off (call again to continue), or the hash is another.
+        ValueError: if the file is not there and may not be downloaded, the server cannot be reached or breaks off (call
+            again to continue), or the hash is another.
     """
     if not path.exists():
+        holding = f"a folder that holds {path.name} (`--download true` fetches it from {url})"
+        check(may_download, "--data-folder", path.parent, holding)
         part = path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

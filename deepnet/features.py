@@ -1,5 +1,6 @@
 """What the last layer of a network sees: features of clean images in eval mode, as tensors and as `FeatureStats`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,12 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from deepnet.data import Data, Split
-from deepnet.wide_resnet import FEATURE_SIZE, WideResNet
-from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.losses import Loss
+from deepnet import distributed
+from deepnet.data import Data
+from deepnet.images import Split
+from deepnet.nets import Network
+from ufm.collapse import FeatureStats
 
 Precision = Literal["fp32", "bf16"]
+Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Images to logits and features: a network, also one of several processes'."""
 BATCH = 500
 """Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
 
@@ -38,31 +42,22 @@ class LastLayer:
 
 
 @torch.no_grad()
-def last_layer(net: WideResNet, data: Data, split: Split, precision: Precision) -> LastLayer:
+def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> LastLayer:
     """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
     net.eval()
-    H = torch.empty(len(split.labels), FEATURE_SIZE, device=split.images.device)
-    for start in range(0, len(H), BATCH):
+    H = torch.zeros(len(split.labels), net.feature_size, device=split.images.device)
+    for start in range(distributed.rank() * BATCH, len(H), distributed.size() * BATCH):
         images = split.images[start : start + BATCH]
         H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
+    distributed.total(H)
     return LastLayer(H, split.labels, net.classifier.weight.detach(), net.classifier.bias.detach())
 
 
 def forward(
-    net: WideResNet, images: Float[Tensor, "n C h w"], precision: Precision
+    net: Forward, images: Float[Tensor, "n C h w"], precision: Precision
 ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
     """Logits and features, float32; `bf16` runs the convolutions in bfloat16 (autocast)."""
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits, features = net(images)
     return logits, features
-
-
-def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
-    """Mean loss, accuracy and every collapse metric, on the device until the end."""
-    values = {
-        "loss": loss(layer.logits, layer.labels).double().mean(),
-        "accuracy": (layer.logits.argmax(-1) == layer.labels).double().mean(),
-        **collapse_metrics(layer.stats),
-    }
-    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepnet import checkpoint
-from deepnet.train import Training
+from deepnet.training import Training
 
 
 def summary(training: Training, run: Path) -> dict[str, Any]:
@@ -39,23 +39,22 @@ def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     Console().print(table)
 
 
-def print_comparison(result: dict[str, Any]) -> None:
-    """Measured against predicted, and what the prediction rests on."""
-    setting = result["run_setting"]
-    loss = " ".join(str(value) for value in setting["loss"].values())
-    title = f"{result['run']}: {loss}, {setting['data']}, width {setting['width']:g}, epoch {result['epoch']}"
-    table = Table("", "measured", "predicted", "ratio", "kind", title=title, title_justify="left")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for row in result["rows"]:
-        table.add_row(row["name"], *(_number(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])
-    Console().print(table)
-    print(
-        f"n {result['n']}, decay_W {result['decay_W']:.4g}, decay_H {result['decay_H']:.4g} from the balance of "
-        f"centred norms (of raw norms: {result['raw_decay_H']:.4g}, which predicts margin {result['raw_margin']:.4g}); "
-        f"|mean feature| {result['norm_global_mean']:.4g}; "
-        f"stationarity residual of the last layer {result['stationarity']:.2g}"
-    )
+def print_best(best: dict[str, Any] | None) -> None:
+    """The epoch that validation would choose, and what it is worth on the test images."""
+    if best is not None:
+        validation, test = (f"{best[name]['accuracy']:.2%}" for name in ("validation", "test"))
+        print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
+
+
+def print_calibration(found: dict[str, Any]) -> None:
+    """Errors of the test images, and what one temperature, fitted on the validation images, makes of them."""
+    trained = found["as_trained"]
+    text = f"test images: NLL {trained['nll']:.4g}, ECE {trained['ece']:.3g} in {found['bins']} bins"
+    if "temperature" in found:
+        scaled = found["scaled"]
+        text += f"; at temperature {found['temperature']:.3g} (fitted on validation) NLL {scaled['nll']:.4g}, "
+        text += f"ECE {scaled['ece']:.3g}"
+    print(text)
 
 
 def _number(value: float | None) -> str:

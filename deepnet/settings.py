@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ufm.command_line import CommonSetting, LossSpec, check
-
-WIDTHS = (0.25, 0.5, 1.0, 2.0)
+from ufm.command_line import CommonSetting, LossSpec, ResumableSetting, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSetting(CommonSetting):
+class TrainSetting(ResumableSetting):
     """Train a network on real images, measuring neural collapse as it happens.
 
     Examples:
@@ -19,13 +17,16 @@ class TrainSetting(CommonSetting):
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
         python -m deepnet train --resume results/focal
 
-    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt, record.json and training.png into --out.
+    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt and previous.pt (states after the last two
+    epochs), best.pt (the network that was best on validation), record.json and training.png into --out.
     """
 
     data: str = "cifar10"
-    """Data set: cifar10, cifar100, or digits (8 x 8 grey images that need no download)."""
+    """Data set: cifar10, cifar100, fashion_mnist, or digits (8 x 8 grey images that come with scikit-learn)."""
     data_folder: Path = Path("data")
-    """Folder with the unpacked binary files or the archive; where it has neither, the archive is downloaded into it."""
+    """Folder with the published files of the data set, packed or (CIFAR) unpacked."""
+    download: bool = False
+    """true: download into the data folder what it lacks."""
     validation: float = 0.1
     """Fraction of each class of the training images kept for validation, in [0, 1)."""
     per_class: int | None = None
@@ -34,8 +35,10 @@ class TrainSetting(CommonSetting):
     """Measure on this many validation and test images of each class; default: all."""
     augment: bool = False
     """true: crop and flip the training images at random; metrics always see clean images."""
+    net: str = "wide_resnet"
+    """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers)."""
     width: float = 1.0
-    """Inner width of the bottlenecks: 0.25, 0.5, 1 or 2."""
+    """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units: a multiple of 1/16."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
     """Loss: ce, ls (alpha), focal (gamma) or mse (rescale, convention); parameters as --loss.gamma 2."""
     epochs: int = 200
@@ -44,25 +47,35 @@ class TrainSetting(CommonSetting):
     """Images a step, >= 2; a smaller last batch is used too, a single left-over image joins the batch before it."""
     lr: float = 0.1
     """Learning rate of the first epoch, > 0."""
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    """Optimiser; both decay the weights through the gradient, so that they minimise the same function."""
     momentum: float = 0.9
-    """Momentum of SGD, in [0, 1)."""
+    """Momentum of SGD, or Adam's beta_1, in [0, 1)."""
+    nesterov: bool = False
+    """true: Nesterov's momentum (SGD only)."""
     decay: float = 5e-4
     """Weight decay on all parameters (its half times their squared norm joins the loss), > 0."""
     schedule: Literal["step", "cosine"] = "step"
     """Learning rate over the epochs: a tenth after 3/7 and again after 5/7 of them, or half a cosine."""
+    clip: float | None = None
+    """Clip the gradient of all parameters to this Euclidean norm, > 0; default: never."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions; bf16 is faster where hardware has it. Parameters and last layer stay float32."""
     measure_every: int = 1
-    """Epochs between measurements of accuracy and collapse on clean images; first and last are always measured."""
+    """Epochs between measurements on clean images, of which the best on validation is kept; first and last always."""
     resume: Path | None = None
-    """Continue the run in this folder with its setting; --device is that of this call, --data-folder may be given."""
+    """Continue the run in this folder with its setting; only where and how it computes may be given beside it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.width in WIDTHS, "--width", self.width, "0.25, 0.5, 1 or 2")
+        is_multiple = self.width > 0 and (16 * self.width) % 1 == 0
+        check(is_multiple, "--width", self.width, "a positive multiple of 1/16")
         check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
         check(0 < self.lr < math.inf, "--lr", self.lr, "finite and > 0")
         check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
+        is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
+        check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
+        check(self.clip is None or 0 < self.clip < math.inf, "--clip", self.clip, "finite and > 0")
         check(0 < self.decay < math.inf, "--decay", self.decay, "finite and > 0")
         check(self.batch_size >= 2, "--batch-size", self.batch_size, ">= 2 (batch normalisation needs two images)")
         for argument in ("epochs", "measure_every", "per_class", "test_per_class"):
@@ -72,17 +85,19 @@ class TrainSetting(CommonSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSetting(CommonSetting):
-    """Measure loss, accuracy and neural collapse of a run's last checkpoint on clean images.
+    """Measure loss, accuracy and neural collapse of a run's network on clean images.
 
     Examples:
         python -m deepnet measure --run results/focal
-        python -m deepnet measure --run results/focal --data-folder data --json focal.json
+        python -m deepnet measure --run results/focal --checkpoint best --json focal.json
 
-    Writes: record.json into --out.
+    Writes: record.json, measured_splits.png and reliability.png into --out.
     """
 
     run: Path
     """Folder of the run."""
+    checkpoint: Literal["last", "best"] = "last"
+    """Which of its networks: the last, or the best on validation."""
     data_folder: Path | None = None
     """Where the images are; default: where the run had them."""
 
@@ -95,7 +110,8 @@ class CompareSetting(CommonSetting):
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
 
-    Writes: record.json and prediction_against_measurement.png into --out.
+    Writes: record.json and, as pictures, prediction_against_measurement, prediction_over_epochs, feature_penalty (two
+    runs of one network or more) and central_path (squared error) into --out.
     """
 
     runs: list[Path] | Path
@@ -103,9 +119,14 @@ class CompareSetting(CommonSetting):
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
 
+    depths: list[float] = field(default_factory=lambda: [1.0])
+    """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(len({*self.folders}) == len(self.folders), "--runs", self.runs, "runs that differ")
+        check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
 
     @property
     def folders(self) -> list[Path]:

@@ -1,31 +1,33 @@
-"""Measured over predicted, one panel of rows: identities test the last layer, predictions test the features."""
+"""Measured over predicted, one row a quantity: identities test the last layer, predictions test the features."""
 
 import math
 from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
-from figures.style import COLOURS, COLUMN, LOSSES, save, use_style
+from figures.style import COLOURS, COLUMN, save, use_style
 
 TICKS = (0, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 100)
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
-    """Every row of every run in a record of `deepnet compare`, on the axis measured / predicted."""
+    """Every row of every condition in a record of `deepnet compare`; lines reach from the lowest to the highest run."""
     use_style()
     runs = record["result"]["runs"]
     names = list(dict.fromkeys(row["name"] for run in runs for row in run["rows"]))
     kinds = {row["name"]: row["kind"] for run in runs for row in run["rows"]}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault(_label(run), []).append(run)
     figure, axes = pyplot.subplots(figsize=(1.3 * COLUMN, 0.3 * len(names) + 1.4))
     axes.axvline(1, color="0.5", linewidth=1)
-    for index, run in enumerate(runs):
-        colour, shift = COLOURS[index % len(COLOURS)], 0.5 * ((index + 0.5) / len(runs) - 0.5)
-        for row in run["rows"]:
-            ratio = math.nan if row["ratio"] is None else row["ratio"]
-            axes.plot(ratio, names.index(row["name"]) + shift, MARKERS[row["kind"]], color=colour, markersize=5)
-        axes.plot([], [], "o", color=colour, label=_label(run))
+    for index, (label, group) in enumerate(groups.items()):
+        shift = 0.5 * ((index + 0.5) / len(groups) - 0.5)
+        _draw_group(axes, group, names, shift, COLOURS[index % len(COLOURS)])
+        axes.plot([], [], "o", color=COLOURS[index % len(COLOURS)], label=label)
     axes.set(xlabel="measured / predicted", title="Trained last layer against the unconstrained feature model")
     axes.set_xscale("symlog", linthresh=2, linscale=3)
     limits = axes.get_xlim()
@@ -37,6 +39,17 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     return save(figure, path)
 
 
+def _draw_group(axes: Axes, group: list[dict[str, Any]], names: list[str], shift: float, colour: str) -> None:
+    """One condition: a marker a run, and a line through them."""
+    for position, name in enumerate(names):
+        rows = [row for run in group for row in run["rows"] if row["name"] == name]
+        ratios = [math.nan if row["ratio"] is None else row["ratio"] for row in rows]
+        if rows:
+            axes.plot(
+                ratios, [position + shift] * len(rows), MARKERS[rows[0]["kind"]] + "-", color=colour, markersize=4
+            )
+
+
 def _label(run: dict[str, Any]) -> str:
     setting = run["run_setting"]
-    return f"{LOSSES[setting['loss']['name']]}, {setting['data']}, epoch {run['epoch']}"
+    return f"{run['condition']} ({setting['net']}, {setting['data']}, epoch {run['epoch']})"

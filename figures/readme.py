@@ -9,11 +9,15 @@ from importlib import import_module
 from pathlib import Path
 
 from figures import (
+    central_path,
     claims,
+    feature_penalty,
     focal_window,
     landscape,
     phase_diagram,
     prediction_against_measurement,
+    prediction_over_epochs,
+    softmax_codes,
     training_curves,
     verification,
 )
@@ -28,10 +32,14 @@ PICTURES = {
     "verification": ("verify", verification.draw),
     "phase_diagram": ("scan", phase_diagram.draw),
     "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
+    "prediction_over_epochs": ("compare", prediction_over_epochs.draw),
+    "feature_penalty": ("compare_mlp", feature_penalty.draw),
+    "central_path": ("compare_mlp", central_path.draw),
     "training_curves": ("train", training_curves.draw),
     "landscape": ("atlas", landscape.draw),
     "focal_window": ("focal_window", focal_window.draw),
     "claims": ("claims", claims.draw),
+    "softmax_codes": ("softmax_codes", softmax_codes.draw),
 }
 
 

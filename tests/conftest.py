@@ -1,4 +1,4 @@
-"""Problems and losses in one table that the tests cross; float64 everywhere."""
+"""Problems, models and losses in one table that the tests cross; float64 everywhere."""
 
 from ufm import process
 
@@ -7,8 +7,12 @@ process.prepare()  # before torch is imported
 import pytest
 import torch
 
+from ufm.deep import DeepProblem
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.model import Model
+from ufm.pick_all_labels import all_sets
 from ufm.problem import Problem
+from ufm.spheres import SphereProblem
 
 LOSSES: dict[str, Loss] = {
     "ce": CrossEntropy(),
@@ -19,6 +23,24 @@ LOSSES: dict[str, Loss] = {
     "mse_15": SquaredError(15.0, "mean"),
 }
 BIASES: dict[str, float | None] = {"free": 0.0, "decayed": 0.01, "absent": None}
+PICK_ALL, SET_SIZES = all_sets(4, (2, 1))
+MODELS: dict[str, Model] = {
+    "imbalance_ce": Problem(CrossEntropy(), 4, 5, 1, 5e-3, 2e-3, 0.01, sizes=(4, 3, 1, 1)),
+    "imbalance_ls": Problem(LabelSmoothing(0.1), 4, 5, 2, 5e-3, 2e-3, 0.0, sizes=(3, 1, 2, 1)),
+    "imbalance_mse": Problem(SquaredError(), 4, 5, 1, 5e-3, 2e-3, None, sizes=(4, 3, 1, 1)),
+    "multilabel": Problem(PICK_ALL, 4, 5, 1, 5e-3, 2e-3, 0.0, sizes=SET_SIZES),
+    "spheres": SphereProblem(CrossEntropy(), 4, 5, 2, temperature=3.0),
+    "deep_mse": DeepProblem(SquaredError(), 3, 4, 2, 5e-3, 2e-3, None, (3e-3,)),
+    "deep_mse_15": DeepProblem(SquaredError(15.0, "mean"), 3, 4, 2, 5e-3, 2e-3, 0.05, (3e-3, 8e-3)),
+    "deep_ce": DeepProblem(CrossEntropy(), 3, 4, 2, 5e-3, 2e-3, 0.0, (3e-3,)),
+    "deep_relu": DeepProblem(SquaredError(), 3, 4, 2, 5e-3, 2e-3, None, (3e-3,), is_rectified=True),
+}
+"""Every model but the plain one."""
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request: pytest.FixtureRequest) -> Model:
+    return MODELS[request.param]
 
 
 @pytest.fixture(params=list(LOSSES))

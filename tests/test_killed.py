@@ -147,16 +147,6 @@ def test_ctrl_c_on_a_scan(tmp_path):
         assert list(folder.rglob(HALF_WRITTEN)) == []
 
 
-def test_two_processes_in_one_folder(tmp_path):
-    first = run(*ATLAS, "--out", str(tmp_path / "out"))
-    while not (tmp_path / "out" / "record.json").exists():
-        time.sleep(0.05)
-    output, _ = (second := run(*ATLAS, "--out", str(tmp_path / "out"))).communicate()
-    assert second.returncode == 2
-    assert "a folder in which no other process works" in output
-    assert first.wait() == 0
-
-
 def test_a_full_disk_loses_nothing(tmp_path):
     """A file system of 64 kB in a name space of its own, where the machine allows one."""
     disk = tmp_path / "disk"

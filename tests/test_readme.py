@@ -33,7 +33,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_are_understood(command, capsys):
-    words = shlex.split(command.replace("${loss%% *}", "ce").replace("$loss", "ce"))
+    words = shlex.split(command.replace("${loss%% *}", "ce").replace("$loss", "ce").replace("$seed", "0"))
     package = importlib.import_module(f"{words[2]}.__main__")
     with pytest.raises(SystemExit) as done:
         main(words[2], "", package.COMMANDS, [*words[3:], "--print_config"])

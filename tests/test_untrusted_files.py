@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepnet import checkpoint
-from deepnet.data import CIFAR10, load_archive
+from deepnet.cifar import CIFAR10, load_archive
 from deepnet.settings import TrainSetting
 from tests.damaged_files import Payload
 from tests.deepnet.test_data import pack, records, unpack

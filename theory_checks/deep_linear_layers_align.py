@@ -20,6 +20,7 @@ import torch
 
 from theory_checks.random_starts import minimise_from
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation, step
+from ufm.deep_prediction import energy, stationary_root
 from ufm.starts import normal_starts
 
 CASES = ((2, (3.0, 2.0, 1.0), 0.3), (3, (3.0, 2.0, 1.0), 0.1), (4, (4.0, 3.0, 2.0), 0.05))
@@ -57,8 +58,7 @@ def _trained(L: int, sigmas: tuple[float, ...], beta: float, law: Callable[..., 
     ends = minimise_from(value, normal_starts(L * size * size, 0, 0, STARTS), tolerance=1e-9)
     best = int(torch.where(ends.is_converged, ends.value, torch.inf).argmin())
     u = np.array([_root(law(L), sigma, beta) for sigma in sigmas])
-    product = u ** law(L)
-    minimum = float(((product - np.array(sigmas)) ** 2).sum() / 2 + beta * law(L) * (u**2).sum() / 2)
+    minimum = sum(energy(root, sigma, beta, law(L)) for root, sigma in zip(u.tolist(), sigmas, strict=True))
     layers = [layer.numpy() for layer in ends.x[best].view(L, size, size)]
     svds = [np.linalg.svd(layer) for layer in layers]
     singular = max(np.abs(s - u).max() for _, s, _ in svds)
@@ -75,9 +75,5 @@ def _trained(L: int, sigmas: tuple[float, ...], beta: float, law: Callable[..., 
 
 def _root(L: int, sigma: float, beta: float) -> float:
     """u, or 0 where zero is cheaper."""
-    polynomial = np.zeros(2 * L - 1)
-    polynomial[0], polynomial[-1] = 1, beta
-    polynomial[L] -= sigma
-    real = [root.real for root in np.roots(polynomial) if abs(root.imag) < 1e-12 and root.real > 0]
-    u = max(real, default=0.0)
-    return float(u if (u**L - sigma) ** 2 / 2 + beta * L * u * u / 2 < sigma**2 / 2 else 0.0)
+    u = stationary_root(sigma, beta, L)
+    return u if energy(u, sigma, beta, L) < sigma**2 / 2 else 0.0

@@ -10,15 +10,18 @@ semidefinite Hessian. The threshold is `deep_linear_threshold_of_the_zero_soluti
 False twin: only r = 3 occurs (no spurious minima).
 """
 
-import numpy as np
 import torch
 
-from theory_checks.random_starts import minimise_from, starts_at_scales
+from theory_checks.random_starts import starts_at_scales
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
+from ufm.deep import DeepProblem
+from ufm.deep_prediction import deep_target
+from ufm.hessian import dense_hessian
+from ufm.losses import SquaredError
+from ufm.minimise import minimise
 
-K, d, n, DECAY, STARTS = 3, 4, 2, 0.09, 200
-N = n * K
-TARGET = torch.eye(K, dtype=torch.float64).repeat_interleave(n, 1)
+PROBLEM = DeepProblem(SquaredError(), K=3, d=4, n=2, decay_W=0.09, decay_H=0.09, decay_b=None, inner=(0.09,))
+K, STARTS = PROBLEM.K, 200
 
 
 def check() -> Verdict:
@@ -32,13 +35,13 @@ def refuted() -> Verdict:
 
 
 def _verdict(ranks: range) -> Verdict:
-    energy = _energy()
-    states = torch.tensor([r * energy + (K - r) / (2 * K) for r in ranks], dtype=torch.float64)
-    ends = minimise_from(_value, starts_at_scales((K + d + N) * d, STARTS), tolerance=1e-9)
+    by_value = deep_target(PROBLEM).facts["states"]  # lowest first: r = 3, .., 0
+    states = torch.tensor([by_value[K - r] for r in ranks], dtype=torch.float64)
+    ends = minimise(PROBLEM.value_and_gradient, starts_at_scales(PROBLEM.size, STARTS), tolerance=1e-9)
     distance = (ends.value[ends.is_converged, None] - states).abs()
     nearest = distance.argmin(1)
     smallest = [
-        _smallest_eigenvalue(ends.x[ends.is_converged][(nearest == i).nonzero()[0, 0]]) for i in torch.unique(nearest)
+        _smallest_eigenvalue(ends.x[ends.is_converged][(nearest == i).nonzero()[:1, 0]]) for i in torch.unique(nearest)
     ]
     counts = [int((nearest == i).sum()) for i in range(len(states))]
     shown = ", ".join(f"r = {r}: f = {f:.9f} in {c}" for r, f, c in zip(ranks, states.tolist(), counts, strict=True))
@@ -55,24 +58,10 @@ def _verdict(ranks: range) -> Verdict:
             ),
         ],
         margin_is=DIGITS,
-        sizes=f"K = {K}, d = {d}, n = {n}, decays {DECAY}, no bias",
+        sizes="K = 3, d = 4, n = 2, decays 0.09, no bias",
         starts=STARTS,
     )
 
 
-def _value(x: torch.Tensor) -> torch.Tensor:
-    W2, W1, H = torch.split(x.view(len(x), -1, d), [K, d, N], 1)
-    residual = W2 @ W1 @ H.mT - TARGET
-    return residual.square().sum((1, 2)) / (2 * N) + DECAY / 2 * x.square().sum(1)
-
-
-def _energy() -> float:
-    """The least (u^3 - sqrt n)^2/(2N) + 3/2 lam u^2 over stationary u > 0."""
-    roots = np.roots([1, 0, 0, -np.sqrt(n), N * DECAY])
-    u = max(root.real for root in roots if abs(root.imag) < 1e-12)
-    return float((u**3 - np.sqrt(n)) ** 2 / (2 * N) + 1.5 * DECAY * u * u)
-
-
 def _smallest_eigenvalue(x: torch.Tensor) -> float:
-    hessian = torch.func.hessian(lambda x: _value(x[None])[0])(x)
-    return float(torch.linalg.eigvalsh(hessian)[0])
+    return float(torch.linalg.eigvalsh(dense_hessian(PROBLEM, x))[0, 0])

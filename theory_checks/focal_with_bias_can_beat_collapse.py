@@ -16,7 +16,8 @@ import torch
 
 from theory_checks.verdict import Finding, Verdict, cross_check, positive, step
 from ufm.losses import Focal
-from ufm.problem import Point, Problem
+from ufm.model import Point
+from ufm.problem import Problem
 
 K, GAMMA, RESOLVED = 30, 3, 22
 C, T = "0.041229", "0.8142"

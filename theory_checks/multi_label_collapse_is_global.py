@@ -10,12 +10,11 @@ False twin: one common margin t_1 for all multiplicities.
 """
 
 from itertools import combinations
-from math import comb, exp, log
 
 import numpy as np
-from scipy.optimize import brentq
 
 from theory_checks.verdict import DIGITS, Verdict, deviation
+from ufm.pick_all_labels import TagWiseAverages, tag_wise_averages, value_of
 
 DATA = (
     (4, {1: 2, 2: 1}, 5e-3, 5e-3),
@@ -57,19 +56,8 @@ def _label_sets(K: int, m: int) -> list[list[float]]:
 
 
 def _value(K: int, counts: dict[int, int], decay_W: float, decay_H: float, *, one_margin: bool) -> float:
-    """The closed-form minimum."""
-    samples = {m: comb(K, m) * n for m, n in counts.items()}
-    N = sum(samples.values())
-
-    def margin(rho: float, m: int) -> float:
-        """The root of N decay_H t (m e^t + K - m) = K rho."""
-        m = min(counts) if one_margin else m
-        return float(brentq(lambda t: N * decay_H * t * (m * exp(t) + K - m) - K * rho, 0.0, 100.0, xtol=1e-14))
-
-    def features(rho: float) -> float:
-        """|H|^2 rho."""
-        return sum(count * margin(rho, m) ** 2 * m * (K - m) / K for m, count in samples.items())
-
-    rho = float(brentq(lambda r: (K - 1) * decay_W * r * r - decay_H * features(r), 1e-3, 1e3, xtol=1e-13))
-    loss = sum(count * m * log(m + (K - m) * exp(-margin(rho, m))) for m, count in samples.items()) / N
-    return loss + decay_W * (K - 1) * rho / 2 + decay_H * features(rho) / (2 * rho)
+    """The closed-form minimum, or the value with the least multiplicity's margin for all."""
+    found = tag_wise_averages(K, counts, decay_W, decay_H)
+    if one_margin:
+        found = TagWiseAverages(found.rho, dict.fromkeys(counts, found.margins[min(counts)]))
+    return value_of(K, counts, decay_W, decay_H, found)

@@ -11,16 +11,19 @@ its gradient need not vanish, so convergence is not asked for.
 False twin: H itself is an orthogonal frame.
 """
 
-import numpy as np
 import torch
 
-from theory_checks.random_starts import minimise_from
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
+from ufm.deep import DeepProblem
+from ufm.deep_prediction import deep_target
+from ufm.losses import SquaredError
+from ufm.minimise import minimise
 from ufm.starts import normal_starts
 
-K, d, n, DECAY, STARTS = 3, 4, 2, 0.01, 30
-N = n * K
-TARGET = torch.eye(K, dtype=torch.float64).repeat_interleave(n, 1)
+DECAY, STARTS = 0.01, 30
+PROBLEM = DeepProblem(
+    SquaredError(), K=3, d=4, n=2, decay_W=DECAY, decay_H=DECAY, decay_b=None, inner=(DECAY,), is_rectified=True
+)
 
 
 def check() -> Verdict:
@@ -34,12 +37,11 @@ def refuted() -> Verdict:
 
 
 def _verdict(*, behind: bool) -> Verdict:
-    ends = minimise_from(_value, normal_starts((K + d + N) * d, 0, 0, STARTS), tolerance=1e-9, max_steps=400)
+    ends = minimise(PROBLEM.value_and_gradient, normal_starts(PROBLEM.size, 0, 0, STARTS), 1e-9, 400)
     best = int(ends.value.argmin())
-    _, W1, H = torch.split(ends.x[best].view(-1, d), [K, d, N])
-    frames = {True: _off_frame(torch.relu(H @ W1.mT)), False: _off_frame(H)}
+    frames = {True: _off_frame(PROBLEM.unpack(ends.x[best]).H), False: _off_frame(PROBLEM.factorised(ends.x[best])[2])}
     reached = int((ends.value < ends.value[best] + 1e-8).sum())
-    minimum = _minimum()
+    minimum = deep_target(PROBLEM).value
     return Verdict.of(
         "numeric",
         [
@@ -52,26 +54,14 @@ def _verdict(*, behind: bool) -> Verdict:
             step(f"before the layer it is off by {frames[False]:.2g} of its diagonal", frames[False] > 0.01),
         ],
         margin_is=DIGITS,
-        sizes=f"K = {K}, d = {d}, n = {n}, decays {DECAY}, no bias",
+        sizes=f"K = 3, d = 4, n = 2, decays {DECAY}, no bias",
         starts=STARTS,
     )
 
 
-def _value(x: torch.Tensor) -> torch.Tensor:
-    W2, W1, H = torch.split(x.view(len(x), -1, d), [K, d, N], 1)
-    residual = W2 @ torch.relu(W1 @ H.mT) - TARGET
-    return residual.square().sum((1, 2)) / (2 * N) + DECAY / 2 * x.square().sum(1)
-
-
 def _off_frame(features: torch.Tensor) -> float:
     """Largest deviation of the class means' Gram matrix from a multiple of the identity, over that multiple."""
-    means = features.view(K, n, -1).mean(1)
+    means = features.view(PROBLEM.K, PROBLEM.n, -1).mean(1)
     gram = means @ means.mT
     size = gram.diagonal().mean()
-    return float((gram / size - torch.eye(K, dtype=gram.dtype)).abs().max())
-
-
-def _minimum() -> float:
-    """K times the least (u^3 - sqrt n)^2/(2N) + 3/2 decay u^2 over u >= 0, u^4 - sqrt(n) u + N decay = 0."""
-    u = max(root.real for root in np.roots([1, 0, 0, -np.sqrt(n), N * DECAY]) if abs(root.imag) < 1e-12)
-    return float(K * ((u**3 - np.sqrt(n)) ** 2 / (2 * N) + 1.5 * DECAY * u * u))
+    return float((gram / size - torch.eye(PROBLEM.K, dtype=gram.dtype)).abs().max())

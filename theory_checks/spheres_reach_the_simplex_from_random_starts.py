@@ -9,12 +9,12 @@ the same critical points and values. The minimum is that of `spheres_have_the_si
 False twin: d = K - 2.
 """
 
-from math import exp, log1p
-
-import torch
-
-from theory_checks.random_starts import all_converged, minimise_from
+from theory_checks.random_starts import all_converged
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation
+from ufm.losses import CrossEntropy
+from ufm.minimise import minimise
+from ufm.prediction import cross_entropy_of_margin
+from ufm.spheres import SphereProblem
 from ufm.starts import normal_starts
 
 CASES = ((4, 6, 2, 1.0), (4, 6, 2, 5.0), (4, 4, 2, 5.0), (4, 3, 2, 5.0), (6, 7, 1, 4.0))
@@ -43,16 +43,9 @@ def _verdict(cases: tuple[tuple[int, int, int, float], ...]) -> Verdict:
 
 
 def _reaches(K: int, d: int, n: int, tau: float) -> list[Finding]:
-    labels = torch.arange(K).repeat_interleave(n)
-
-    def value(x: torch.Tensor) -> torch.Tensor:
-        unit = torch.nn.functional.normalize(x.view(len(x), -1, d), dim=-1)
-        logits = tau * unit[:, K:] @ unit[:, :K].mT
-        own = logits.gather(2, labels[None, :, None].expand(len(x), -1, 1))[..., 0]
-        return (logits.logsumexp(2) - own).mean(1)
-
-    ends = minimise_from(value, normal_starts((K + K * n) * d, 0, 0, STARTS), tolerance=1e-8)
-    minimum = log1p((K - 1) * exp(-tau * K / (K - 1)))
+    problem = SphereProblem(CrossEntropy(), K, d, n, temperature=tau)
+    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, STARTS), tolerance=1e-8)
+    minimum = cross_entropy_of_margin(tau * K / (K - 1), K)
     worst = float((ends.value - minimum).abs().max())
     # |gradient|^2 / (2 least curvature): 1e-16 / 2e-3, where curvature along non-zero modes is at least 1e-3.
     text = f"K = {K}, d = {d}, n = {n}, tau = {tau:g}: |f - minimum|"

@@ -11,6 +11,7 @@ False twin: W_LS computed without the decay.
 import torch
 
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
+from ufm.central_path import split_along_central_path
 from ufm.losses import SquaredError
 from ufm.problem import Problem
 from ufm.starts import normal_starts
@@ -63,17 +64,6 @@ def _verdict(decay: float) -> Verdict:
 def _parts(x: torch.Tensor, decay: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The loss with the decay of W, L_NC1 + L_NC2/3, L_perp."""
     W, H, _ = PROBLEM.unpack(x)
-    K, N = PROBLEM.K, PROBLEM.N
-    labels = PROBLEM.labels()
-    y = torch.eye(K, dtype=x.dtype)[labels]
-    means = y.T @ H / PROBLEM.n
-    spread = H - means[:, labels]
-    eye = torch.eye(PROBLEM.d, dtype=x.dtype)
-    within = spread.mT @ spread / N + decay * eye
-    A = within + means.mT @ means / K
-    best = torch.linalg.solve(A, means.mT).mT / K
-    loss = (W @ H.mT - y.T).square().sum((-2, -1)) / (2 * N) + PROBLEM.decay_W / 2 * W.square().sum((-2, -1))
-    collapse = ((best @ within) * best).sum((-2, -1)) / 2
-    geometry = (best @ means.mT - torch.eye(K, dtype=x.dtype)).square().sum((-2, -1)) / (2 * K)
-    away = (((W - best) @ A) * (W - best)).sum((-2, -1)) / 2
-    return loss, collapse + geometry, away
+    loss = PROBLEM.loss(PROBLEM.logits(x), PROBLEM.labels()).mean(-1)
+    split = split_along_central_path(H, PROBLEM.labels(), W, None, decay)
+    return loss + PROBLEM.decay_W / 2 * W.square().sum((-2, -1)), split.nc1 + split.nc23, split.away

@@ -12,6 +12,7 @@ from ufm.settings import (
     FocalWindowSetting,
     ReportCardSetting,
     ScanSetting,
+    SoftmaxCodesSetting,
     VerifySetting,
 )
 
@@ -213,12 +214,37 @@ def run_report_card(setting: ReportCardSetting) -> int:
     return 0
 
 
+def run_softmax_codes(setting: SoftmaxCodesSetting) -> int:
+    """Code after code, saved after each, then the table and the picture."""
+    from figures import softmax_codes as figure
+    from ufm import softmax_codes_report
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, earlier_result, read_record, write_record
+
+    check_new_file(setting.json, "--json")
+    with output_folder(setting.out, "softmax-codes", continues="record.json") as folder:
+        earlier = earlier_result(folder, setting.as_dict())
+        rows = earlier["rows"] if earlier else []
+        record = folder / "record.json"
+        for K in sorted({*setting.classes} - {row["K"] for row in rows}):
+            rows = sorted([*rows, softmax_codes_report.row(setting, K)], key=lambda row: row["K"])
+            write_record(record, setting.as_dict(), {"rows": rows})
+            print(f"K = {K}: margin {next(row['margin'] for row in rows if row['K'] == K):.10f}", flush=True)
+        softmax_codes_report.show(setting, rows)
+        if setting.json is not None:
+            write_record(setting.json, setting.as_dict(), {"rows": rows})
+        picture = figure.draw(read_record(record), folder / "softmax_codes.png")
+        print(f"record: {record}\npicture: {picture}")
+    return 0
+
+
 COMMANDS = {
     "verify": Command(VerifySetting, run_verify),
     "atlas": Command(AtlasSetting, run_atlas),
     "atlas-compare": Command(AtlasCompareSetting, run_atlas_compare),
     "atlas-scan": Command(AtlasScanSetting, run_atlas_scan),
     "focal-window": Command(FocalWindowSetting, run_focal_window),
+    "softmax-codes": Command(SoftmaxCodesSetting, run_softmax_codes),
     "scan": Command(ScanSetting, run_scan),
     "report-card": Command(ReportCardSetting, run_report_card),
 }

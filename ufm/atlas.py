@@ -230,6 +230,9 @@ def check_size(problem: Problem) -> None:
     Raises:
         ValueError: if there are too many classes, or half of the memory is not enough.
     """
+    check(
+        problem.is_balanced, "sizes", problem.sizes, "equal class sizes for an atlas (every relabelling is a symmetry)"
+    )
     check(problem.K <= MOST_CLASSES, "--classes", problem.K, f"at most {MOST_CLASSES} for an atlas (K! relabellings)")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     hessians = 8 * 8 * problem.size**2

@@ -34,7 +34,7 @@ class BallModel:
         self.H = arb_mat(N, d, x[K * d : (K + N) * d])
         self.b = x[(K + N) * d :] if problem.has_bias else [arb(0)] * K
         logits = (self.H * self.W.transpose()).tolist()
-        labels = [i // problem.n for i in range(N)]
+        labels = problem.labels().tolist()
         self.logits = [[z + shift for z, shift in zip(row, self.b, strict=True)] for row in logits]
         self.samples = [loss_derivatives(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)]
         self.G = arb_mat([[entry / N for entry in gradient] for gradient, _ in self.samples])
@@ -43,7 +43,7 @@ class BallModel:
     def value(self) -> Ball:
         """The objective."""
         problem = self.problem
-        labels = [i // problem.n for i in range(problem.N)]
+        labels = problem.labels().tolist()
         loss = sum((loss_value(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)), arb(0))
         parts = ((problem.decay_W, self.W.entries()), (problem.decay_H, self.H.entries()), (problem.decay_b, self.b))
         return loss / problem.N + sum((arb(float(decay or 0.0)) / 2 * _squares(part) for decay, part in parts), arb(0))

@@ -7,7 +7,7 @@ appears. Every metric is 0 at perfect collapse. A metric that divides by |M| or 
 (the zero solution).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,11 @@ from torch import Tensor
 
 from ufm.command_line import check
 
-CHUNK_BYTES = 2**22
-"""Features are converted to float64 in pieces of about this size."""
+CHUNK_BYTES = 2**20
+"""Features in memory are taken in pieces of about this size, which a core's own cache holds together with copies."""
+
+Sweep = Callable[[], Iterable[tuple[Float[Tensor, "*batch n d"], Int[Tensor, " n"]]]]
+"""Gives all features and labels, batch by batch; the same again when called again."""
 
 
 @dataclass(frozen=True)
@@ -59,33 +62,70 @@ class FeatureStats:
         W: Float[Tensor, "*batch K d"],
         b: Float[Tensor, "*batch K"],
     ) -> "FeatureStats":
-        """Two sweeps over the features: the means, then everything that is centred by them.
+        """Of features in memory (or in a memory-mapped file), taken in pieces that fit a processor's cache.
+
+        Raises:
+            ValueError: if a class has no sample.
+        """
+        return cls.from_sweeps(lambda: ((H[..., rows, :], labels[rows]) for rows in chunks(H)), W, b)
+
+    @classmethod
+    def from_sweeps(cls, sweep: Sweep, W: Float[Tensor, "*batch K d"], b: Float[Tensor, "*batch K"]) -> "FeatureStats":
+        """Of features that come in batches, one in memory at a time: `sweep()` is called twice and gives the same.
+
+        The first sweep finds the class means, the second everything that is centred by them; a single one would need
+        a d x d matrix. Products run in the features' own precision (at least float32), on features less their class
+        mean and class sums of features less the first batch's mean; sums over batches are in float64. So what is lost
+        is relative to the deviations from the means, however large a common offset the features have.
 
         Raises:
             ValueError: if a class has no sample.
         """
         W, b = W.double(), b.double()
-        one_hot = torch.nn.functional.one_hot(labels, W.shape[-2]).double()
-        counts = one_hot.sum(0)
-        check(bool((counts > 0).all()), "labels", counts.long().tolist(), "such that every class has a sample (counts)")
-        sums = sum(one_hot[rows].mT @ H[..., rows, :].double() for rows in _chunks(H))
-        means = sums / counts[:, None]
-        M = means - means.mean(-2, keepdim=True)
-        both, gram, mean_logits = torch.cat([M, W], -2).mT, M @ M.mT, means @ W.mT + b.unsqueeze(-2)
-        trace, scatter, disagree = (torch.zeros((), dtype=torch.float64, device=H.device) for _ in range(3))
-        for rows in _chunks(H):
-            own = labels[rows]
-            x = H[..., rows, :] - means[..., own, :]  # float64, and small where features have collapsed
-            along_M, along_W = torch.split(x @ both, W.shape[-2], -1)
-            trace = trace + x.square().sum((-2, -1))
-            scatter = scatter + along_M.mT @ along_M
-            # |h - mu_k|^2 up to a constant per sample, from x so that no large numbers cancel.
-            to_mean = gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-2) - 2 * (along_M + gram[..., own, :])
-            picked = (along_W + mean_logits[..., own, :]).argmax(-1)
-            disagree = disagree + (to_mean.argmin(-1) != picked).double().sum(-1)
-        N = H.shape[-2]
-        square = trace + (counts * means.square().sum(-1)).sum(-1)
-        return cls(means, trace / N, scatter / N, disagree / N, square / N, W, b)
+        counts, means = _class_means(sweep, W.shape[-2])
+        return _centred_sums(sweep, counts, means, W, b)
+
+
+def _class_means(sweep: Sweep, K: int) -> tuple[Float[Tensor, " K"], Float[Tensor, "*batch K d"]]:
+    """How many samples each class has, and their mean."""
+    counts = sums = shift = torch.zeros((), dtype=torch.float64)
+    for batch, labels in sweep():
+        H = batch.to(_working_precision(batch))
+        if shift.ndim == 0:
+            shift = H.mean(-2, keepdim=True)
+        one_hot = torch.nn.functional.one_hot(labels, K).to(H.dtype)
+        counts = counts.to(H.device) + one_hot.sum(0).double()
+        sums = sums.to(H.device) + (one_hot.mT @ (H - shift)).double()
+    check(bool((counts > 0).all()), "labels", counts.long().tolist(), "such that every class has a sample (counts)")
+    return counts, sums / counts[:, None] + shift
+
+
+def _centred_sums(sweep: Sweep, counts: Tensor, means: Tensor, W: Tensor, b: Tensor) -> FeatureStats:
+    """The second sweep."""
+    K, N = W.shape[-2], counts.sum()
+    M = means - means.mean(-2, keepdim=True)
+    both, gram, mean_logits = torch.cat([M, W], -2).mT, M @ M.mT, means @ W.mT + b.unsqueeze(-2)
+    trace, scatter, disagree = (torch.zeros((), dtype=torch.float64, device=means.device) for _ in range(3))
+    for H, own in sweep():
+        dtype = _working_precision(H)
+        x = H.to(dtype) - means.to(dtype)[..., own, :]  # small where features have collapsed
+        along_M, along_W = torch.split((x @ both.to(dtype)).double(), K, -1)
+        trace = trace + torch.linalg.vector_norm(x, dim=-1).double().square().sum(-1)
+        scatter = scatter + along_M.mT @ along_M
+        # |h - mu_k|^2 up to a constant per sample, from x so that no large numbers cancel.
+        to_mean = gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-2) - 2 * (along_M + gram[..., own, :])
+        picked = (along_W + mean_logits[..., own, :]).argmax(-1)
+        disagree = disagree + (to_mean.argmin(-1) != picked).double().sum(-1)
+    # The means were rounded to the features' precision: a class's x then sum to count times the rounding, exactly.
+    rounding = (means - means.to(dtype)) * counts.sqrt()[:, None]
+    trace = trace - rounding.square().sum((-2, -1))
+    scatter = scatter - (rounding @ M.mT).mT @ (rounding @ M.mT)
+    square = trace + (counts * means.square().sum(-1)).sum(-1)
+    return FeatureStats(means, trace / N, scatter / N, disagree / N, square / N, W, b)
+
+
+def _working_precision(H: Tensor) -> torch.dtype:
+    return torch.promote_types(H.dtype, torch.float32)
 
 
 def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
@@ -168,9 +208,9 @@ def bias_residual(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     return (offset - offset.mean(-1, keepdim=True)).norm(dim=-1)
 
 
-def _chunks(H: Tensor) -> Iterator[slice]:
-    """Slices of the sample axis, each about CHUNK_BYTES in float64."""
-    per_sample = 8 * H.numel() // H.shape[-2]
+def chunks(H: Float[Tensor, "*batch N d"]) -> Iterator[slice]:
+    """Slices of the sample axis, each about CHUNK_BYTES."""
+    per_sample = H.element_size() * H.numel() // max(1, H.shape[-2])
     step = max(1, CHUNK_BYTES // max(per_sample, 1))
     return (slice(start, start + step) for start in range(0, H.shape[-2], step))
 

@@ -10,7 +10,7 @@ import sys
 import traceback
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
@@ -26,6 +26,9 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
+
+ModelSpec = dict[str, bool | int | float | str | list[int]]
+"""A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
 
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
@@ -56,6 +59,21 @@ class CommonSetting(OutputSetting):
 
     def __post_init__(self) -> None:
         check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumableSetting(CommonSetting):
+    """What a command takes that can go on with earlier work, whose setting then counts.
+
+    Attributes:
+        given: the fields that the command line or its YAML file named, defaults left out; no option itself.
+    """
+
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record."""
+        return {name: value for name, value in super().as_dict().items() if name != "given"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +144,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         sub.add_argument(
             "--config", action=ConfigFile, help="YAML file with the same keys; options after it override it."
         )
-        sub.add_class_arguments(command.setting, as_group=False)
+        sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
         subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
@@ -135,9 +153,12 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
-        fields = {field.name: parsed[parsed.command][field.name] for field in dataclasses.fields(command.setting)}
-        _check_null(command.setting, fields)
-        return command.run(command.setting(**fields))
+        values = {name: parsed[parsed.command][name] for name in _names(command.setting)}
+        _check_null(command.setting, values)
+        if issubclass(command.setting, ResumableSetting):
+            given = parser.parse_args(words, defaults=False)[parsed.command]
+            values["given"] = frozenset(name for name in values if name in given)
+        return command.run(command.setting(**values))
     except RequestError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -151,6 +172,11 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     except Exception:
         traceback.print_exc()
         return 3
+
+
+def _names(setting: type[OutputSetting]) -> list[str]:
+    """The fields that are options."""
+    return [each.name for each in dataclasses.fields(setting) if each.name != "given"]
 
 
 def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None:
@@ -215,6 +241,9 @@ _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:
-    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow."""
+    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
+
+    The same for `--model`.
+    """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--loss(?==|$)", "--loss.name", word) for word in names]
+    return [re.sub(r"^--(loss|model)(?==|$)", r"--\1.name", word) for word in names]

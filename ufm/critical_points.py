@@ -1,14 +1,16 @@
 """What kind of critical point is this? Morse index, nullity, rank, and an explicit direction of negative curvature."""
 
 from dataclasses import dataclass
+from functools import singledispatch
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ufm.hessian import dense_hessian
+from ufm.model import Model, Point
 from ufm.parallel import map_chunks
-from ufm.problem import Point, Problem
+from ufm.problem import Problem
 
 ZERO_EIGENVALUE = 1e-8
 """An eigenvalue counts as zero below this times the largest one in modulus."""
@@ -28,8 +30,7 @@ class Classification:
         morse_index: number of negative eigenvalues.
         nullity: number of zero eigenvalues; the rotations of feature space account for r d - r (r + 1)/2 at rank r,
             a free constant in the bias of a softmax loss for one more.
-        rank: singular values of W above 1e-6 max(1, largest), or above what the smallest decay lets a gradient of 1e-11
-            resolve.
+        rank: singular values of W above 1e-6 max(1, largest), or above what a gradient of 1e-11 resolves.
         direction: unit direction of negative curvature: the rank-one construction where it exists, else the
             eigenvector of the smallest eigenvalue.
         is_rank_one: which of the two.
@@ -48,7 +49,7 @@ class Classification:
     is_strict_saddle: Bool[Tensor, " B"]
 
 
-def classify(problem: Problem, x: Float[Tensor, "B P"]) -> Classification:
+def classify(problem: Model, x: Float[Tensor, "B P"]) -> Classification:
     """Classify every point by its dense spectrum."""
     width = max(1, WORKING_BYTES // (8 * problem.size**2))
     parts = map_chunks(lambda chunk: _classify(*chunk), problem.split(x, width), x.device)
@@ -57,14 +58,13 @@ def classify(problem: Problem, x: Float[Tensor, "B P"]) -> Classification:
     )
 
 
-def _classify(problem: Problem, x: Tensor) -> Classification:
+def _classify(problem: Model, x: Tensor) -> Classification:
     eigenvalues, eigenvectors = torch.linalg.eigh(dense_hessian(problem, x))
     zero = ZERO_EIGENVALUE * eigenvalues.abs().amax(1, keepdim=True)
     index = (eigenvalues < -zero).sum(1)
     nullity = (eigenvalues.abs() <= zero).sum(1)
     singular = torch.linalg.svdvals(problem.unpack(x).W)
-    smallest_decay = torch.stack([x.new_zeros(len(x)) + decay for decay in problem.decays[:2]]).amin(0)
-    resolution = (1e-10 / smallest_decay).clamp(min=RANK_TOLERANCE)
+    resolution = (1e-10 / (x.new_zeros(len(x)) + problem.least_curvature)).clamp(min=RANK_TOLERANCE)
     rank = (singular > resolution[:, None] * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
     constructed, exists = rank_one_direction(problem, x)
     direction = torch.where(exists[:, None], constructed, eigenvectors[..., 0])
@@ -74,8 +74,17 @@ def _classify(problem: Problem, x: Tensor) -> Classification:
     return Classification(value, eigenvalues[:, 0], index, nullity, rank, direction, exists, curvature, is_strict)
 
 
-def rank_one_direction(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
-    """The theory's direction of negative curvature, and whether it exists (Zhu et al. 2021, proof of Theorem 3.2).
+@singledispatch
+def rank_one_direction(problem: Model, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
+    """The theory's direction of negative curvature, and whether it exists; none is known but for the plain model."""
+    return torch.zeros_like(x), torch.zeros_like(x[:, 0], dtype=torch.bool)
+
+
+@rank_one_direction.register
+def _plain_rank_one_direction(
+    problem: Problem, x: Float[Tensor, "B P"]
+) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
+    """Zhu et al. 2021, proof of Theorem 3.2.
 
     With a unit null vector `a` of W (W a = 0, hence H a = 0) and the top singular pair G = v |G| u' + ..., the
     directions dW = p u a', dH = q v a' have curvature decay_W p^2 + decay_H q^2 + 2 p q |G|, the quadratic form of a

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import singledispatch
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.model import Model
 from ufm.parallel import cores, map_chunks
 from ufm.parameters import along
 from ufm.problem import Problem
@@ -39,8 +41,16 @@ class SmallestEigenpair:
     residual: Float[Tensor, " B"]
 
 
-def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
-    """The Hessian of every point, block by block.
+@singledispatch
+def dense_hessian(problem: Model, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
+    """The Hessian of every point: its products with all unit vectors."""
+    rows = torch.eye(problem.size, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
+    return problem.hessian(x)(rows)
+
+
+@dense_hessian.register
+def _plain_dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
+    """Block by block.
 
     With A_i the Hessian of the mean loss in the logits of sample i and G its gradient in all logits, the blocks are
     sum_i A_i (x) h_i h_i' for W, W' A_i W for h_i, A_i W (x) h_i + G_i (x) 1 between the two, and for b the same with
@@ -74,7 +84,7 @@ def dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B
 
 
 def smallest_eigenpair(
-    problem: Problem,
+    problem: Model,
     x: Float[Tensor, "B P"],
     tolerance: float = 1e-10,
     progress: Callable[[int], None] | None = None,
@@ -94,7 +104,7 @@ def smallest_eigenpair(
     width = with_basis if keeps_basis and not is_dense else WORKING_BYTES // per_point
     width = max(1, min(width, math.ceil(len(x) / cores(x.device))))
 
-    def solve(chunk: tuple[Problem, Tensor]) -> SmallestEigenpair:
+    def solve(chunk: tuple[Model, Tensor]) -> SmallestEigenpair:
         pair = _dense(*chunk) if is_dense else _lanczos(*chunk, tolerance, keeps_basis)
         if progress:
             progress(len(chunk[1]))
@@ -105,12 +115,12 @@ def smallest_eigenpair(
     return SmallestEigenpair(*(torch.cat(column) for column in columns))
 
 
-def _dense(problem: Problem, x: Tensor) -> SmallestEigenpair:
+def _dense(problem: Model, x: Tensor) -> SmallestEigenpair:
     values, vectors = torch.linalg.eigh(dense_hessian(problem, x))
     return _with_residual(problem, x, vectors[..., 0], values[:, 0])
 
 
-def _lanczos(problem: Problem, x: Tensor, tolerance: float, keeps_basis: bool) -> SmallestEigenpair:
+def _lanczos(problem: Model, x: Tensor, tolerance: float, keeps_basis: bool) -> SmallestEigenpair:
     """The three-term recurrence until every point's smallest Ritz value has settled once, then the Ritz vectors.
 
     Without reorthogonalisation converged Ritz values appear again and again; the extreme one is unharmed (Paige 1980),
@@ -144,7 +154,7 @@ def _lanczos(problem: Problem, x: Tensor, tolerance: float, keeps_basis: bool) -
     return _with_residual(problem, x, ritz / ritz.norm(dim=1, keepdim=True), value)
 
 
-def _recurrence(problem: Problem, x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _recurrence(problem: Model, x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """alpha_k, beta_k and the basis vector v_k of every point, for ever."""
     hessian = problem.hessian(x)
     generator = torch.Generator().manual_seed(0)
@@ -166,6 +176,6 @@ def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor], rows: Tensor) -> 
     return T + off + off.mT
 
 
-def _with_residual(problem: Problem, x: Tensor, vector: Tensor, value: Tensor) -> SmallestEigenpair:
+def _with_residual(problem: Model, x: Tensor, vector: Tensor, value: Tensor) -> SmallestEigenpair:
     residual = problem.hessian(x)(vector[:, None])[:, 0] - value[:, None] * vector
     return SmallestEigenpair(value, vector, residual.norm(dim=1))

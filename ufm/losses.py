@@ -40,6 +40,10 @@ class Loss:
     is_convex = False
     """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
 
+    def label_count(self, K: int) -> int:
+        """How many labels there are: the K classes, unless a label is something else."""
+        return K
+
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """The loss of each sample."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(logits, labels).")

@@ -49,7 +49,7 @@ class ManualPage(DefaultHelpFormatter):
 
     def _expand_help(self, action: Action) -> str:
         text = re.sub(
-            r"dict\[str, int \| float \| str\], default: \{'name': '(\w+)'\}",
+            r"dict\[str, [\w |\[\]]+\], default: \{'name': '(\w+)'\}",
             r"name, default: \1",
             super()._expand_help(action),
         )

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ufm.end_points import EndPoints, Status, check_request
 from ufm.hessian import dense_hessian
+from ufm.model import Model
 from ufm.parallel import cores, map_chunks
-from ufm.problem import Problem
 
 WORKING_BYTES = 2**22
 LARGEST_DAMPING = 1e16
@@ -26,7 +26,7 @@ SMALLEST_DAMPING = 1e-15
 
 
 def find_critical_points(
-    problem: Problem,
+    problem: Model,
     starts: Float[Tensor, "S P"],
     tolerance: float = 1e-11,
     max_steps: int = 300,
@@ -46,7 +46,7 @@ def find_critical_points(
 
 
 def _follow(
-    chunk: tuple[Problem, Tensor], tolerance: float, max_steps: int, progress: Callable[[int], None] | None
+    chunk: tuple[Model, Tensor], tolerance: float, max_steps: int, progress: Callable[[int], None] | None
 ) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     problem, starts = chunk
@@ -74,8 +74,9 @@ def _follow(
     return replace(end, value=value, gradient_norm=gradient.norm(dim=1), evaluations=end.steps + 1)
 
 
-def _begin(problem: Problem, x: Tensor) -> tuple[Tensor, ...]:
+def _begin(problem: Model, x: Tensor) -> tuple[Tensor, ...]:
     """Point, gradient, damping and its growth."""
+    x = problem.normalised(x)
     g = problem.value_and_gradient(x)[1]
     return x, g, g.norm(dim=1), x.new_full((len(x),), 2.0)
 
@@ -95,7 +96,7 @@ def _judge(state: tuple[Tensor, ...], steps: Tensor, tolerance: float, max_steps
     return status
 
 
-def _step(problem: Problem, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, ...]:
+def _step(problem: Model, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, ...]:
     """One damped step of every start, kept where it shortens the gradient."""
     hessian = dense_hessian(problem, x)
     squared = hessian @ hessian
@@ -105,13 +106,14 @@ def _step(problem: Problem, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) ->
     slope = (hessian @ g[:, :, None])[..., 0]
     factor, failed = torch.linalg.cholesky_ex(squared)
     p = -torch.cholesky_solve(slope[:, :, None], factor)[..., 0]
-    new_g = problem.value_and_gradient(x + p)[1]
-    old, new = g.square().sum(1), new_g.square().sum(1)
+    new = problem.normalised(x + p)
+    new_g = problem.value_and_gradient(new)[1]
+    decrease = (g.square().sum(1) - new_g.square().sum(1)) / 2
     # Predicted decrease of |g|^2 / 2 by the damped model: (mu |p|^2 - p . Hess g) / 2.
     predicted = (damping * p.square().sum(1) - torch.linalg.vecdot(p, slope)) / 2
-    gain = (old - new) / 2 / predicted
-    better = (new < old) & (failed == 0)
+    gain = decrease / predicted
+    better = (decrease > 0) & (failed == 0)
     shrink = (1 - (2 * gain - 1).pow(3)).clamp(min=1 / 9)
     mu = torch.where(better, damping * shrink, damping * growth)
     growth = torch.where(better, 2.0, 2 * growth)
-    return torch.where(better[:, None], x + p, x), torch.where(better[:, None], new_g, g), mu, growth
+    return torch.where(better[:, None], new, x), torch.where(better[:, None], new_g, g), mu, growth

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from ufm.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE, classify
 from ufm.hessian import dense_hessian
+from ufm.model import Point
 from ufm.morse import CriticalSet
-from ufm.problem import Point, Problem
+from ufm.problem import Problem
 from ufm.symmetry import SAME, Copies, is_shift_invariant, together
 
 POLISHING_STEPS = 4

@@ -11,6 +11,7 @@ decay, with an extra component along 11'/K when the bias is decayed or absent (Z
 2022), and a rescaled or reweighted squared error is the plain one in other units.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ from torch import Tensor
 
 from ufm.command_line import RequestError, check
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.problem import Point, Problem
+from ufm.model import Point
+from ufm.problem import Problem
+from ufm.target import Target
+
+NEAR_THRESHOLD = 1e-3
+"""Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def predict(problem: Problem) -> Prediction:
         ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
             no prediction for this loss.
     """
+    check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes (see `ufm.imbalance`)")
     check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: predict each on its own")
     allowed = "such that c = sqrt(n decay_W decay_H) is in [1e-307, 1e303]"
     check(1e-307 <= _strength(problem) <= 1e303, "decay-W, decay-H", f"{problem.decay_W}, {problem.decay_H}", allowed)
@@ -88,6 +95,29 @@ def predict(problem: Problem) -> Prediction:
     if not prediction.is_zero:
         check(problem.d >= least, "dim", problem.d, f">= {least} for the predicted minimiser to fit (classes = {K})")
     return prediction
+
+
+def balanced_target(problem: Problem) -> Target:
+    """The same as a target to hold end points against.
+
+    Raises:
+        ValueError: as `predict`.
+    """
+    found = predict(problem)
+    notes = []
+    if not found.is_proved_global:
+        notes.append("the prediction is the best point on the simplex ray, which is not proved to be global here.")
+    if abs(found.c / found.zero_threshold - 1) < NEAR_THRESHOLD:
+        near = f"the decays are within {NEAR_THRESHOLD:.1%} of the threshold of the zero solution"
+        notes.append(f"{near}; end points are inexact there.")
+    return Target(
+        value=found.value,
+        point=predicted_point(problem, found),
+        margin=found.margin,
+        is_proved_global=found.is_proved_global,
+        facts=dataclasses.asdict(found),
+        notes=tuple(notes),
+    )
 
 
 def phase_boundaries(problem: Problem) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """The unconstrained feature model: free features H, classifier W, bias b, one loss, weight decay on each.
 
-    f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2 ,   N = n K
+    f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2
 
 (Zhu et al. 2021; Zhou et al. 2022). Rows are samples and classes: the papers' H is `H.mT`. Leading axes
 are independent starts. Solvers see a point as one flat vector of P = K d + N d (+ K) numbers, in the order W, H, b.
@@ -10,8 +10,6 @@ The decays and the loss's parameters may differ by start, so that many problems 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,27 +18,16 @@ from torch import Tensor
 
 from ufm import parameters, problem_compiled
 from ufm.command_line import check
-from ufm.losses import Loss
+from ufm.model import Model, Point
 from ufm.parameters import Parameter, Rows, along, check_parameter, is_per_start
 
 
-class Point(NamedTuple):
-    """Classifier W (*batch, K, d), features H (*batch, N, d), bias b (*batch, K) (zero where the model has none)."""
-
-    W: Float[Tensor, "*batch K d"]
-    H: Float[Tensor, "*batch N d"]
-    b: Float[Tensor, "*batch K"]
-
-
 @dataclass(frozen=True)
-class Problem:
+class Problem(Model):
     """The model's sizes, loss and decays.
 
     Attributes:
-        loss: per-sample loss.
-        K: classes, >= 2.
-        d: feature dimension, >= 1 (smaller than K is allowed).
-        n: samples per class, >= 1.
+        loss, K, d, n, sizes: as in every `Model`.
         decay_W, decay_H: weight decays, > 0 (the objective has a factor 1/2 in front of each).
         decay_b: weight decay of the bias: > 0 decayed, 0 free, None for a model without bias.
 
@@ -51,20 +38,12 @@ class Problem:
         ValueError: on a size or decay outside these bounds.
     """
 
-    loss: Loss
-    K: int
-    d: int
-    n: int
     decay_W: Parameter
     decay_H: Parameter
     decay_b: Parameter | None = 0.0
 
     def __post_init__(self) -> None:
-        for argument, least in (("K", 2), ("d", 1), ("n", 1)):
-            value = getattr(self, argument)
-            check(
-                isinstance(value, int) and value >= least, f"Problem({argument}=...)", value, f"an integer >= {least}"
-            )
+        super().__post_init__()
         for argument in ("decay_W", "decay_H"):
             value = getattr(self, argument)
             check_parameter((value > 0) & (value < math.inf), f"Problem({argument}=...)", value, "finite and > 0")
@@ -72,15 +51,9 @@ class Problem:
             allowed = "finite and >= 0 (0: free bias), or None (no bias)"
             is_allowed = (self.decay_b >= 0) & (self.decay_b < math.inf)
             check_parameter(is_allowed, "Problem(decay_b=...)", self.decay_b, allowed)
-        lengths = {
-            len(value) for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor)
-        }
-        check(len(lengths) <= 1, "Problem(...)", f"lengths {sorted(lengths)}", "given parameters of one length")
-
-    @property
-    def N(self) -> int:
-        """Number of samples."""
-        return self.n * self.K
+        given = (value for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor))
+        lengths = sorted({len(value) for value in given})
+        check(len(lengths) <= 1, "Problem(...)", f"lengths {lengths}", "given parameters of one length")
 
     @property
     def has_bias(self) -> bool:
@@ -104,15 +77,6 @@ class Problem:
         result = parameters.take(self, rows)
         object.__setattr__(result, "loss", parameters.take(self.loss, rows))
         return result
-
-    def split(self, x: Float[Tensor, "B P"], width: int) -> list[tuple["Problem", Float[Tensor, "b P"]]]:
-        """The points in chunks of at most `width`, each with its problem; one empty chunk where there are none."""
-        chunks = (slice(first, first + width) for first in range(0, max(1, len(x)), width))
-        return [(self.take(rows), x[rows]) for rows in chunks]
-
-    def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
-        """Class of each sample, class-major."""
-        return _labels(self.K, self.n, torch.device(device))
 
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
         """W, H and b as views into the flat vector."""
@@ -204,18 +168,30 @@ class Problem:
         return self.decay_W, self.decay_H, 0.0 if self.decay_b is None else self.decay_b
 
     @property
+    def least_curvature(self) -> Parameter:
+        """The smaller decay of W and H."""
+        return self._of_decays(min, torch.minimum)
+
+    @property
+    def curvature_scale(self) -> Parameter:
+        """The larger decay of W and H."""
+        return self._of_decays(max, torch.maximum)
+
+    @property
     def radius(self) -> Parameter:
         """s = sqrt(decay_W decay_H), free of underflow."""
         return self.decay_W**0.5 * self.decay_H**0.5
+
+    def _of_decays(
+        self, of_numbers: Callable[[float, float], float], of_tensors: Callable[[Tensor, Tensor], Tensor]
+    ) -> Parameter:
+        decay_W, decay_H = self.decay_W, self.decay_H
+        if not isinstance(decay_W, Tensor) and not isinstance(decay_H, Tensor):
+            return of_numbers(decay_W, decay_H)
+        return of_tensors(torch.as_tensor(decay_W + 0 * decay_H), torch.as_tensor(decay_H + 0 * decay_W))
 
     def _decay_table(self, starts: int) -> Float[np.ndarray, "B 3"]:
         table = np.empty((starts, 3))
         for column, decay in zip(table.T, self.decays, strict=True):
             column[:] = decay
         return table
-
-
-@lru_cache(maxsize=64)
-def _labels(K: int, n: int, device: torch.device) -> Tensor:
-    """Asked for at every evaluation."""
-    return torch.arange(K * n, device=device) // n

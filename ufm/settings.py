@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, OutputSetting, check
+from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, OutputSetting, check
 from ufm.grid import axis
+from ufm.model_choice import ModelChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,11 @@ class VerifySetting(CommonSetting):
     loss: LossSpec = field(default_factory=lambda: {"name": "all"})
     """all, ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
     half_norm or mean)."""
+    model: ModelSpec = field(default_factory=lambda: {"name": "plain"})
+    """plain; spheres (--model.temperature 5); multilabel (--model.multiplicity '[2,1]': n times 2 samples of every
+    class, n times 1 of every pair); deep (--model.factors 3, features and classifier counted, --model.decay 5e-3 of the
+    layers between, --model.relu true); imbalance (--model.sizes '[4,4,1,1]': n times as many samples of each class,
+    which also sets the number of classes). n is --per-class."""
     classes: int = 10
     """Number of classes K >= 2."""
     dim: int = 20
@@ -61,10 +67,11 @@ class VerifySetting(CommonSetting):
         super().__post_init__()
         for prefix, option in (("", ""), ("saddle_", "saddle-")):
             K, d, n = (getattr(self, prefix + name) for name in ("classes", "dim", "per_class"))
+            K = self.model_choice.classes(K)
+            is_imbalanced = self.model_choice.name == "imbalance"
+            least, text = (K, "classes") if is_imbalanced else (K - 1, "classes - 1")
             check(2 <= K <= 10_000, f"--{option}classes", K, "an integer in [2, 10000]")
-            check(
-                K - 1 <= d <= 100_000, f"--{option}dim", d, f"an integer in [classes - 1, 100000] = [{K - 1}, 100000]"
-            )
+            check(least <= d <= 100_000, f"--{option}dim", d, f"an integer in [{text}, 100000] = [{least}, 100000]")
             check(1 <= n <= 1_000_000, f"--{option}per-class", n, "an integer in [1, 1000000]")
         for name in ("decay_W", "decay_H"):
             value = getattr(self, name)
@@ -75,9 +82,9 @@ class VerifySetting(CommonSetting):
         check(1 <= self.starts <= 10**9, "--starts", self.starts, "an integer in [1, 1000000000]")
         check(0 <= self.first_start <= 10**12, "--first-start", self.first_start, "an integer in [0, 10^12]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
-        least = min(self.decay_W, self.decay_H)
-        allowed = f"at most a hundredth of the smallest decay, {least:g}: else an end point shows little"
-        check(self.tolerance <= least / 100, "--tolerance", self.tolerance, allowed)
+        decay = min(self.decay_W, self.decay_H)
+        allowed = f"at most a hundredth of the smallest decay, {decay:g}: else an end point shows little"
+        check(self.tolerance <= decay / 100, "--tolerance", self.tolerance, allowed)
         check(1 <= self.max_steps <= 10**9, "--max-steps", self.max_steps, "an integer in [1, 1000000000]")
         check(0 <= self.saddle_starts <= 10**6, "--saddle-starts", self.saddle_starts, "an integer in [0, 1000000]")
         loss = self.loss.get("name")
@@ -85,14 +92,19 @@ class VerifySetting(CommonSetting):
         extra = next((key for key in self.loss if key != "name"), "")
         check(loss != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")
 
+    @property
+    def model_choice(self) -> ModelChoice:
+        """The model with all of its options."""
+        return ModelChoice.of(self.model)
+
     def _check_memory(self) -> None:
         """Refuse sizes of which not even one start fits into half of the machine's memory.
 
         A start at work takes about 40 vectors of all variables in `minimise`, 8 dense Hessians in the saddle search.
         """
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        variables = (1 + self.per_class) * self.classes * self.dim + self.classes
-        saddle_variables = (1 + self.saddle_per_class) * self.saddle_classes * self.saddle_dim + self.saddle_classes
+        variables = self.model_choice.variables(self.classes, self.dim, self.per_class)
+        saddle_variables = self.model_choice.variables(self.saddle_classes, self.saddle_dim, self.saddle_per_class)
         searched = saddle_variables if self.saddle_starts else 0
         for size, needed in (("--dim", 40 * 8 * variables), ("--saddle-dim", 8 * 8 * searched**2)):
             value = self.dim if size == "--dim" else self.saddle_dim
@@ -264,6 +276,37 @@ class FocalWindowSetting(CommonSetting):
         check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, allowed)
         check(self.at is None or 0 < self.at < math.inf, "--at", self.at, "finite and > 0")
         check(2 <= self.points <= 10_000, "--points", self.points, "an integer in [2, 10000]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxCodesSetting(CommonSetting):
+    """Find softmax codes: unit classifiers of more classes than dimensions with the largest least margin.
+
+    Cross entropy on spheres is minimised at falling temperature, and the best starts end in linear programmes. The
+    margins are those of the codes found, lower bounds of the largest; beside them exact values where they are known,
+    and in 3 dimensions the best known packings of points.
+
+    Examples:
+        python -m ufm softmax-codes
+        python -m ufm softmax-codes --dim 4 --classes '[9, 24]' --starts 256
+
+    Writes: record.json and softmax_codes.png into --out. A folder that holds codes of the same request is continued.
+    """
+
+    dim: int = 3
+    """Feature dimension d >= 2."""
+    classes: list[int] = field(default_factory=lambda: [*range(4, 17), 20, 24, 30, 40, 50])
+    """Numbers of classes K, each in [3, 200]."""
+    starts: int = 64
+    """Random starts per K."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(2 <= self.dim <= 100, "--dim", self.dim, "an integer in [2, 100]")
+        allowed = bool(self.classes) and all(3 <= K <= 200 for K in self.classes)
+        check(allowed, "--classes", self.classes, "a list of integers in [3, 200]")
+        check(1 <= self.starts <= 10**5, "--starts", self.starts, "an integer in [1, 100000]")
+        check(self.device == "cpu", "--device", self.device, "cpu (the linear programmes run there)")
 
 
 @dataclass(frozen=True, kw_only=True)

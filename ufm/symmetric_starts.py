@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.problem import Point, Problem
+from ufm.model import Point
+from ufm.problem import Problem
 
 GROUP = 16
 """Starts that share one symmetry."""

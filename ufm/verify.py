@@ -1,7 +1,9 @@
-"""The main job: every random start against the predicted minimiser, every other critical point a strict saddle?
+"""The main job: every random start against the predicted minimum, every other critical point a strict saddle?
 
-One `Verdict` per loss. Its claims are numeric evidence except the certificate, which bounds the global minimum from
-below by convex duality (in floating point). A start that fails a claim is named, with the command that reproduces it.
+One `Verdict` per loss, for any of the models. Its claims are numeric evidence except the certificate, which bounds the
+global minimum from below by convex duality (in floating point). A start that fails a claim is named, with the command
+that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims about the minimiser
+are about the starts that reach it, and the others are counted and shown.
 """
 
 import dataclasses
@@ -17,57 +19,35 @@ from jaxtyping import Float, Int
 from rich.progress import Progress
 from torch import Tensor
 
-from ufm.certificate import certify
-from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.command_line import LOSS_NAMES, LossSpec, torch_device
+from ufm.command_line import LossSpec, torch_device
 from ufm.critical_points import Classification, classify
+from ufm.end_point_claims import (
+    SAME_VALUE,
+    Claim,
+    Measures,
+    check_resolution,
+    claims_about,
+    is_rectified,
+    measure,
+    reached,
+)
 from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
-from ufm.losses import SquaredError, make_loss, parameters_of
+from ufm.losses import make_loss, parameters_of
 from ufm.minimise import minimise
+from ufm.model import Model
+from ufm.model_choice import target_of
 from ufm.newton import find_critical_points
 from ufm.parallel import cores, map_chunks
-from ufm.prediction import Prediction, predict, predicted_point
-from ufm.problem import Problem
 from ufm.profile import Profile, phases
 from ufm.settings import VerifySetting
 from ufm.starts import normal_starts
+from ufm.target import Target
 
-VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
-"""Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
-RESOLVED = 10.0
-"""An end point is exact to about this times tolerance / smallest decay."""
-NEAR_THRESHOLD = 1e-3
-"""Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
-SAME_VALUE = 1e-8
-"""Critical points whose values differ by less count as one value."""
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
 BLOCK_BYTES = 2**24
 """Starts are drawn, minimised and checked in blocks whose points take about this much."""
-
-Measures = dict[str, Float[Tensor, " S"]]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One statement about all starts.
-
-    Attributes:
-        worst: the worst value found (nan when there was nothing to measure).
-        allowed: the bound it is held against.
-        holds: whether it was shown.
-        broken_by: number of the first start that breaks it.
-        breakers: how many starts break it.
-        evidence: `numeric` or `certificate`.
-    """
-
-    worst: float
-    allowed: float
-    holds: bool
-    broken_by: int | None
-    breakers: int = 0
-    evidence: str = "numeric"
 
 
 @dataclass(frozen=True)
@@ -75,14 +55,16 @@ class Verdict:
     """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
 
     A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
+    `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
     """
 
     spec: LossSpec
-    prediction: Prediction
-    saddle_prediction: Prediction
+    target: Target
+    saddle_target: Target
     statuses: dict[str, int]
     claims: dict[str, Claim]
     quantiles: dict[str, list[float]]
+    elsewhere: list[dict[str, Any]]
     saddle_statuses: dict[str, int]
     saddles: list[dict[str, Any]]
     minimisers_among_saddles: int
@@ -104,40 +86,42 @@ class _Case:
     device: torch.device
 
     @cached_property
-    def problem(self) -> Problem:
-        return self._problem("")
+    def model(self) -> Model:
+        return self._model("")
 
     @cached_property
-    def saddle_problem(self) -> Problem:
-        return self._problem("saddle_")
+    def saddle_model(self) -> Model:
+        return self._model("saddle_")
 
     @cached_property
-    def prediction(self) -> Prediction:
-        return predict(self.problem)
+    def target(self) -> Target:
+        return target_of(self.model)
 
     @cached_property
-    def saddle_prediction(self) -> Prediction:
-        return predict(self.saddle_problem)
+    def saddle_target(self) -> Target:
+        return target_of(self.saddle_model)
 
-    def _problem(self, prefix: str) -> Problem:
+    def _model(self, prefix: str) -> Model:
         setting = self.setting
         K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
-        return Problem(make_loss(self.spec), K, d, n, setting.decay_W, setting.decay_H, setting.decay_b)
+        decays = setting.decay_W, setting.decay_H, setting.decay_b
+        return setting.model_choice.make(make_loss(self.spec), K, d, n, decays)
 
 
 def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
-    """One verdict after the other, for the loss asked for or for all four.
+    """One verdict after the other, for the loss asked for or for all that the model has a prediction for.
 
     Raises:
-        ValueError: on a loss, size or device that does not exist, before any work is done.
+        ValueError: on a loss, size, device or tolerance that makes no sense, before any work is done.
     """
-    names = LOSS_NAMES if setting.loss["name"] == "all" else ()
+    names = setting.model_choice.losses if setting.loss["name"] == "all" else ()
     asked: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
     specs = [{"name": spec["name"], **parameters_of(make_loss(spec))} for spec in asked]
     device = torch_device(setting.device)
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:
-        _ = case.prediction, case.saddle_prediction  # refused here if theory has none
+        _ = case.target, case.saddle_target  # refused here if theory has none
+        check_resolution(case.model, setting.tolerance)
     return (_verdict(case, progress) for case in cases)
 
 
@@ -145,24 +129,27 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     began = time.perf_counter()
     profile = Profile(case.device) if case.setting.profile else None
     status, measures = _end_points(case, progress, profile)
-    claims = _claims(case, status, measures)
+    setting, target = case.setting, case.target
+    claims = claims_about(case.model, target, setting.tolerance, setting.first_start, status, measures)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
-    if case.setting.saddle_starts:
+    if setting.saddle_starts and not is_rectified(case.model):
         with phases(profile)("other critical points"):
             ends = _search(case, progress)
             saddle_statuses = _count(ends.status)
             saddles, minimisers, claim = _other_critical_points(case, ends)
-        if saddles or not case.saddle_prediction.is_zero:  # where zero is the minimiser there may be nothing else
+        # Where zero is the minimiser there may be nothing else.
+        if target.is_benign and (saddles or not case.saddle_target.is_zero):
             claims["strict saddles"] = claim
     return Verdict(
         spec=case.spec,
-        prediction=case.prediction,
-        saddle_prediction=case.saddle_prediction,
+        target=target,
+        saddle_target=case.saddle_target,
         statuses=_count(status),
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
+        elsewhere=[] if target.is_benign else _elsewhere(case, status, measures),
         saddle_statuses=saddle_statuses,
         saddles=saddles,
         minimisers_among_saddles=minimisers,
@@ -173,119 +160,48 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
 
 def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tuple[Int[Tensor, " S"], Measures]:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
-    setting, problem, device = case.setting, case.problem, case.device
+    setting, model, device = case.setting, case.model, case.device
     phase = phases(profile)
     solving = progress.add_task(f"{case.spec['name']}: minimise", total=setting.starts)
     curving = progress.add_task(f"{case.spec['name']}: smallest eigenvalue", total=setting.starts)
 
     def check_block(block: range) -> tuple[Tensor, Measures]:
         with phase("starts"):
-            starts = normal_starts(problem.size, setting.seed, setting.first_start + block.start, len(block), device)
+            starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
-        end = minimise(problem.value_and_gradient, starts, setting.tolerance, setting.max_steps, advance, profile)
+        end = minimise(model.value_and_gradient, starts, setting.tolerance, setting.max_steps, advance, profile)
         finite = end.status != Status.NONFINITE
-        end = dataclasses.replace(end, x=torch.where(finite[:, None], end.x, 0.0))
+        end = dataclasses.replace(end, x=model.normalised(torch.where(finite[:, None], end.x, 0.0)))
         with phase("measures"):
-            measures = _measure(case, end)
+            measures = measure(model, case.target, end)
         with phase("smallest eigenvalue"):
-            pair = smallest_eigenpair(problem, end.x, progress=partial(progress.advance, curving))
+            pair = smallest_eigenpair(model, end.x, progress=partial(progress.advance, curving))
         measures["smallest eigenvalue"] = pair.value - pair.residual
         return end.status.cpu(), {name: values.where(finite, torch.nan).cpu() for name, values in measures.items()}
 
-    step = min(max(1, BLOCK_BYTES // (8 * problem.size)), math.ceil(setting.starts / cores(device)))
+    step = min(max(1, BLOCK_BYTES // (8 * model.size)), math.ceil(setting.starts / cores(device)))
     blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
     statuses, parts = zip(*map_chunks(check_block, blocks, device), strict=True)
     return torch.cat(statuses), {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _measure(case: _Case, end: EndPoints) -> Measures:
-    """Deviations of every end point from the prediction."""
-    problem, prediction = case.problem, case.prediction
-    predicted = predicted_point(problem, prediction).to(case.device)
-    scale = float(problem.value(torch.zeros_like(predicted)))
-    measures = {
-        "gradient": end.gradient_norm,
-        "value": (end.value - prediction.value).abs() / scale,
-        "below": (end.value - prediction.value) / scale,
-        "logits": _logit_distance(problem, predicted, end.x) / max(1.0, prediction.margin),
-        "norms": _norm_distance(problem, prediction, end.x),
-    }
-    if not prediction.is_zero:
-        expected = collapse_metrics(_stats(problem, predicted))
-        found = collapse_metrics(_stats(problem, end.x))
-        measures |= {name: (found[name] - expected[name]).abs() for name in expected}
-    if problem.loss.is_convex:
-        measures["duality gap"] = certify(problem, end.x).gap.abs() / scale
-    return measures
+def _elsewhere(case: _Case, status: Tensor, measures: Measures) -> list[dict[str, Any]]:
+    """The values, lowest first, at which starts end that do not reach the minimum."""
+    lost = (status == Status.CONVERGED) & ~reached(case.target, status, measures)
+    rows: list[dict[str, Any]] = []
+    scale = float(case.model.value(torch.zeros(case.model.size, dtype=torch.float64)))
+    for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
+        value = case.target.value + scale * float(measures["below"][i])
+        if not rows or value - rows[-1]["value"] > SAME_VALUE:
+            rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
+        row = rows[-1]
+        row["found"] += 1
+        row["first_start"] = min(row["first_start"], case.setting.first_start + i)
+        row["smallest_eigenvalue"] = min(row["smallest_eigenvalue"], float(measures["smallest eigenvalue"][i]))
+    return rows
 
 
-def _stats(problem: Problem, x: Float[Tensor, "*batch P"]) -> FeatureStats:
-    W, H, b = problem.unpack(x)
-    return FeatureStats.from_features(H, problem.labels(x.device), W, b)
-
-
-def _logit_distance(problem: Problem, predicted: Tensor, x: Tensor) -> Tensor:
-    """Largest deviation of a logit, less the mean over classes where a bias carries it and no softmax sees it."""
-    difference = problem.logits(x) - problem.logits(predicted)
-    if problem.has_bias and not isinstance(problem.loss, SquaredError):
-        difference = difference - difference.mean(-1, keepdim=True)
-    return difference.abs().amax((-2, -1))
-
-
-def _norm_distance(problem: Problem, prediction: Prediction, x: Tensor) -> Tensor:
-    """Largest relative deviation of a |w_k| or |h_i| (absolute at the zero solution)."""
-    W, H, _ = problem.unpack(x)
-    w = (W.norm(dim=-1) - prediction.norm_w).abs().amax(-1) / (prediction.norm_w or 1.0)
-    h = (H.norm(dim=-1) - prediction.norm_h).abs().amax(-1) / (prediction.norm_h or 1.0)
-    return torch.maximum(w, h)
-
-
-def _claims(case: _Case, status: Tensor, measures: Measures) -> dict[str, Claim]:
-    """Every claim about the end points; the deviations are those of the converged starts."""
-    converged = status == Status.CONVERGED
-    first = case.setting.first_start
-    lost = (~converged).nonzero()[:, 0]
-    claims = {
-        "all converged": Claim(
-            float(len(lost)), 0.0, not len(lost), first + int(lost[0]) if len(lost) else None, len(lost)
-        )
-    }
-    bounds = _bounds(case.setting)
-    for name, values in measures.items():
-        if name == "gradient":
-            continue
-        bound = bounds.get(name, bounds["geometry"])
-        is_lower_bound = bound < 0
-        kept = values >= bound if is_lower_bound else values <= bound
-        breaks = (converged & ~kept).nonzero()[:, 0]
-        worst = (
-            float(values[converged].amin() if is_lower_bound else values[converged].amax())
-            if converged.any()
-            else math.nan
-        )
-        broken_by = first + int(breaks[0]) if len(breaks) else None
-        evidence = "certificate" if name == "duality gap" else "numeric"
-        is_shown = bool(converged.any()) and broken_by is None
-        claims[name] = Claim(worst, bound, is_shown, broken_by, len(breaks), evidence)
-    return claims
-
-
-def _bounds(setting: VerifySetting) -> dict[str, float]:
-    """What is allowed; negative: a lower bound. Where the decays are small, what a gradient of `tolerance` resolves."""
-    decays = setting.decay_W, setting.decay_H
-    distance = RESOLVED * setting.tolerance / min(decays)
-    eigenvalue = -max(EIGENVALUE, distance * max(decays))
-    gap = max(GAP, distance)
-    return {
-        "value": VALUE,
-        "below": -VALUE,
-        "geometry": max(GEOMETRY, distance),
-        "duality gap": gap,
-        "smallest eigenvalue": eigenvalue,
-    }
-
-
-def saddle_starts(problem: Problem, seed: int, count: int, device: torch.device) -> Float[Tensor, "S P"]:
+def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -> Float[Tensor, "S P"]:
     """Starts of the critical-point search: standard normal times a scale that cycles through 16 values."""
     scales = torch.logspace(*SADDLE_SCALES, 16, dtype=torch.float64)[torch.arange(count) % 16]
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
@@ -294,19 +210,19 @@ def saddle_starts(problem: Problem, seed: int, count: int, device: torch.device)
 def _search(case: _Case, progress: Progress) -> EndPoints:
     count = case.setting.saddle_starts
     task = progress.add_task(f"{case.spec['name']}: other critical points", total=count)
-    starts = saddle_starts(case.saddle_problem, case.setting.seed, count, case.device)
-    return find_critical_points(case.saddle_problem, starts, progress=partial(progress.advance, task))
+    starts = saddle_starts(case.saddle_model, case.setting.seed, count, case.device)
+    return find_critical_points(case.saddle_model, starts, progress=partial(progress.advance, task))
 
 
 def _other_critical_points(case: _Case, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
     """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
-    prediction = case.saddle_prediction
+    target, model = case.saddle_target, case.saddle_model
     number = ends.is_converged.nonzero()[:, 0]
-    found = classify(case.saddle_problem, ends.x[number])
-    is_minimiser = (found.value - prediction.value).abs() <= SAME_VALUE * max(1.0, abs(prediction.value))
+    found = classify(model, model.normalised(ends.x[number]))
+    is_minimiser = (found.value - target.value).abs() <= SAME_VALUE * max(1.0, abs(target.value))
     others = (~is_minimiser).nonzero()[:, 0]
     curvature = torch.maximum(found.smallest_eigenvalue, found.curvature)[others]
-    breaks = others[~found.is_strict_saddle[others] | (found.value[others] < prediction.value)]
+    breaks = others[~found.is_strict_saddle[others] | (found.value[others] < target.value)]
     worst = float(curvature.max()) if len(others) else math.nan
     broken_by = int(number[breaks[0]]) if len(breaks) else None
     claim = Claim(worst, 0.0, len(others) > 0 and broken_by is None, broken_by, len(breaks))

@@ -9,14 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 from ufm.command_line import LossSpec
+from ufm.end_point_claims import SAME_VALUE, Claim
 from ufm.settings import VerifySetting
-from ufm.verify import NEAR_THRESHOLD, SAME_VALUE, Claim, Verdict
+from ufm.target import Target
+from ufm.verify import Verdict
 
 SADDLES_SHOWN = 8
 LABELS = {
     "all converged": "starts that did not converge",
+    "reached": "starts at the minimum",
     "value": "|objective - predicted| / f(0)",
     "below": "(objective - predicted) / f(0)",
+    "states": "|objective - nearest predicted state| / f(0)",
     "logits": "|logits - predicted| / margin",
     "norms": "|w|, |h| against predicted",
     "nc1_trace": "NC1 trace",
@@ -27,6 +31,7 @@ LABELS = {
     "nc3_self_duality": "NC3 self-duality",
     "nc4_disagreement": "NC4 disagreement",
     "bias_residual": "W mu_G + b",
+    "tag-wise": "|h_S - tag-wise average| / |h|",
     "duality gap": "duality gap / f(0) (certificate)",
     "smallest eigenvalue": "smallest eigenvalue, from below",
     "strict saddles": "curvature at other critical points",
@@ -39,12 +44,14 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
     if not console.is_terminal:
         console.width = 150
     console.print(_claims_table(setting, verdicts))
-    if setting.saddle_starts:
+    if any(verdict.saddle_statuses for verdict in verdicts):
         console.print(_saddle_table(setting, verdicts))
         for verdict in verdicts:
             console.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
     if setting.profile:
         console.print(_profile_table(verdicts))
+    if any(verdict.elsewhere for verdict in verdicts):
+        console.print(_elsewhere_table(verdicts))
     for verdict in verdicts:
         for line in failures(setting, verdict):
             console.print(line, style="bold red", soft_wrap=True, highlight=False)
@@ -54,24 +61,28 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
 
 def notes(verdict: Verdict) -> list[str]:
     """What a reader must know beside the numbers."""
-    prediction, lines = verdict.prediction, []
-    if not prediction.is_proved_global:
-        lines.append("the prediction is the best point on the simplex ray, which is not proved to be global here.")
+    lines = list(verdict.target.notes)
     if "below" in verdict.claims and verdict.claims["below"].breakers:
         lines.append(
             f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
         )
-    if abs(prediction.c / prediction.zero_threshold - 1) < NEAR_THRESHOLD:
-        near = f"the decays are within {NEAR_THRESHOLD:.1%} of the threshold of the zero solution"
-        lines.append(f"{near}; end points are inexact there.")
     return lines
 
 
 def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
     """The record's result; nothing holds until every loss that was asked for has its verdict."""
-    fields = [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts]
+    fields = [
+        dataclasses.asdict(verdict)
+        | {"target": _facts(verdict.target), "saddle_target": _facts(verdict.saddle_target), "holds": verdict.holds}
+        for verdict in verdicts
+    ]
     holds = is_complete and all(verdict.holds for verdict in verdicts)
     return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
+
+
+def _facts(target: Target) -> dict[str, Any]:
+    """Everything but the point itself."""
+    return {key: value for key, value in dataclasses.asdict(target).items() if key != "point"}
 
 
 def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
@@ -106,15 +117,23 @@ def loss_text(spec: LossSpec) -> str:
     return " ".join(str(value).removesuffix(".0") for value in spec.values())
 
 
+def model_text(setting: VerifySetting) -> str:
+    """`spheres, temperature 5: `, nothing for the plain model."""
+    choice = setting.model_choice
+    options = ", ".join(f"{name} {value}" for name, value in choice.options.items())
+    return "" if choice.name == "plain" else f"{choice.name}, {options}: "
+
+
 def command_of(setting: VerifySetting) -> str:
     """The shell command that asks for this setting; defaults are left out."""
     words = ["python", "-m", "ufm", "verify"]
     for field in dataclasses.fields(setting):
         value = getattr(setting, field.name)
-        if field.name == "loss":
-            words += ["--loss", str(value["name"])]
-            words += [word for key in value if key != "name" for word in (f"--loss.{key}", str(value[key]))]
-        elif value != field.default:
+        if field.name == "loss" or (field.name == "model" and value["name"] != "plain"):
+            words += [f"--{field.name}", str(value["name"])]
+            options = {key: str(option).lower() for key, option in value.items() if key != "name"}
+            words += [word for key, option in options.items() for word in (f"--{field.name}.{key}", option)]
+        elif field.name != "model" and value != field.default:
             words += [f"--{field.name.replace('_', '-')}", "null" if value is None else str(value)]
     return shlex.join(words)
 
@@ -130,10 +149,10 @@ def _profile_table(verdicts: list[Verdict]) -> Table:
 
 
 def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
-    K, d, n = setting.classes, setting.dim, setting.per_class
+    K, d, n = setting.model_choice.classes(setting.classes), setting.dim, setting.per_class
     decay_b = "none" if setting.decay_b is None else f"{setting.decay_b:g}"
     title = (
-        f"{setting.starts} starts each, K = {K}, d = {d}, n = {n}, "
+        f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, "
         f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {decay_b}: worst of all converged starts"
     )
     table = Table(title=title, title_justify="left")
@@ -142,8 +161,8 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     for verdict in verdicts:
         table.add_column(loss_text(verdict.spec), justify="right")
     rows = {
-        "predicted objective": [f"{v.prediction.value:.10f}" for v in verdicts],
-        "predicted margin": [f"{v.prediction.margin:.8f}" for v in verdicts],
+        "predicted objective": [f"{v.target.value:.10f}" for v in verdicts],
+        "predicted margin": [f"{v.target.margin:.8f}" for v in verdicts],
     }
     for label, cells in rows.items():
         table.add_row(label, "", *cells)
@@ -161,8 +180,22 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     return table
 
 
+def _elsewhere_table(verdicts: list[Verdict]) -> Table:
+    """Where the other starts end."""
+    table = Table(title="Where the other starts that converged end (lowest values first)", title_justify="left")
+    for column in ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start"):
+        table.add_column(column, justify="left" if column == "loss" else "right")
+    for verdict in verdicts:
+        for row in verdict.elsewhere[:SADDLES_SHOWN]:
+            numbers = f"{row['value']:.8f}", f"{row['value'] - verdict.target.value:.2g}"
+            counts = str(row["found"]), str(row["first_start"])
+            table.add_row(loss_text(verdict.spec), *numbers, f"{row['smallest_eigenvalue']:.2g}", *counts)
+    return table
+
+
 def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
-    size = f"K = {setting.saddle_classes}, d = {setting.saddle_dim}, n = {setting.saddle_per_class}"
+    K = setting.model_choice.classes(setting.saddle_classes)
+    size = f"K = {K}, d = {setting.saddle_dim}, n = {setting.saddle_per_class}"
     title = (
         f"Other critical points, {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest values first)"
     )
@@ -194,7 +227,7 @@ def _saddle_summary(verdict: Verdict) -> str:
     not_shown = f" ({hidden} of them only in the record)" if hidden else ""
     values = [row["value"] for row in verdict.saddles]
     distinct = sum(after - before > SAME_VALUE for before, after in zip([-math.inf, *values], values, strict=False))
-    minimiser = "zero" if verdict.saddle_prediction.is_zero else "the minimiser"
+    minimiser = "zero" if verdict.saddle_target.is_zero else "the minimiser"
     return (
         f"{loss_text(verdict.spec)}: {len(values)} kinds of critical points{not_shown} with {distinct} values, "
         f"{verdict.minimisers_among_saddles} starts at {minimiser}; {_statuses(verdict.saddle_statuses)}"
@@ -202,15 +235,15 @@ def _saddle_summary(verdict: Verdict) -> str:
 
 
 def _bound(name: str, allowed: float) -> str:
-    if name == "strict saddles":
-        return "< 0"
+    if name in ("strict saddles", "reached"):
+        return "< 0" if name == "strict saddles" else "> 0"
     return f">= {allowed:g}" if allowed < 0 else f"<= {allowed:g}"
 
 
 def _cell(claim: Claim | None) -> str:
     if claim is None:
         return "-"
-    text = f"{claim.worst:.2g}"
+    text = f"{claim.worst:.0f}" if claim.worst.is_integer() else f"{claim.worst:.2g}"
     return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"
 
 

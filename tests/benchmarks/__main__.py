@@ -9,7 +9,16 @@ from pathlib import Path
 
 from ufm import process
 
-NAMES = ("throughput", "evaluation", "scaling", "critical_points", "eigenpairs", "accelerator")
+NAMES = (
+    "throughput",
+    "evaluation",
+    "scaling",
+    "critical_points",
+    "eigenpairs",
+    "nc_statistics",
+    "accelerator",
+    "training",
+)
 
 
 def main() -> int:

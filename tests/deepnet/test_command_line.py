@@ -1,5 +1,6 @@
 """The three commands end to end on digits, and every mistake a user can make: one sentence, exit code 2."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -8,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from deepnet import checkpoint
 from deepnet.__main__ import COMMANDS
 from ufm.command_line import main
 
-SMALL = ["--data=digits", "--width=0.25", "--per-class=6", "--test-per-class=2", "--batch-size=20", "--lr=0.02"]
-SMALL += ["--epochs=2"]
+SMALL = [
+    "--data=digits",
+    "--net=resnet18",
+    "--width=0.125",
+    "--per-class=6",
+    "--test-per-class=2",
+    "--batch-size=20",
+    "--lr=0.02",
+]
+SMALL += ["--batch-size=20", "--lr=0.02", "--epochs=2"]
 
 
 def deepnet(*argv: str | Path) -> int:
@@ -30,7 +40,8 @@ def test_train_leaves_a_run_folder_and_names_its_files(run, tmp_path, capsys):
     assert deepnet("train", *SMALL, "--out", tmp_path / "run") == 0
     shown = capsys.readouterr().out
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    assert files == {"setting.json", "metrics.jsonl", "checkpoint.pt", "record.json", "training.png"}
+    states = {"checkpoint.pt", "previous.pt", "best.pt"}
+    assert files == states | {"setting.json", "metrics.jsonl", "record.json", "training.png"}
     assert all(str(tmp_path / "run" / file) in shown for file in files)
     assert "epoch 2/2  loss" in shown
     result = json.loads((run / "record.json").read_text())["result"]
@@ -45,12 +56,43 @@ def test_measure_repeats_the_last_line(run, tmp_path):
     assert splits == json.loads((run / "record.json").read_text())["result"]["splits"]
 
 
-def test_compare_takes_several_runs(run, tmp_path, capsys):
-    assert deepnet("compare", "--runs", f"[{run}, {run}]", "--out", tmp_path / "out") == 0
-    assert capsys.readouterr().out.count("calibration") == 2
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"record.json", "prediction_against_measurement.png"}
-    rows = json.loads((tmp_path / "out" / "record.json").read_text())["result"]["runs"][0]["rows"]
-    assert {row["kind"] for row in rows} == {"calibration", "identity", "prediction"}
+def test_measure_takes_the_best_network(run, tmp_path):
+    out = tmp_path / "out"
+    assert deepnet("measure", "--run", run, "--checkpoint", "best", "--out", out) == 0
+    measured = json.loads((out / "record.json").read_text())["result"]
+    best = json.loads((run / "record.json").read_text())["result"]["best"]
+    assert measured["epoch"] == best["epoch"]
+    assert measured["splits"]["test"] == best["test"]
+    assert (out / "measured_splits.png").stat().st_size > 5000
+
+
+def test_compare_takes_several_runs(tmp_path, capsys):
+    runs = [tmp_path / loss for loss in ("focal", "mse")]
+    for run in runs:
+        small = [*SMALL, "--net", "resnet18", "--width", "0.125"]
+        assert deepnet("train", *small, "--loss", run.name, "--out", run) == 0
+    capsys.readouterr()
+    assert deepnet("compare", "--runs", f"[{runs[0]}, {runs[1]}]", "--depths", "[1, 3]", "--out", tmp_path / "out") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("calibration") == 2
+    assert shown.count("Last layer not stationary") == 2
+    pictures = {"prediction_against_measurement", "prediction_over_epochs", "feature_penalty", "central_path"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "record.json",
+        *(f"{name}.png" for name in pictures),
+    }
+    assert all(str(tmp_path / "out" / name) in shown.replace("\n", "") for name in pictures)
+    result = json.loads((tmp_path / "out" / "record.json").read_text())["result"]
+    assert {row["kind"] for row in result["runs"][0]["rows"]} == {"calibration", "identity", "prediction"}
+    assert [line["epoch"] for line in result["runs"][0]["trajectory"]] == [1, 2]
+    assert set(result["runs"][0]["stationarity_by_statistics"]) == {"running", "precise", "batch"}
+    assert {entry["depth"] for entry in result["networks"][0]["transfer_errors"] if not entry["is_fitted"]} == {1, 3}
+
+
+def test_a_run_cannot_be_compared_with_itself(run, tmp_path, capsys):
+    assert deepnet("compare", "--runs", f"[{run}, {run}]", "--out", tmp_path / "out") == 2
+    assert "`--runs` must be runs that differ" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_finished_run_has_nothing_to_resume(run, capsys):
@@ -66,6 +108,27 @@ def test_a_diverging_run_exits_with_1_and_says_where(tmp_path, capsys):
     assert "of epoch 1; try a smaller --lr. The state before that epoch is in" in capsys.readouterr().err
 
 
+def test_a_full_disk_keeps_the_last_good_state(tmp_path, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as disk:
+        # The first epoch's line finds no space.
+        append = checkpoint.append_metrics
+        disk.setattr(checkpoint, "append_metrics", lambda *line: (disk.setattr("os.fsync", full), append(*line)))
+        assert deepnet("train", *SMALL, "--out", folder) == 3
+    assert "No space left on device; the last good state is kept, go on with" in capsys.readouterr().err
+    assert not list(folder.glob(".*"))
+    assert deepnet("train", "--resume", folder) == 0
+    assert [line["epoch"] for line in checkpoint.read_metrics(folder)] == [1, 2]
+
+
+def test_options_beside_resume_count_when_given(run, capsys):
+    assert deepnet("train", "--resume", run, "--epochs", "200") == 2  # the default, but asked for
+    assert "`--epochs` must be 2, as the run has it, or left out, got 200" in capsys.readouterr().err
+
+
 def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -78,7 +141,10 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--width 3", "`--width` must be 0.25, 0.5, 1 or 2, got 3"),
+        ("--width 0.3", "`--width` must be a positive multiple of 1/16, got 0.3"),
+        ("--net vgg", "`--net` must be one of wide_resnet, resnet18, mlp, got vgg"),
+        ("--clip 0", "`--clip` must be finite and > 0, got 0"),
+        ("--nesterov true --momentum 0", "`--nesterov` must be false without SGD's momentum, got True"),
         ("--validation 1", "`--validation` must be in [0, 1), got 1"),
         ("--lr 0", "`--lr` must be finite and > 0, got 0"),
         ("--momentum 1", "`--momentum` must be in [0, 1), got 1"),
@@ -87,7 +153,8 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         ("--epochs 0", "`--epochs` must be >= 1, got 0"),
         ("--per-class 0", "`--per-class` must be >= 1, got 0"),
         ("--per-class 1000", "`--per-class` must be at most 117"),
-        ("--data mnist", "`--data` must be one of cifar10, cifar100, digits, got mnist"),
+        ("--data mnist", "`--data` must be one of cifar10, cifar100, fashion_mnist, digits, got mnist"),
+        ("--data cifar10 --data-folder nowhere", "`--data-folder` must be a folder that holds cifar-10-binary.tar.gz"),
         ("--loss hinge", "`--loss` must be one of ce, ls, focal, mse, got hinge"),
         ("--loss focal --loss.gamma=-1.5", "got -1.5"),
         ("--device tpu", "`--device` must be a torch device with float64 on this machine, got tpu"),

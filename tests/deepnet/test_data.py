@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from deepnet import data
-from deepnet.data import CIFAR10, CIFAR100, Selection, load, load_archive
+from deepnet.cifar import CIFAR10, CIFAR100, Archive, load_archive
+from deepnet.data import Selection, load
 
 ROWS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
 
-def records(archive: data.Archive, file: str, per_class: int = 3) -> bytes:
+def records(archive: Archive, file: str, per_class: int = 3) -> bytes:
     """Each class `per_class` times, pixels random but reproducible, coarse label 0."""
     random = np.random.default_rng(len(file))
     labels = np.tile(np.arange(archive.classes, dtype=np.uint8), per_class)[:, None]
@@ -26,14 +26,14 @@ def records(archive: data.Archive, file: str, per_class: int = 3) -> bytes:
     return np.concatenate([coarse, labels, pixels], 1).tobytes()
 
 
-def unpack(archive: data.Archive, folder: Path) -> Path:
+def unpack(archive: Archive, folder: Path) -> Path:
     folder.mkdir(parents=True)
     for file in archive.train_files + archive.test_files:
         (folder / file).write_bytes(records(archive, file))
     return folder
 
 
-def pack(archive: data.Archive, path: Path, prefix: str = "") -> str:
+def pack(archive: Archive, path: Path, prefix: str = "") -> str:
     """Write the archive and return its sha256."""
     with tarfile.open(path, "w:gz") as tar:
         for file in archive.train_files + archive.test_files:
@@ -135,7 +135,7 @@ def test_normalisation_is_that_of_the_images_trained_on():
 @pytest.mark.parametrize(
     ("name", "selection", "message"),
     [
-        ("mnist", Selection(), "`--data` must be one of cifar10, cifar100, digits, got mnist"),
+        ("mnist", Selection(), "`--data` must be one of cifar10, cifar100, fashion_mnist, digits, got mnist"),
         ("digits", Selection(per_class=131), "`--per-class` must be at most 130"),
         ("digits", Selection(test_per_class=99), "`--test-per-class` must be at most 4"),
     ],

@@ -48,8 +48,8 @@ def url() -> Iterator[str]:
 
 def test_a_file_arrives_and_is_not_fetched_twice(url, tmp_path):
     path = tmp_path / "new" / "file.bin"
-    assert fetch(url, path, SHA256).read_bytes() == CONTENT
-    fetch(url, path, SHA256)
+    assert fetch(url, path, SHA256, True).read_bytes() == CONTENT
+    fetch(url, path, SHA256, True)
     assert Handler.asked == [None]
 
 
@@ -58,25 +58,33 @@ def test_a_broken_download_goes_on_where_it_stopped(url, tmp_path, knows_ranges)
     path = tmp_path / "file.bin"
     Handler.breaks_after = 1_000_000
     with pytest.raises(ValueError, match="connection lost after 1000000 of 2304000 bytes"):
-        fetch(url, path, SHA256)
+        fetch(url, path, SHA256, True)
     assert not path.exists()
     Handler.knows_ranges, Handler.breaks_after = knows_ranges, len(CONTENT)
-    assert fetch(url, path, SHA256).read_bytes() == CONTENT
+    assert fetch(url, path, SHA256, True).read_bytes() == CONTENT
     assert Handler.asked == [None, "bytes=1000000-"]
     assert [file.name for file in tmp_path.iterdir()] == ["file.bin"]
 
 
 def test_a_complete_part_is_taken(url, tmp_path):
     (tmp_path / "file.bin.part").write_bytes(CONTENT)
-    assert fetch(url, tmp_path / "file.bin", SHA256).read_bytes() == CONTENT
+    assert fetch(url, tmp_path / "file.bin", SHA256, True).read_bytes() == CONTENT
 
 
 def test_another_hash_is_refused(url, tmp_path):
     with pytest.raises(ValueError, match="must have sha256 0000, got"):
-        fetch(url, tmp_path / "file.bin", "0000")
+        fetch(url, tmp_path / "file.bin", "0000", True)
     assert not (tmp_path / "file.bin").exists()
 
 
 def test_no_server_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"--data-folder.*http://127\.0\.0\.1:1/"):
-        fetch("http://127.0.0.1:1/file.bin", tmp_path / "file.bin", SHA256)
+        fetch("http://127.0.0.1:1/file.bin", tmp_path / "file.bin", SHA256, True)
+
+
+def test_nothing_is_downloaded_unasked(url, tmp_path):
+    folder = tmp_path / "mistyped"
+    with pytest.raises(ValueError, match=r"`--data-folder` must be a folder that holds file\.bin \(`--download true`"):
+        fetch(url, folder / "file.bin", SHA256, False)
+    assert Handler.asked == []
+    assert not folder.exists()

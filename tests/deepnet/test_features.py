@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from deepnet import features
-from deepnet.features import LastLayer, last_layer, measure
+from deepnet.features import LastLayer, last_layer
+from deepnet.measures import measure, top_accuracy
 from deepnet.settings import TrainSetting
-from deepnet.train import begin
+from deepnet.training import begin
 from ufm.losses import CrossEntropy
 
 
@@ -51,6 +52,12 @@ def test_measures_equal_the_dense_formulas():
     assert measures["nc1_trace"] == pytest.approx(float(S_W.trace() / S_B.trace()), rel=1e-6)
     quotient = (S_W @ torch.linalg.pinv(S_B, rtol=1e-9)).trace() / K
     assert measures["nc1_quotient"] == pytest.approx(float(quotient), rel=1e-6)
+    order = logits.argsort(1, descending=True)
+    ranks = [row.tolist().index(int(label)) for row, label in zip(order, labels, strict=True)]
+    assert top_accuracy(logits, labels, 2) == pytest.approx(sum(rank < 2 for rank in ranks) / len(ranks))
+    assert measures["top5_accuracy"] == 1  # of three classes
+    gaps = [float(z[y] - max(z[j] for j in range(K) if j != y)) for z, y in zip(logits, labels, strict=True)]
+    assert measures["least_margin"] == pytest.approx(min(gaps), rel=1e-5)
     assert measures["accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     assert measures["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-6)
     assert all(math.isfinite(value) for value in measures.values())

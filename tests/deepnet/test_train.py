@@ -9,12 +9,17 @@ import pytest
 import torch
 
 from deepnet import checkpoint
+from deepnet.epoch import batches
+from deepnet.optimiser import learning_rate
+from deepnet.run import opened
 from deepnet.settings import TrainSetting
-from deepnet.train import Training, batches, begin, learning_rate, measure_splits, reopen, train
+from deepnet.train import measure_splits, train
+from deepnet.training import reopen
 
 TINY = TrainSetting(
     data="digits",
-    width=0.25,
+    net="resnet18",
+    width=0.125,
     per_class=6,
     test_per_class=2,
     epochs=4,
@@ -25,20 +30,19 @@ TINY = TrainSetting(
 )
 
 
-def start(setting: TrainSetting, folder: Path) -> Training:
-    folder.mkdir()
-    training = begin(setting)
-    checkpoint.write_setting(folder, setting)
-    checkpoint.save(folder, training.state())
-    return training
+def run(setting: TrainSetting, stop_after: int | None = None) -> str | None:
+    """Train in `setting.out`, or go on in `setting.resume`; a stop comes as if from the keyboard."""
 
-
-def run(training: Training, folder: Path, stop_after: int | None = None) -> str | None:
     def on_epoch(line):
         if line["epoch"] == stop_after:
             raise KeyboardInterrupt
 
-    return train(training, folder, lambda _: None, on_epoch)
+    with opened(setting) as (training, folder):
+        return train(training, folder, lambda _: None, on_epoch)
+
+
+def in_folder(setting: TrainSetting, folder: Path, **changes) -> TrainSetting:
+    return dataclasses.replace(setting, out=folder, **changes)
 
 
 def without_times(folder: Path) -> list[dict]:
@@ -49,30 +53,83 @@ def without_times(folder: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    assert run(start(TINY, folder), folder) is None
+    assert run(in_folder(TINY, folder)) is None
     return folder
 
 
-def resume(folder: Path, given: TrainSetting | None = None) -> Training:
-    setting = checkpoint.resumed_setting(given or TrainSetting(resume=folder))
-    training = begin(setting)
-    training.restore(checkpoint.load(folder))
-    checkpoint.cut_metrics(folder, training.epoch)
-    return training
-
-
-def test_resume_equals_uninterrupted_bit_for_bit(uninterrupted, tmp_path):
-    folder = tmp_path / "parts"
+@pytest.fixture
+def stopped(tmp_path) -> Path:
+    """A run of which half is done."""
+    folder = tmp_path / "half"
     with pytest.raises(KeyboardInterrupt):
-        run(start(TINY, folder), folder, stop_after=2)
-    with (folder / checkpoint.METRICS).open("a") as file:
-        file.write('{"epoch": 3, "loss": 0.1}\n{"epoch": 4, "lo')  # killed after an epoch's line, and within another
-    assert run(resume(folder), folder) is None
-    assert without_times(folder) == without_times(uninterrupted)
-    one, other = checkpoint.load(folder), checkpoint.load(uninterrupted)
-    for part in ("net", "optimiser", "generator"):
-        for a, b in zip(tensors(one[part]), tensors(other[part]), strict=True):
+        run(in_folder(TINY, folder), stop_after=2)
+    return folder
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    """The same metrics, and the same numbers in every state, bit for bit."""
+    assert without_times(folder) == without_times(other)
+    for read in (checkpoint.load, checkpoint.load_best):
+        one, two = read(folder), read(other)
+        assert [one["epoch"], one.get("best")] == [two["epoch"], two.get("best")]
+        for a, b in zip(tensors(one), tensors(two), strict=True):
             assert torch.equal(a, b)
+
+
+def test_resume_equals_uninterrupted_bit_for_bit(uninterrupted, stopped):
+    with (stopped / checkpoint.METRICS).open("a") as file:
+        file.write('{"epoch": 3, "loss": 0.1}\n{"epoch": 4, "lo')  # killed after an epoch's line, and within another
+    (stopped / ".checkpoint.pt.x.part").write_bytes(b"half a file")
+    assert run(TrainSetting(resume=stopped)) is None
+    assert_same_run(stopped, uninterrupted)
+    assert not list(stopped.glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_damaged_checkpoint_means_the_one_before(damage, uninterrupted, stopped, capsys):
+    path = stopped / checkpoint.CHECKPOINT
+    path.unlink() if damage == "missing" else os.truncate(path, 5000)
+    assert run(TrainSetting(resume=stopped)) is None
+    assert f"Taken instead: {stopped / checkpoint.PREVIOUS}, epoch 1." in capsys.readouterr().err
+    assert_same_run(stopped, uninterrupted)
+
+
+def test_a_kill_between_checkpoint_and_best_is_made_good(uninterrupted, tmp_path):
+    folder = tmp_path / "first"
+    with pytest.raises(KeyboardInterrupt):
+        run(in_folder(TINY, folder), stop_after=1)
+    (folder / checkpoint.BEST).unlink()
+    assert run(TrainSetting(resume=folder)) is None
+    assert_same_run(folder, uninterrupted)
+
+
+def test_a_lost_best_network_is_said(stopped, capsys):
+    state = checkpoint.load(stopped)
+    state["best"] = [1, 0.9]
+    checkpoint.save(stopped, state)
+    (stopped / checkpoint.BEST).unlink()
+    assert run(TrainSetting(resume=stopped)) is None
+    assert "The best epoch is looked for anew from epoch 3 on." in capsys.readouterr().err
+    assert checkpoint.load_best(stopped)["epoch"] in (3, 4)
+
+
+def test_the_best_network_is_that_of_the_highest_validation_accuracy(uninterrupted):
+    accuracies = [line["validation"]["accuracy"] for line in checkpoint.read_metrics(uninterrupted)]
+    best = accuracies.index(max(accuracies)) + 1
+    assert checkpoint.load(uninterrupted)["best"] == [best, max(accuracies)]
+    training = reopen(uninterrupted, "cpu", which="best")
+    assert training.epoch == best
+    measured = checkpoint.read_metrics(uninterrupted)[best - 1]
+    assert measure_splits(training) == {name: measured[name] for name in training.data.splits}
+
+
+def test_a_folder_takes_one_process_at_a_time(stopped):
+    with (
+        opened(TrainSetting(resume=stopped)),
+        pytest.raises(ValueError, match="must be of no other process, but one is training in it now"),
+        opened(TrainSetting(resume=stopped)),
+    ):
+        pass
 
 
 def tensors(value) -> list[torch.Tensor]:
@@ -84,8 +141,7 @@ def tensors(value) -> list[torch.Tensor]:
 
 
 def test_another_seed_is_another_run(uninterrupted, tmp_path):
-    setting = dataclasses.replace(TINY, seed=1, epochs=1)
-    assert run(start(setting, tmp_path / "seed"), tmp_path / "seed") is None
+    assert run(in_folder(TINY, tmp_path / "seed", seed=1, epochs=1)) is None
     assert without_times(tmp_path / "seed")[0]["loss"] != without_times(uninterrupted)[0]["loss"]
 
 
@@ -95,9 +151,9 @@ def test_another_seed_is_another_run(uninterrupted, tmp_path):
     ids=lambda spec: spec["name"],
 )
 def test_every_loss_falls(loss, tmp_path):
-    setting = dataclasses.replace(TINY, loss=loss, epochs=8, augment=False, measure_every=100, precision="fp32")
     folder = tmp_path / "run"
-    assert run(start(setting, folder), folder) is None
+    setting = in_folder(TINY, folder, loss=loss, epochs=8, augment=False, measure_every=100, precision="fp32")
+    assert run(setting) is None
     lines = checkpoint.read_metrics(folder)
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert ["train" in line for line in lines] == [True] + 6 * [False] + [True]
@@ -118,17 +174,17 @@ def test_metrics_are_of_clean_images(uninterrupted):
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     folder = tmp_path / "run"
-    training = start(TINY, folder)
-    before = (folder / checkpoint.CHECKPOINT).read_bytes()
-    training.net.classifier.bias.data[0] = float("nan")
-    assert run(training, folder) == "the loss became nan at step 1 of epoch 1; try a smaller --lr."
+    with opened(in_folder(TINY, folder)) as (training, _):
+        before = (folder / checkpoint.CHECKPOINT).read_bytes()
+        training.net.classifier.bias.data[0] = float("nan")
+        failure = train(training, folder, lambda _: None, lambda _: None)
+    assert failure == "the loss became nan at step 1 of epoch 1; try a smaller --lr."
     assert (folder / checkpoint.CHECKPOINT).read_bytes() == before
 
 
 def test_parameters_that_are_no_numbers_after_the_last_step_stop_the_run(tmp_path):
     folder = tmp_path / "run"
-    setting = dataclasses.replace(TINY, batch_size=60, lr=1e39)  # one step an epoch, beyond float32
-    failure = run(start(setting, folder), folder)
+    failure = run(in_folder(TINY, folder, batch_size=60, lr=1e39))  # one step an epoch, beyond float32
     assert failure == "the parameters stopped being finite at the last step of epoch 1; try a smaller --lr."
     assert checkpoint.load(folder)["epoch"] == 0
     assert checkpoint.read_metrics(folder) == []
@@ -150,16 +206,23 @@ def test_schedules():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("given", "message"),
     [
-        ({"epochs": 9}, "`--epochs` must be 4, as the run has it, got 9"),
+        ({"epochs": 9}, "`--epochs` must be 4, as the run has it, or left out, got 9"),
+        ({"epochs": 200}, "`--epochs` must be 4, as the run has it, or left out, got 200"),  # the default, but given
         ({"loss": {"name": "ls"}}, "`--loss` must be {'name': 'ce'}"),
         ({"out": Path("elsewhere")}, "`--out` must be left out with --resume"),
     ],
 )
-def test_resume_refuses_another_setting(change, message, uninterrupted):
+def test_resume_refuses_another_setting(given, message, uninterrupted):
     with pytest.raises(ValueError, match=message.replace("{", r"\{")):
-        checkpoint.resumed_setting(dataclasses.replace(TrainSetting(resume=uninterrupted), **change))
+        checkpoint.resumed_setting(TrainSetting(resume=uninterrupted, given=frozenset(given), **given))
+
+
+def test_resume_takes_its_own_setting_and_another_place(uninterrupted):
+    given = {"epochs": 4, "device": "cuda", "data_folder": Path("elsewhere"), "download": True}
+    setting = checkpoint.resumed_setting(TrainSetting(resume=uninterrupted, given=frozenset(given), **given))
+    assert setting == dataclasses.replace(TINY, resume=uninterrupted, **given)
 
 
 def test_a_checkpoint_of_another_setting_is_refused(uninterrupted, tmp_path):

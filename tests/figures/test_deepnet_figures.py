@@ -1,4 +1,4 @@
-from figures import prediction_against_measurement, training_curves
+from figures import measured_splits, prediction_against_measurement, reliability, training_curves
 
 MEASURED = {"loss": 0.5, "accuracy": 0.9, "nc1_quotient": 0.1, "nc2_etf_distance": None, "nc3_self_duality": 0.2}
 
@@ -11,6 +11,21 @@ def test_training_curves_bridge_epochs_that_were_not_measured(tmp_path):
 
 def test_ratios_are_drawn_where_there_are_any(tmp_path):
     rows = [{"name": "margin", "kind": "identity", "ratio": 1.1}, {"name": "|w|", "kind": "prediction", "ratio": None}]
-    run = {"rows": rows, "run_setting": {"loss": {"name": "ce"}, "data": "digits"}, "epoch": 3}
+    run = {"rows": rows, "condition": "ce", "run_setting": {"net": "mlp", "data": "digits"}, "epoch": 3}
     path = prediction_against_measurement.draw({"result": {"runs": [run, run]}}, tmp_path / "picture.png")
     assert path.stat().st_size > 5000
+
+
+def test_splits_are_drawn_without_what_is_no_number(tmp_path):
+    measures = dict.fromkeys(measured_splits.METRICS, 0.1) | {"nc4_disagreement": 0.0, "nc1_trace": None, "accuracy": 1}
+    record = {"result": {"epoch": 3, "splits": {"train": measures, "test": measures}}}
+    assert measured_splits.draw(record, tmp_path / "picture.png").stat().st_size > 5000
+
+
+def test_reliability_is_drawn_with_empty_bins(tmp_path):
+    bins = [{"low": 0.0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None}]
+    bins += [{"low": 0.5, "high": 1.0, "count": 7, "confidence": 0.9, "accuracy": 0.6}]
+    errors = {"nll": 0.5, "ece": 0.1, "reliability": bins}
+    for found in ({"as_trained": errors}, {"as_trained": errors, "temperature": 2.0, "scaled": errors}):
+        path = reliability.draw({"result": {"calibration": found}}, tmp_path / "picture.png")
+        assert path.stat().st_size > 5000

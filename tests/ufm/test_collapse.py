@@ -1,4 +1,5 @@
 import math
+import resource
 
 import pytest
 import torch
@@ -119,7 +120,50 @@ def test_small_scatter_on_a_large_mean_survives_float32(normal):
     H = (offset + normal(K, D)[LABELS] + spread * normal(N, D)).float()
     stats = FeatureStats.from_features(H, LABELS, normal(K, D), normal(K))
     exact = H.double() - torch.stack([H[k == LABELS].double().mean(0) for k in range(K)])[LABELS]
-    assert float(stats.within_trace) == pytest.approx(float(exact.square().sum() / N), rel=1e-9)
+    assert float(stats.within_trace) == pytest.approx(float(exact.square().sum() / N), rel=1e-7)  # float32 products
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_metric_in_low_precision_is_that_of_the_same_features_in_float64(normal, dtype):
+    """A common offset of 1e3 (30 for bfloat16's 8 bits), which products of uncentred features would not survive."""
+    offset = 1e3 if dtype == torch.float32 else 30
+    H, W, b = (offset + normal(K, D)[LABELS] + 0.1 * normal(N, D)).to(dtype), normal(K, D), normal(K)
+    low, exact = (collapse_metrics(FeatureStats.from_features(h, LABELS, W, b)) for h in (H, H.double()))
+    for name, value in exact.items():
+        torch.testing.assert_close(low[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_batches_of_unequal_size_and_missing_classes_change_nothing(noisy):
+    H, W, b = noisy
+    order = torch.argsort(LABELS, stable=True)  # the first batches see one class only
+    parts = [(H[index], LABELS[index]) for index in torch.split(order, [1, 7, 3, N - 11])]
+    streamed, whole = FeatureStats.from_sweeps(lambda: parts, W, b), FeatureStats.from_features(H, LABELS, W, b)
+    for name, value in collapse_metrics(whole).items():
+        torch.testing.assert_close(collapse_metrics(streamed)[name], value)
+
+
+def test_one_class_alone_has_no_means_to_differ(normal):
+    stats = FeatureStats.from_features(normal(6, D), torch.zeros(6, dtype=torch.long), normal(1, D), normal(1))
+    assert float(stats.within_trace) > 0
+    assert float(stats.centred_means.norm()) == 0
+    assert float(nc1_trace(stats)) == math.inf
+
+
+@pytest.mark.slow
+def test_a_million_features_pass_in_bounded_memory():
+    count, size, batch, classes = 1_000_000, 512, 10_000, 10
+    W, b = torch.zeros(classes, size), torch.zeros(classes)
+
+    def sweep():
+        generator = torch.Generator().manual_seed(0)
+        for start in range(0, count, batch):
+            yield torch.randn(batch, size, generator=generator), torch.arange(start, start + batch) % classes
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    stats = FeatureStats.from_sweeps(sweep, W, b)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 300_000  # kB; the features take 2 GB
+    assert float(stats.within_trace) == pytest.approx(size, rel=1e-3)
 
 
 def test_fewer_dimensions_than_classes_and_the_zero_solution(normal):

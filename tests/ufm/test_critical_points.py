@@ -8,9 +8,10 @@ import torch
 from ufm.critical_points import classify, rank_one_direction
 from ufm.end_points import Status
 from ufm.losses import CrossEntropy, SquaredError
+from ufm.model import Point
 from ufm.newton import find_critical_points
 from ufm.prediction import predict, predicted_point
-from ufm.problem import Point, Problem
+from ufm.problem import Problem
 from ufm.starts import normal_starts
 from ufm.verify import saddle_starts
 

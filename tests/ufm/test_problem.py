@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ufm.losses import CrossEntropy, Focal, SquaredError
-from ufm.problem import Point, Problem
+from ufm.model import Point
+from ufm.problem import Problem
 
 
 def test_value_is_the_definition_written_out(problem, normal):

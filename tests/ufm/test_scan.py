@@ -12,9 +12,10 @@ from ufm.__main__ import COMMANDS
 from ufm.cells import cells_of, units_of
 from ufm.command_line import main
 from ufm.losses import CrossEntropy
+from ufm.model import Point
 from ufm.outcomes import STATES, end_states, solve
 from ufm.prediction import predict, predicted_point
-from ufm.problem import Point, Problem
+from ufm.problem import Problem
 from ufm.scan import Scan
 from ufm.scan_report import agreements
 from ufm.settings import ScanSetting

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ufm.losses import CrossEntropy, Focal
-from ufm.problem import Point, Problem
+from ufm.model import Point
+from ufm.problem import Problem
 from ufm.symmetry import copies, distance, labelled_logits, same_copy, together
 
 

@@ -60,17 +60,54 @@ def test_other_problems_hold(tmp_path, words):
     assert _record(tmp_path)["result"]["holds"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["spheres", "--model.temperature", "3"],
+        ["multilabel", "--model.multiplicity", "[2, 1]", "--decay-b", "0"],
+        ["imbalance", "--model.sizes", "[4,2,1,1]"],
+        ["imbalance", "--model.sizes", "[8,8,1,1]", "--loss", "ce", "--decay-W", "0.1", "--decay-H", "0.1"],
+        ["deep", "--decay-b", "null", "--model.decay", "0.05", "--decay-W", "0.05", "--decay-H", "0.05"],
+        ["deep", "--model.factors", "4", "--loss", "mse"],
+    ],
+    ids=" ".join,
+)
+def test_other_models_hold(tmp_path, words):
+    assert _verify("--out", str(tmp_path), "--saddle-starts", "16", "--model", *words) == 0
+    record = _record(tmp_path)
+    assert record["setting"]["model"]["name"] == words[0]
+    for verdict in record["result"]["verdicts"]:
+        assert verdict["holds"]
+        assert ("strict saddles" in verdict["claims"]) == (words[0] != "deep")
+        assert ("states" in verdict["claims"]) == (words[0] == "deep")
+        there = verdict["claims"].get("reached", {"worst": 20})["worst"]
+        assert there + sum(row["found"] for row in verdict["elsewhere"]) == verdict["statuses"]["CONVERGED"] == 20
+    assert (tmp_path / "verification.png").exists()
+
+
+def test_a_refuted_prediction_names_the_starts_below_it(tmp_path, capsys):
+    """The simplex is not the minimum of cross entropy with a hidden layer and six classes."""
+    words = ["--model", "deep", "--loss", "ce", "--classes", "6", "--dim", "7", "--saddle-starts", "0"]
+    assert _verify("--out", str(tmp_path), *words) == 1
+    verdict = _record(tmp_path)["result"]["verdicts"][0]
+    assert not verdict["claims"]["below"]["holds"]
+    assert verdict["elsewhere"][0]["value"] < verdict["target"]["value"]
+    printed = capsys.readouterr().out
+    assert "starts end below the prediction: it is not the global minimum" in printed
+    assert "--model deep" in printed
+
+
 def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, capsys, monkeypatch):
-    right = ufm.verify.predict
+    right = ufm.verify.target_of
 
-    def wrong(problem):
-        prediction = right(problem)
-        return dataclasses.replace(prediction, value=prediction.value + 1e-8, margin=prediction.margin * (1 + 1e-5))
+    def wrong(model):
+        target = right(model)
+        return dataclasses.replace(target, value=target.value + 1e-8, point=target.point * (1 + 1e-5))
 
-    monkeypatch.setattr(ufm.verify, "predict", wrong)
+    monkeypatch.setattr(ufm.verify, "target_of", wrong)
     assert _verify("--out", str(tmp_path), "--loss", "ce", "--first-start", "40", "--saddle-starts", "0") == 1
     claims = _record(tmp_path)["result"]["verdicts"][0]["claims"]
-    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "below", "logits"}
+    assert {name for name, claim in claims.items() if not claim["holds"]} == {"value", "below", "logits", "norms"}
     assert claims["value"]["broken_by"] == 40
     printed = capsys.readouterr().out
     assert "start 40 is the first to break: |objective - predicted| / f(0) (20 starts do)" in printed
@@ -79,16 +116,16 @@ def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, c
 
 def test_a_spurious_minimiser_is_refused(tmp_path, capsys, monkeypatch):
     """The same check with the true minimiser hidden among the points that should be strict saddles."""
-    right = ufm.verify.predict
+    right = ufm.verify.target_of
 
-    def shifted(problem):
-        return dataclasses.replace(right(problem), value=right(problem).value - 1e-3)
+    def shifted(model):
+        return dataclasses.replace(right(model), value=right(model).value - 1e-3)
 
-    def all_at_the_minimiser(problem, starts, progress=None):
-        return find_critical_points(problem, 0 * starts + ufm.verify.predicted_point(problem, right(problem)))
+    def all_at_the_minimiser(model, starts, progress=None):
+        return find_critical_points(model, 0 * starts + right(model).point)
 
     monkeypatch.setattr(ufm.verify, "find_critical_points", all_at_the_minimiser)
-    monkeypatch.setattr(ufm.verify, "predict", shifted)
+    monkeypatch.setattr(ufm.verify, "target_of", shifted)
     assert _verify("--out", str(tmp_path), "--loss", "ce") == 1
     claim = _record(tmp_path)["result"]["verdicts"][0]["claims"]["strict saddles"]
     assert not claim["holds"]
@@ -135,6 +172,22 @@ BAD_REQUESTS = (
     (["--loss", "mse", "--loss.convention", "sum"], "--loss.convention", "half_norm, mean"),
     (["--loss.gamma", "2"], "--loss.gamma", "all"),
     (["--loss", "mse", "--decay-b", "null", "--dim", "3"], "dim", ">= 4"),
+    (["--model", "mobile"], "--model", "plain, spheres, multilabel, deep, imbalance"),
+    (["--model.temperature", "5"], "--model.temperature", "no options"),
+    (["--model", "spheres", "--model.temperature", "0"], "--model.temperature", "(0, 100]"),
+    (["--model", "spheres", "--model.temperature", "30"], "--tolerance", "at most"),
+    (["--decay-H", "1e-12"], "--tolerance", "at most 1.0e-14"),
+    (["--model", "spheres", "--model.sizes", "[1,2]"], "--model.sizes", "--model.temperature"),
+    (["--model", "spheres", "--loss", "mse"], "--loss", "ce"),
+    (["--model", "multilabel", "--model.multiplicity", "[1,1,1,1]"], "multiplicity", "[1, 1, 1, 1]"),
+    (["--model", "multilabel", "--model.multiplicity", "[0]"], "multiplicity", "[0]"),
+    (["--model", "multilabel", "--loss", "focal"], "--loss", "ce"),
+    (["--model", "deep", "--model.factors", "2"], "--model.factors", "[3, 20]"),
+    (["--model", "deep", "--model.decay", "-1"], "--model.decay", "> 0"),
+    (["--model", "deep", "--model.relu", "true", "--decay-b", "0"], "--decay-b", "null"),
+    (["--model", "imbalance", "--model.sizes", "[3,0]"], "--model.sizes", "[3, 0]"),
+    (["--model", "imbalance", "--model.sizes", "three"], "--model.sizes", "three"),
+    (["--model", "imbalance", "--loss", "focal"], "--loss", "convex"),
     (["--device", "abacus"], "--device", "abacus"),
     (["--device", "mps"], "--device", "mps"),
     (["--nonsense", "1"], "nonsense", ""),

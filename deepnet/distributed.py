@@ -1,0 +1,82 @@
+"""Several processes, one run: `torchrun --nproc-per-node N -m deepnet train ...`.
+
+Every process holds the same network and draws the same random numbers; of each batch it computes its own share. Sums
+over the batch (gradient, batch statistics, losses) are taken over all processes, so that the run is that of one process
+up to rounding, whatever their number: no checkpoint knows it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[None]:
+    """Join the other processes that torchrun started; nothing to do where it did not."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def size() -> int:
+    """Number of processes."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def own_device(name: str) -> str:
+    """`cuda` means the processes' own cards, one each."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and size() > 1 else name
+
+
+def own_share() -> slice:
+    """Which samples of a batch are this process's."""
+    return slice(rank(), None, size())
+
+
+@contextmanager
+def first_goes_ahead() -> Iterator[None]:
+    """The others wait until the first process has left the block: it may download what they then find."""
+    if rank() > 0:
+        distributed.barrier()
+    yield
+    if size() > 1 and rank() == 0:
+        distributed.barrier()
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum over all processes, in place."""
+    if size() > 1:
+        distributed.all_reduce(value)
+    return value
+
+
+def parallel(net: nn.Module) -> nn.Module:
+    """`net` with gradients averaged over the processes (its parameters stay the same tensors), or `net` itself."""
+    return DistributedDataParallel(net) if size() > 1 else net
+
+
+class DifferentiableTotal(torch.autograd.Function):
+    """The sum over all processes; a gradient is the sum of what comes back to every process."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:  # noqa: D102
+        return total(own.clone())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: D102
+        return total(gradient.clone())

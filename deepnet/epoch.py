@@ -1,0 +1,65 @@
+"""One epoch of training. Nothing in the inner loop waits for the device: losses stay there until the epoch ends."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from deepnet import distributed
+from deepnet.augmentation import augmented, random_moves
+from deepnet.features import forward
+from deepnet.optimiser import learning_rate
+from deepnet.training import Training
+
+
+def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
+    """One pass: the loss of each step, and mean loss and accuracy over the samples while the parameters moved."""
+    split = training.data.splits["train"]
+    for group in training.optimiser.param_groups:
+        group["lr"] = learning_rate(training.setting, training.epoch)
+    training.net.train()
+    losses, correct = [], []
+    parts = batches(len(split.labels), training.setting.batch_size, training.generator, split.labels.device)
+    for index in parts:
+        loss, right = _step(training, index)
+        losses.append(loss)
+        correct.append(right)
+        on_step(len(index))
+    steps = distributed.total(torch.stack(losses)).tolist()
+    mean = sum(loss * len(index) for loss, index in zip(steps, parts, strict=True)) / len(split.labels)
+    return steps, mean, int(distributed.total(torch.stack(correct).sum())) / len(split.labels)
+
+
+def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:
+    """A random order of all samples in batches; none has one sample, which batch normalisation could not take.
+
+    It goes to the device in one piece: a copy from ordinary memory makes the host wait.
+    """
+    parts = list(torch.split(torch.randperm(count, generator=generator).to(device), size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        last = parts.pop()
+        parts[-1] = torch.cat([parts[-1], last])
+    return parts
+
+
+def _step(training: Training, batch: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+    """One step on these samples of the training split, of which this process takes its share.
+
+    Returns:
+        The share's part of the mean loss before the step, and how many of its samples had the right answer.
+    """
+    setting, data, split = training.setting, training.data, training.data.splits["train"]
+    share = distributed.own_share()
+    images, labels = data.normalise(split.images[batch[share]]), split.labels[batch[share]]
+    if setting.augment:
+        images = augmented(images, random_moves(len(batch), training.generator).of(share))
+    logits, _ = forward(training.step_net, images, setting.precision)
+    loss = training.loss(logits, labels).sum() / len(batch)
+    training.optimiser.zero_grad()
+    # Gradients are averaged over the processes.
+    (loss * distributed.size()).backward()  # type: ignore[no-untyped-call]
+    if setting.clip is not None:
+        torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
+    training.optimiser.step()
+    return loss.detach(), (logits.detach().argmax(-1) == labels).sum()

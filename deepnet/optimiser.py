@@ -1,0 +1,35 @@
+"""The optimiser of a run and its learning rate over the epochs."""
+
+import math
+
+import torch
+from torch import nn
+
+from deepnet.settings import TrainSetting
+
+
+def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimizer:
+    """SGD or Adam on every parameter that is trained; weight decay is part of the gradient in both.
+
+    So both minimise loss + decay/2 |parameters|^2, which theory speaks about; AdamW does not.
+    """
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    if setting.optimiser == "adam":
+        betas = (setting.momentum, 0.999)
+        return torch.optim.Adam(parameters, setting.lr, betas, weight_decay=setting.decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        setting.lr,
+        momentum=setting.momentum,
+        weight_decay=setting.decay,
+        nesterov=setting.nesterov,
+        fused=True,
+    )
+
+
+def learning_rate(setting: TrainSetting, epoch: int) -> float:
+    """The learning rate of an epoch, counted from 0."""
+    if setting.schedule == "cosine":
+        return setting.lr * (1 + math.cos(math.pi * epoch / setting.epochs)) / 2
+    drops = sum(epoch >= int(part * setting.epochs / 7) for part in (3, 5))
+    return setting.lr * 0.1**drops

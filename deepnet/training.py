@@ -1,0 +1,120 @@
+"""A run between two epochs: what it was asked, what it trains, and all that its next epoch depends on.
+
+Randomness (initial parameters, then order and augmentation) comes from one generator on the CPU, so that a seed means
+the same on every device and a resumed run continues bit for bit on a CPU.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from deepnet import checkpoint, distributed
+from deepnet.data import Data, Selection, load
+from deepnet.features import Forward
+from deepnet.measures import Measure, measures_of
+from deepnet.nets import Network, make_net
+from deepnet.optimiser import make_optimiser
+from deepnet.settings import TrainSetting
+from ufm.command_line import RequestError, torch_device
+from ufm.losses import Loss, make_loss
+
+
+@dataclass
+class Training:
+    """A run between two epochs.
+
+    Attributes:
+        step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
+        measures: what is measured of every split; a caller may add its own, whose names must be new.
+        best: epoch of the best validation accuracy so far, and that accuracy.
+    """
+
+    setting: TrainSetting
+    data: Data
+    loss: Loss
+    net: Network
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    step_net: Forward
+    measures: tuple[Measure, ...]
+    epoch: int = 0
+    best: tuple[int, float] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "setting": checkpoint.plain_setting(self.setting),
+            "epoch": self.epoch,
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "best": None if self.best is None else list(self.best),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            ValueError: if it lacks a part or its parameters are of another network.
+        """
+        try:
+            self.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.generator.set_state(state["generator"])
+            self.epoch = state["epoch"]
+            self.best = None if state["best"] is None else tuple(state["best"])
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise RequestError(f"the checkpoint must be of this network and optimiser ({error}).") from None
+
+
+def begin(setting: TrainSetting) -> Training:
+    """Load the data and draw the initial parameters.
+
+    Raises:
+        ValueError: if the loss, the network, the data or the device cannot be had.
+    """
+    make_loss(setting.loss)  # refused before the data are read
+    torch_device(setting.device)
+    selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
+    with distributed.first_goes_ahead():
+        data = load(setting.data, setting.data_folder, selection, setting.download)
+    return begin_on(data, setting)
+
+
+def begin_on(data: Data, setting: TrainSetting) -> Training:
+    """Draw the initial parameters for these data.
+
+    Raises:
+        ValueError: if the loss, the network or the device cannot be had.
+    """
+    loss = make_loss(setting.loss)
+    device = torch_device(distributed.own_device(setting.device))
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    data = data.to(device)
+    generator = torch.Generator().manual_seed(setting.seed)
+    net = make_net(setting.net, setting.width, data.classes, data.shape, generator)
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    measures, step_net = measures_of(loss, setting.decay), distributed.parallel(net)
+    return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
+
+
+def reopen(
+    folder: Path, device: str, data_folder: Path | None = None, which: Literal["last", "best"] = "last"
+) -> Training:
+    """The run in a folder as its checkpoint left it, or with the network that was best on validation.
+
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one.
+    """
+    stored = checkpoint.read_setting(folder)
+    setting = TrainSetting(**stored | {"device": device, "data_folder": data_folder or Path(stored["data_folder"])})
+    training = begin(setting)
+    training.restore(checkpoint.load(folder))
+    checkpoint.read_metrics(folder)  # refused here if it is damaged
+    if which == "best":
+        best = checkpoint.load_best(folder)
+        training.net.load_state_dict(best["net"])
+        training.epoch = best["epoch"]
+    return training

@@ -1,0 +1,31 @@
+"""Squared error along training, split into its parts along the central path and the distance from it."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot
+
+from figures.style import COLUMN, save, use_style
+
+TERMS = {
+    "loss": "squared error + decays of W, b",
+    "nc1": "NC1 term (least squares)",
+    "nc23": "NC2/3 term (least squares)",
+    "away": "distance from the central path",
+}
+
+
+def draw(record: dict[str, Any], path: Path) -> Path:
+    """Every run in a record of `deepnet compare` that was trained with squared error, terms over epochs."""
+    use_style()
+    runs = [run for run in record["result"]["runs"] if "central_path_loss" in run["collapse"][-1]]
+    figure, axes = pyplot.subplots(figsize=(COLUMN, 0.55 * COLUMN))
+    for index, run in enumerate(runs):
+        epochs = [line["epoch"] for line in run["collapse"]]
+        for number, (term, label) in enumerate(TERMS.items()):
+            values = [line[f"central_path_{term}"] for line in run["collapse"]]
+            values = [float("nan") if value is None else value for value in values]
+            axes.plot(epochs, values, color=f"C{number}", alpha=0.8, label=label if index == 0 else None)
+    axes.set(xlabel="epoch", yscale="log", title="Squared error along the central path, clean training images")
+    figure.legend(loc="outside lower center", ncols=2)
+    return save(figure, path)

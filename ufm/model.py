@@ -1,0 +1,137 @@
+"""What every model of free features shares: sizes, labels, a loss; and what solvers ask of a model.
+
+A model is a function of one flat vector of `size` numbers per start. `minimise` needs its value and gradient, the
+search for critical points its Hessian; that is all they know of it. Models: `Problem` (`ufm/problem.py`: classifier,
+features, bias, with decays; any class sizes, and with `ufm/pick_all_labels.py` several labels per sample),
+`DeepProblem` (`ufm/deep.py`: more layers) and `SphereProblem` (`ufm/spheres.py`: unit vectors).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ufm.command_line import check
+from ufm.losses import Loss
+from ufm.parameters import Parameter, Rows
+
+
+class Point(NamedTuple):
+    """Last layer: W (*batch, K, d), its features H (*batch, N, d), bias b (*batch, K) (zero where there is none)."""
+
+    W: Float[Tensor, "*batch K d"]
+    H: Float[Tensor, "*batch N d"]
+    b: Float[Tensor, "*batch K"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Sizes, labels and loss.
+
+    Attributes:
+        loss: per-sample loss.
+        K: classes, >= 2.
+        d: feature dimension, >= 1 (smaller than K is allowed).
+        n: samples per class, >= 1.
+        sizes: relative class sizes for an imbalanced model: class k has n sizes[k] samples (None: 1 each). Where the
+            loss has other labels than the classes (sets of them), one entry for each of its labels.
+
+    Raises:
+        ValueError: on a size outside these bounds.
+    """
+
+    loss: Loss
+    K: int
+    d: int
+    n: int
+    sizes: tuple[int, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for argument, least in (("K", 2), ("d", 1), ("n", 1)):
+            value = getattr(self, argument)
+            check(isinstance(value, int) and value >= least, f"{name}({argument}=...)", value, f"an integer >= {least}")
+        if self.sizes is not None:
+            count = self.loss.label_count(self.K)
+            is_allowed = len(self.sizes) == count and all(isinstance(size, int) and size >= 1 for size in self.sizes)
+            check(is_allowed, f"{name}(sizes=...)", self.sizes, f"{count} integers >= 1, one per label")
+
+    @property
+    def N(self) -> int:
+        """Number of samples."""
+        return self.n * (self.loss.label_count(self.K) if self.sizes is None else sum(self.sizes))
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every class is the only label of n samples."""
+        return self.sizes is None and self.loss.label_count(self.K) == self.K
+
+    def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
+        """Label of each sample, sorted."""
+        return _labels(self.n, self.sizes or self.loss.label_count(self.K), torch.device(device))
+
+    @property
+    def size(self) -> int:
+        """Number of variables P."""
+        raise NotImplementedError
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether b is a variable."""
+        raise NotImplementedError
+
+    @property
+    def least_curvature(self) -> Parameter:
+        """Roughly the least curvature at a minimiser, but for symmetries: |gradient| / this is a distance from it."""
+        raise NotImplementedError
+
+    @property
+    def curvature_scale(self) -> Parameter:
+        """Roughly the largest curvature that counts there."""
+        raise NotImplementedError
+
+    def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
+        """The same point in the form that is measured: itself, unless variables are redundant."""
+        return x
+
+    def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
+        """The last layer."""
+        raise NotImplementedError
+
+    def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
+        """The logits of every sample."""
+        raise NotImplementedError
+
+    def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+        """The objective f, differentiable."""
+        raise NotImplementedError
+
+    def value_and_gradient(
+        self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "*batch"], Tensor]:
+        """f and its gradient, each start on its own; `rows` says which starts they are, unless they are all."""
+        raise NotImplementedError
+
+    def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
+        """The Hessian of f at each point as an operator on Q directions per point."""
+        raise NotImplementedError
+
+    def take(self, rows: Rows) -> "Model":
+        """The model of some of the starts: itself, unless parameters differ by start."""
+        return self
+
+    def split(self, x: Float[Tensor, "B P"], width: int) -> list[tuple["Model", Float[Tensor, "b P"]]]:
+        """The points in chunks of at most `width`, each with its model; one empty chunk where there are none."""
+        chunks = (slice(first, first + width) for first in range(0, max(1, len(x)), width))
+        return [(self.take(rows), x[rows]) for rows in chunks]
+
+
+@lru_cache(maxsize=64)
+def _labels(n: int, sizes: tuple[int, ...] | int, device: torch.device) -> Tensor:
+    """Asked for at every evaluation."""
+    counts = torch.tensor((1,) * sizes if isinstance(sizes, int) else sizes, device=device)
+    return torch.repeat_interleave(torch.arange(len(counts), device=device), n * counts)

@@ -1,0 +1,38 @@
+"""What theory says the minimum of a model is: a value, a point that attains it, and how far that is proved."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """The predicted minimum of one model.
+
+    Attributes:
+        value: the objective.
+        point: a minimiser; where all others have the same logits, norms and metrics of collapse, end points are held
+            against these.
+        margin: the scale of its logits.
+        is_proved_global: whether no point of the model lies below.
+        facts: what else the theory gives, by name (numbers, for the record).
+        is_benign: whether theory says that every critical point that is not a minimiser is a strict saddle.
+        other_minima: the values of the local minima that theory predicts beside it; None where it does not say.
+        notes: sentences that a reader needs.
+    """
+
+    value: float
+    point: Float[Tensor, " P"]
+    margin: float
+    is_proved_global: bool
+    facts: dict[str, Any]
+    is_benign: bool = True
+    other_minima: tuple[float, ...] | None = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the predicted minimiser has no logits but the bias."""
+        return self.margin == 0
