@@ -1,14 +1,18 @@
-"""`python -m deepnet train | measure | compare`. Everything heavy is imported by the function that needs it."""
+"""`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
 
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepnet.settings import CompareSetting, MeasureSetting, TrainSetting
+from deepnet.grid_setting import GridSetting
+from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, RequestError, main
-from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.records import check_new_file, earlier_result, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deepnet.experiments.experiment import Experiment
     from deepnet.training import Training
 
 
@@ -74,6 +78,40 @@ def run_compare(setting: CompareSetting) -> int:
     return 0
 
 
+def run_grid(setting: GridSetting) -> int:
+    """Train what the folder lacks, then table, rows, record and picture; exit code 3 if a run failed."""
+    import time
+
+    from deepnet import grid, grid_report
+    from figures import accuracy_heat_map
+    from ufm.parallel import local_workers
+
+    check_new_file(setting.json, "--json")
+    if setting.resume is not None:
+        setting = grid.resumed_grid(setting)
+    runs = grid.possible_runs(setting)
+    folder = setting.resume or new_folder(setting.out, "grid")
+    grid.write_grid(folder, setting)
+    works = [grid.Work(run, folder / run.name) for run in runs]
+    todo = [work for work in works if not work.is_done]
+    workers = min(len(todo), local_workers(setting.device, setting.workers))
+    print(f"{len(works)} runs, {len(todo)} to train, in {folder}", flush=True)
+    began = time.perf_counter()
+    try:
+        with grid_report.progress(todo) as on_end:
+            failures = grid.train_all(todo, setting, folder, workers, on_end)
+    except BaseException:
+        print(f"\nstopped; go on with: python -m deepnet grid --resume {folder}", file=sys.stderr)
+        raise
+    rows = [grid.row(work, failures.get(work.run.name)) for work in works]
+    result = grid_report.as_result(rows, time.perf_counter() - began)
+    grid_report.show(rows, result)
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    picture = accuracy_heat_map.draw(read_record(record), folder / "accuracy_heat_map.png")
+    print(f"runs: {grid_report.write_rows(folder, rows)}\nrecord: {record}\npicture: {picture}")
+    return 3 if failures else 0
+
+
 def _train(setting: TrainSetting) -> int:
     from deepnet import distributed
     from deepnet.run import opened
@@ -126,10 +164,49 @@ def _finish(training: "Training", folder: Path, json: Path | None) -> int:
     return 0
 
 
+def run_experiment(setting: ExperimentSetting) -> int:
+    """Train, judge, show, record."""
+    from deepnet.experiments.experiment import find
+    from ufm.output_folder import output_folder
+
+    check_new_file(setting.json, "--json")
+    experiments = find(setting.name)
+    with output_folder(setting.out, "experiment", continues="record.json") as folder:
+        earlier_result(folder, setting.as_dict())  # refused here if it is another experiment's
+        return _experiment(setting, experiments, folder)
+
+
+def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]", folder: Path) -> int:
+    from deepnet.experiments import report
+    from deepnet.experiments.conduct import conduct, units_of
+    from figures import experiments as picture_of_experiments
+
+    units = units_of(experiments, setting, folder)
+    write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
+    failures: dict[Path, str] = {}
+    try:
+        for done, (unit, failure) in enumerate(conduct(units, folder), 1):
+            print(f"{done:3d}/{len(units)}  {unit.name}{': ' if failure else ''}{failure}", flush=True)
+            failures |= {unit.folder: failure} if failure else {}
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command with --out {folder} goes on.", file=sys.stderr)
+        return 130
+    result = report.as_result(experiments, units, failures)
+    report.show(result)
+    record = write_record(folder / "record.json", setting.as_dict(), result)
+    if setting.json is not None:
+        record = write_record(setting.json, setting.as_dict(), result)
+    picture = picture_of_experiments.draw(read_record(record), folder / "experiments.png")
+    print(f"wrote {record}, {picture}; the runs are in {folder}")
+    return 1 if failures else 0
+
+
 COMMANDS = {
     "train": Command(TrainSetting, run_train),
     "measure": Command(MeasureSetting, run_measure),
     "compare": Command(CompareSetting, run_compare),
+    "experiment": Command(ExperimentSetting, run_experiment, positional="name"),
+    "grid": Command(GridSetting, run_grid),
 }
 
 if __name__ == "__main__":

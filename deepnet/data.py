@@ -14,9 +14,11 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from deepnet.cifar import CIFAR10, CIFAR100, load_archive
+from deepnet.composites import composites, label_sets
 from deepnet.idx import FASHION_MNIST, load_idx
 from deepnet.images import Images, Split
 from ufm.command_line import check
+from ufm.pick_all_labels import PickAllLabels
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Data:
         splits: `train`, `validation` (absent when its fraction is 0) and `test`.
         mean, std: per channel, of the run's own training images, in units of 0..255; the same for every split.
         classes: K.
+        tags: the loss whose labels are sets of classes, for images with several labels; None for one label each.
     """
 
     splits: dict[str, Split]
     mean: Float[Tensor, "C 1 1"]
     std: Float[Tensor, "C 1 1"]
     classes: int
+    tags: PickAllLabels | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -47,17 +51,24 @@ class Data:
     def to(self, device: torch.device) -> "Data":
         """All of it on a device."""
         splits = {name: Split(*(tensor.to(device) for tensor in split)) for name, split in self.splits.items()}
-        return Data(splits, self.mean.to(device), self.std.to(device), self.classes)
+        return Data(splits, self.mean.to(device), self.std.to(device), self.classes, self.tags)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which images of a data set a run uses; every split is balanced as far as the data set is."""
+    """Which images of a data set a run uses; every split is balanced as far as the data set is.
+
+    Attributes:
+        imbalance: the second half of the classes has this many times fewer training images.
+        multilabel: composites of up to this many images in place of the images.
+    """
 
     validation: float = 0.0
     per_class: int | None = None
     test_per_class: int | None = None
     seed: int = 0
+    imbalance: float = 1.0
+    multilabel: int = 1
 
 
 def load(name: str, folder: Path, selection: Selection, download: bool = False) -> Data:
@@ -73,19 +84,19 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
     kept = torch.bincount(rest.labels, minlength=images.classes)
     allowed = "such that every class keeps an image to train on"
     check(bool(kept.all()), "--validation", selection.validation, allowed)
-    train = _balanced(rest, selection.per_class, "--per-class", generator)
+    train = _thinned(_balanced(rest, selection.per_class, "--per-class", generator), selection.imbalance, generator)
     splits = {
         "train": train,
         "validation": _balanced(held_out, selection.test_per_class, "--test-per-class", generator),
         "test": _balanced(images.test, selection.test_per_class, "--test-per-class", generator),
     }
-    std, mean = torch.std_mean(train.images.double(), (0, 2, 3), correction=0)
-    return Data(
-        {name: split for name, split in splits.items() if len(split.labels)},
-        mean.float()[:, None, None],
-        std.float()[:, None, None],
-        images.classes,
-    )
+    splits = {name: split for name, split in splits.items() if len(split.labels)}
+    tags = None
+    if selection.multilabel > 1:
+        tags = label_sets(images.classes, selection.multilabel)
+        splits = {name: composites(split, tags, generator) for name, split in splits.items()}
+    std, mean = torch.std_mean(splits["train"].images.double(), (0, 2, 3), correction=0)
+    return Data(splits, mean.float()[:, None, None], std.float()[:, None, None], images.classes, tags)
 
 
 def load_digits(_: Path, __: bool = False) -> Images:
@@ -125,6 +136,19 @@ def _balanced(split: Split, per_class: int | None, argument: str, generator: tor
     least = min(len(members) for members in classes)
     check(per_class <= least, argument, per_class, f"at most {least}, what the smallest class has")
     index = torch.cat([members[:per_class] for members in classes]).sort().values
+    return Split(split.images[index], split.labels[index])
+
+
+def _thinned(split: Split, factor: float, generator: torch.Generator) -> Split:
+    """One in `factor` of the images of the second half of the classes, and all of the others."""
+    if factor == 1:
+        return split
+    classes = _shuffled_classes(split.labels, generator)
+    half = len(classes) // 2
+    kept = classes[:half] + [members[: int(len(members) / factor)] for members in classes[half:]]
+    least = min(len(members) for members in classes)
+    check(all(map(len, kept)), "--imbalance", factor, f"at most {least}, so that every class keeps an image")
+    index = torch.cat(kept).sort().values
     return Split(split.images[index], split.labels[index])
 
 

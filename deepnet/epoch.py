@@ -10,6 +10,7 @@ from deepnet import distributed
 from deepnet.augmentation import augmented, random_moves
 from deepnet.features import forward
 from deepnet.optimiser import learning_rate
+from deepnet.tags import right
 from deepnet.training import Training
 
 
@@ -62,4 +63,5 @@ def _step(training: Training, batch: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]
     if setting.clip is not None:
         torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
     training.optimiser.step()
-    return loss.detach(), (logits.detach().argmax(-1) == labels).sum()
+    training.net.classifier.retract()
+    return loss.detach(), right(logits.detach(), labels, training.loss).sum()

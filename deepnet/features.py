@@ -50,7 +50,7 @@ def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> 
         images = split.images[start : start + BATCH]
         H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
     distributed.total(H)
-    return LastLayer(H, split.labels, net.classifier.weight.detach(), net.classifier.bias.detach())
+    return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
 
 
 def forward(

@@ -10,9 +10,11 @@ from torch import Tensor
 from deepnet.calibration import expected_calibration_error, negative_log_likelihood
 from deepnet.features import LastLayer
 from deepnet.reading import read
+from deepnet.tags import measure_tags, right
 from ufm.central_path import split_along_central_path
 from ufm.collapse import collapse_metrics
 from ufm.losses import Loss, SquaredError
+from ufm.pick_all_labels import PickAllLabels
 
 Measure = Callable[[LastLayer, Loss], dict[str, float]]
 """Named numbers of a last layer on one split."""
@@ -20,7 +22,13 @@ Measure = Callable[[LastLayer, Loss], dict[str, float]]
 
 def measures_of(loss: Loss, decay: float) -> tuple[Measure, ...]:
     """What is measured of a run with this loss and weight decay."""
-    return (measure, partial(central_path, decay=decay)) if isinstance(loss, SquaredError) else (measure,)
+    match loss:
+        case SquaredError():
+            return measure, partial(central_path, decay=decay)
+        case PickAllLabels():
+            return (measure_tags,)
+        case _:
+            return (measure,)
 
 
 def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
@@ -28,7 +36,7 @@ def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
     logits, labels, stats = layer.logits, layer.labels, layer.stats
     values = {
         "loss": loss(logits, labels).double().mean(),
-        "accuracy": (logits.argmax(-1) == labels).double().mean(),
+        "accuracy": right(logits, labels, loss).double().mean(),
         "top5_accuracy": top_accuracy(logits, labels, 5),
         "least_margin": least_margin(logits, labels),
         "nll": negative_log_likelihood(logits, labels),

@@ -1,4 +1,4 @@
-"""The networks of `--net`, one line each in `NETS`: a body that makes features of images, and one last layer for all.
+"""The networks of `--net`, one line each in `NETS`: bodies that make features of images (heads: `deepnet/heads.py`).
 
 A further net is a function (width, shape of an image) -> module with an attribute `feature_size`, and its line.
 """
@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepnet.heads import Head, make_head
 from deepnet.resnet import BasicBlock, Bottleneck, Residual, ResNet
-from ufm.command_line import check
+from ufm.command_line import HeadSpec, check
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -41,46 +42,47 @@ NETS: dict[str, Callable[[float, Shape], nn.Module]] = {
 
 
 class Network(nn.Module):
-    """A body and the last layer, which theory speaks about: `classifier` sees exactly what `forward` calls features.
+    """A body and a head, whose last layer theory speaks about: `classifier` names the features that it sees.
 
     Attributes:
         feature_size: d.
     """
 
-    def __init__(self, body: nn.Module, classifier: nn.Linear) -> None:
+    def __init__(self, body: nn.Module, classifier: Head) -> None:
         super().__init__()
         self.body = body
         self.classifier = classifier
-        self.feature_size = classifier.in_features
+        self.feature_size = classifier.dim
 
     def forward(
         self, images: Float[Tensor, "n channels height width"]
     ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
-        """Return logits and features, both in float32 under any autocast: the last layer is cheap, never bfloat16."""
+        """Return logits and features, both in float32 under any autocast: the head is cheap, and never bfloat16."""
         features = self.body(images).float()
         with torch.autocast(images.device.type, enabled=False):
-            return self.classifier(features), features
+            return self.classifier(features)
 
 
-def make_net(name: str, width: float, classes: int, shape: Shape, generator: torch.Generator) -> Network:
-    """A network of `NETS` with fresh parameters, which depend on the generator alone.
+def make_net(
+    name: str, width: float, classes: int, shape: Shape, generator: torch.Generator, head: HeadSpec | None = None
+) -> Network:
+    """A network of `NETS` with fresh parameters, which depend on the generator alone; the head is linear by default.
 
     Raises:
-        ValueError: if there is no such network.
+        ValueError: if there is no such network or head.
     """
     check(name in NETS, "--net", name, f"one of {', '.join(NETS)}")
     body = NETS[name](width, shape)
-    net = Network(body, nn.Linear(int(body.feature_size), classes))  # type: ignore[arg-type]
-    _initialise(net, generator)
-    return net
+    _initialise(body, generator)
+    return Network(body, make_head(head or {"name": "linear"}, int(body.feature_size), classes, generator))  # type: ignore[arg-type]
 
 
-def _initialise(net: Network, generator: torch.Generator) -> None:
+def _initialise(body: nn.Module, generator: torch.Generator) -> None:
     """Draw the parameters as torchvision does, and start every residual branch at zero (Goyal et al. 2017).
 
     Without the zeros the first steps at the usual learning rates throw small subsets off for good.
     """
-    for module in net.body.modules():
+    for module in body.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         if isinstance(module, nn.Linear):
@@ -88,6 +90,3 @@ def _initialise(net: Network, generator: torch.Generator) -> None:
             nn.init.zeros_(module.bias)
         if isinstance(module, Residual):
             module.start_at_zero()
-    bound = net.feature_size**-0.5
-    nn.init.uniform_(net.classifier.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(net.classifier.bias, -bound, bound, generator=generator)

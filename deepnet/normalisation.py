@@ -39,7 +39,7 @@ def batch_layer(net: Network, data: Data, split: Split, precision: Precision, or
     net = _in_training(net, 0.0)
     H = [forward(net, data.normalise(split.images[index]), precision)[1] for index in order]
     labels = split.labels[torch.cat(order)]
-    return LastLayer(torch.cat(H), labels, net.classifier.weight.detach(), net.classifier.bias.detach())
+    return LastLayer(torch.cat(H), labels, net.classifier.W.detach(), net.classifier.b.detach())
 
 
 @torch.no_grad()

@@ -1,11 +1,11 @@
-"""What the three commands take. Free of torch, so that `--help` answers at once."""
+"""What the commands take. Free of torch, so that `--help` answers at once."""
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from ufm.command_line import CommonSetting, LossSpec, ResumableSetting, check
+from ufm.command_line import CommonSetting, HeadSpec, LossSpec, ResumableSetting, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,20 @@ class TrainSetting(ResumableSetting):
     """Train on this many images of each class; default: all that validation leaves."""
     test_per_class: int | None = None
     """Measure on this many validation and test images of each class; default: all."""
+    imbalance: float = 1.0
+    """Train on this many times fewer images of each class in the second half of the classes, >= 1."""
+    multilabel: int = 1
+    """Make composites of 1 to this many images of different classes side by side; the loss is cross entropy summed over
+    the labels (needs --loss ce)."""
     augment: bool = False
     """true: crop and flip the training images at random; metrics always see clean images."""
     net: str = "wide_resnet"
     """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers)."""
     width: float = 1.0
     """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units: a multiple of 1/16."""
+    head: HeadSpec = field(default_factory=lambda: {"name": "linear"})
+    """Last layers: linear, normalised (temperature), etf (a fixed simplex), or layers (count, relu); each may map the
+    features to another dimension first; parameters as --head.temperature 5 --head.dim 10."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
     """Loss: ce, ls (alpha), focal (gamma) or mse (rescale, convention); parameters as --loss.gamma 2."""
     epochs: int = 200
@@ -71,6 +79,13 @@ class TrainSetting(ResumableSetting):
         is_multiple = self.width > 0 and (16 * self.width) % 1 == 0
         check(is_multiple, "--width", self.width, "a positive multiple of 1/16")
         check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
+        check(1 <= self.imbalance < math.inf, "--imbalance", self.imbalance, "finite and >= 1")
+        check(self.multilabel >= 1, "--multilabel", self.multilabel, ">= 1")
+        if self.multilabel > 1:
+            allowed = "ce with --multilabel: its sum over the labels; the other losses have no such form here"
+            check(self.loss.get("name") == "ce", "--loss", self.loss.get("name"), allowed)
+            check(self.imbalance == 1, "--imbalance", self.imbalance, "1 with --multilabel")
+            check(not self.augment, "--augment", self.augment, "false with --multilabel: crops would cut images off")
         check(0 < self.lr < math.inf, "--lr", self.lr, "finite and > 0")
         check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
         is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
@@ -132,3 +147,53 @@ class CompareSetting(CommonSetting):
     def folders(self) -> list[Path]:
         """The runs as a list."""
         return [self.runs] if isinstance(self.runs, Path) else self.runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSetting(CommonSetting):
+    """Train the nets that a paper's statements need, and judge whether the statements show.
+
+    NAME is one experiment of deepnet/experiments/, or all. The same command with --out FOLDER goes on with what is in
+    the folder. The seed is that of the first of --seeds runs. Exit code 0 whatever shows; 1 if a training failed.
+    """
+
+    name: str = "all"
+    """Experiment, or all."""
+    seeds: int = 3
+    """Runs of each kind, >= 2: a spread takes two."""
+    data: str = "digits"
+    """Data set, as for train."""
+    data_folder: Path = Path("data")
+    """Folder of the data set, as for train."""
+    per_class: int = 50
+    """Training images of each class, >= 20."""
+    epochs: int = 60
+    """Passes over them, >= 8."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.seeds >= 2, "--seeds", self.seeds, ">= 2")
+        check(self.per_class >= 20, "--per-class", self.per_class, ">= 20")
+        check(self.epochs >= 8, "--epochs", self.epochs, ">= 8")
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What the runs of all experiments share: a narrow ResNet-18, whose features have 64 dimensions.
+
+        The weight decay is ten times the usual one: within some thousand steps the last layer becomes stationary only
+        if the decay has the time to act.
+        """
+        return {
+            "data": self.data,
+            "data_folder": self.data_folder,
+            "per_class": self.per_class,
+            "validation": 0.2,
+            "net": "resnet18",
+            "width": 0.125,
+            "epochs": self.epochs,
+            "batch_size": 50,
+            "lr": 0.05,
+            "decay": 5e-3,
+            "schedule": "cosine",
+            "measure_every": 4,
+        }

@@ -19,6 +19,7 @@ from deepnet import checkpoint
 from deepnet.compare import Comparison, Sizes, compare
 from deepnet.epoch import batches
 from deepnet.features import LastLayer, last_layer
+from deepnet.geometry import geometry
 from deepnet.measures import measure
 from deepnet.normalisation import batch_layer, normalises_batches, with_precise_statistics
 from deepnet.penalty import fit_depth
@@ -57,6 +58,8 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     """
     training = reopen(folder, device, data_folder)
     split, setting = training.data.splits["train"], training.setting
+    is_model = setting.head["name"] == "linear" and setting.multilabel == 1
+    check(is_model, "--runs", folder, "runs with the head linear and one label an image, which the model has")
     counts = torch.bincount(split.labels, minlength=training.data.classes)
     check(bool((counts == counts[0]).all()), "--per-class", counts.tolist(), "such that classes are of equal size")
     layer = last_layer(training.net, training.data, split, setting.precision)
@@ -66,6 +69,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     plain = checkpoint.plain_setting(setting)
     case = Case(_condition(plain), setting.seed, training.loss, sizes, reading)
     entry = summary(training, folder) | {"condition": case.condition, "seed": case.seed, "measures": measures}
+    entry |= {"geometry": geometry(layer)}
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
     entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]

@@ -77,7 +77,14 @@ def begin(setting: TrainSetting) -> Training:
     """
     make_loss(setting.loss)  # refused before the data are read
     torch_device(setting.device)
-    selection = Selection(setting.validation, setting.per_class, setting.test_per_class, setting.seed)
+    selection = Selection(
+        setting.validation,
+        setting.per_class,
+        setting.test_per_class,
+        setting.seed,
+        setting.imbalance,
+        setting.multilabel,
+    )
     with distributed.first_goes_ahead():
         data = load(setting.data, setting.data_folder, selection, setting.download)
     return begin_on(data, setting)
@@ -89,12 +96,12 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     Raises:
         ValueError: if the loss, the network or the device cannot be had.
     """
-    loss = make_loss(setting.loss)
+    loss = data.tags or make_loss(setting.loss)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
     data = data.to(device)
     generator = torch.Generator().manual_seed(setting.seed)
-    net = make_net(setting.net, setting.width, data.classes, data.shape, generator)
+    net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     measures, step_net = measures_of(loss, setting.decay), distributed.parallel(net)
     return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)

@@ -5,7 +5,10 @@ from typing import Any
 
 from matplotlib import pyplot
 
+from figures import feature_penalty
 from figures.style import COLUMN, save, use_style
+
+RECORDS = feature_penalty.RECORDS
 
 TERMS = {
     "loss": "squared error + decays of W, b",

@@ -1,47 +1,58 @@
-"""`python -m theory_checks`: seconds of every claim, coloured by the rank of its evidence, and its margin in words."""
+"""`python -m theory_checks`: the theorem table, a row per claim with source, rank of evidence, margin and verdict."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {"claims": "python -m theory_checks --json figures/data/claims.json"}
+
 RIGOUR = dict(zip(("symbolic", "interval", "certificate", "numeric"), COLOURS, strict=False))
 """Ranks of evidence, strongest first."""
-LEAST = 1e-3
-"""Seconds; shorter bars are drawn this long."""
+SOURCE, RANK, MARGIN, VERDICT, END = 3.7, 5.5, 5.65, 6.5, 7.1
+"""Where the columns begin, in inches, and the width of all."""
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
-    """A bar per claim; claims that fail or did not run are marked."""
+    """A row per claim; claims that fail or did not run are written large."""
     use_style()
     from matplotlib import pyplot
 
     rows = record["result"]["rows"]
-    figure, axes = pyplot.subplots(figsize=(1.5 * COLUMN, 0.26 * len(rows) + 1.3))
+    figure, axes = pyplot.subplots(figsize=(1.2 * COLUMN, 0.19 * len(rows) + 0.8))
     for place, row in enumerate(rows):
         verdict = row["verdict"]
-        axes.barh(place, max(row["seconds"], LEAST), color=RIGOUR[verdict["rigour"]] if verdict else "0.8")
-        axes.text(max(row["seconds"], LEAST), place, f" {_note(row)}", va="center", fontsize=6)
+        axes.scatter(RANK, place, marker="s", s=40, color=RIGOUR[verdict["rigour"]] if verdict else "0.8")
+        words = (row["claim"]["name"].replace("_", " "), _paper(row["claim"]["source"]))
+        for x, text in zip((0, SOURCE), words, strict=True):
+            axes.text(x, place, text, va="center", fontsize=7)
+        axes.text(MARGIN, place, margin_text(verdict) if verdict else "-", va="center", fontsize=7)
+        axes.text(VERDICT, place, _outcome(row), va="center", fontsize=7, weight="normal" if row["holds"] else "bold")
+    for x, text in zip((0, SOURCE, MARGIN, VERDICT), ("claim", "source", "margin", "verdict"), strict=True):
+        axes.text(x, -1.2, text, va="center", fontsize=7, weight="bold")
     for name, colour in RIGOUR.items():
-        axes.barh(0, 0, color=colour, label=name)
-    axes.set_yticks(range(len(rows)), [row["claim"]["name"].replace("_", " ") for row in rows], fontsize=7)
-    axes.invert_yaxis()
-    axes.set(xlabel="seconds", xscale="log", xlim=(LEAST, 100))
-    axes.margins(y=0.01)
+        axes.scatter([], [], marker="s", color=colour, label=name)
+    axes.set(xlim=(0, END), ylim=(len(rows) - 0.5, -1.8))
+    axes.axis("off")
     figure.legend(loc="outside upper center", ncols=len(RIGOUR))
     return save(figure, path)
 
 
-def _note(row: dict[str, Any]) -> str:
+def _paper(source: str) -> str:
+    """Authors and year: the source up to its first year."""
+    found = re.match(r".*?\b(?:19|20)\d\d", source)
+    return found[0] if found else source[:40]
+
+
+def _outcome(row: dict[str, Any]) -> str:
     if row["verdict"] is None:
         return "NOT RUN"
-    if not row["holds"]:
-        return "FAILS"
-    return margin_text(row["verdict"])
+    return "holds" if row["holds"] else "FAILS"
 
 
 def margin_text(verdict: dict[str, Any]) -> str:
-    """The margin with its unit where it is digits, `exact` where there is none to speak of."""
+    """The margin with its unit where it is digits, `exact` where there is none to speak of; nan is not that."""
     if verdict["margin"] is None:
-        return "exact"
+        return "exact" if "exact" in verdict["margin_is"] else "not a number"
     return f"{verdict['margin']:.1f} digits" if "digits" in verdict["margin_is"] else f"{verdict['margin']:.2g}"

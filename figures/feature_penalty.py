@@ -9,6 +9,11 @@ from matplotlib.axes import Axes
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {
+    "compare_mlp": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/mlp-ce-0, runs/mlp-ls-0, "
+    "runs/mlp-focal-0, runs/mlp-mse-0, runs/mlp-ce-1]' --json figures/data/compare_mlp.json"
+}
+
 
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One panel a network: its runs, the line fitted to them, and the model's slope 2 (m = 1) through their mean."""

@@ -5,6 +5,8 @@ from typing import Any
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {"focal_window": "python -m ufm focal-window --classes 30 --gamma 3 --json figures/data/focal_window.json"}
+
 
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Values less zero's; on the right the part in which a partial state is lowest."""

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+
+RECORDS = {"atlas": "python -m ufm atlas --loss ce --classes 4 --dim 5 --json figures/data/atlas.json"}
 
 LARGEST_AREA = 2500
 """Square points."""
@@ -13,23 +15,37 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     """One disc per orbit."""
     use_style()
     from matplotlib import pyplot
-    from matplotlib.ticker import MaxNLocator
 
     rows = record["result"]["rows"]
-    setting = record["setting"]
     figure, axes = pyplot.subplots(figsize=(COLUMN, 4))
-    area = min(12, LARGEST_AREA / max(row["copies"] for row in rows))
+    scatter(axes, rows, largest_area(rows))
+    axes.set_xlabel("objective")
+    axes.set_ylabel("Morse index")
+    axes.set_title(f"{title(record)}, area = labelled copies")
+    axes.legend()
+    return save(figure, path)
+
+
+def largest_area(rows: list[dict[str, Any]]) -> float:
+    """The area of one copy at which no disc is too large."""
+    return min(12, LARGEST_AREA / max(row["copies"] for row in rows))
+
+
+def scatter(axes: Any, rows: list[dict[str, Any]], area: float) -> None:
+    """The discs, `area` a copy, with a legend entry of one size per rank."""
+    from matplotlib.ticker import MaxNLocator
+
     for rank in sorted({row["rank"] for row in rows}):
         here = [row for row in rows if row["rank"] == rank]
         colour = COLOURS[rank % len(COLOURS)]
         areas = [area * row["copies"] for row in here]
-        values, indices = [row["value"] for row in here], [row["index"] for row in here]
-        axes.scatter(values, indices, s=areas, color=colour, alpha=0.6, label=f"rank {rank}")
+        axes.scatter([row["value"] for row in here], [row["index"] for row in here], s=areas, color=colour, alpha=0.6)
+        axes.scatter([], [], s=30, color=colour, alpha=0.6, label=f"rank {rank}")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("objective")
-    axes.set_ylabel("Morse index")
+
+
+def title(record: dict[str, Any]) -> str:
+    """Loss, sizes and number of orbits."""
+    setting = record["setting"]
     size = f"K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}"
-    axes.set_title(f"{setting['loss']['name']}, {size}: {len(rows)} orbits, area = labelled copies")
-    for handle in axes.legend().legend_handles:
-        handle.set_sizes([30])  # type: ignore[union-attr]
-    return save(figure, path)
+    return f"{loss_name(setting['loss'])}, {size}: {len(record['result']['rows'])} orbits"

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+
+RECORDS = {
+    "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
+    "--per-class 1 --starts 32 --json figures/data/scan.json"
+}
 
 STATES = {"etf": "ETF", "zero": "zero", "partial": "some classes collapsed", "other": "other", "lost": "not converged"}
 SHADES = (COLOURS[5], COLOURS[4], COLOURS[2], COLOURS[3], "#808080")
@@ -37,7 +42,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         _map(area, list(axes.items())[:2], shares, cells)
     if area.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
-    area.set_title(_title(record, list(axes)))
+    area.set_title(title(record, list(axes)))
     return save(figure, path)
 
 
@@ -56,7 +61,7 @@ def _lines(area: Any, name: str, values: Any, shares: Any, cells: dict[str, Any]
     for column, (label, style) in BOUNDARIES.items():
         for i, place in enumerate(_crossings(values, _distance(cells, column))):
             area.axvline(place, color="black", linestyle=style, linewidth=1, label=None if i else label)
-    area.set(xlabel=name, ylabel="share of starts", xscale=_scale(values))
+    area.set(xlabel=name, ylabel="share of starts", xscale=scale(values))
 
 
 def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None:
@@ -76,13 +81,13 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
     for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
         if np.nanmax(share, initial=0) > ROUNDING:
             area.plot([], [], "s", color=colour, label=label)
-    area.set(xlabel=name_x, ylabel=name_y, xscale=_scale(x), yscale=_scale(y))
+    area.set(xlabel=name_x, ylabel=name_y, xscale=scale(x), yscale=scale(y))
     area.grid(visible=False)
 
 
 def _edges(centres: Any) -> Any:
     """Cell edges halfway between the values on their own scale."""
-    to, back = (np.log, np.exp) if _scale(centres) == "log" else (np.positive, np.positive)
+    to, back = (np.log, np.exp) if scale(centres) == "log" else (np.positive, np.positive)
     t = to(centres)
     middle = (t[1:] + t[:-1]) / 2
     step = t[1:] - t[:-1] if len(t) > 1 else np.ones(1)
@@ -103,16 +108,17 @@ def _crossings(values: Any, distance: Any) -> list[float]:
     ]
 
 
-def _scale(values: Any) -> str:
+def scale(values: Any) -> str:
     """Logarithmic where the ratios of the values are even and their differences are not."""
     if len(values) < 3 or values.min() <= 0 or np.allclose(np.diff(values, 2), 0, atol=1e-6 * np.ptp(values)):
         return "linear"
     return "log" if np.allclose(np.diff(np.log(values), 2), 0, atol=1e-6) else "linear"
 
 
-def _title(record: dict[str, Any], axes: list[str]) -> str:
+def title(record: dict[str, Any], axes: list[str]) -> str:
+    """Loss, sizes and starts; `axes` are shown in this order, those after the second at their first value."""
     setting = record["setting"]
     sizes = {"classes": "K", "dim": "d", "per_class": "n"}
     fixed = [f"{letter} = {setting[name]}" for name, letter in sizes.items() if name not in axes]
     rest = [f"{name} at its first value" for name in axes[2:]]
-    return ", ".join([setting["loss"]["name"], *fixed, f"{setting['starts']} starts a cell", *rest])
+    return ", ".join([loss_name(setting["loss"]), *fixed, f"{setting['starts']} starts a cell", *rest])

@@ -9,6 +9,11 @@ from matplotlib.axes import Axes
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {
+    "compare": "python -m deepnet compare --runs '[runs/ce, runs/ls, runs/focal, runs/mse]' "
+    "--json figures/data/compare.json"
+}
+
 TICKS = (0, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 100)
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}
 

@@ -5,7 +5,10 @@ from typing import Any
 
 from matplotlib import pyplot
 
+from figures import prediction_against_measurement
 from figures.style import COLOURS, COLUMN, save, use_style
+
+RECORDS = prediction_against_measurement.RECORDS
 
 NAMES = ("margin", "|w|", "variance between classes / total", "dimensions of class means")
 

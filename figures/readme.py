@@ -8,39 +8,13 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from figures import (
-    central_path,
-    claims,
-    feature_penalty,
-    focal_window,
-    landscape,
-    phase_diagram,
-    prediction_against_measurement,
-    prediction_over_epochs,
-    softmax_codes,
-    training_curves,
-    verification,
-)
+from figures.stored import DATA, draw_stored, figure_scripts
 from ufm.records import read_record
 
 ROOT = Path(__file__).parent.parent
-DATA = Path(__file__).parent / "data"
 GALLERY = Path(__file__).parent / "gallery"
 PLACE = re.compile(r"<!-- (?P<table>\w+)(?:: (?P<record>\w+))? -->\n.*?\n<!-- end -->", re.DOTALL)
-
-PICTURES = {
-    "verification": ("verify", verification.draw),
-    "phase_diagram": ("scan", phase_diagram.draw),
-    "prediction_against_measurement": ("compare", prediction_against_measurement.draw),
-    "prediction_over_epochs": ("compare", prediction_over_epochs.draw),
-    "feature_penalty": ("compare_mlp", feature_penalty.draw),
-    "central_path": ("compare_mlp", central_path.draw),
-    "training_curves": ("train", training_curves.draw),
-    "landscape": ("atlas", landscape.draw),
-    "focal_window": ("focal_window", focal_window.draw),
-    "claims": ("claims", claims.draw),
-    "softmax_codes": ("softmax_codes", softmax_codes.draw),
-}
+PICTURE = re.compile(r"figures/gallery/(\w+)\.png")
 
 
 def with_tables(text: str) -> str:
@@ -49,10 +23,12 @@ def with_tables(text: str) -> str:
 
 
 def update(readme: Path) -> None:
-    """Write every table into its place and draw every picture anew."""
-    for name, (record, draw) in PICTURES.items():
-        draw(read_record(DATA / f"{record}.json"), GALLERY / f"{name}.png")
-    readme.write_text(with_tables(readme.read_text()))
+    """Write every table into its place and draw every picture it shows anew."""
+    text = readme.read_text()
+    scripts = figure_scripts()
+    for name in dict.fromkeys(PICTURE.findall(text)):
+        draw_stored(scripts[name], DATA, GALLERY / f"{name}.png")
+    readme.write_text(with_tables(text))
 
 
 def _place(found: re.Match[str]) -> str:

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 
 from figures.phase_diagram import SHADES, STATES
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+
+RECORDS = {
+    "report_card_gce": "python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7 "
+    "--json figures/data/report_card_gce.json"
+}
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
@@ -15,13 +20,12 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     from matplotlib import pyplot
 
     result = record["result"]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 3.4))
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 4))
     ray = dict(result["ray"])
     margin = ray.pop("margin")
     for i, (name, values) in enumerate(ray.items()):
-        left.plot(margin, values, color=COLOURS[i], linewidth=1 if i else 2, label=name.rpartition(".")[2])
+        left.plot(margin, values, color=COLOURS[i], linewidth=1 if i else 2, label=loss_name({"name": name}))
     left.set(xlabel="margin", ylabel="loss with equal other logits", ylim=(0, _top(ray)))
-    left.legend()
     decays = [row["decay_W"] for row in result["by_decay"]]
     shares = np.array([[row[name] for name in list(STATES)[:-1]] for row in result["by_decay"]])
     shares = np.column_stack([shares, 1 - shares.sum(1)])
@@ -31,7 +35,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     if result["zero_stable"] and decays[0] <= result["zero_stable"] <= decays[-1]:
         right.axvline(result["zero_stable"], color="black", linestyle="--", linewidth=1, label="zero becomes a minimum")
     right.set(xlabel="decay of W and H", ylabel="share of starts")
-    right.legend()
+    for axes in (left, right):
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8)
     return save(figure, path)
 
 

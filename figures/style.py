@@ -1,9 +1,10 @@
 """One look for all figures: column width, readable type, colours that colour-blind readers can tell apart."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 from cycler import cycler
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse
 """What the losses are called in print."""
 COLUMN = 6.0
 """Width of a figure in inches."""
+
+
+def loss_name(spec: dict[str, Any]) -> str:
+    """The loss in words, its parameters in brackets; a class of one's own by its name."""
+    name = spec["name"]
+    parameters = ", ".join(str(value).removesuffix(".0") for key, value in spec.items() if key != "name")
+    words = LOSSES.get(name, name.rpartition(".")[2])
+    return f"{words} ({parameters})" if parameters else words
 
 
 def use_style() -> None:
@@ -36,9 +45,18 @@ def use_style() -> None:
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """Write the figure and close it."""
+    """Write the figure as PNG or whatever `path` is named, and as PDF beside it, and close it.
+
+    Raises:
+        ValueError: if nothing in it has a finite place: a blank figure would say nothing about what is missing.
+    """
     from matplotlib import pyplot
 
-    figure.savefig(path)
-    pyplot.close(figure)
+    try:
+        if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
+            raise ValueError("there is nothing finite to draw")
+        for place in (path, path.with_suffix(".pdf")):
+            figure.savefig(place)
+    finally:
+        pyplot.close(figure)
     return path

@@ -8,6 +8,13 @@ from matplotlib.axes import Axes
 
 from figures.style import COLUMN, save, use_style
 
+TRAIN = (
+    "python -m deepnet train --data-folder data --per-class 50 --test-per-class 50 --width 0.25 --precision bf16 "
+    "--batch-size 50 --decay 0.01 --lr 0.05 --schedule cosine --epochs 120 --measure-every 10"
+)
+"""The runs of the repository's records, but for the loss."""
+RECORDS = {"train": f"{TRAIN} --loss ce --json figures/data/train.json"}
+
 SPLITS = ("train", "validation", "test")
 COLLAPSE = {"nc1_quotient": "NC1", "nc2_etf_distance": "NC2", "nc3_self_duality": "NC3"}
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
+RECORDS = {"verify": "python -m ufm verify --json figures/data/verify.json"}
+
 MEASURES = {
     "value": "objective",
     "logits": "logits",

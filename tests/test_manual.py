@@ -10,7 +10,7 @@ import pytest
 from ufm import __version__
 from ufm.command_line import main
 
-PACKAGES = ("ufm", "deepnet", "theory_checks")
+PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
 COMMANDS = [
     (package, name)
     for package in PACKAGES
@@ -45,7 +45,7 @@ def test_help_is_a_manual_page(package, name, capsys):
 def test_every_option_is_explained(package, name, capsys):
     _, text, _ = run(["python", "-m", package, name, "--help"], capsys)
     options = text.partition("\noptions:\n")[2].partition("\n\nExamples:")[0]
-    entries = [" ".join(entry.split()) for entry in options.split("\n  -")[1:]]
+    entries = [" ".join(entry.partition("\n\n")[0].split()) for entry in options.split("\n  -")[1:]]
     assert len(entries) >= 3
     for entry in entries:
         explanation = re.sub(r" \((required, )?type: .*\)$", "", entry)

@@ -23,7 +23,7 @@ from ufm.parameters import stack, stackable
 from ufm.problem import Problem
 from ufm.settings import ScanSetting
 
-VERSION = 1
+VERSION = 2
 """Part of every cell's id: rises when the meaning of a row changes, so that old rows are not mixed in."""
 CELLS, POINT_BYTES = 32, 2**26
 """A unit has at most so many cells, and end points of about so many bytes."""
@@ -44,6 +44,10 @@ class Cell:
     decay_W: float
     decay_H: float
     decay_b: float | None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Only what was asked for is sent to a worker, which makes the problem itself."""
+        return Cell, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
     @cached_property
     def problem(self) -> Problem:

@@ -27,6 +27,9 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
 
+HeadSpec = dict[str, bool | int | float | str]
+"""The last layers of a network by name with their parameters, as options `--head normalised --head.temperature 5`."""
+
 ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
 
@@ -80,13 +83,15 @@ class ResumableSetting(CommonSetting):
 class Command:
     """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
 
-    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named.
+    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
+    `positional` is the field that may be given without its option's name, as the first word after the command.
     """
 
     setting: type[OutputSetting]
     run: Callable[[Any], int]
     about: str = ""
     is_default: bool = False
+    positional: str | None = None
 
     @property
     def description(self) -> str:
@@ -149,11 +154,13 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
+    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and words[1][0] != "-":
+        words = [words[0], f"--{named.positional}", *words[1:]]
     try:
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
         process.prepare()
-        values = {name: parsed[parsed.command][name] for name in _names(command.setting)}
+        values = _values(command.setting, parsed[parsed.command])
         _check_null(command.setting, values)
         if issubclass(command.setting, ResumableSetting):
             given = parser.parse_args(words, defaults=False)[parsed.command]
@@ -174,9 +181,13 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         return 3
 
 
-def _names(setting: type[OutputSetting]) -> list[str]:
-    """The fields that are options."""
-    return [each.name for each in dataclasses.fields(setting) if each.name != "given"]
+def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
+    """The value of every field that is an option, or a setting of its own with options below its name."""
+    values = {each.name: (each.type, parsed[each.name]) for each in dataclasses.fields(setting) if each.name != "given"}
+    return {
+        name: kind(**_values(kind, value)) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else value
+        for name, (kind, value) in values.items()
+    }
 
 
 def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None:
@@ -243,7 +254,7 @@ _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
 def _normalised(argv: Sequence[str]) -> list[str]:
     """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
 
-    The same for `--model`.
+    The same for `--model` and `--head`, and `--engine ray` is `--engine.name ray`.
     """
     names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
-    return [re.sub(r"^--(loss|model)(?==|$)", r"--\1.name", word) for word in names]
+    return [re.sub(r"^--(loss|model|engine|head)(?==|$)", r"--\1.name", word) for word in names]

@@ -1,19 +1,17 @@
-"""Map a function over units of work in other processes, each on its own core.
+"""Map a function over units of work elsewhere: in processes on this machine, on a Ray cluster, in SLURM job arrays.
 
 A unit must be done again without harm: a worker that dies, or a unit that raises, costs one of the unit's attempts. A
-unit that has none left is handed back with its error, and the others go on. Workers end by themselves when the driver
-dies, at the latest after the unit they work on.
+unit that has none left is handed back with its error, and the others go on. A back end is a `ufm.pool.Pool`.
 """
 
-import multiprocessing
-import signal
-import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from ufm.engine_setting import EngineSetting
+from ufm.pool import Pool, ThisProcess
 
 ATTEMPTS = 3
 
@@ -38,15 +36,38 @@ class Outcome(Generic[Unit, Result]):
 Outcomes = Generator[Outcome[Unit, Result], None, None]
 
 
-def map_units(function: Callable[[Unit], Result], units: Sequence[Unit], workers: int) -> Outcomes[Unit, Result]:
+def map_units(
+    function: Callable[[Unit], Result], units: Sequence[Unit], workers: int, engine: EngineSetting, folder: Path
+) -> Outcomes[Unit, Result]:
     """The outcomes in the order in which they come.
 
     Args:
         function: at the top level of a module (it is sent to the workers by name).
         units: its arguments.
-        workers: processes, each with single-threaded torch; 0 works in this process, which a crash then ends.
+        workers: local engine: processes, each with single-threaded torch; 0 works in this process, which a crash then
+            ends.
+        engine: where the work is done.
+        folder: where an engine may keep what it needs to find its work again.
+
+    Raises:
+        ValueError: if a cluster cannot be reached or refuses the work.
     """
-    return _spread(function, units, min(workers, len(units))) if workers else _one_by_one(function, units)
+    waiting = deque(_Attempt(unit) for unit in units)
+    busy: dict[Hashable, _Attempt[Unit]] = {}
+    pool = _pool(function, min(workers, len(units)), engine, folder)
+    try:
+        while waiting or busy:
+            now = [waiting.popleft() for _ in range(min(len(waiting), pool.room))]
+            busy |= zip(pool.start([attempt.unit for attempt in now]), now, strict=True)
+            for ticket, result, error in pool.finished():
+                attempt = busy.pop(ticket)
+                attempt.failures += error is not None
+                if error is None or attempt.failures >= ATTEMPTS:
+                    yield Outcome(attempt.unit, result, error)
+                else:
+                    waiting.append(attempt)
+    finally:
+        pool.stop()
 
 
 @dataclass
@@ -55,88 +76,18 @@ class _Attempt(Generic[Unit]):
     failures: int = 0
 
 
-def _one_by_one(function: Callable[[Unit], Result], units: Sequence[Unit]) -> Outcomes[Unit, Result]:
-    for unit in units:
-        for _ in range(ATTEMPTS):
-            result, error = _attempt(function, unit)
-            if error is None:
-                break
-        yield Outcome(unit, result, error)
+def _pool(function: Callable[[Any], Any], workers: int, engine: EngineSetting, folder: Path) -> Pool:
+    """The back end, which imports what it needs."""
+    if engine.name == "ray":
+        from ufm.engine_ray import RayPool
 
+        return RayPool(function, engine)
+    if engine.name == "slurm":
+        from ufm.engine_slurm import SlurmPool
 
-def _attempt(function: Callable[[Unit], Result], unit: Unit) -> tuple[Result | None, str | None]:
-    try:
-        return function(unit), None
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return None, f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+        return SlurmPool(function, engine, folder / "slurm")
+    if workers:
+        from ufm.engine_local import ProcessPool
 
-
-def _spread(function: Callable[[Unit], Result], units: Sequence[Unit], workers: int) -> Outcomes[Unit, Result]:
-    waiting = deque(_Attempt(unit) for unit in units)
-    busy: dict[Connection, tuple[_Worker, _Attempt[Unit]]] = {}
-    idle = [_Worker(function) for _ in range(workers)]
-    try:
-        while waiting or busy:
-            while waiting and idle:
-                worker, attempt = idle.pop(), waiting.popleft()
-                worker.send(attempt.unit)
-                busy[worker.connection] = worker, attempt
-            for connection in wait(list(busy)):
-                worker, attempt = busy.pop(connection)  # type: ignore[call-overload]
-                result, error = worker.receive()
-                if not worker.is_alive:
-                    worker.stop()
-                    worker = _Worker(function)
-                idle.append(worker)
-                attempt.failures += error is not None
-                if error is None or attempt.failures >= ATTEMPTS:
-                    yield Outcome(attempt.unit, result, error)
-                else:
-                    waiting.append(attempt)
-    finally:
-        for worker in [*idle, *(worker for worker, _ in busy.values())]:
-            worker.stop()
-
-
-class _Worker:
-    """A process and the connection to it."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, function), daemon=True)
-        self._process.start()
-        theirs.close()  # so that the end of the process is the end of the connection
-        self.is_alive = True
-
-    def send(self, unit: object) -> None:
-        with suppress(OSError):  # it has died: `receive` will say so
-            self.connection.send(unit)
-
-    def receive(self) -> tuple[Any, str | None]:
-        try:
-            return self.connection.recv()
-        except (EOFError, OSError):
-            self.is_alive = False
-            self._process.join()
-            return None, f"the worker died (exit code {self._process.exitcode})"
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self.connection.close()
-
-
-def _work(connection: Connection, function: Callable[..., object]) -> None:
-    """What a worker does until the driver hangs up."""
-    from ufm import process
-
-    process.prepare()
-    import torch
-
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    with suppress(EOFError, OSError):
-        while True:
-            connection.send(_attempt(function, connection.recv()))
+        return ProcessPool(function, workers)
+    return ThisProcess(function)

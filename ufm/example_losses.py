@@ -1,6 +1,7 @@
 """Losses that users ask about, written as a user would write them: worked examples of the report card.
 
-A class with its parameters, or a function; (logits (M, K), labels (M,)) -> one number per sample.
+A class with its parameters, or a function; (logits (M, K), labels (M,)) -> one number per sample. A scan over a
+parameter makes it a tensor of no dimension.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ PerSample = Float[Tensor, " M"]
 class Poly1:
     """Cross entropy plus epsilon (1 - p_y) (Leng et al. 2022, PolyLoss)."""
 
-    epsilon: float = 1.0
+    epsilon: float | Tensor = 1.0
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """One loss per sample."""
@@ -31,7 +32,7 @@ class Poly1:
 class LogitNormalised:
     """Cross entropy of z / (temperature |z|) (Wei et al. 2022, LogitNorm), their 1e-7 added to the norm."""
 
-    temperature: float = 0.5
+    temperature: float | Tensor = 0.5
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """One loss per sample."""
@@ -43,7 +44,7 @@ class LogitNormalised:
 class GeneralisedCrossEntropy:
     """(1 - p_y^q) / q, bounded by 1/q (Zhang and Sabuncu 2018); cross entropy for q -> 0, 1 - p_y for q = 1."""
 
-    q: float = 0.7
+    q: float | Tensor = 0.7
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """One loss per sample."""

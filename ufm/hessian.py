@@ -24,6 +24,8 @@ BASIS_BYTES = 2**28
 FEWEST_WITH_BASIS = 8
 """Points that must fit there; with fewer at a time, making the basis twice is cheaper than keeping it."""
 
+Operator = Callable[[Float[Tensor, "B Q P"]], Float[Tensor, "B Q P"]]
+
 
 @dataclass(frozen=True)
 class SmallestEigenpair:
@@ -105,9 +107,10 @@ def smallest_eigenpair(
     width = max(1, min(width, math.ceil(len(x) / cores(x.device))))
 
     def solve(chunk: tuple[Model, Tensor]) -> SmallestEigenpair:
-        pair = _dense(*chunk) if is_dense else _lanczos(*chunk, tolerance, keeps_basis)
+        part, points = chunk
+        pair = _dense(part, points) if is_dense else lanczos(part.hessian(points), points, tolerance, keeps_basis)
         if progress:
-            progress(len(chunk[1]))
+            progress(len(points))
         return pair
 
     parts = map_chunks(solve, problem.split(x, width), x.device)
@@ -117,65 +120,79 @@ def smallest_eigenpair(
 
 def _dense(problem: Model, x: Tensor) -> SmallestEigenpair:
     values, vectors = torch.linalg.eigh(dense_hessian(problem, x))
-    return _with_residual(problem, x, vectors[..., 0], values[:, 0])
+    return _with_residual(problem.hessian(x), vectors[..., 0], values[:, 0])
 
 
-def _lanczos(problem: Model, x: Tensor, tolerance: float, keeps_basis: bool) -> SmallestEigenpair:
+def lanczos(
+    operator: Operator, like: Float[Tensor, "B P"], tolerance: float = 1e-10, keeps_basis: bool = False
+) -> SmallestEigenpair:
     """The three-term recurrence until every point's smallest Ritz value has settled once, then the Ritz vectors.
 
     Without reorthogonalisation converged Ritz values appear again and again; the extreme one is unharmed (Paige 1980),
     but its error bound grows for a while whenever a copy arrives. So a point's answer is the first one within
     tolerance. The basis is kept where memory allows, otherwise a second sweep makes it again.
+
+    Args:
+        operator: one symmetric matrix per point, as a function of vectors (B, 1, P).
+        like: says how many points of how many variables there are, and where.
+        tolerance: of the residual, relative to the largest |eigenvalue|.
+        keeps_basis: in memory.
     """
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
-    basis: list[Tensor] = []
-    value, weights = torch.zeros_like(x[:, 0]), x.new_zeros(len(x), LANCZOS_STEPS)
+    # In one piece: vectors that stay between temporaries that go would keep the C library from using their room again.
+    basis = like.new_empty(LANCZOS_STEPS if keeps_basis else 0, *like.shape)
+    value, weights = torch.zeros_like(like[:, 0]), like.new_zeros(len(like), LANCZOS_STEPS)
     is_known = torch.zeros_like(value, dtype=torch.bool)
-    for alpha, beta, v in _recurrence(problem, x):
+    for alpha, beta, v in _recurrence(operator, like):
         alphas.append(alpha)
         betas.append(beta)
         if keeps_basis:
-            basis.append(v)
+            basis[len(alphas) - 1] = v
         steps = len(alphas)
         if steps % STEPS_BETWEEN_CHECKS == 0:
             rows = (~is_known).nonzero()[:, 0]
-            values, vectors = torch.linalg.eigh(_tridiagonal(alphas, betas[:-1], rows))
-            bound = beta[rows] * vectors[:, -1, 0].abs()
-            settles = (bound <= tolerance * values.abs().amax(1)) | (steps >= LANCZOS_STEPS)
+            smallest, radius, vector = _smallest_ritz(torch.stack(alphas, 1)[rows], torch.stack(betas[:-1], 1)[rows])
+            bound = beta[rows] * vector[:, -1].abs()
+            settles = (bound <= tolerance * radius) | (steps >= LANCZOS_STEPS)
             now = rows[settles]
-            is_known[now], value[now], weights[now, :steps] = True, values[settles, 0], vectors[settles, :, 0]
+            is_known[now], value[now], weights[now, :steps] = True, smallest[settles], vector[settles]
             if len(now) == len(rows):
                 break
-    ritz = torch.zeros_like(x)
-    again = basis or (v for _, _, v in _recurrence(problem, x))
+    ritz = torch.zeros_like(like)
+    again = basis[:steps] if keeps_basis else (v for _, _, v in _recurrence(operator, like))
     for weight, v in zip(weights[:, :steps].unbind(1), again, strict=False):
         ritz.addcmul_(weight[:, None], v)
-    return _with_residual(problem, x, ritz / ritz.norm(dim=1, keepdim=True), value)
+    return _with_residual(operator, ritz / ritz.norm(dim=1, keepdim=True), value)
 
 
-def _recurrence(problem: Model, x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _recurrence(operator: Operator, like: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """alpha_k, beta_k and the basis vector v_k of every point, for ever."""
-    hessian = problem.hessian(x)
     generator = torch.Generator().manual_seed(0)
-    v = torch.randn(x.shape[1], dtype=x.dtype, generator=generator).to(x.device).expand_as(x)
+    v = torch.randn(like.shape[1], dtype=like.dtype, generator=generator).to(like.device).expand_as(like)
     v = v / v.norm(dim=1, keepdim=True)
-    previous, beta = torch.zeros_like(x), x.new_zeros(len(x))
+    previous, beta = torch.zeros_like(like), like.new_zeros(len(like))
     while True:
-        w = hessian(v[:, None])[:, 0] - beta[:, None] * previous
+        w = operator(v[:, None])[:, 0] - beta[:, None] * previous
         alpha = torch.linalg.vecdot(w, v)
         w -= alpha[:, None] * v
         beta = w.norm(dim=1)
         yield alpha, beta, v
-        previous, v = v, w / beta.clamp(min=torch.finfo(x.dtype).tiny)[:, None]
+        previous, v = v, w / beta.clamp(min=torch.finfo(like.dtype).tiny)[:, None]
 
 
-def _tridiagonal(diagonal: list[Tensor], beside: list[Tensor], rows: Tensor) -> Tensor:
-    T = torch.diag_embed(torch.stack(diagonal, 1)[rows])
-    off = torch.diag_embed(torch.stack(beside, 1)[rows], offset=1)
-    return T + off + off.mT
+def _smallest_ritz(diagonal: Tensor, beside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of tridiagonal matrices: smallest eigenvalue, largest |eigenvalue|, eigenvector of the former."""
+    width = max(1, WORKING_BYTES // (8 * diagonal.shape[1] ** 2))
+    found = []
+    for a, b in zip(torch.split(diagonal, width), torch.split(beside, width), strict=True):
+        off = torch.diag_embed(b, offset=1)
+        values, vectors = torch.linalg.eigh(torch.diag_embed(a) + off + off.mT)
+        found.append((values[:, 0], values.abs().amax(1), vectors[:, :, 0].clone()))
+    smallest, radius, vector = (torch.cat(column) for column in zip(*found, strict=True))
+    return smallest, radius, vector
 
 
-def _with_residual(problem: Model, x: Tensor, vector: Tensor, value: Tensor) -> SmallestEigenpair:
-    residual = problem.hessian(x)(vector[:, None])[:, 0] - value[:, None] * vector
+def _with_residual(operator: Operator, vector: Tensor, value: Tensor) -> SmallestEigenpair:
+    residual = operator(vector[:, None])[:, 0] - value[:, None] * vector
     return SmallestEigenpair(value, vector, residual.norm(dim=1))

@@ -6,10 +6,11 @@ features, bias, with decays; any class sizes, and with `ufm/pick_all_labels.py` 
 `DeepProblem` (`ufm/deep.py`: more layers) and `SphereProblem` (`ufm/spheres.py`: unit vectors).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +19,9 @@ from torch import Tensor
 from ufm.command_line import check
 from ufm.losses import Loss
 from ufm.parameters import Parameter, Rows
+
+Self = TypeVar("Self", bound="Model")
+"""Where `typing.Self` would stand: shape checks at run time look at methods one by one, without their class."""
 
 
 class Point(NamedTuple):
@@ -29,7 +33,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(ABC):
     """Sizes, labels and loss.
 
     Attributes:
@@ -75,56 +79,56 @@ class Model:
         return _labels(self.n, self.sizes or self.loss.label_count(self.K), torch.device(device))
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Number of variables P."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def has_bias(self) -> bool:
         """Whether b is a variable."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def least_curvature(self) -> Parameter:
         """Roughly the least curvature at a minimiser, but for symmetries: |gradient| / this is a distance from it."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def curvature_scale(self) -> Parameter:
         """Roughly the largest curvature that counts there."""
-        raise NotImplementedError
 
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
         """The same point in the form that is measured: itself, unless variables are redundant."""
         return x
 
+    @abstractmethod
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
         """The last layer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
         """The logits of every sample."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
         """The objective f, differentiable."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value_and_gradient(
         self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
     ) -> tuple[Float[Tensor, "*batch"], Tensor]:
         """f and its gradient, each start on its own; `rows` says which starts they are, unless they are all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
         """The Hessian of f at each point as an operator on Q directions per point."""
-        raise NotImplementedError
 
-    def take(self, rows: Rows) -> "Model":
+    def take(self: Self, rows: Rows) -> Self:
         """The model of some of the starts: itself, unless parameters differ by start."""
         return self
 
-    def split(self, x: Float[Tensor, "B P"], width: int) -> list[tuple["Model", Float[Tensor, "b P"]]]:
+    def split(self: Self, x: Float[Tensor, "B P"], width: int) -> list[tuple[Self, Float[Tensor, "b P"]]]:
         """The points in chunks of at most `width`, each with its model; one empty chunk where there are none."""
         chunks = (slice(first, first + width) for first in range(0, max(1, len(x)), width))
         return [(self.take(rows), x[rows]) for rows in chunks]

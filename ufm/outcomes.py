@@ -15,9 +15,9 @@ from ufm.cells import Row, Unit, batch_of
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics, nc1_trace, nc2_etf_distance
 from ufm.command_line import RequestError
-from ufm.critical_points import ZERO_EIGENVALUE
+from ufm.condition_number import condition_number
 from ufm.end_points import EndPoints, Status
-from ufm.hessian import DENSE_UP_TO, dense_hessian, smallest_eigenpair
+from ufm.hessian import smallest_eigenpair
 from ufm.losses import Loss, SquaredError
 from ufm.minimise import minimise
 from ufm.prediction import phase_boundaries, predict
@@ -25,6 +25,8 @@ from ufm.problem import Problem
 from ufm.starts import normal_starts
 
 STATES = ("etf", "zero", "partial", "other")
+STATE_BYTES = 2**23
+"""Points and logits of end points that are looked at together."""
 SMALL = 1e-4
 """Logits and margins count as zero up to this, in the units of the loss's target."""
 GEOMETRY = 1e-3
@@ -49,7 +51,9 @@ def solve(unit: Unit) -> list[Row]:
     starts = normal_starts(problem.size, unit.seed, 0, unit.starts, unit.device).repeat(len(unit.cells), 1)
     end = minimise(problem.value_and_gradient, starts, unit.tolerance, unit.max_steps, takes_rows=problem.is_mixed)
     end = dataclasses.replace(end, x=torch.where((end.status != Status.NONFINITE)[:, None], end.x, 0.0))
-    state, active = end_states(problem, end.x)
+    width = max(1, STATE_BYTES // (8 * (problem.size + problem.N * problem.K)))
+    sorted_out = [end_states(*part) for part in problem.split(end.x, width)]
+    state, active = (torch.cat(column) for column in zip(*sorted_out, strict=True))
     state = torch.where(end.is_converged, state, len(STATES))
     shape = len(unit.cells), unit.starts
     value, state, active = end.value.view(shape), state.view(shape), active.view(shape)
@@ -136,29 +140,8 @@ def _curvature(problem: Problem, end: EndPoints, value: Tensor, state: Tensor, b
     found[torch.stack(exists)] = smallest_eigenpair(problem.take(rows), end.x[rows]).value[place]
     names = ["smallest_eigenvalue", *(f"smallest_eigenvalue_{name}" for name in STATES)]
     return dict(zip(names, found, strict=True)) | {
-        "condition_number": _condition(problem.take(chosen[0]), end.x[chosen[0]])
+        "condition_number": condition_number(problem.take(chosen[0]), end.x[chosen[0]])
     }
-
-
-def _condition(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, " B"]:
-    """Largest over smallest Hessian eigenvalue across the orbit of a minimiser; nan beyond dense sizes.
-
-    Left out are as many of the smallest as the rotations of feature space account for, r d - r (r + 1)/2 at rank r, and
-    one for a constant in the bias that moves nothing.
-    """
-    if problem.size > DENSE_UP_TO:
-        return x.new_full((len(x),), torch.nan)
-    W = problem.unpack(x).W
-    constant = torch.zeros_like(x)
-    constant[:, problem.size - problem.K :] = problem.has_bias / problem.K**0.5
-    eigenvalues = torch.linalg.eigvalsh(dense_hessian(problem, x))
-    smallest_first = eigenvalues.gather(1, eigenvalues.abs().argsort(1))
-    largest = smallest_first[:, -1]
-    is_free = problem.hessian(x)(constant[:, None])[:, 0].norm(dim=1) <= ZERO_EIGENVALUE * largest
-    rank = (torch.linalg.svdvals(W) > SMALL * torch.linalg.svdvals(W).amax(1, keepdim=True).clamp(min=1.0)).sum(1)
-    zeros = rank * problem.d - rank * (rank + 1) // 2 + (is_free & problem.has_bias)
-    smallest = smallest_first.gather(1, zeros.clamp(max=problem.size - 1)[:, None])[:, 0]
-    return torch.where(smallest > 0, largest / smallest, torch.nan)
 
 
 def _has_certificate(problem: Problem) -> bool:

@@ -5,6 +5,7 @@ function, `param` is passed with every call. A subclass of `ufm.losses.Loss` is 
 derivatives; of anything else they come from automatic differentiation.
 """
 
+import dataclasses
 import functools
 import hashlib
 import importlib
@@ -12,7 +13,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from ufm.command_line import LOSS_NAMES, LossSpec, RequestError, check
 from ufm.losses import Labels, Logits, Loss, PerSample, make_loss, parameters_of
+from ufm.parameters import Parameter
 
 SAMPLES = 64
 SCALES = (0.0, 1.0, 10.0)
@@ -29,14 +31,31 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class OwnLoss(Loss):
-    """A callable that knows nothing of leading axes."""
+    """A callable that knows nothing of leading axes. The fields of a subclass are its parameters that are numbers."""
 
-    function: Callable[[Tensor, Tensor], Tensor]
+    make: ClassVar[Callable[..., Callable[[Tensor, Tensor], Tensor]]]
+    """(parameters) -> the callable."""
+
+    @property
+    def function(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The callable at these parameters."""
+        return self.make(**vars(self))
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
-        """All samples of all starts in one call."""
-        every = labels.expand(logits.shape[:-1]).reshape(-1)
-        return self.function(logits.reshape(-1, logits.shape[-1]), every).view(logits.shape[:-1])
+        """All samples of all starts in one call; under `vmap` where parameters differ by start."""
+        each = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        if not each:
+            return _flat(self.function, logits, labels)
+
+        def of_start(values: dict[str, Tensor], z: Tensor) -> Tensor:
+            return _flat(self.make(**{**vars(self), **values}), z, labels)
+
+        return torch.func.vmap(of_start)(each, logits)
+
+
+def _flat(function: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
+    every = labels.expand(logits.shape[:-1]).reshape(-1)
+    return function(logits.reshape(-1, logits.shape[-1]), every).view(logits.shape[:-1])
 
 
 def is_own(spec: LossSpec) -> bool:
@@ -56,14 +75,15 @@ def loss_of(spec: LossSpec) -> Loss:
         return make_loss(spec)
     found = _imported(name)
     parameters = _as_declared(found, parameters)
+    make = found if inspect.isclass(found) else functools.partial(functools.partial, found)
     try:
         inspect.signature(found).bind_partial(**parameters)
-        made: Any = found(**parameters) if inspect.isclass(found) else functools.partial(found, **parameters)
+        made: Any = make(**parameters)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise RequestError(f"`--loss` must take its parameters, got {name}({parameters}) ({reason}).") from None
     check(callable(made), "--loss", name, "callable as (logits, labels)")
-    return made if isinstance(made, Loss) else OwnLoss(made)
+    return made if isinstance(made, Loss) else _own(make, _with_defaults(found, parameters))
 
 
 def full_spec(spec: LossSpec) -> LossSpec:
@@ -75,10 +95,7 @@ def full_spec(spec: LossSpec) -> LossSpec:
     loss = loss_of(spec)
     if not is_own(spec):
         return {"name": spec["name"], **parameters_of(loss)}
-    found = _imported(str(spec["name"]))
-    signature = inspect.signature(found).parameters.values()
-    defaults = {p.name: p.default for p in signature if isinstance(p.default, int | float | str)}
-    return {**defaults, **_as_declared(found, spec)}
+    return _with_defaults(_imported(str(spec["name"])), spec)
 
 
 def source_of(spec: LossSpec) -> str:
@@ -131,6 +148,36 @@ def _checked(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> 
     bad = int(is_finite.logical_not().int().argmax())
     check(bool(is_finite.all()), "--loss", _shown(z, labels, bad), "finite with a finite gradient at every sample")
     return values.detach()
+
+
+def _own(make: Callable[..., Any], parameters: LossSpec) -> Loss:
+    """The callable as a loss; numbers that may be tensors, as `vmap` has them, are declared so and can be batched."""
+    numbers = {name: value for name, value in parameters.items() if isinstance(value, float)}
+    others = {name: value for name, value in parameters.items() if name not in numbers}
+    making = {"make": staticmethod(functools.partial(make, **others))}
+    for kind in (Parameter, float):
+        fields = [(name, kind) for name in numbers]
+        loss = dataclasses.make_dataclass("OwnLoss", fields, bases=(OwnLoss,), frozen=True, namespace=making)(**numbers)
+        if kind is float or _can_be_batched(loss):
+            break
+    return loss
+
+
+def _can_be_batched(loss: Any) -> bool:
+    """Whether one parameter per start gives what one number does; not where Python decides by its value."""
+    z, labels = torch.linspace(-1, 1, 12, dtype=torch.float64).view(2, 2, 3), torch.arange(2)
+    per_start = {name: torch.full((2,), value, dtype=torch.float64) for name, value in vars(loss).items()}
+    try:
+        return torch.allclose(dataclasses.replace(loss, **per_start)(z, labels), loss(z, labels), rtol=1e-12, atol=0)
+    except Exception:  # whatever it does to a number that it cannot do to a tensor
+        return False
+
+
+def _with_defaults(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:
+    """All parameters that are numbers or text."""
+    signature = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in signature if isinstance(p.default, int | float | str)}
+    return {**defaults, **_as_declared(function, parameters)}
 
 
 def _as_declared(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:

@@ -21,6 +21,12 @@ def cores(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
+def local_workers(device: str, asked: int | None) -> int:
+    """Processes for units of work: as many as asked for; by default one per CPU core, none for an accelerator."""
+    kind = torch.device(device)
+    return asked if asked is not None else cores(kind) if kind.type == "cpu" else 0
+
+
 def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item], device: torch.device) -> list[Result]:
     """The function's result for every chunk, in order; nested calls run on the thread they are made from."""
     items = list(chunks)

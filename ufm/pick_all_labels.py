@@ -52,24 +52,24 @@ class PickAllLabels(Loss):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """m log sum_j exp z_j - sum_{k in S} z_k."""
-        chosen = self._indicators(labels, logits)
+        chosen = self.indicators(labels, logits)
         return chosen.sum(-1) * logits.logsumexp(-1) - (chosen * logits).sum(-1)
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """The loss and m p - 1_S."""
-        chosen = self._indicators(labels, logits)
+        chosen = self.indicators(labels, logits)
         m = chosen.sum(-1)
         value = m * logits.logsumexp(-1) - (chosen * logits).sum(-1)
         return value, m[:, None] * logits.softmax(-1) - chosen
 
     def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
         """v -> m (diag p - p p') v."""
-        m, p = self._indicators(labels, logits).sum(-1), logits.softmax(-1)
+        m, p = self.indicators(labels, logits).sum(-1), logits.softmax(-1)
         return lambda v: m[:, None] * p * (v - (p * v).sum(-1, keepdim=True))
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """m times the negative entropy of (dual + 1_S) / m where that is a distribution."""
-        chosen = self._indicators(labels, dual)
+        chosen = self.indicators(labels, dual)
         m = chosen.sum(-1)
         p = (dual + chosen) / m[:, None]
         tolerance = 1e3 * torch.finfo(p.dtype).eps
@@ -77,8 +77,8 @@ class PickAllLabels(Loss):
         p = p.clamp(min=0)
         return torch.where(is_distribution, m * torch.xlogy(p, p).sum(-1), math.inf)
 
-    def _indicators(self, labels: Tensor, like: Tensor) -> Tensor:
-        """1_S of every sample, (N, K)."""
+    def indicators(self, labels: Labels, like: Tensor) -> Tensor:
+        """1_S of every sample, (N, K), with the type and the K of these logits."""
         return _indicators(self.sets, like.shape[-1], like.dtype, like.device)[labels]
 
 

@@ -21,7 +21,7 @@ from ufm.loss_properties import Property, on_ray, properties
 from ufm.minimise import minimise
 from ufm.outcomes import STATES, end_states, solve
 from ufm.own_loss import check_loss, full_spec, is_own
-from ufm.scan import WORKING_VECTORS
+from ufm.scan_memory import unit_bytes
 from ufm.settings import ReportCardSetting
 from ufm.starts import normal_starts
 
@@ -106,7 +106,7 @@ def asked(setting: ReportCardSetting) -> Cell:
     torch_device(setting.device)
     spec = full_spec(setting.loss)
     cell = _cell(setting, spec)
-    needed = 8 * WORKING_VECTORS * setting.starts * cell.problem.size
+    needed = unit_bytes(_unit([cell], setting.starts, setting))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     fits = needed <= memory / 2
     check(fits, "--starts", setting.starts, f"fewer: {needed / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")

@@ -13,12 +13,10 @@ from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan, units_of
 from ufm.command_line import check, torch_device
 from ufm.engine import map_units
 from ufm.outcomes import solve
-from ufm.parallel import cores, one_torch_thread
+from ufm.parallel import local_workers, one_torch_thread
+from ufm.scan_memory import unit_bytes
 from ufm.settings import ScanSetting
 from ufm.shards import read_rows, write_shard
-
-WORKING_VECTORS = 24
-"""Vectors of all variables that a start at work takes, in `minimise` and in what follows it."""
 
 
 class Scan:
@@ -30,17 +28,25 @@ class Scan:
 
     def __init__(self, setting: ScanSetting, grids: Sequence[dict[str, str]] = ()) -> None:
         self.setting = setting
-        device = torch_device(setting.device)
+        self.is_local = setting.engine.name == "local"
+        if self.is_local:
+            torch_device(setting.device)
         self.cells: Sequence[Cell] = cells_of(setting)
         self.ids = [cell_id(cell, setting) for cell in self.cells]
         is_first = not grids or list(grids) == [setting.grid]
         self.units = units_of(self.cells, setting) if is_first else plan(setting, grids)
-        available = cores(device) if device.type == "cpu" else 0
-        self.workers = min(available if setting.workers is None else setting.workers, len(self.units))
-        self.bytes = max(1, self.workers) * max(map(_bytes, self.units))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        fits = self.bytes <= memory / 2
-        check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
+        self.workers = min(local_workers(setting.device, setting.workers), len(self.units)) if self.is_local else 0
+        self.bytes = max(1, self.workers) * max(map(unit_bytes, self.units))
+        allowed = self._memory()
+        fits = self.bytes <= allowed
+        check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {allowed / 1e9:.1f} GB allowed")
+
+    def _memory(self) -> float:
+        """Bytes: half of this machine's, or what a unit was promised on a cluster."""
+        if self.is_local:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+        promised = self.setting.engine.memory
+        return math.inf if promised is None else promised * 1e9
 
     def missing(self, folder: Path) -> list[Unit]:
         """The units that are not there yet and have cells of this grid."""
@@ -53,7 +59,7 @@ class Scan:
         task = progress.add_task("cells", total=sum(len(unit.cells) for unit in units))
         failures = []
         alone = one_torch_thread() if self.workers == 0 else nullcontext()  # as in a worker, to the last bit
-        with alone, closing(map_units(solve, units, self.workers)) as outcomes:
+        with alone, closing(map_units(solve, units, self.workers, self.setting.engine, folder)) as outcomes:
             for outcome in outcomes:
                 if outcome.result is None:
                     failures.append({"unit": outcome.unit.id, "cells": outcome.unit.ids, "error": outcome.error})
@@ -72,8 +78,7 @@ class Scan:
         variables = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         starts = len(self.cells) * self.setting.starts
         work = f"{len(self.cells)} cells, {starts} starts of {variables} variables"
-        return f"{work}, {self.workers or 'no'} worker processes, up to {math.ceil(self.bytes / 1e6)} MB for the starts"
-
-
-def _bytes(unit: Unit) -> int:
-    return 8 * WORKING_VECTORS * len(unit.cells) * unit.starts * unit.cells[0].problem.size
+        size = f"up to {math.ceil(self.bytes / 1e6)} MB"
+        if not self.is_local:
+            return f"{work}, {len(self.units)} units on {self.setting.engine.name}, {size} each"
+        return f"{work}, {self.workers or 'no'} worker processes, {size}"

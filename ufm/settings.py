@@ -5,7 +5,16 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, OutputSetting, check
+from ufm.command_line import (
+    LOSS_NAMES,
+    CommonSetting,
+    LossSpec,
+    ModelSpec,
+    OutputSetting,
+    ResumableSetting,
+    check,
+)
+from ufm.engine_setting import EngineSetting
 from ufm.grid import axis
 from ufm.model_choice import ModelChoice
 
@@ -310,7 +319,7 @@ class SoftmaxCodesSetting(CommonSetting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanSetting(CommonSetting):
+class ScanSetting(ResumableSetting):
     """Minimise over a grid of problems and draw where the starts end against where theory says they do.
 
     The folder can be resumed and extended.
@@ -347,7 +356,9 @@ class ScanSetting(CommonSetting):
     max_steps: int = 10_000
     """Steps a start may take."""
     workers: int | None = None
-    """Processes; default: one per CPU core, none (work in this process) on an accelerator."""
+    """Local engine: processes; default: one per CPU core, none (work in this process) on an accelerator."""
+    engine: EngineSetting = field(default_factory=EngineSetting)
+    """Where the work is done."""
     resume: Path | None = None
     """Go on in this folder with its setting; a new --grid extends it: only missing cells are computed."""
 

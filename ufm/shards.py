@@ -18,7 +18,7 @@ from ufm.records import atomic_file, provenance
 from ufm.settings import ScanSetting
 
 SETTING, SHARDS = "setting.json", "shards"
-_OF_THE_CALL = ("out", "json", "resume", "workers", "device")
+_OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine")
 _TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
 
 
@@ -48,9 +48,9 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
     assert folder is not None
     check(setting.out is None, "--out", setting.out, "left out with --resume (the scan goes on in its folder)")
     stored = _stored(folder)
-    default, given = ScanSetting(grid=stored["grid"]).as_dict(), setting.as_dict()
+    given = setting.as_dict()
     for name, value in stored.items():
-        is_same = name == "grid" or given[name] in (default[name], value)
+        is_same = name == "grid" or name not in setting.given or given[name] == value
         check(is_same, f"--{name.replace('_', '-')}", given[name], f"{value}, as in {folder}, or left out")
     stored["grid"] = setting.grid or stored["grid"]
     call = {name: getattr(setting, name) for name in _OF_THE_CALL}

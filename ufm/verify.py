@@ -20,6 +20,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ufm.command_line import LossSpec, torch_device
+from ufm.convergence import PERCENTILES, TRACED, convergence
 from ufm.critical_points import Classification, classify
 from ufm.end_point_claims import (
     SAME_VALUE,
@@ -54,6 +55,7 @@ BLOCK_BYTES = 2**24
 class Verdict:
     """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
 
+    `convergence` shows how the first starts came to their end points (`ufm/convergence.py`).
     A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
     `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
     """
@@ -65,6 +67,7 @@ class Verdict:
     claims: dict[str, Claim]
     quantiles: dict[str, list[float]]
     elsewhere: list[dict[str, Any]]
+    convergence: dict[str, Any]
     saddle_statuses: dict[str, int]
     saddles: list[dict[str, Any]]
     minimisers_among_saddles: int
@@ -150,6 +153,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
         elsewhere=[] if target.is_benign else _elsewhere(case, status, measures),
+        convergence=_path(case),
         saddle_statuses=saddle_statuses,
         saddles=saddles,
         minimisers_among_saddles=minimisers,
@@ -205,6 +209,15 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
     """Starts of the critical-point search: standard normal times a scale that cycles through 16 values."""
     scales = torch.logspace(*SADDLE_SCALES, 16, dtype=torch.float64)[torch.arange(count) % 16]
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
+
+
+def _path(case: _Case) -> dict[str, Any]:
+    """How the first starts came to their end points."""
+    setting, model = case.setting, case.model
+    count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
+    starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
+    found = convergence(model, case.target.value, starts, setting.tolerance, setting.max_steps)
+    return {"starts": count, "percentiles": PERCENTILES, **found}
 
 
 def _search(case: _Case, progress: Progress) -> EndPoints:

@@ -1,8 +1,8 @@
 """What every table needs: Markdown rows, and the name of a loss with its parameters."""
 
-from typing import Any
+from figures.style import loss_name
 
-from figures.style import LOSSES
+__all__ = ["escaped", "loss_name", "markdown"]
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -14,9 +14,3 @@ def markdown(rows: list[list[str]]) -> str:
 def escaped(text: str) -> str:
     """A cell that may contain a bar."""
     return text.replace("|", "\\|")
-
-
-def loss_name(spec: dict[str, Any]) -> str:
-    """The loss in words, its parameters in brackets."""
-    parameters = ", ".join(str(value).removesuffix(".0") for key, value in spec.items() if key != "name")
-    return f"{LOSSES[spec['name']]} ({parameters})" if parameters else LOSSES[spec["name"]]

@@ -20,7 +20,7 @@ def test_features_are_what_the_last_layer_sees(training):
     split = training.data.splits["train"]
     layer = last_layer(training.net, training.data, split, "fp32")
     seen = []
-    hook = training.net.classifier.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    hook = training.net.classifier.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output[0])))
     training.net.eval()(training.data.normalise(split.images))
     hook.remove()
     torch.testing.assert_close(layer.H, seen[0][0], rtol=1e-5, atol=1e-5)

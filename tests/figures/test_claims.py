@@ -2,7 +2,12 @@ from figures.claims import draw, margin_text
 
 
 def row(name, verdict, holds):
-    return {"claim": {"name": name}, "seconds": 0.5, "verdict": verdict, "holds": holds}
+    return {
+        "claim": {"name": name, "source": "Zhou et al. 2022 (all losses)"},
+        "seconds": 0.5,
+        "verdict": verdict,
+        "holds": holds,
+    }
 
 
 def test_it_draws_claims_that_hold_fail_and_were_not_run(tmp_path):
@@ -11,3 +16,7 @@ def test_it_draws_claims_that_hold_fail_and_were_not_run(tmp_path):
     rows = [row("a_claim", digits, True), row("another", exact, False), row("third", None, False)]
     assert draw({"result": {"rows": rows}}, tmp_path / "picture.png").stat().st_size > 5000
     assert [margin_text(verdict) for verdict in (digits, exact)] == ["2.0 digits", "exact"]
+
+
+def test_a_margin_that_is_not_a_number_is_not_exact():
+    assert margin_text({"margin": None, "margin_is": "decimal digits of something"}) == "not a number"

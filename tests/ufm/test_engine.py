@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ufm.engine import ATTEMPTS, map_units
+from ufm.engine_setting import EngineSetting
 
 
 def _square(unit):
@@ -26,14 +27,15 @@ def _fragile(unit):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_every_unit_is_done_once(workers):
-    outcomes = list(map_units(_square, range(7), workers))
+def test_every_unit_is_done_once(workers, tmp_path):
+    outcomes = list(map_units(_square, range(7), workers, EngineSetting(), tmp_path))
     assert sorted((o.unit, o.result) for o in outcomes) == [(i, i * i) for i in range(7)]
     assert all(o.error is None for o in outcomes)
 
 
 def test_a_dead_worker_costs_its_unit_which_is_done_again(tmp_path):
-    outcomes = {o.unit[0]: o for o in map_units(_fragile, [(i, str(tmp_path)) for i in range(8)], 2)}
+    units = [(i, str(tmp_path)) for i in range(8)]
+    outcomes = {o.unit[0]: o for o in map_units(_fragile, units, 2, EngineSetting(), tmp_path)}
     assert {i: o.result for i, o in outcomes.items() if o.error is None} == {i: i * i for i in (0, 1, 2, 3, 6, 7)}
     assert "died (exit code -9)" in outcomes[4].error
     assert "ArithmeticError: five is right out" in outcomes[5].error
@@ -42,7 +44,7 @@ def test_a_dead_worker_costs_its_unit_which_is_done_again(tmp_path):
 
 
 def test_in_this_process_a_unit_that_raises_is_handed_back(tmp_path):
-    (outcome,) = map_units(_fragile, [(5, str(tmp_path))], 0)
+    (outcome,) = map_units(_fragile, [(5, str(tmp_path))], 0, EngineSetting(), tmp_path)
     assert outcome.result is None
     assert "five is right out" in outcome.error
     assert len(list(tmp_path.iterdir())) == ATTEMPTS
@@ -54,7 +56,7 @@ def _report(unit):
 
 
 def test_who_stops_listening_leaves_no_worker_behind(tmp_path):
-    units = map_units(_report, [str(tmp_path)] * 2, 2)
+    units = map_units(_report, [str(tmp_path)] * 2, 2, EngineSetting(), tmp_path)
 
     def interrupt(signum, frame):
         raise KeyboardInterrupt

@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 from torch.nn import functional
 
 from ufm.own_loss import check_loss, full_spec, loss_of, source_of
+from ufm.parameters import stack, stackable
 from ufm.prediction import predict
 from ufm.problem import Problem
 
@@ -97,3 +100,37 @@ def test_what_is_not_a_loss_per_sample_is_refused(function, complaint):
 def test_what_cannot_be_imported_is_named(spec, complaint):
     with pytest.raises(ValueError, match=complaint):
         loss_of(spec)
+
+
+def decides(logits, labels, q: float = 0.5):
+    return functional.cross_entropy(logits * (2.0 if q > 1 else 1.0), labels, reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        (f"{HERE}.cross_entropy", "factor"),
+        ("ufm.example_losses.Poly1", "epsilon"),
+        ("ufm.example_losses.LogitNormalised", "temperature"),
+        ("ufm.example_losses.GeneralisedCrossEntropy", "q"),
+    ],
+)
+def test_a_parameter_per_start_is_one_loss_per_start(name, parameter, normal):
+    values = [0.5, 0.7, 0.9]
+    losses = [loss_of({"name": name, parameter: value}) for value in values]
+    assert stackable(losses[0]) == [parameter]
+    together = dataclasses.replace(losses[0], **stack(losses, 2))
+    problem = Problem(together, 3, 4, 2, 0.01, 0.02)
+    x, v = normal(6, problem.size), normal(6, 2, problem.size)
+    value, gradient = problem.value_and_gradient(x)
+    product = problem.hessian(x)(v)
+    for start in range(6):
+        alone, row = Problem(losses[start // 2], 3, 4, 2, 0.01, 0.02), slice(start, start + 1)
+        torch.testing.assert_close(value[row], alone.value(x[row]))
+        torch.testing.assert_close(gradient[row], alone.value_and_gradient(x[row])[1])
+        torch.testing.assert_close(product[row], alone.hessian(x[row])(v[row]))
+
+
+def test_where_python_decides_by_a_parameter_it_stays_one_number():
+    assert stackable(loss_of({"name": f"{HERE}.decides"})) == []
+    assert loss_of({"name": f"{HERE}.decides", "q": 2.0}).function.keywords == {"q": 2.0}

@@ -5,10 +5,9 @@ import torch
 
 from ufm.__main__ import COMMANDS
 from ufm.command_line import main
-from ufm.example_losses import GeneralisedCrossEntropy, LogitNormalised, Poly1
 from ufm.loss_properties import properties
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
-from ufm.own_loss import OwnLoss
+from ufm.own_loss import loss_of
 from ufm.prediction import phase_boundaries
 from ufm.problem import Problem
 from ufm.report_card import report_card
@@ -52,9 +51,9 @@ class _Reversed(Loss):
         (Focal(3.0), 4, {CONVEX}),
         (Focal(3.0), 30, {CONVEX, UNIQUE}),
         (SquaredError(), 4, {ABOVE_RAY}),
-        (OwnLoss(Poly1()), 4, set()),
-        (OwnLoss(GeneralisedCrossEntropy()), 4, {CONVEX, UNIQUE}),
-        (OwnLoss(LogitNormalised()), 4, {SMOOTH, CONVEX, ABOVE_RAY}),
+        (loss_of({"name": "ufm.example_losses.Poly1"}), 4, set()),
+        (loss_of({"name": "ufm.example_losses.GeneralisedCrossEntropy"}), 4, {CONVEX, UNIQUE}),
+        (loss_of({"name": "ufm.example_losses.LogitNormalised"}), 4, {SMOOTH, CONVEX, ABOVE_RAY}),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -69,7 +68,7 @@ def test_every_property_can_fail():
 
 
 def test_the_counterexamples_are_ones():
-    loss = OwnLoss(GeneralisedCrossEntropy())
+    loss = loss_of({"name": "ufm.example_losses.GeneralisedCrossEntropy"})
     found = properties(loss, 4)
     point = found[CONVEX].point
     z, v = (torch.tensor([point[name]], dtype=torch.float64) for name in ("logits", "direction"))

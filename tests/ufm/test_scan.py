@@ -146,8 +146,9 @@ def test_what_is_done_does_not_change_the_units(tmp_path):
 def test_a_folder_of_another_grid_is_not_mixed_in(tmp_path):
     shards.write_setting(tmp_path, FOCAL)
     for change, complaint in (({"starts": 7}, "--starts.*must be 6"), ({"loss": {"name": "ls"}}, "--loss.*focal")):
+        asked = dataclasses.replace(FOCAL, resume=tmp_path, given=frozenset(change), **change)
         with pytest.raises(ValueError, match=complaint):
-            shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path, **change))
+            shards.resumed_setting(asked)
     with pytest.raises(ValueError, match=r"--resume.*folder of a scan"):
         shards.resumed_setting(dataclasses.replace(FOCAL, resume=tmp_path / "shards"))
 
@@ -252,3 +253,15 @@ def test_a_damaged_shard_is_named(tmp_path, capsys):
     assert main("python -m ufm", "", COMMANDS, ["scan", "--resume", str(folder)]) == 2
     assert shard.name in capsys.readouterr().err
     shutil.rmtree(folder)
+
+
+def test_a_parameter_of_your_own_loss_is_one_batch(monkeypatch):
+    setting = _setting({"name": "ufm.example_losses.GeneralisedCrossEntropy"}, grid={"q": "0.1:0.9:5"}, tolerance=1e-8)
+    (unit,) = units_of(cells_of(setting), setting)
+    together = solve(unit)
+    assert [row["q"] for row in together] == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+    assert len({row["best_value"] for row in together}) == 5
+    monkeypatch.setattr(cells, "CELLS", 1)
+    for found, expected in zip(_rows(setting), together, strict=True):
+        assert found["cell"] == expected["cell"]
+        assert found["best_value"] == pytest.approx(expected["best_value"], rel=1e-12)

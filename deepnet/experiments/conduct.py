@@ -1,0 +1,87 @@
+"""Train what the experiments need, each run in its own folder, one process a core; what is done is not done again."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepnet import checkpoint
+from deepnet.experiments.experiment import Experiment, find, setting_of
+from deepnet.experiments.run import Run
+from deepnet.run import opened
+from deepnet.settings import ExperimentSetting, TrainSetting
+from deepnet.train import train
+from ufm.command_line import RequestError
+from ufm.engine import map_units
+from ufm.engine_setting import EngineSetting
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One training."""
+
+    experiment: str
+    run: str
+    seed: int
+    folder: Path
+    setting: TrainSetting
+
+    @property
+    def name(self) -> str:
+        """What it is called in progress lines."""
+        return f"{self.experiment}: {self.run}, seed {self.seed}"
+
+
+def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, folder: Path) -> list[Unit]:
+    """All trainings, and a check that what is in their folders already is of the same setting.
+
+    Raises:
+        ValueError: if a folder holds another run.
+    """
+    units = []
+    for experiment in experiments:
+        for run, changes in experiment.runs.items():
+            for seed in range(setting.seed, setting.seed + setting.seeds):
+                own = folder / experiment.name / f"{run}-seed{seed}"
+                units.append(Unit(experiment.name, run, seed, own, setting_of(setting.common, changes, seed)))
+    for unit in units:
+        if (unit.folder / checkpoint.SETTING).exists():
+            stored = checkpoint.read_setting(unit.folder)
+            if stored != checkpoint.plain_setting(unit.setting):
+                raise RequestError(f"{unit.folder} must hold a run of the setting asked for, or nothing.")
+    return units
+
+
+def conduct(units: Sequence[Unit], folder: Path) -> Iterator[tuple[Unit, str]]:
+    """Each training as it is finished, with the reason why it failed (empty if it did not)."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with closing(map_units(train_unit, units, workers, EngineSetting(), folder)) as outcomes:
+        for outcome in outcomes:
+            yield outcome.unit, outcome.error or outcome.result or ""
+
+
+def train_unit(unit: Unit) -> str:
+    """Begin or go on with a run; return why it failed, if it did."""
+    if not (unit.folder / checkpoint.CHECKPOINT).exists():
+        shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
+        setting = dataclasses.replace(unit.setting, out=unit.folder)
+    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.epochs:
+        return ""
+    else:
+        setting = TrainSetting(resume=unit.folder, device=unit.setting.device)
+    with opened(setting) as (training, folder):
+        training.measures += find(unit.experiment)[0].measures
+        return train(training, folder, lambda _: None, lambda _: None) or ""
+
+
+def by_seed(units: Sequence[Unit], failures: Mapping[Path, str], experiment: str) -> list[dict[str, Run]]:
+    """The runs of one experiment by name, a dictionary a seed."""
+    own = [unit for unit in units if unit.experiment == experiment]
+    seeds = sorted({unit.seed for unit in own})
+    return [
+        {unit.run: Run(unit.folder, failures.get(unit.folder, "")) for unit in own if unit.seed == seed}
+        for seed in seeds
+    ]

@@ -1,0 +1,72 @@
+"""Features and classifier rows of norm 1 collapse in fewer epochs, and generalise no worse.
+
+Source: Yaras et al. 2022 (neural collapse with normalised features)
+
+Their model has features of either sign. Those behind a ReLU are not: of such features the best are orthogonal ones,
+with a simplex classifier and loss log(1 + (K - 1) exp(-tau sqrt(K/(K - 1)))) (computed here, numeric). So there are two
+normalised runs, behind the ReLU and behind a further linear map.
+"""
+
+import math
+from functools import partial
+
+from deepnet.experiments.measures import FORMS, LEVELS, cosine_between_rows
+from deepnet.experiments.statement import Runs, Statement
+
+TEMPERATURE = 5.0
+HEAD = {"name": "normalised", "temperature": TEMPERATURE}
+RUNS = {"free": {}, "normalised": {"head": HEAD}, "normalised_either_sign": {"head": {**HEAD, "dim": 64}}}
+
+
+def _ratio_of_epochs(runs: Runs, form: str) -> float:
+    free, normalised = (runs[name].first_epoch(form, LEVELS[form]) for name in ("free", "normalised"))
+    return normalised / free
+
+
+def _least_loss(runs: Runs, *, either_sign: bool) -> float:
+    K = runs["normalised"].training.data.classes
+    margin = K / (K - 1) if either_sign else math.sqrt(K / (K - 1))
+    return math.log1p((K - 1) * math.exp(-TEMPERATURE * margin))
+
+
+STATEMENTS = (
+    *(
+        Statement(
+            f"epochs until NC1 ({FORMS[form]}) <= {level}, normalised over free: below 1",
+            partial(_ratio_of_epochs, form=form),
+            high=1.0,
+        )
+        for form, level in LEVELS.items()
+    ),
+    Statement(
+        "final NC2 (distance from the simplex), normalised over free: below 1",
+        lambda runs: runs["normalised"].last("nc2_etf_distance") / runs["free"].last("nc2_etf_distance"),
+        high=1.0,
+    ),
+    Statement(
+        "test accuracy, normalised less free: no more than 1 point lower",
+        lambda runs: runs["normalised"].last("accuracy", "test") - runs["free"].last("accuracy", "test"),
+        low=-0.01,
+    ),
+    Statement(
+        "final training loss, features of either sign, within 10 % of log(1 + (K - 1) exp(-tau K/(K - 1)))",
+        lambda runs: runs["normalised_either_sign"].last("loss"),
+        low=0.9,
+        high=1.1,
+        predicted=partial(_least_loss, either_sign=True),
+    ),
+    Statement(
+        "final training loss, features behind a ReLU, within 10 % of log(1 + (K - 1) exp(-tau sqrt(K/(K - 1))))",
+        lambda runs: runs["normalised"].last("loss"),
+        low=0.9,
+        high=1.1,
+        predicted=partial(_least_loss, either_sign=False),
+    ),
+    Statement(
+        "mean cosine between classifier rows within 10 % of -1/(K - 1)",
+        lambda runs: cosine_between_rows(runs["normalised"].layer().W),
+        low=0.9,
+        high=1.1,
+        predicted=lambda runs: -1 / (runs["normalised"].training.data.classes - 1),
+    ),
+)

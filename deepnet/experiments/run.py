@@ -1,0 +1,65 @@
+"""One finished training of an experiment, as its statements see it."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from deepnet import checkpoint
+from deepnet.features import LastLayer, last_layer
+from deepnet.training import Training, reopen
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder.
+
+    Attributes:
+        failure: why it did not reach its last epoch; empty if it did.
+    """
+
+    folder: Path
+    failure: str = ""
+
+    @cached_property
+    def lines(self) -> list[dict[str, Any]]:
+        """The epochs that were measured, the last one among them."""
+        return [line for line in checkpoint.read_metrics(self.folder) if "train" in line]
+
+    @cached_property
+    def training(self) -> Training:
+        """The run as its checkpoint left it, on the CPU."""
+        return reopen(self.folder, "cpu")
+
+    @property
+    def epochs(self) -> int:
+        """How many it was asked for."""
+        return int(self.lines[-1]["epoch"])
+
+    def last(self, name: str, split: str = "train") -> float:
+        """A measure after the last epoch; nan if it was no number."""
+        return _float(self.lines[-1][split][name])
+
+    def curve(self, name: str, split: str = "train") -> list[tuple[int, float]]:
+        """A measure at every measured epoch."""
+        return [(line["epoch"], _float(line[split][name])) for line in self.lines]
+
+    def first_epoch(self, name: str, below: float) -> float:
+        """The first measured epoch at which a measure of the training split is at most `below`.
+
+        A run that never gets there counts as one that gets there at the measurement after its last.
+        """
+        epochs = [line["epoch"] for line in self.lines]
+        after = epochs[-1] + (epochs[-1] - epochs[-2])
+        return next((epoch for epoch, value in self.curve(name) if value <= below), after)
+
+    def layer(self, split: str = "train") -> LastLayer:
+        """Last layer and features of a split, in float64."""
+        training = self.training
+        layer = last_layer(training.net, training.data, training.data.splits[split], training.setting.precision)
+        return LastLayer(layer.H.double(), layer.labels, layer.W.double(), layer.b.double())
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,102 @@
+"""A paper's statement as a number that a run yields, and the rule by which its mean over seeds is judged.
+
+The rule is the same for all and fixed before looking: the number claimed lies in [low, high]; with the 90 % confidence
+interval of the mean over seeds (Student's t, 2.92 standard errors for 3 seeds; it tests either bound at the 5 % level,
+Schuirmann 1987), the statement
+
+- showed, if the whole interval lies in [low, high];
+- did not show, if none of it does;
+- is not decided otherwise, or if a run failed or gave no number.
+
+This is numeric evidence about the nets, data and settings named, and about no others.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from deepnet.experiments.run import Run
+
+Runs = Mapping[str, Run]
+"""The runs of one seed by the name that the experiment gives them."""
+Outcome = Literal["showed", "did not show", "not decided"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is claimed.
+
+    Attributes:
+        sentence: the claim in words, with its bounds.
+        measured: the number, from the runs of one seed.
+        low, high: bounds of the number; with a prediction, of measured / predicted.
+        predicted: what theory says the number is, where it does.
+        tried: what was tried where the statement does not show.
+    """
+
+    sentence: str
+    measured: Callable[[Runs], float]
+    low: float = -math.inf
+    high: float = math.inf
+    predicted: Callable[[Runs], float] | None = None
+    tried: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A statement's numbers, one a seed (nan where a run failed), and what became of it.
+
+    Attributes:
+        mean, half_width: of the judged number, measured or measured / predicted, and of its confidence interval.
+    """
+
+    sentence: str
+    measured: tuple[float, ...]
+    predicted: tuple[float, ...] | None
+    low: float
+    high: float
+    mean: float
+    half_width: float
+    outcome: Outcome
+    tried: str
+
+
+def judge(statement: Statement, seeds: Sequence[Runs]) -> Judgement:
+    """Apply the rule to one seed or more."""
+    measured = tuple(_number(statement.measured, runs) for runs in seeds)
+    predicted = None
+    judged = measured
+    if statement.predicted is not None:
+        predicted = tuple(_number(statement.predicted, runs) for runs in seeds)
+        judged = tuple(m / p if p else math.nan for m, p in zip(measured, predicted, strict=True))
+    half = half_width(judged)
+    mean = statistics.fmean(judged)
+    outcome: Outcome = "not decided"
+    if math.isfinite(mean) and math.isfinite(half):
+        if statement.low <= mean - half and mean + half <= statement.high:
+            outcome = "showed"
+        elif mean + half < statement.low or mean - half > statement.high:
+            outcome = "did not show"
+    return Judgement(
+        statement.sentence, measured, predicted, statement.low, statement.high, mean, half, outcome, statement.tried
+    )
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the 90 % confidence interval of the mean, for independent normal values (Student 1908)."""
+    from scipy.stats import t
+
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return math.nan
+    return float(t.ppf(0.95, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def _number(of: Callable[[Runs], float], runs: Runs) -> float:
+    if any(run.failure for run in runs.values()):
+        return math.nan
+    try:
+        return float(of(runs))
+    except ArithmeticError:  # a ratio to zero: what the statement speaks of did not come about in this run
+        return math.nan

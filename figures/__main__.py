@@ -1,0 +1,99 @@
+"""`python -m figures [all | report]`: every figure, or the page, from stored records; nothing is computed."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ufm.command_line import Command, OutputSetting, RequestError, main
+from ufm.records import check_new_file, new_folder, write_record
+
+STORED = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiguresSetting(OutputSetting):
+    """Draw every figure from stored records, as PDF and PNG; say which record is missing and what makes it.
+
+    Examples:
+        python -m figures
+        python -m figures --data results/records --out results/figures
+
+    Writes: NAME.pdf and NAME.png per figure, and record.json, into --out.
+    """
+
+    data: Path = STORED
+    """Folder of records, NAME.json each. Default: those that come with the repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSetting(OutputSetting):
+    """Build one self-contained page of theorems, phase diagrams, atlases, trainings, geometry and report cards.
+
+    Examples:
+        python -m figures report
+        python -m figures report --data results --out page
+
+    Writes: report.html, which needs no network, and record.json into --out.
+    """
+
+    data: Path = STORED
+    """Folder of records: NAME.json each, or folders that commands wrote. Default: those of the repository."""
+
+
+def run_all(setting: FiguresSetting) -> int:
+    """Every figure that can be drawn; exit code 1 if one cannot."""
+    from figures.stored import UnusableRecordError, draw_stored, figure_scripts
+
+    folder = _begin(setting, setting.data, "figures")
+    drawn, left_out = [], {}
+    for name, script in figure_scripts().items():
+        path = folder / f"{name}.png"
+        try:
+            draw_stored(script, setting.data, path)
+        except UnusableRecordError as error:
+            left_out[name] = str(error)
+        else:
+            drawn.append(name)
+            print(f"{path.with_suffix('.pdf')}, {path}", flush=True)
+    for name, reason in left_out.items():
+        print(f"not drawn: {name}: {reason}")
+    result = {"drawn": drawn, "left_out": left_out}
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    print(f"{len(drawn)} figures, {len(left_out)} not drawn\nrecord: {record}\npictures: {folder}")
+    return 1 if left_out else 0
+
+
+def run_report(setting: ReportSetting) -> int:
+    """The page; exit code 1 if a part of it is missing."""
+    from figures.report.page import build
+
+    folder = _begin(setting, setting.data, "report")
+    page, left_out = build(setting.data)
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    for reason in left_out:
+        print(f"left out: {reason}")
+    record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"left_out": left_out})
+    print(f"record: {record}\npage: {path} ({len(page.encode()) / 1e6:.1f} MB)")
+    return 1 if left_out else 0
+
+
+def _begin(setting: OutputSetting, data: Path, name: str) -> Path:
+    """The folder to write into.
+
+    Raises:
+        ValueError: if it is occupied, or there is no folder of records.
+    """
+    check_new_file(setting.json, "--json")
+    if not data.is_dir():
+        raise RequestError(f"`--data` must be a folder of records, got {data}.")
+    return new_folder(setting.out, name)
+
+
+COMMANDS = {
+    "all": Command(FiguresSetting, run_all, is_default=True),
+    "report": Command(ReportSetting, run_report),
+}
+
+if __name__ == "__main__":
+    sys.exit(main("python -m figures", "Figures and a page made from stored records.", COMMANDS))

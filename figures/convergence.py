@@ -1,0 +1,40 @@
+"""`ufm verify`: how the objective and the gradient of all starts fall, step by step, for every loss."""
+
+from pathlib import Path
+from typing import Any
+
+from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+
+RECORDS = {
+    "verify_convergence": "python -m ufm verify --starts 200 --saddle-starts 0 "
+    "--json figures/data/verify_convergence.json"
+}
+MEASURES = {"value": "|objective - predicted| / f(0)", "gradient": "norm of the gradient"}
+FLOOR = 1e-17
+"""Deviations below rounding are drawn here."""
+
+
+def draw(record: dict[str, Any], path: Path) -> Path:
+    """A panel per measure: the median of all starts as a line, least to greatest as a band."""
+    use_style()
+    from matplotlib import pyplot
+
+    verdicts = record["result"]["verdicts"]
+    figure, panels = pyplot.subplots(1, 2, figsize=(1.3 * COLUMN, 3.4))
+    for axes, (name, label) in zip(panels, MEASURES.items(), strict=True):
+        for colour, verdict in zip(COLOURS, verdicts, strict=False):
+            path_of = verdict["convergence"]
+            low, _, median, _, high = zip(*(_drawn(row) for row in path_of[name]), strict=True)
+            axes.plot(path_of["steps"], median, ".-", color=colour, label=loss_name(verdict["spec"]))
+            axes.fill_between(path_of["steps"], low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.set_xscale("symlog", base=2, linthresh=1)
+        axes.set(xlabel="steps of L-BFGS", ylabel=label, yscale="log")
+    counts = {verdict["convergence"]["starts"] for verdict in verdicts}
+    panels[0].set_title(f"{', '.join(map(str, sorted(counts)))} starts a loss: median, least to greatest", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    return save(figure, path)
+
+
+def _drawn(row: list[float | None]) -> list[float]:
+    """What was not a number leaves a gap."""
+    return [float("nan") if value is None else max(value, FLOOR) for value in row]

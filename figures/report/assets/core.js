@@ -1,0 +1,135 @@
+"use strict";
+// The address is the state: `#view?key=value&...`. Whatever a reader chooses goes there, and `render` draws from there.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const VIEWS = {};
+const FIRST_VIEW = "theorems";
+const LAYOUT = {
+  margin: { l: 55, r: 15, t: 30, b: 20 },
+  font: { family: "system-ui, sans-serif", size: 12 },
+  colorway: DATA.colours,
+  legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
+  hovermode: "closest",
+  // On a touch screen a finger scrolls the page; it must not be caught by the first diagram.
+  dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+};
+
+const byId = (id) => document.getElementById(id);
+
+function address() {
+  const [view, query] = location.hash.slice(1).split("?");
+  const known = view in VIEWS ? view : FIRST_VIEW;
+  return { view: known, values: Object.fromEntries(new URLSearchParams(view === known ? query : "")) };
+}
+
+function go(changes, isContinuous = false) {
+  const { view, values } = address();
+  const chosen = Object.entries({ ...values, ...changes }).filter(([, value]) => value !== "" && value !== null);
+  const query = new URLSearchParams(chosen).toString();
+  const hash = `#${view}${query ? "?" + query : ""}`;
+  if (isContinuous) history.replaceState(null, "", hash);
+  else history.pushState(null, "", hash);
+  render();
+}
+
+function render() {
+  const { view, values } = address();
+  for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== view;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const entries = DATA.views[view];
+  if (entries && !entries.length) byId(view).replaceChildren(element("p", {}, "No record to show; see Records."));
+  else VIEWS[view](values, entries);
+}
+
+// An element with properties and children; text is text, never markup.
+function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.includes("-")) made.setAttribute(key, value);
+    else made[key] = value;
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function table(head, rows, properties = {}) {
+  const body = rows.map((row) => element("tr", row.properties ?? {}, ...(row.cells ?? row).map(cell)));
+  const isNumber = (column) => rows.length > 0 && typeof (rows[0].cells ?? rows[0])[column] === "number";
+  const first = element("tr", {}, ...head.map((text, i) => element("th", { scope: "col", className: isNumber(i) ? "number" : "" }, text)));
+  return element("table", properties, element("thead", {}, first), element("tbody", {}, ...body));
+}
+
+function cell(content) {
+  if (typeof content === "number" || content === null) return element("td", { className: "number" }, shown(content));
+  return element("td", {}, content);
+}
+
+function shown(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value !== "number" || Number.isInteger(value)) return String(value);
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(5))) : value.toExponential(2);
+}
+
+// Labels of a plot may hold markup for plotly; these characters then stand for themselves.
+const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+function options(id, texts, chosen, key) {
+  const list = byId(id);
+  list.replaceChildren(...texts.map((text, i) => element("option", { value: String(i) }, text)));
+  list.value = String(chosen);
+  list.onchange = () => go({ [key]: list.value });
+}
+
+// A number from the address; anything that is not one of 0 ... count - 1 is `otherwise`.
+function index(text, count, otherwise = 0) {
+  const number = Number(text ?? NaN);
+  return Number.isInteger(number) && number >= 0 && number < count ? number : otherwise;
+}
+
+// The records of a view by name, so that a link survives when records are added.
+function entryOf(id, entries, values, key = "record", name = (entry) => entry.record) {
+  const found = entries.findIndex((entry) => name(entry) === values[key]);
+  const chosen = Math.max(found, 0);
+  const list = byId(id);
+  list.replaceChildren(...entries.map((entry) => element("option", { value: name(entry) }, entry.title)));
+  list.value = name(entries[chosen]);
+  list.onchange = () => go(Object.fromEntries([...Object.keys(values).map((old) => [old, ""]), [key, list.value]]));
+  return entries[chosen];
+}
+
+function plot(id, traces, layout, onClick) {
+  const place = byId(id);
+  const merged = { ...LAYOUT, ...layout };
+  Plotly.react(place, traces, merged, { responsive: true, displayModeBar: false });
+  place.removeAllListeners?.("plotly_click");
+  if (onClick) place.on("plotly_click", (event) => onClick(event.points[0]));
+}
+
+function badge(colour) {
+  const made = element("span", { className: "badge", "aria-hidden": "true" });
+  made.style.background = colour;
+  return made;
+}
+
+const axis = (title, type = "linear") => ({
+  title: { text: plain(title), standoff: 8 }, type, automargin: true, exponentformat: "power", zeroline: false,
+});
+
+const heading = (text) => ({ text: plain(text), font: { size: 13 } });
+
+const verticalLine = (x, dash = "dot") => ({
+  type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: "#000000", width: 1, dash },
+});
+
+window.addEventListener("hashchange", render);
+window.addEventListener("popstate", render);
+window.addEventListener("DOMContentLoaded", () => {
+  const warning = byId("left-out");
+  warning.hidden = !DATA.left_out.length;
+  warning.append(`Left out: ${DATA.left_out.length} (`, element("a", { href: "#records" }, "which and why"), ").");
+  render();
+});

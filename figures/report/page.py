@@ -1,0 +1,87 @@
+"""The page: every record of a folder goes to the view of its command; template, styles and scripts become one file."""
+
+import json
+import math
+from functools import partial
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+
+from figures.stored import UnusableRecordError, read_any, use_record
+from figures.style import COLOURS
+
+VIEWS = ("theorems", "phase", "atlas", "training", "geometry", "cards")
+"""Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(record)`."""
+DIGITS = 8
+SCRIPTS = ("core", *VIEWS, "records")
+
+
+def build(data: Path) -> tuple[str, list[str]]:
+    """The page as HTML, and what is left out of it and why."""
+    content = collect(data)
+    parts = {
+        "styles": _asset("page.css"),
+        "plotly": _plotly(),
+        "data": embedded(content),
+        "scripts": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+    }
+    page = _asset("template.html")
+    for name, part in parts.items():
+        page = page.replace(f"<!-- {name} -->", part, 1)
+    return page, content["left_out"]
+
+
+def collect(data: Path) -> dict[str, Any]:
+    """What each view shows, where it comes from, and which records are missing or cannot be shown."""
+    content: dict[str, Any] = {"views": {}, "records": [], "left_out": [], "colours": COLOURS}
+    records, content["left_out"] = read_any(data)
+    for name in VIEWS:
+        module = import_module(f"figures.report.{name}")
+        entries = []
+        for stored, record in _of_kinds(records, module.KIND):
+            try:
+                entries += use_record(f"{stored}.json", module.COMMAND, partial(module.view, stored, record))
+            except UnusableRecordError as error:
+                content["left_out"].append(str(error))
+        if not entries:
+            content["left_out"].append(f"{name}: there is no record to show; made by: {module.COMMAND}")
+        content["views"][name] = module.together(entries) if hasattr(module, "together") else entries
+    shown = ("command", "commit", "created", "machine")
+    content["records"] = [{"name": name, **{key: record[key] for key in shown}} for name, record in records.items()]
+    return content
+
+
+def _of_kinds(records: dict[str, dict[str, Any]], kinds: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+    """In the order of the kinds."""
+    return [(name, record) for wanted in kinds for name, record in records.items() if kind(record) == wanted]
+
+
+def kind(record: dict[str, Any]) -> str:
+    """`ufm scan`, `theory_checks`: what wrote the record."""
+    words = str(record["command"]).split()[2:4]
+    return " ".join(words[:1] if words[:1] == ["theory_checks"] else words)
+
+
+def embedded(content: dict[str, Any]) -> str:
+    """JSON that can stand in a page: no character of it opens a tag or ends the script."""
+    text = json.dumps(_rounded(content), allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers of `DIGITS` digits, which is more than the page prints; what is not finite is null."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def _asset(name: str) -> str:
+    return resources.files("figures.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")

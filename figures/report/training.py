@@ -1,0 +1,73 @@
+"""Training curves of networks, epoch by epoch, with what the model predicts for their last layer."""
+
+import json
+from typing import Any
+
+from figures.style import loss_name
+
+KIND = ("deepnet train", "deepnet compare")
+COMMAND = "python -m deepnet compare --runs '[runs/ce]' --json figures/data/compare.json"
+PREDICTED = {"loss": "training loss", "margin": "margin", "p_y": "p_y", "norm_w": "|w|", "norm_h": "|h|"}
+"""A measure of the last layer -> the row of the comparison that predicts it."""
+
+
+def together(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A run that was both recorded and compared becomes one entry; those with a prediction come first."""
+    compared = {_identity(entry): entry for entry in entries if entry["rows"]}
+    recorded = {_identity(entry): entry for entry in entries if not entry["rows"]}
+    for key, entry in recorded.items():
+        other = compared.pop(key, entry)
+        entry |= {"rows": other["rows"], "predicted": other["predicted"]}
+    return sorted([*recorded.values(), *compared.values()], key=lambda entry: not entry["rows"])
+
+
+def _identity(entry: dict[str, Any]) -> str:
+    return json.dumps([entry["run"], entry["setting"]], sort_keys=True)
+
+
+def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry a run: measures by split and epoch, and the rows of its comparison if it has one."""
+    result = record["result"]
+    if "runs" in result:
+        return [_entry(name, run, _lines(run)) for run in result["runs"]]
+    return [_entry(name, result, result["metrics"])]
+
+
+def _lines(run: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"epoch": line["epoch"], "train": line} for line in run["collapse"]]
+
+
+def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
+    setting = run["run_setting"]
+    splits = {}
+    for split in ("train", "validation", "test"):
+        here = [(line["epoch"], line[split]) for line in lines if split in line]
+        if here:
+            keys = [key for key in here[0][1] if key != "epoch"]
+            splits[split] = {key: [values.get(key) for _, values in here] for key in keys}
+            splits[split]["epoch"] = [epoch for epoch, _ in here]
+    return {
+        "record": name,
+        "run": run["run"],
+        "setting": setting,
+        "title": f"{loss_name(setting['loss'])}, {setting['data']}, {_net(setting)}, seed {setting['seed']}",
+        "splits": splits,
+        "rows": run.get("rows", []),
+        "predicted": _predicted(run),
+    }
+
+
+def _net(setting: dict[str, Any]) -> str:
+    return f"{setting.get('net', 'wide_resnet')} of width {setting['width']:g}"
+
+
+def _predicted(run: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Epochs and predictions per measure: along the run if it was compared there, else that of its end throughout."""
+    at_end = {row["name"]: row["predicted"] for row in run.get("rows", [])}
+    epochs = [run["collapse"][0]["epoch"], run["epoch"]] if at_end else []
+    found = {key: (epochs, [at_end[row]] * 2) for key, row in PREDICTED.items() if row in at_end}
+    known = [entry for entry in run.get("trajectory", []) if entry["rows"]]
+    for key in found if known else ():
+        here = [(entry["epoch"], entry["rows"][PREDICTED[key]]["predicted"]) for entry in known]
+        found[key] = [epoch for epoch, _ in here], [value for _, value in here]
+    return {key: {"epoch": epoch, "value": value} for key, (epoch, value) in found.items()}

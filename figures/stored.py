@@ -1,0 +1,87 @@
+"""Every figure from stored records: which scripts there are, what they read, and what cannot be drawn and why.
+
+A script of this folder with `RECORDS` (name of a record -> the command that makes it) and `draw(*records, path)` is a
+figure. Nothing else has to be told of it.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from ufm.records import read_record
+
+Result = TypeVar("Result")
+
+DATA = Path(__file__).parent / "data"
+"""The records that come with the repository."""
+
+
+class UnusableRecordError(ValueError):
+    """A record that is missing, of another schema or without what is asked of it: which, why, and what makes it."""
+
+
+def figure_scripts() -> dict[str, ModuleType]:
+    """Every figure of this folder by name."""
+    modules = (import_module(f"figures.{entry.name}") for entry in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return {module.__name__.rpartition(".")[2]: module for module in modules if hasattr(module, "RECORDS")}
+
+
+def read_stored(data: Path, records: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The records of these names in the folder `data`.
+
+    Raises:
+        UnusableRecordError: if one of them is missing or cannot be read.
+    """
+    return [_read(data / f"{name}.json", command) for name, command in records.items()]
+
+
+def draw_stored(script: ModuleType, data: Path, path: Path) -> None:
+    """Draw a figure from the records in `data`.
+
+    Raises:
+        UnusableRecordError: if a record is missing or cannot be drawn.
+    """
+    records = read_stored(data, script.RECORDS)
+    names = ", ".join(f"{name}.json" for name in script.RECORDS)
+    use_record(names, "; ".join(script.RECORDS.values()), partial(script.draw, *records, path=path))
+
+
+def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
+    """What `use` makes of a record.
+
+    Raises:
+        UnusableRecordError: if it does not find in it what it shows, as in an older record or one of nan.
+    """
+    try:
+        return use()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnusableRecordError(f"{name} cannot be shown ({reason}); made by: {command}") from error
+
+
+def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Every record of a folder by its name, and a sentence for each file that is none.
+
+    A record is NAME.json in the folder itself, or the `record.json` of a command's folder anywhere below it.
+    """
+    records, refused = {}, []
+    for path in sorted({*data.glob("*.json"), *data.glob("**/record.json")}):
+        try:
+            name = path.relative_to(data).with_suffix("").as_posix().removesuffix("/record")
+            records[name] = read_record(path)
+        except ValueError as error:
+            refused.append(str(error))
+    return records, refused
+
+
+def _read(path: Path, command: str) -> dict[str, Any]:
+    if not path.exists():
+        raise UnusableRecordError(f"{path.name} is not there; made by: {command}")
+    try:
+        return read_record(path)
+    except ValueError as error:
+        raise UnusableRecordError(f"{str(error).rstrip('.')}; made by: {command}") from None

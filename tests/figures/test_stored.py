@@ -1,0 +1,84 @@
+"""Every figure is drawn from its record, and what cannot be drawn is named with the command that makes it."""
+
+import json
+import shlex
+import shutil
+from importlib import import_module
+
+import pytest
+
+from figures.__main__ import COMMANDS
+from figures.stored import DATA, UnusableRecordError, draw_stored, figure_scripts
+from ufm.command_line import main
+
+SCRIPTS = figure_scripts()
+
+
+def run(*words):
+    return main("python -m figures", "", COMMANDS, [str(word) for word in words])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_fresh_clone_draws_it(name, tmp_path):
+    draw_stored(SCRIPTS[name], DATA, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_it_is_made_by_is_understood(name, capsys):
+    for record, command in SCRIPTS[name].RECORDS.items():
+        words = shlex.split(command)
+        assert words[-2:] == ["--json", f"figures/data/{record}.json"]
+        with pytest.raises(SystemExit) as done:
+            main(words[2], "", import_module(f"{words[2]}.__main__").COMMANDS, [*words[3:], "--print_config"])
+        assert done.value.code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "claims"])  # a table: its words remain
+def test_values_that_are_all_nan_are_no_figure(name, tmp_path):
+    for record in SCRIPTS[name].RECORDS:
+        hollow = without_numbers(json.loads((DATA / f"{record}.json").read_text())["result"])
+        whole = json.loads((DATA / f"{record}.json").read_text()) | {"result": hollow}
+        (tmp_path / f"{record}.json").write_text(json.dumps(whole))
+    with pytest.raises(UnusableRecordError, match=r"cannot be shown .*; made by: python -m"):
+        draw_stored(SCRIPTS[name], tmp_path, tmp_path / "picture.png")
+    assert not (tmp_path / "picture.png").exists()
+
+
+def without_numbers(value):
+    if isinstance(value, dict):
+        return {key: without_numbers(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_numbers(entry) for entry in value]
+    return None if isinstance(value, float) else value
+
+
+def test_missing_and_old_records_are_named_and_the_rest_is_drawn(tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(DATA / "atlas.json", data)
+    (data / "verify.json").write_text(json.dumps(json.loads((DATA / "verify.json").read_text()) | {"schema": 0}))
+    assert run("--data", data, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "not drawn: claims: claims.json is not there; made by: python -m theory_checks" in said
+    assert "schema 1, got 0; made by: python -m ufm verify --json figures/data/verify.json" in said
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"landscape.png", "landscape.pdf", "record.json"}
+    result = json.loads((tmp_path / "out" / "record.json").read_text())["result"]
+    assert result["drawn"] == ["landscape"]
+    assert set(result["left_out"]) == set(SCRIPTS) - {"landscape"}
+
+
+@pytest.mark.parametrize("command", ["all", "report"])
+def test_wrong_requests_change_nothing(command, tmp_path, capsys):
+    assert run(command, "--data", tmp_path / "nowhere", "--out", tmp_path / "out") == 2
+    assert "`--data` must be a folder of records" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "kept").write_text("mine")
+    assert run(command, "--out", tmp_path) == 2
+    assert (tmp_path / "kept").read_text() == "mine"
+
+
+def test_the_report_command_names_its_page(tmp_path, capsys):
+    assert run("report", "--out", tmp_path / "out") == 0
+    assert f"page: {tmp_path / 'out' / 'report.html'} (" in capsys.readouterr().out
