@@ -24,7 +24,8 @@ from ufm.atlas_folder import AtlasFolder, asked
 from ufm.command_line import RequestError, main
 from ufm.comparison_report import read_atlases
 from ufm.records import earlier_result, read_record, write_record
-from ufm.settings import AtlasSetting, ScanSetting
+from ufm.settings.atlas import AtlasSetting
+from ufm.settings.scan import ScanSetting
 from ufm.shards import SHARDS, commits, read_rows, resumed_setting, write_setting, write_shard
 
 fuzzed = settings(

@@ -5,16 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ufm.command_line import Command, main
-from ufm.settings import (
-    AtlasCompareSetting,
-    AtlasScanSetting,
-    AtlasSetting,
-    FocalWindowSetting,
-    ReportCardSetting,
-    ScanSetting,
-    SoftmaxCodesSetting,
-    VerifySetting,
-)
+from ufm.settings.atlas import AtlasCompareSetting, AtlasScanSetting, AtlasSetting
+from ufm.settings.focal_window import FocalWindowSetting
+from ufm.settings.report_card import ReportCardSetting
+from ufm.settings.scan import ScanSetting
+from ufm.settings.softmax_codes import SoftmaxCodesSetting
+from ufm.settings.verify import VerifySetting
 
 if TYPE_CHECKING:
     from ufm.scan import Scan

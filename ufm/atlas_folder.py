@@ -14,7 +14,7 @@ from ufm.command_line import RequestError, check
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem
 from ufm.records import check_new_file, read_record, write_record
-from ufm.settings import AtlasSetting
+from ufm.settings.atlas import AtlasSetting
 
 MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""

@@ -14,7 +14,7 @@ from ufm.atlas_comparison import Kind, kind_of
 from ufm.command_line import LossSpec
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem
-from ufm.settings import AtlasScanSetting
+from ufm.settings.atlas import AtlasScanSetting
 
 MAX_STEPS = 200
 

@@ -21,7 +21,7 @@ from ufm.grid import points
 from ufm.own_loss import check_loss, full_spec, is_own, loss_of, source_of
 from ufm.parameters import stack, stackable
 from ufm.problem import Problem
-from ufm.settings import ScanSetting
+from ufm.settings.scan import ScanSetting
 
 VERSION = 2
 """Part of every cell's id: rises when the meaning of a row changes, so that old rows are not mixed in."""

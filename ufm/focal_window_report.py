@@ -15,7 +15,7 @@ from ufm.focal_certificate import MinimumProof, PartialState, prove_minimum
 from ufm.focal_window import KINDS, States, Thresholds, TwoLevels, order_of_transitions, ray_thresholds, window
 from ufm.margin_enclosure import focal_slope_ball, focal_value_ball
 from ufm.prediction import focal_of_margin
-from ufm.settings import FocalWindowSetting
+from ufm.settings.focal_window import FocalWindowSetting
 
 CURVES = 12
 """Sizes m that are drawn."""

@@ -22,7 +22,7 @@ from ufm.minimise import minimise
 from ufm.outcomes import STATES, end_states, solve
 from ufm.own_loss import check_loss, full_spec, is_own
 from ufm.scan_memory import unit_bytes
-from ufm.settings import ReportCardSetting
+from ufm.settings.report_card import ReportCardSetting
 from ufm.starts import normal_starts
 
 SAME_VALUE = 1e-8

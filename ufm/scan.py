@@ -15,7 +15,7 @@ from ufm.engine import map_units
 from ufm.outcomes import solve
 from ufm.parallel import local_workers, one_torch_thread
 from ufm.scan_memory import unit_bytes
-from ufm.settings import ScanSetting
+from ufm.settings.scan import ScanSetting
 from ufm.shards import read_rows, write_shard
 
 

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from ufm.command_line import RequestError, check
 from ufm.records import atomic_file, provenance
-from ufm.settings import ScanSetting
+from ufm.settings.scan import ScanSetting
 
 SETTING, SHARDS = "setting.json", "shards"
 _OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine")

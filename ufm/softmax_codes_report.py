@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ufm.settings import SoftmaxCodesSetting
+from ufm.settings.softmax_codes import SoftmaxCodesSetting
 from ufm.softmax_codes import exact_margin, find_softmax_code, packing_margin
 
 

@@ -41,7 +41,7 @@ from ufm.model_choice import target_of
 from ufm.newton import find_critical_points
 from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
-from ufm.settings import VerifySetting
+from ufm.settings.verify import VerifySetting
 from ufm.starts import normal_starts
 from ufm.target import Target
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ufm.command_line import LossSpec
 from ufm.end_point_claims import SAME_VALUE, Claim
-from ufm.settings import VerifySetting
+from ufm.settings.verify import VerifySetting
 from ufm.target import Target
 from ufm.verify import Verdict
 

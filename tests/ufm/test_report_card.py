@@ -11,7 +11,7 @@ from ufm.own_loss import loss_of
 from ufm.prediction import phase_boundaries
 from ufm.problem import Problem
 from ufm.report_card import report_card
-from ufm.settings import ReportCardSetting
+from ufm.settings.report_card import ReportCardSetting
 
 SMOOTH, SYMMETRIC, CONVEX, ABOVE_RAY, UNIQUE = range(5)
 

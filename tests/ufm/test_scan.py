@@ -18,7 +18,7 @@ from ufm.prediction import predict, predicted_point
 from ufm.problem import Problem
 from ufm.scan import Scan
 from ufm.scan_report import agreements
-from ufm.settings import ScanSetting
+from ufm.settings.scan import ScanSetting
 
 
 def _setting(loss, **changes):

@@ -8,7 +8,7 @@ import pytest
 
 from ufm.cells import cells_of, units_of
 from ufm.scan_memory import unit_bytes
-from ufm.settings import ScanSetting
+from ufm.settings.scan import ScanSetting
 
 ROOT = Path(__file__).parent.parent.parent
 CODE = """
