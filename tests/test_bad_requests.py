@@ -223,7 +223,6 @@ REQUESTS = (
     ("theory_checks --out /proc/x", "`--out` must be a folder that can be made and written, got /proc/x"),
     ("theory_checks --config code.yaml", "`--config` must be a YAML file of options with plain values, got code.yaml"),
     ("deepnet", "expected \"command\" to be one of {train,measure,compare,"),
-    ("deepnet train --data digits --width 3", "`--width` must be 0.25, 0.5, 1 or 2, got 3.0."),
     ("deepnet train --validation 1", "`--validation` must be in [0, 1), got 1.0."),
     ("deepnet train --validation 0.999 --data digits", "`--validation` must be such that every class keeps an image to train on, got 0.999."),
     ("deepnet train --lr 0", "`--lr` must be finite and > 0, got 0.0."),
