@@ -170,9 +170,10 @@ def run_experiment(setting: ExperimentSetting) -> int:
 
     check_new_file(setting.json, "--json")
     experiments = find(setting.name)
-    folder, _ = continued_folder(setting.out, "experiment", setting.as_dict())
+    folder, earlier = continued_folder(setting.out, "experiment", setting.as_dict())
     units = units_of(experiments, setting, folder)
-    write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
+    if earlier is None:
+        write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
     failures: dict[Path, str] = {}
     try:
         for done, (unit, failure) in enumerate(conduct(units, folder), 1):
@@ -186,8 +187,9 @@ def run_experiment(setting: ExperimentSetting) -> int:
     record = write_record(folder / "record.json", setting.as_dict(), result)
     if setting.json is not None:
         record = write_record(setting.json, setting.as_dict(), result)
-    picture = picture_of_experiments.draw(read_record(record), folder / "experiments.png")
-    print(f"wrote {record}, {picture}; the runs are in {folder}")
+    print(f"wrote {record}; the runs are in {folder}")
+    if len(failures) < len(units):
+        print(f"picture: {picture_of_experiments.draw(read_record(record), folder / 'experiments.png')}")
     return 1 if failures else 0
 
 
