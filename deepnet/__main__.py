@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from deepnet.grid_setting import GridSetting
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, RequestError, main
-from ufm.records import check_new_file, continued_folder, new_folder, read_record, write_record
+from ufm.records import check_new_file, earlier_result, new_folder, read_record, write_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deepnet.experiments.experiment import Experiment
     from deepnet.training import Training
 
 
@@ -163,16 +166,23 @@ def _finish(training: "Training", folder: Path, json: Path | None) -> int:
 
 def run_experiment(setting: ExperimentSetting) -> int:
     """Train, judge, show, record."""
-    from deepnet.experiments import report
-    from deepnet.experiments.conduct import conduct, units_of
     from deepnet.experiments.experiment import find
-    from figures import experiments as picture_of_experiments
+    from ufm.output_folder import output_folder
 
     check_new_file(setting.json, "--json")
     experiments = find(setting.name)
-    folder, earlier = continued_folder(setting.out, "experiment", setting.as_dict())
+    with output_folder(setting.out, "experiment", continues="record.json") as folder:
+        earlier_result(folder, setting.as_dict())  # refused here if it is another experiment's
+        return _experiment(setting, experiments, folder)
+
+
+def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]", folder: Path) -> int:
+    from deepnet.experiments import report
+    from deepnet.experiments.conduct import conduct, units_of
+    from figures import experiments as picture_of_experiments
+
     units = units_of(experiments, setting, folder)
-    if earlier is None:
+    if not (folder / "record.json").exists():
         write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
     failures: dict[Path, str] = {}
     try:

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import pickle
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -103,6 +104,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         _check_sums(path)
         return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError:  # torch's own words advise to let it run
+        raise RequestError(f"{path} must hold tensors and plain values, got code or other objects.") from None
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RequestError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
@@ -147,7 +150,7 @@ def read_setting(folder: Path) -> dict[str, Any]:
     """
     try:
         setting = dict(json.loads((folder / SETTING).read_text()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RequestError(
             f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."
         ) from None

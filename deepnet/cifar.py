@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary layout, unpacked or in the archive: nothing is unpickled, nothing unpacked."""
 
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +60,7 @@ def load_archive(archive: Archive, folder: Path, download: bool = False) -> Imag
     try:
         with tarfile.open(path) as tar:
             return _read_files(archive, lambda file: _member(tar, f"{archive.folder}/{file}", path), str(path))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise RequestError(f"{path} must be a tar archive that can be read ({error}).") from None
 
 

@@ -1,6 +1,8 @@
 """`python -m ufm COMMAND`: the laboratory of the unconstrained feature model."""
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ufm.command_line import Command, main
 from ufm.settings import (
@@ -14,31 +16,40 @@ from ufm.settings import (
     VerifySetting,
 )
 
+if TYPE_CHECKING:
+    from ufm.scan import Scan
+
 
 def run_verify(setting: VerifySetting) -> int:
-    """The main job: verdicts as they come, then the table, the record and the picture."""
+    """The main job, a loss at a time, recorded after each; then the table and the picture."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     from figures import verification
     from ufm import verify_report
-    from ufm.records import check_new_file, new_folder, read_record, write_record
-    from ufm.verify import verify
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, read_record, write_record
+    from ufm.verify import Verdict, verify
 
     check_new_file(setting.json, "--json")
     progress = Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True)
     pending = verify(setting, progress)
-    folder = new_folder(setting.out, "verify")
-    try:
-        with progress:
-            verdicts = list(pending)
-    except BaseException:
-        if setting.out is None:
-            folder.rmdir()  # still empty: leave nothing behind
-        raise
-    verify_report.show(setting, verdicts)
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), verify_report.as_result(verdicts))
-    picture = verification.draw(read_record(record), folder / "verification.png")
-    print(f"record: {record}\npicture: {picture}")
+    verdicts: list[Verdict] = []
+    with output_folder(setting.out, "verify") as folder:
+        record = setting.json or folder / "record.json"
+        try:
+            with progress:
+                for verdict in pending:
+                    verdicts.append(verdict)
+                    write_record(record, setting.as_dict(), verify_report.as_result(verdicts, is_complete=False))
+        except KeyboardInterrupt:
+            if verdicts:
+                verify_report.show(setting, verdicts)
+                print(f"record of the losses that are finished: {record}")
+            raise
+        verify_report.show(setting, verdicts)
+        write_record(record, setting.as_dict(), verify_report.as_result(verdicts, is_complete=True))
+        picture = verification.draw(read_record(record), folder / "verification.png")
+        print(f"record: {record}\npicture: {picture}")
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
@@ -46,22 +57,26 @@ def run_atlas(setting: AtlasSetting) -> int:
     """Grow the atlas round by round, saved after each; then the certificates, the table, the picture."""
     from figures import landscape
     from ufm import atlas_report
-    from ufm.atlas_folder import AtlasFolder
+    from ufm.atlas_folder import AtlasFolder, asked
+    from ufm.output_folder import output_folder
     from ufm.records import read_record
 
-    folder = AtlasFolder.opened(setting)
-    try:
-        folder.grow()
-    except KeyboardInterrupt:
-        if folder.record.exists():
-            print(f"atlas so far, which `--out {folder.path}` extends: {folder.record}")
-        elif setting.out is None:
-            folder.path.rmdir()  # still empty: leave nothing behind
-        raise
-    result = folder.finish()
-    atlas_report.show(folder.atlas, result)
-    picture = landscape.draw(read_record(folder.record), folder.path / "landscape.png")
-    print(f"record: {folder.record}\npicture: {picture}")
+    setting, empty = asked(setting)
+    with output_folder(setting.out, "atlas", continues="record.json") as path:
+        folder = AtlasFolder.opened(setting, empty, path)
+        try:
+            folder.grow()
+        except KeyboardInterrupt:
+            if folder.record.exists():
+                print(f"atlas so far, which `--out {path}` extends: {folder.record}")
+            raise
+        if not folder.atlas.rows:
+            print(f"no start reached a critical point: {folder.atlas.statuses}\nrecord: {folder.record}")
+            return 1
+        result = folder.finish()
+        atlas_report.show(folder.atlas, result)
+        picture = landscape.draw(read_record(folder.record), path / "landscape.png")
+        print(f"record: {folder.record}\npicture: {picture}")
     return 0 if all(result["claims"].values()) else 1
 
 
@@ -73,9 +88,11 @@ def run_atlas_compare(setting: AtlasCompareSetting) -> int:
     from ufm.records import check_new_file, new_folder, write_record
 
     check_new_file(setting.json, "--json")
-    found = show_comparison(setting.atlases, read_atlases(setting.atlases))
+    records = read_atlases(setting.atlases)
+    folder = new_folder(setting.out, "atlas-compare")
+    found = show_comparison(setting.atlases, records)
     entries = [dataclasses.asdict(entry) | {"is_isomorphic": entry.is_isomorphic} for entry in found]
-    path = setting.json or new_folder(setting.out, "atlas-compare") / "record.json"
+    path = setting.json or folder / "record.json"
     print(f"record: {write_record(path, setting.as_dict(), {'comparisons': entries})}")
     return 0 if all(entry.is_isomorphic for entry in found) else 1
 
@@ -84,64 +101,80 @@ def run_atlas_scan(setting: AtlasScanSetting) -> int:
     """Atlas after atlas, saved after each, then the classes."""
     from ufm.atlas_scan import atlas_entry, cases, is_same_case, lettered
     from ufm.comparison_report import loss_text, show_scan
-    from ufm.records import check_new_file, continued_folder, write_record
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, earlier_result, write_record
 
     check_new_file(setting.json, "--json")
     asked = list(cases(setting))
-    folder, earlier = continued_folder(setting.out, "atlas-scan", setting.as_dict())
-    entries = earlier["entries"] if earlier else []
-    record = folder / "record.json"
-    for number, case in enumerate(asked, 1):
-        if not any(is_same_case(entry, case) for entry in entries):
-            entries.append(atlas_entry(setting, *case))
-            classes = lettered(entries)
-            write_record(record, setting.as_dict(), {"entries": entries, "classes": classes})
-        done = next(entry for entry in entries if is_same_case(entry, case))
-        text = f"{loss_text(case[0])}, c {case[1]:g}, bias decay {case[2]}"
-        print(f"{number}/{len(asked)} {text}: {len(done['rows'])} orbits, {done['seconds']:.1f} s", flush=True)
-    classes = lettered(entries)
-    show_scan(entries, classes)
-    if setting.json is not None:
-        write_record(setting.json, setting.as_dict(), {"entries": entries, "classes": classes})
-    print(f"record: {record}")
-    return 0 if all(entry["morse_holds"] or entry["is_degenerate"] for entry in entries) else 1
+    with output_folder(setting.out, "atlas-scan", continues="record.json") as folder:
+        earlier = earlier_result(folder, setting.as_dict())
+        entries = earlier["entries"] if earlier else []
+        record = folder / "record.json"
+        for number, case in enumerate(asked, 1):
+            if not any(is_same_case(entry, case) for entry in entries):
+                entries.append(atlas_entry(setting, *case))
+                classes = lettered(entries)
+                write_record(record, setting.as_dict(), {"entries": entries, "classes": classes})
+            done = next(entry for entry in entries if is_same_case(entry, case))
+            text = f"{loss_text(case[0])}, c {case[1]:g}, bias decay {case[2]}"
+            print(f"{number}/{len(asked)} {text}: {len(done['rows'])} orbits, {done['seconds']:.1f} s", flush=True)
+        classes = lettered(entries)
+        show_scan(entries, classes)
+        if setting.json is not None:
+            write_record(setting.json, setting.as_dict(), {"entries": entries, "classes": classes})
+        print(f"record: {record}")
+        return 0 if all(entry["morse_holds"] or entry["is_degenerate"] for entry in entries) else 1
 
 
 def run_focal_window(setting: FocalWindowSetting) -> int:
     """Thresholds, states, proofs, picture."""
     from figures import focal_window
     from ufm.focal_window_report import measure, show
-    from ufm.records import check_new_file, new_folder, read_record, write_record
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, read_record, write_record
 
     check_new_file(setting.json, "--json")
-    result = measure(setting)
-    show(setting, result)
-    folder = new_folder(setting.out, "focal-window")
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
-    print(f"record: {record}")
-    if result["curves"]:
-        print(f"picture: {focal_window.draw(read_record(record), folder / 'focal_window.png')}")
+    with output_folder(setting.out, "focal-window") as folder:
+        result = measure(setting)
+        show(setting, result)
+        record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+        print(f"record: {record}")
+        if result["curves"]:
+            print(f"picture: {focal_window.draw(read_record(record), folder / 'focal_window.png')}")
     return 0
 
 
 def run_scan(setting: ScanSetting) -> int:
     """Compute what the folder lacks, then the table, the record and the picture."""
+    from ufm import shards
+    from ufm.output_folder import claimed
+    from ufm.records import check_new_file, new_folder
+    from ufm.scan import Scan
+
+    check_new_file(setting.json, "--json")
+    if setting.resume is not None:
+        setting = shards.resumed_setting(setting)
+    scan = Scan(setting)  # refused here, before a folder is made or a grid added
+    folder = setting.resume or new_folder(setting.out, "scan")
+    with claimed(folder, "--resume" if setting.resume else "--out"):
+        return _scan(scan, folder)
+
+
+def _scan(scan: "Scan", folder: Path) -> int:
+    """What the folder lacks of the scan, with the lock on the folder held."""
     import time
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
     from figures import phase_diagram
     from ufm import scan_report, shards
-    from ufm.records import check_new_file, new_folder, read_record, write_record
+    from ufm.records import read_record, write_record
     from ufm.scan import Scan
 
-    check_new_file(setting.json, "--json")
-    if setting.resume is not None:
-        setting = shards.resumed_setting(setting)
-    Scan(setting)  # refused here, before a folder is made or a grid added
-    folder = setting.resume or new_folder(setting.out, "scan")
+    setting = scan.setting
     shards.write_setting(folder, setting)
-    scan = Scan(setting, shards.asked_grids(folder))
+    if len(grids := shards.asked_grids(folder)) > 1:
+        scan = Scan(setting, grids)
     print(f"{scan}, in {folder}", flush=True)
     began = time.perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -165,16 +198,19 @@ def run_report_card(setting: ReportCardSetting) -> int:
     """The card as tables, record and picture."""
     from figures import report_card as figure
     from ufm import report_card_report
-    from ufm.records import check_new_file, new_folder, read_record, write_record
-    from ufm.report_card import report_card
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, read_record, write_record
+    from ufm.report_card import asked, report_card
 
     check_new_file(setting.json, "--json")
-    card = report_card(setting)
-    folder = new_folder(setting.out, "report-card")
-    report_card_report.show(card)
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), report_card_report.as_result(card))
-    picture = figure.draw(read_record(record), folder / "report_card.png")
-    print(f"record: {record}\npicture: {picture}")
+    asked(setting)  # refused here, before a folder is made
+    with output_folder(setting.out, "report-card") as folder:
+        card = report_card(setting)
+        report_card_report.show(card)
+        result = report_card_report.as_result(card)
+        record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+        picture = figure.draw(read_record(record), folder / "report_card.png")
+        print(f"record: {record}\npicture: {picture}")
     return 0
 
 
@@ -182,21 +218,23 @@ def run_softmax_codes(setting: SoftmaxCodesSetting) -> int:
     """Code after code, saved after each, then the table and the picture."""
     from figures import softmax_codes as figure
     from ufm import softmax_codes_report
-    from ufm.records import check_new_file, continued_folder, read_record, write_record
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, earlier_result, read_record, write_record
 
     check_new_file(setting.json, "--json")
-    folder, earlier = continued_folder(setting.out, "softmax-codes", setting.as_dict())
-    rows = earlier["rows"] if earlier else []
-    record = folder / "record.json"
-    for K in sorted({*setting.classes} - {row["K"] for row in rows}):
-        rows = sorted([*rows, softmax_codes_report.row(setting, K)], key=lambda row: row["K"])
-        write_record(record, setting.as_dict(), {"rows": rows})
-        print(f"K = {K}: margin {next(row['margin'] for row in rows if row['K'] == K):.10f}", flush=True)
-    softmax_codes_report.show(setting, rows)
-    if setting.json is not None:
-        write_record(setting.json, setting.as_dict(), {"rows": rows})
-    picture = figure.draw(read_record(record), folder / "softmax_codes.png")
-    print(f"record: {record}\npicture: {picture}")
+    with output_folder(setting.out, "softmax-codes", continues="record.json") as folder:
+        earlier = earlier_result(folder, setting.as_dict())
+        rows = earlier["rows"] if earlier else []
+        record = folder / "record.json"
+        for K in sorted({*setting.classes} - {row["K"] for row in rows}):
+            rows = sorted([*rows, softmax_codes_report.row(setting, K)], key=lambda row: row["K"])
+            write_record(record, setting.as_dict(), {"rows": rows})
+            print(f"K = {K}: margin {next(row['margin'] for row in rows if row['K'] == K):.10f}", flush=True)
+        softmax_codes_report.show(setting, rows)
+        if setting.json is not None:
+            write_record(setting.json, setting.as_dict(), {"rows": rows})
+        picture = figure.draw(read_record(record), folder / "softmax_codes.png")
+        print(f"record: {record}\npicture: {picture}")
     return 0
 
 

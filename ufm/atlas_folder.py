@@ -13,11 +13,26 @@ from ufm.atlas import Atlas, as_result, atlas_of, rounds_until_complete
 from ufm.command_line import RequestError, check
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem
-from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.records import check_new_file, read_record, write_record
 from ufm.settings import AtlasSetting
 
 MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""
+
+
+def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
+    """The setting with every parameter of its loss, and an empty atlas of its model.
+
+    Raises:
+        ValueError: if there is no such model or the request is too large.
+    """
+    check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
+    check_new_file(setting.json, "--json")
+    loss = make_loss(setting.loss)
+    sizes = setting.classes, setting.dim, setting.per_class
+    problem = Problem(loss, *sizes, setting.decay_W, setting.decay_H, setting.decay_b)
+    full = dataclasses.replace(setting, loss={"name": setting.loss["name"], **parameters_of(loss)})
+    return full, Atlas(problem, setting.seed, setting.symmetric)
 
 
 @dataclass
@@ -29,28 +44,26 @@ class AtlasFolder:
     atlas: Atlas
 
     @classmethod
-    def opened(cls, setting: AtlasSetting) -> "AtlasFolder":
-        """The folder that was asked for, with the atlas that is in it already.
+    def opened(cls, setting: AtlasSetting, empty: Atlas, path: Path) -> "AtlasFolder":
+        """The folder with the atlas that is in it already, or the empty one.
 
         Raises:
-            ValueError: if the folder holds something else, an atlas of another model, or the request is too large.
+            ValueError: if the folder holds something else or an atlas of another model.
         """
-        check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
-        check_new_file(setting.json, "--json")
-        loss = make_loss(setting.loss)
-        setting = dataclasses.replace(setting, loss={"name": setting.loss["name"], **parameters_of(loss)})
-        sizes = setting.classes, setting.dim, setting.per_class
-        problem = Problem(loss, *sizes, setting.decay_W, setting.decay_H, setting.decay_b)
-        atlas = Atlas(problem, setting.seed, setting.symmetric)
-        if setting.out is None or not (setting.out / "record.json").exists():
-            return cls(setting, new_folder(setting.out, "atlas"), atlas)
-        record = read_record(setting.out / "record.json")
+        earlier = path / "record.json"
+        if not earlier.exists():
+            return cls(setting, path, empty)
+        record = read_record(earlier)
         for name in MODEL:
             there, here = record["setting"].get(name), getattr(setting, name)
             if there != here:
                 option = f"--{name.replace('_', '-')}"
-                raise RequestError(f"`{option}` must be {there} to extend the atlas in {setting.out}, got {here}.")
-        return cls(setting, setting.out, atlas_of(atlas, record["result"]))
+                raise RequestError(f"`{option}` must be {there} to extend the atlas in {path}, got {here}.")
+        try:
+            return cls(setting, path, atlas_of(empty, record["result"]))
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise RequestError(f"{earlier} must be the record of an atlas, undamaged ({reason}).") from None
 
     @property
     def record(self) -> Path:

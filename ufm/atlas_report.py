@@ -70,7 +70,8 @@ def summary(atlas: Atlas, result: dict[str, Any]) -> list[str]:
         f"{len(atlas.rows)} orbits, {sum(row.copies for row in atlas.rows)} labelled copies, "
         f"{sum(len(row.copies_found) for row in atlas.rows)} of their class copies met; {len(atlas.rounds)} rounds "
         f"in {atlas.seconds:.1f} s, {atlas.quiet_rounds} since the last new orbit; starts: {statuses}.",
-        f"Logits differ by at most {farthest:.1e} within a row, between rows by at least {result['separation']:.1e}.",
+        f"Logits differ by at most {farthest:.1e} within a row"
+        + (f", between rows by at least {result['separation']:.1e}." if len(atlas.rows) > 1 else "."),
     ]
     if result["duality_gap"] is not None:
         lines.append(

@@ -74,6 +74,9 @@ class Cell:
         return {"loss": self.loss["name"], **parameters, **plain}
 
 
+CELL_FIELDS = tuple(field.name for field in dataclasses.fields(Cell))
+
+
 @dataclass(frozen=True)
 class Unit:
     """Cells that are one batch, and how they are minimised."""
@@ -99,7 +102,7 @@ class Unit:
 def cell_id(cell: Cell, run: Unit | ScanSetting) -> str:
     """A hash of the cell, of how it is minimised, and of the source of a loss of your own."""
     how = [VERSION, run.starts, run.seed, run.tolerance, run.max_steps, source_of(cell.loss)]
-    return _hash([dataclasses.asdict(cell), *how])
+    return _hash([{name: getattr(cell, name) for name in CELL_FIELDS}, *how])
 
 
 def axes_of(setting: ScanSetting) -> dict[str, list[float]]:

@@ -12,11 +12,12 @@ from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from ufm import __version__, manual, process
+from ufm.config_file import ConfigFile
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +115,8 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
         RequestError: unless `is_allowed`.
     """
     if not is_allowed:
-        raise RequestError(f"`{argument}` must be {allowed}, got {value}.")
+        shown = value if str(value).strip() else "nothing"
+        raise RequestError(f"`{argument}` must be {allowed}, got {shown}.")
 
 
 def torch_device(name: str) -> "torch.device":
@@ -131,7 +133,7 @@ def torch_device(name: str) -> "torch.device":
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].split(". ")[0][:160]
         raise RequestError(
-            f"`--device` must be a torch device with float64 on this machine, got {name} ({reason})."
+            f"`--device` must be a torch device with float64 on this machine, got {name or 'nothing'} ({reason})."
         ) from None
     return device
 
@@ -145,7 +147,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         usage = f"{prog} {name} [--option VALUE ...]"
         sub = _Parser(usage=usage, description=command.description, epilog=command.epilog)
         sub.add_argument(
-            "--config", action="config", help="YAML file with the same keys; options after it override it."
+            "--config", action=ConfigFile, help="YAML file with the same keys; options after it override it."
         )
         sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
         subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
@@ -159,12 +161,13 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         command = commands[parsed.command]
         process.prepare()
         values = _values(command.setting, parsed[parsed.command])
+        _check_null(command.setting, values)
         if issubclass(command.setting, ResumableSetting):
             given = parser.parse_args(words, defaults=False)[parsed.command]
             values["given"] = frozenset(name for name in values if name in given)
         return command.run(command.setting(**values))
     except RequestError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
@@ -187,12 +190,23 @@ def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
     }
 
 
+def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None:
+    """Refuse null where it means nothing; the parser lets a file say it of any option."""
+    types = get_type_hints(setting)
+    for name, value in values.items():
+        check(value is not None or type(None) in get_args(types[name]), _option(name), "null", "given or left out")
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
 class _Parser(ArgumentParser):
     """Dashes in option names, no abbreviated options, negative numbers as values, one-sentence errors."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=manual.ManualPage, **keywords)
-        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+        self._negative_number_matcher = re.compile(r"^-(\.?\d|inf|nan)")
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
@@ -204,20 +218,37 @@ class _Parser(ArgumentParser):
 def _sentence(complaint: str) -> str:
     """The parser's complaint on one line, its most common forms in this project's words."""
     line = " ".join(complaint.split())
-    choice = r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)"
-    if match := re.fullmatch(choice, line):
-        return f"`--{match['key'].replace('_', '-')}` must be one of {match['type']}, got {match['value']}."
-    forms = (
-        r"Parser key \"(?P<key>[\w.]+)\": Expected an? <class '(?P<type>\w+)'>\. Got value: ?(?P<value>.*)",
-        r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
-        r" Errors: .*Given value type: .*? Given value: (?P<value>.*)",
-    )
-    for form in forms:
+    for form, sentence in _FORMS.items():
         if match := re.fullmatch(form, line):
-            kind = re.sub(r"<class '(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
-            kind = {"float": "float (a finite number)"}.get(kind, kind)
-            return f"`--{match['key'].replace('_', '-')}` must be of type {kind}, got {match['value'] or 'nothing'}."
+            return sentence(match)
     return line
+
+
+def _wrong_type(match: re.Match[str]) -> str:
+    kind = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
+    kind = {"float": "float (a finite number)"}.get(kind, kind)
+    allowed = "a name, its parameters as --loss.NAME VALUE" if match["key"] == "loss" else f"of type {kind}"
+    return f"`{_option(match['key'])}` must be {allowed}, got {match['value'] or 'nothing'}."
+
+
+_FORMS: dict[str, Callable[[re.Match[str]], str]] = {
+    r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)": (
+        lambda match: f"`{_option(match['key'])}` must be one of {match['type']}, got {match['value']}."
+    ),
+    r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
+    r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
+    r" Errors: .*Given value type: .*? Given value: (?P<value>.*)": _wrong_type,
+    r"unrecognized arguments: (?P<words>.*)": (
+        lambda match: f"`{match['words']}` must be left out: there is no such option, --help lists those there are."
+    ),
+    r"the following arguments are required: \w+\.(?P<key>\w+)": (
+        lambda match: f"`{_option(match['key'])}` must be given, got nothing."
+    ),
+    r"argument (?P<option>--\w+): expected one argument": (
+        lambda match: f"`{match['option'].replace('_', '-')}` must be followed by a value, got nothing."
+    ),
+}
+"""The parser's complaints, as patterns, in this project's words."""
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ufm.atlas_comparison import Comparison, Kind, compare, kind_of, text_of
-from ufm.command_line import LossSpec, RequestError
+from ufm.command_line import LossSpec, RequestError, check
 from ufm.records import read_record
 
 SIZES = ("classes", "dim", "per_class")
@@ -21,12 +21,13 @@ def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
     """
     records = [read_record(folder / "record.json") for folder in folders]
     for folder, record in zip(folders, records, strict=True):
-        if "rows" not in record["result"]:
-            raise RequestError(f"`--atlases` must be folders of atlases, got {folder}.")
-        for name in SIZES:
-            there, here = records[0]["setting"][name], record["setting"][name]
-            if there != here:
-                raise RequestError(f"`--atlases` must agree in {name}, got {there} and {here}.")
+        try:
+            _ = [kind_of(row) for row in record["result"]["rows"]], loss_text(record["setting"]["loss"])
+            sizes = [(other["setting"][name], record["setting"][name]) for name in SIZES for other in records[:1]]
+        except (KeyError, TypeError, AttributeError):
+            raise RequestError(f"`--atlases` must be folders of atlases, got {folder}.") from None
+        for name, (there, here) in zip(SIZES, sizes, strict=True):
+            check(there == here, "--atlases", f"{there} and {here}", f"of the same {name}")
     return records
 
 

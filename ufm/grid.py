@@ -19,8 +19,10 @@ def axis(field: str, text: str) -> list[float]:
     argument = f"--grid.{field}"
     try:
         values = _spaced(*text.split(":")) if ":" in text else [float(value) for value in text.split(",")]
-    except (ValueError, TypeError):
-        raise RequestError(f"`{argument}` must be {SYNTAX}, got {text}.") from None
+    except RequestError:
+        raise
+    except (ValueError, TypeError, OverflowError):
+        raise RequestError(f"`{argument}` must be {SYNTAX}, got {text or 'nothing'}.") from None
     check(all(math.isfinite(value) for value in values), argument, text, "made of finite numbers")
     check(len(set(values)) == len(values), argument, text, "made of different numbers")
     return values
@@ -39,6 +41,7 @@ def points(axes: Mapping[str, list[float]]) -> list[dict[str, float]]:
 
 def _spaced(first: str, last: str, count: str, spacing: str = "linear") -> list[float]:
     low, high, steps = float(first), float(last), int(count) - 1
+    check(steps < MOST_CELLS, "--grid", f"{count} cells", f"of at most {MOST_CELLS} cells")
     if steps < 1 or spacing not in ("linear", "log") or (spacing == "log" and min(low, high) <= 0):
         raise ValueError
     if spacing == "log":

@@ -159,14 +159,14 @@ class LabelSmoothing(CrossEntropy):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """Cross entropy plus alpha (z_y - mean(z))."""
-        linear = _at_label(logits, labels) - logits.mean(-1)
+        linear = _at_label(logits, labels) - _mean(logits)
         return super().__call__(logits, labels) + along(self.alpha, linear) * linear
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """Those of cross entropy plus alpha (z_y - mean(z)); the Hessian is that of cross entropy."""
         value, gradient = super().value_and_gradient(logits, labels)
         K = logits.shape[-1]
-        linear = _at_label(logits, labels) - logits.mean(-1)
+        linear = _at_label(logits, labels) - _mean(logits)
         in_logits = along(self.alpha, gradient) * (_one_hot(labels, logits) - 1 / K)
         return value + along(self.alpha, linear) * linear, gradient + in_logits
 
@@ -198,15 +198,13 @@ class Focal(SoftMarginLoss):
     def slope(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (gamma p (-log p) + 1 - p)."""
         gamma, log_q = along(self.gamma, x), -_softplus(-x)
-        p, loss = torch.sigmoid(-x), _softplus(x)
-        return torch.exp(gamma * log_q) * (gamma * p * loss + torch.exp(log_q))
+        return torch.exp(gamma * log_q) * (gamma * _entropy_of_label(x) + torch.exp(log_q))
 
     def curvature(self, x: Tensor) -> Tensor:
         """p (1 - p)^gamma [gamma (gamma p - (1 - p)) (-log p) + (2 gamma + 1)(1 - p)]."""
         gamma, log_q = along(self.gamma, x), -_softplus(-x)
-        p, q, loss = torch.sigmoid(-x), torch.exp(log_q), _softplus(x)
-        bracket = gamma * (gamma * p - q) * loss + (2 * gamma + 1) * q
-        return p * torch.exp(gamma * log_q) * bracket
+        p, q = torch.sigmoid(-x), torch.exp(log_q)
+        return torch.exp(gamma * log_q) * (gamma * (gamma * p - q) * _entropy_of_label(x) + (2 * gamma + 1) * p * q)
 
 
 @dataclass(frozen=True)
@@ -290,6 +288,16 @@ def parameters_of(loss: Loss) -> dict[str, Any]:
 def _softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)); beyond 40 it is x to the last bit."""
     return functional.softplus(x, threshold=40.0)
+
+
+def _entropy_of_label(x: Tensor) -> Tensor:
+    """-p log p; beyond 800 p is zero, and zero times an infinite -log p would not be."""
+    return torch.sigmoid(-x) * _softplus(x.clamp(max=800.0))
+
+
+def _mean(z: Tensor) -> Tensor:
+    """The mean over classes; the sum of logits of 1e308 would overflow."""
+    return (z * (1 / z.shape[-1])).sum(-1)
 
 
 def _one_hot(labels: Tensor, like: Tensor) -> Tensor:

@@ -129,8 +129,8 @@ class Model(ABC):
         return self
 
     def split(self: Self, x: Float[Tensor, "B P"], width: int) -> list[tuple[Self, Float[Tensor, "b P"]]]:
-        """The points in chunks of at most `width`, each with its model."""
-        chunks = (slice(first, first + width) for first in range(0, len(x), width))
+        """The points in chunks of at most `width`, each with its model; one empty chunk where there are none."""
+        chunks = (slice(first, first + width) for first in range(0, max(1, len(x)), width))
         return [(self.take(rows), x[rows]) for rows in chunks]
 
 

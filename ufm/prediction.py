@@ -76,6 +76,8 @@ def predict(problem: Problem) -> Prediction:
     """
     check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes (see `ufm.imbalance`)")
     check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: predict each on its own")
+    allowed = "such that c = sqrt(n decay_W decay_H) is in [1e-307, 1e303]"
+    check(1e-307 <= _strength(problem) <= 1e303, "decay-W, decay-H", f"{problem.decay_W}, {problem.decay_H}", allowed)
     loss, K = problem.loss, problem.K
     least = K - 1
     match loss:
@@ -189,7 +191,7 @@ def _norms(problem: Problem, a: float, common: float) -> tuple[float, float]:
     """|w_k| and |h| of the balanced factors (decay_W W'W = decay_H H'H) of the predicted logits."""
     size = a * (problem.K - 1) / problem.K + common / problem.K
     ratio = math.sqrt(problem.n) * math.sqrt(problem.decay_H) / math.sqrt(problem.decay_W)
-    return math.sqrt(ratio * size), math.sqrt(size / ratio)
+    return math.sqrt(ratio) * math.sqrt(size), math.sqrt(size) / math.sqrt(ratio)
 
 
 def _on_ray(problem: Problem, a: float, loss: float, threshold: float, *, proved: bool) -> Prediction:
@@ -207,7 +209,7 @@ def _cross_entropy(problem: Problem, alpha: float) -> Prediction:
     threshold = (1 - alpha) / K
     off_class = _strength(problem) + alpha / K
     is_zero = _strength(problem) >= threshold
-    a = 0.0 if is_zero else math.log1p(max(0.0, 1 - K * off_class) / off_class)
+    a = 0.0 if is_zero else math.log1p(max(0.0, (1 - alpha) - K * _strength(problem)) / off_class)  # 1 - alpha is exact
     loss = cross_entropy_of_margin(a, K) + alpha * (K - 1) / K * a
     return _on_ray(problem, a, loss, threshold, proved=True)
 
@@ -247,24 +249,28 @@ def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
     """
     K, r, k = problem.K, float(loss.rescale), loss.weight(problem.K)
     c = _strength(problem)
-    relative = c / (k * r)
+    missed = K * c / (k * r)
     # lb / (1 + lb): 0 for a free bias, 1 for none.
     decay_b = None if problem.decay_b is None else float(problem.decay_b)
-    kept = 1.0 if decay_b is None else decay_b / (k + decay_b)
-    a = max(0.0, 1 - K * relative)
-    common = max(0.0, 1 - K * relative / kept) if kept > 0 else 0.0
+    kept = 1.0 if decay_b is None else 1 / (1 + k / decay_b) if decay_b > 0 else 0.0
+    a = max(0.0, 1 - missed)
+    common = max(0.0, 1 - missed / kept) if kept > 0 else 0.0
     bias = (1 - common) * (1 - kept) / K
-    along = common + K * bias - 1
-    data = (K - 1) * (1 - a) ** 2 / (2 * K) + along**2 / (2 * K)
-    value = (K - 1) * ((1 - a) ** 2 / (2 * K) + relative * a) + (1 - common) ** 2 * kept / (2 * K) + relative * common
-    norm_w, norm_h = _norms(problem, r * a, r * common)
     unit = k * r * r
+
+    def value(size: float, weight: float) -> float:
+        """Of one singular direction: k r^2 (weight (1 - size)^2 / (2 K) + c' size), without c', which may underflow."""
+        return K * c * c / (2 * k * weight) + r * c * size if size > 0 else unit * weight / (2 * K)
+
+    unit_root, missed_root = math.sqrt(k) * r, K * c / math.sqrt(k)  # missed in these units, free of underflow
+    residuals = (K - 1) * min(unit_root, missed_root) ** 2 + min(kept * unit_root, missed_root) ** 2
+    norm_w, norm_h = _norms(problem, r * a, r * common)
     return Prediction(
         r * a,
         r * common,
         r * bias,
-        unit * value,
-        unit * data,
+        (K - 1) * value(a, 1.0) + value(common, kept),
+        residuals / (2 * K),
         None,
         norm_w,
         norm_h,

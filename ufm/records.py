@@ -19,6 +19,8 @@ from ufm.command_line import RequestError, check
 
 SCHEMA = 1
 PACKAGES = ("torch", "numpy", "scipy")
+HALF_WRITTEN = ".*.part"
+"""Names of files that `atomic_file` has not finished; a killed process leaves one."""
 
 
 def new_folder(path: Path | None, name: str) -> Path:
@@ -30,7 +32,8 @@ def new_folder(path: Path | None, name: str) -> Path:
     folder = path or Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        occupied = next(folder.iterdir(), None)
+        occupied = next((found for found in folder.iterdir() if not found.match(HALF_WRITTEN)), None)
+        tempfile.TemporaryFile(dir=folder).close()  # may it be written?
     except OSError as error:
         raise RequestError(f"`--out` must be a folder that can be made and written, got {folder} ({error}).") from None
     if occupied is not None:
@@ -38,25 +41,22 @@ def new_folder(path: Path | None, name: str) -> Path:
     return folder
 
 
-def continued_folder(path: Path | None, name: str, setting: dict[str, Any]) -> tuple[Path, dict[str, Any] | None]:
-    """The folder of a command that continues earlier work: a new one, or one whose record has the same setting.
-
-    Returns:
-        The folder, and the result that is in it (None if it is new).
+def earlier_result(folder: Path, setting: dict[str, Any]) -> dict[str, Any] | None:
+    """The result that a command with the same setting has left in a folder; None if there is none yet.
 
     Raises:
-        ValueError: if the folder holds something else or the record of another setting.
+        ValueError: if the folder holds the record of another setting.
     """
-    if path is None or not (path / "record.json").exists():
-        return new_folder(path, name), None
-    record = read_record(path / "record.json")
+    if not (folder / "record.json").exists():
+        return None
+    record = read_record(folder / "record.json")
     asked = _plain(setting)
     for key in asked.keys() - {"out", "json", "device"}:
         there, here = record["setting"].get(key), asked[key]
         if there != here:
             option = f"--{key.replace('_', '-')}"
-            raise RequestError(f"`{option}` must be {there} to continue what is in {path}, got {here}.")
-    return path, record["result"]
+            raise RequestError(f"`{option}` must be {there} to continue what is in {folder}, got {here}.")
+    return dict(record["result"])
 
 
 def check_new_file(path: Path | None, argument: str) -> None:
@@ -68,7 +68,10 @@ def check_new_file(path: Path | None, argument: str) -> None:
     if path is None:
         return
     check(not path.exists(), argument, path, "a file that does not exist yet")
-    check(path.parent.is_dir() and os.access(path.parent, os.W_OK), argument, path, "in a folder that can be written")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise RequestError(f"`{argument}` must be in a folder that can be written, got {path} ({error}).") from None
 
 
 @contextlib.contextmanager
@@ -120,15 +123,17 @@ def read_record(path: Path) -> dict[str, Any]:
         ValueError: if the file is missing, is not a record or has another schema.
     """
     try:
-        record = json.loads(path.read_text())
+        record = dict(json.loads(path.read_text()))
         schema = record["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
             f"{path} must be a record written by this project ({type(error).__name__}: {error})."
         ) from None
     if schema != SCHEMA:
         raise RequestError(f"{path} must be a record of schema {SCHEMA}, got {schema}.")
-    return dict(record)
+    for part in ("setting", "result"):
+        check(isinstance(record.get(part), dict), str(path), f"{part} = {record.get(part)}", f"a record with a {part}")
+    return record
 
 
 def _umask() -> int:

@@ -5,6 +5,7 @@ of the Hessian at zero is a formula, evaluated in floating point.
 """
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from ufm.loss_properties import Property, on_ray, properties
 from ufm.minimise import minimise
 from ufm.outcomes import STATES, end_states, solve
 from ufm.own_loss import check_loss, full_spec, is_own
+from ufm.scan_memory import unit_bytes
 from ufm.settings import ReportCardSetting
 from ufm.starts import normal_starts
 
@@ -71,12 +73,8 @@ def report_card(setting: ReportCardSetting) -> Card:
     Raises:
         ValueError: if the loss cannot be imported or is not a loss per sample, or the model or device cannot be.
     """
-    torch_device(setting.device)
-    spec = full_spec(setting.loss)
-    cell = _cell(setting, spec)
-    loss = cell.problem.loss
-    if is_own(spec):
-        check_loss(loss, setting.classes)
+    cell = asked(setting)
+    spec, loss = cell.loss, cell.problem.loss
     statuses, shares, kinds = _training(cell, setting)
     found = properties(loss, setting.classes)
     is_smooth = next(entry.holds for entry in found if entry.name == "smooth")
@@ -97,6 +95,24 @@ def report_card(setting: ReportCardSetting) -> Card:
         [row for one in compared for row in solve(_unit([one], FEWER_STARTS, setting))],
         {"margin": margins.tolist(), **ray},
     )
+
+
+def asked(setting: ReportCardSetting) -> Cell:
+    """The problem the card is about.
+
+    Raises:
+        ValueError: as `report_card`, or if the starts do not fit into half of the memory.
+    """
+    torch_device(setting.device)
+    spec = full_spec(setting.loss)
+    cell = _cell(setting, spec)
+    needed = unit_bytes(_unit([cell], setting.starts, setting))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    fits = needed <= memory / 2
+    check(fits, "--starts", setting.starts, f"fewer: {needed / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
+    if is_own(spec):
+        check_loss(cell.problem.loss, setting.classes)
+    return cell
 
 
 def _cell(setting: ReportCardSetting, spec: LossSpec) -> Cell:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan
+from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan, units_of
 from ufm.command_line import check, torch_device
 from ufm.engine import map_units
 from ufm.outcomes import solve
@@ -33,7 +33,8 @@ class Scan:
             torch_device(setting.device)
         self.cells: Sequence[Cell] = cells_of(setting)
         self.ids = [cell_id(cell, setting) for cell in self.cells]
-        self.units = plan(setting, grids or [setting.grid])
+        is_first = not grids or list(grids) == [setting.grid]
+        self.units = units_of(self.cells, setting) if is_first else plan(setting, grids)
         self.workers = min(local_workers(setting.device, setting.workers), len(self.units)) if self.is_local else 0
         self.bytes = max(1, self.workers) * max(map(unit_bytes, self.units))
         allowed = self._memory()

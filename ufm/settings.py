@@ -5,7 +5,15 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, ResumableSetting, check
+from ufm.command_line import (
+    LOSS_NAMES,
+    CommonSetting,
+    LossSpec,
+    ModelSpec,
+    OutputSetting,
+    ResumableSetting,
+    check,
+)
 from ufm.engine_setting import EngineSetting
 from ufm.grid import axis
 from ufm.model_choice import ModelChoice
@@ -83,7 +91,10 @@ class VerifySetting(CommonSetting):
         check(1 <= self.starts <= 10**9, "--starts", self.starts, "an integer in [1, 1000000000]")
         check(0 <= self.first_start <= 10**12, "--first-start", self.first_start, "an integer in [0, 10^12]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
-        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")
+        decay = min(self.decay_W, self.decay_H)
+        allowed = f"at most a hundredth of the smallest decay, {decay:g}: else an end point shows little"
+        check(self.tolerance <= decay / 100, "--tolerance", self.tolerance, allowed)
+        check(1 <= self.max_steps <= 10**9, "--max-steps", self.max_steps, "an integer in [1, 1000000000]")
         check(0 <= self.saddle_starts <= 10**6, "--saddle-starts", self.saddle_starts, "an integer in [0, 1000000]")
         loss = self.loss.get("name")
         check(loss in (*LOSS_NAMES, "all"), "--loss", loss, f"one of {', '.join(LOSS_NAMES)} or all")
@@ -168,7 +179,7 @@ class AtlasSetting(CommonSetting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtlasCompareSetting(CommonSetting):
+class AtlasCompareSetting(OutputSetting):
     """Compare atlases row by row: rank, index, labelled copies, which classes are apart.
 
     Exit code 0 when all are isomorphic to the first, 1 when one is not.
@@ -184,7 +195,6 @@ class AtlasCompareSetting(CommonSetting):
     """Folders of two or more atlases of the same K, d and n."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check(len(self.atlases) >= 2, "--atlases", [str(path) for path in self.atlases], "two folders or more")
 
 
@@ -227,6 +237,7 @@ class AtlasScanSetting(CommonSetting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.device == "cpu", "--device", self.device, "cpu for an atlas")
         check(2 <= self.classes <= 8, "--classes", self.classes, "an integer in [2, 8]")
         names = [spec.get("name") for spec in self.losses]
         check(bool(names) and set(names) <= {"ce", "ls", "focal"}, "--losses", names, "some of ce, ls, focal")
@@ -267,6 +278,7 @@ class FocalWindowSetting(CommonSetting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.device == "cpu", "--device", self.device, "cpu for proofs")
         check(2 <= self.classes <= 1000, "--classes", self.classes, "an integer in [2, 1000]")
         check(0 <= self.gamma <= 100, "--gamma", self.gamma, "in [0, 100]")
         allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
@@ -355,7 +367,7 @@ class ScanSetting(ResumableSetting):
         check(bool(self.grid) or self.resume is not None, "--grid", "none", "given, e.g. --grid.decay 1e-4:1e-1:20:log")
         check(1 <= self.starts <= 10**6, "--starts", self.starts, "an integer in [1, 1000000]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
-        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")
+        check(1 <= self.max_steps <= 10**9, "--max-steps", self.max_steps, "an integer in [1, 1000000000]")
         check(self.workers is None or self.workers >= 0, "--workers", self.workers, ">= 0")
         _ = self.axes
 
@@ -401,4 +413,4 @@ class ReportCardSetting(CommonSetting):
         check(self.dim >= self.classes - 1, "--dim", self.dim, f">= classes - 1 = {self.classes - 1}")
         check(1 <= self.starts <= 10**6, "--starts", self.starts, "an integer in [1, 1000000]")
         check(0 < self.tolerance < 1, "--tolerance", self.tolerance, "in (0, 1)")
-        check(self.max_steps >= 1, "--max-steps", self.max_steps, "an integer >= 1")
+        check(1 <= self.max_steps <= 10**9, "--max-steps", self.max_steps, "an integer in [1, 1000000000]")

@@ -5,7 +5,8 @@ versions that made it in its metadata. Any reader of Parquet reads the folder `s
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,26 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
     folder = setting.resume
     assert folder is not None
     check(setting.out is None, "--out", setting.out, "left out with --resume (the scan goes on in its folder)")
-    try:
-        stored = dict(json.loads((folder / SETTING).read_text()))
-        del stored["grids"]
-        given = setting.as_dict()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RequestError(f"`--resume` must be the folder of a scan, got {folder} ({error}).") from None
+    stored = _stored(folder)
+    given = setting.as_dict()
     for name, value in stored.items():
         is_same = name == "grid" or name not in setting.given or given[name] == value
         check(is_same, f"--{name.replace('_', '-')}", given[name], f"{value}, as in {folder}, or left out")
     stored["grid"] = setting.grid or stored["grid"]
     call = {name: getattr(setting, name) for name in _OF_THE_CALL}
     return ScanSetting(**{**stored, **call})
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    """The setting in a scan's folder, checked like one from the command line."""
+    try:
+        stored = dict(json.loads((folder / SETTING).read_text()))
+        grids = stored.pop("grids")
+        for grid in [*grids, stored["grid"]]:
+            ScanSetting(**{**stored, "grid": grid})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RequestError(f"`--resume` must be the folder of a scan, got {folder} ({error}).") from None
+    return stored
 
 
 def write_shard(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -75,20 +84,38 @@ def read_rows(folder: Path, cells: Iterable[str] | None = None) -> dict[str, dic
         ValueError: if a file is not one of a scan.
     """
     rows: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / SHARDS).glob("*.parquet")):
-        try:
+    for path in _files(folder):
+        with _reading(path):
             found = parquet.read_table(path).to_pylist()
-            rows |= {row["cell"]: row for row in found}
-        except (pyarrow.ArrowException, OSError, KeyError) as error:
-            raise RequestError(f"{path} must be a file of a scan, but cannot be read ({error}).") from None
+            rows |= {str(row["cell"]): row for row in found}
     wanted = rows.keys() if cells is None else cells
     return {cell: rows[cell] for cell in wanted if cell in rows}
 
 
 def commits(folder: Path) -> list[str]:
-    """The commits that made the rows."""
-    metadata = (parquet.read_schema(path).metadata for path in sorted((folder / SHARDS).glob("*.parquet")))
-    return sorted({str(json.loads(each[b"ufm"])["commit"]) for each in metadata})
+    """The commits that made the rows.
+
+    Raises:
+        ValueError: if a file is not one of a scan.
+    """
+    found = set()
+    for path in _files(folder):
+        with _reading(path):
+            found.add(str(json.loads(parquet.read_schema(path).metadata[b"ufm"])["commit"]))
+    return sorted(found)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted((folder / SHARDS).glob("*.parquet"))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RequestError(f"{path} must be a file of a scan, but cannot be read ({reason}).") from None
 
 
 def _type(column: str, rows: Sequence[dict[str, Any]]) -> pyarrow.DataType:

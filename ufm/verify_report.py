@@ -69,14 +69,15 @@ def notes(verdict: Verdict) -> list[str]:
     return lines
 
 
-def as_result(verdicts: list[Verdict]) -> dict[str, Any]:
-    """The record's result."""
+def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
+    """The record's result; nothing holds until every loss that was asked for has its verdict."""
     fields = [
         dataclasses.asdict(verdict)
         | {"target": _facts(verdict.target), "saddle_target": _facts(verdict.saddle_target), "holds": verdict.holds}
         for verdict in verdicts
     ]
-    return {"verdicts": fields, "holds": all(verdict.holds for verdict in verdicts)}
+    holds = is_complete and all(verdict.holds for verdict in verdicts)
+    return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
 
 
 def _facts(target: Target) -> dict[str, Any]:

@@ -114,6 +114,20 @@ def test_a_false_prediction_is_refused_with_the_start_that_breaks_it(tmp_path, c
     assert "--first-start 40" in printed
 
 
+@pytest.mark.parametrize("words", [["spheres"], ["multilabel"], ["imbalance", "--loss", "ce"], ["deep"]], ids=str)
+def test_a_false_prediction_of_another_model_is_refused(tmp_path, monkeypatch, words):
+    right = ufm.verify.target_of
+
+    def wrong(model):
+        target = right(model)
+        return dataclasses.replace(target, value=target.value * (1 + 1e-6), point=target.point.roll(model.d))
+
+    monkeypatch.setattr(ufm.verify, "target_of", wrong)
+    assert _verify("--out", str(tmp_path), "--saddle-starts", "0", "--starts", "4", "--model", *words) == 1
+    claims = _record(tmp_path)["result"]["verdicts"][0]["claims"]
+    assert {"below", "logits"} <= {name for name, claim in claims.items() if not claim["holds"]}
+
+
 def test_a_spurious_minimiser_is_refused(tmp_path, capsys, monkeypatch):
     """The same check with the true minimiser hidden among the points that should be strict saddles."""
     right = ufm.verify.target_of

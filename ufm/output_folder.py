@@ -1,0 +1,53 @@
+"""A folder belongs to one process while it writes there; what a killed one left half written is removed first."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ufm.command_line import RequestError
+from ufm.records import HALF_WRITTEN, new_folder
+
+
+@contextmanager
+def output_folder(path: Path | None, name: str, continues: str | None = None) -> Iterator[Path]:
+    """The folder a command writes into, held until it is done: a new one, or one that holds the file `continues`.
+
+    Raises:
+        ValueError: as `new_folder` and `claimed`.
+    """
+    is_new = path is None or continues is None or not (path / continues).exists()
+    folder = new_folder(path, name) if is_new or path is None else path
+    try:
+        with claimed(folder, "--out"):
+            if is_new:
+                new_folder(folder, name)  # another process may have been there until now
+            yield folder
+    finally:
+        if path is None:
+            with suppress(OSError):
+                folder.rmdir()  # only if it is empty
+
+
+@contextmanager
+def claimed(folder: Path, argument: str) -> Iterator[None]:
+    """Hold a folder and clear it of half-written files; the system lets go of it however the process ends.
+
+    Raises:
+        ValueError: if another process holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            allowed = "a folder in which no other process works"
+            raise RequestError(f"`{argument}` must be {allowed}, got {folder}.") from None
+        except OSError:
+            pass  # a file system without locks
+        for left in folder.rglob(HALF_WRITTEN):
+            left.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(handle)
