@@ -182,7 +182,8 @@ def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]",
     from figures import experiments as picture_of_experiments
 
     units = units_of(experiments, setting, folder)
-    write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
+    if not (folder / "record.json").exists():
+        write_record(folder / "record.json", setting.as_dict(), {"experiments": []})  # what a later call continues
     failures: dict[Path, str] = {}
     try:
         for done, (unit, failure) in enumerate(conduct(units, folder), 1):
@@ -196,8 +197,9 @@ def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]",
     record = write_record(folder / "record.json", setting.as_dict(), result)
     if setting.json is not None:
         record = write_record(setting.json, setting.as_dict(), result)
-    picture = picture_of_experiments.draw(read_record(record), folder / "experiments.png")
-    print(f"wrote {record}, {picture}; the runs are in {folder}")
+    print(f"wrote {record}; the runs are in {folder}")
+    if len(failures) < len(units):
+        print(f"picture: {picture_of_experiments.draw(read_record(record), folder / 'experiments.png')}")
     return 1 if failures else 0
 
 

@@ -21,6 +21,7 @@ ALLOWED = {
         "ufm.grid",
         "ufm.imbalance",
         "ufm.losses",
+        "ufm.output_folder",
         "ufm.parallel",
         "ufm.pick_all_labels",
         "ufm.prediction",

@@ -14,6 +14,7 @@ from deepnet.experiments.run import Run
 from deepnet.run import opened
 from deepnet.settings import ExperimentSetting, TrainSetting
 from deepnet.train import train
+from deepnet.training import begin
 from ufm.command_line import RequestError
 from ufm.engine import map_units
 from ufm.engine_setting import EngineSetting
@@ -36,10 +37,10 @@ class Unit:
 
 
 def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, folder: Path) -> list[Unit]:
-    """All trainings, and a check that what is in their folders already is of the same setting.
+    """All trainings, after a look whether each kind of run can begin and what is in their folders is of them.
 
     Raises:
-        ValueError: if a folder holds another run.
+        ValueError: if a folder holds another run, or the data or a head for these data cannot be had.
     """
     units = []
     for experiment in experiments:
@@ -52,6 +53,8 @@ def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, fold
             stored = checkpoint.read_setting(unit.folder)
             if stored != checkpoint.plain_setting(unit.setting):
                 raise RequestError(f"{unit.folder} must hold a run of the setting asked for, or nothing.")
+        elif unit.seed == setting.seed:
+            begin(unit.setting)
     return units
 
 
