@@ -155,10 +155,16 @@ class ExperimentSetting(CommonSetting):
 
     NAME is one experiment of deepnet/experiments/, or all. The same command with --out FOLDER goes on with what is in
     the folder. The seed is that of the first of --seeds runs. Exit code 0 whatever shows; 1 if a training failed.
+
+    Examples:
+        python -m deepnet experiment
+        python -m deepnet experiment label_smoothing_collapses_sooner --seeds 5 --out results/smoothing
+
+    Writes: a folder per training, record.json and experiments.png into --out.
     """
 
     name: str = "all"
-    """Experiment, or all."""
+    """Name of the experiment, or all."""
     seeds: int = 3
     """Runs of each kind, >= 2: a spread takes two."""
     data: str = "digits"

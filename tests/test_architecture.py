@@ -26,7 +26,6 @@ ALLOWED = {
         "ufm.pick_all_labels",
         "ufm.prediction",
         "ufm.problem",
-        "ufm.output_folder",
         "ufm.records",
         "ufm.softmax_codes",
     },
