@@ -83,8 +83,9 @@ class Normalised(Head):
     """Features and classifier rows of norm 1, logits tau <w_k, h> (Yaras et al. 2022; Jiang et al. 2024 with 1/tau).
 
     The weight enters as w / |w|, so that its gradient at |w| = 1 is the one on the sphere, and is divided by its norm
-    after each step: Riemannian gradient descent with the metric projection as retraction. Weight decay pulls along w
-    only, which the retraction undoes.
+    after each step: without momentum, Riemannian gradient descent with the metric projection as retraction, and weight
+    decay, which pulls along w only, is undone by it but for a factor of the step. Momentum stays as it is from step to
+    step, not moved along the sphere.
 
     Raises:
         ValueError: unless 0 < temperature < inf.

@@ -1,18 +1,40 @@
 """What several experiments measure beyond the metrics of every run."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from deepnet.experiments.run import Run
 
 LEVELS = {"nc1_quotient": 0.02, "nc1_trace": 0.05}
 """Where epochs until collapse are compared: tr(S_W S_B^+)/K, which the papers use, and tr S_W / tr S_B."""
 FORMS = {"nc1_quotient": "quotient form", "nc1_trace": "trace form"}
 
 
-def cosine_between_rows(rows: Float[Tensor, "m d"]) -> float:
-    """Mean over all pairs of different rows."""
+def ratio_of_first_epochs(run: Run, other: Run, form: str) -> float:
+    """The epoch at which a run's NC1 is first measured at its level, over that of another run.
+
+    If only the other never gets there, its last epoch stands for it: then the ratio is smaller than what is returned,
+    and a claim that it is below 1 is not made easier. inf if only the run never gets there, nan if neither does: no
+    claim is decided by them.
+    """
+    first, against = (each.first_epoch(form, LEVELS[form]) for each in (run, other))
+    if math.isinf(against):
+        return math.nan if math.isinf(first) else first / other.epochs
+    return first / against
+
+
+def cosines_between_rows(rows: Float[Tensor, "m d"]) -> Float[Tensor, " pairs"]:
+    """Of all ordered pairs of different rows."""
     unit = rows / rows.norm(dim=-1, keepdim=True)
-    return float((unit @ unit.mT)[~torch.eye(len(rows), dtype=torch.bool)].mean())
+    return (unit @ unit.mT)[~torch.eye(len(rows), dtype=torch.bool)]
+
+
+def distance_from_simplex(rows: Float[Tensor, "m d"]) -> float:
+    """Largest |cos + 1/(m - 1)| over the pairs (their mean is -1/(m - 1) for any unit rows whose sum is 0)."""
+    return float((cosines_between_rows(rows) + 1 / (len(rows) - 1)).abs().max())
 
 
 def share_of_top(matrix: Float[Tensor, "m d"], rank: int) -> float:

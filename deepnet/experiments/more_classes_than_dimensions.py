@@ -3,23 +3,29 @@
 Source: Jiang et al. 2024 (generalized neural collapse for a large number of classes)
 
 Their temperature is 1/tau here. The margin of rows W and class means H is the least <w_k - w_j, h_k> (unit vectors);
-the softmax code has the largest. In the plane it is the regular polygon; in space the best packing is the best code
-known (`ufm/softmax_codes.py`), no proof that there is no better one.
+the softmax code has the largest. At a finite tau the minimiser of cross entropy has less of it: for ten classes in
+space 0.5695 at tau = 5 and 0.5833 at tau = 30 against 0.5964 of the best code known; in the plane it is the regular
+polygon at any tau that we tried, 0.1910. The prediction is the lowest of many minimisations of one feature a class
+(`ufm/spheres.py`): numeric, no proof that there is nothing lower.
 """
 
-from functools import partial
+from functools import cache, partial
 
 import torch
+from torch.nn.functional import normalize
 
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from ufm.softmax_codes import exact_margin, least_margin, packing_margin
+from ufm.losses import CrossEntropy
+from ufm.minimise import minimise
+from ufm.softmax_codes import least_margin
+from ufm.spheres import SphereProblem
+from ufm.starts import normal_starts
 
 WARM, COLD = 5.0, 30.0
-TRIED = (
-    "two temperatures; the colder one leaves hardly any gradient once the classes are apart, and in the plane some "
-    "runs do not even separate all of them."
-)
+STARTS, SEED, GRADIENT, STEPS = 64, 2**62, 1e-8, 1000
+"""Of the minimisation that predicts."""
+TRIED = "the other temperature."
 RUNS = {
     f"{name}_{dim}d": {"head": {"name": "normalised", "temperature": tau, "dim": dim}}
     for dim in (2, 3)
@@ -38,9 +44,9 @@ def _margin(runs: Runs, name: str) -> float:
     return float(least_margin(*_units(runs[name])))
 
 
-def _gain(runs: Runs, dim: int) -> float:
-    """What the lower temperature adds to the margin."""
-    return _margin(runs, f"cold_{dim}d") - _margin(runs, f"warm_{dim}d")
+def _gain(runs: Runs) -> float:
+    """What the lower temperature adds to the margin in space; in the plane theory says nothing."""
+    return _margin(runs, "cold_3d") - _margin(runs, "warm_3d")
 
 
 def _self_duality(runs: Runs, dim: int) -> float:
@@ -49,27 +55,40 @@ def _self_duality(runs: Runs, dim: int) -> float:
     return float((W * H).sum(-1).mean())
 
 
-def _best(runs: Runs, dim: int) -> float:
-    K = runs["cold_2d"].training.data.classes
-    return exact_margin(K, dim) or packing_margin(K, dim) or 0.0
+def _predicted(runs: Runs, name: str) -> float:
+    training = runs[name].training
+    head = training.setting.head
+    return minimisers_margin(training.data.classes, int(head["dim"]), float(head["temperature"]))
+
+
+@cache
+def minimisers_margin(K: int, d: int, temperature: float) -> float:
+    """The margin of the minimiser of cross entropy over unit rows and one unit feature a class."""
+    problem = SphereProblem(CrossEntropy(), K, d, 1, temperature=temperature)
+
+    def logarithm(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        value, gradient = problem.value_and_gradient(x)  # down to 1e-8, too small for a bound on its gradient
+        return value.log(), gradient / value[:, None]
+
+    ends = minimise(logarithm, normal_starts(problem.size, SEED, 0, STARTS), GRADIENT, STEPS)
+    W, H, _ = problem.unpack(ends.x[ends.value.argmin()])
+    return float(least_margin(normalize(W, dim=-1), H))
 
 
 STATEMENTS = (
-    *(
-        Statement(
-            f"margin in {dim} dimensions, tau = {COLD:g} less tau = {WARM:g}: above 0",
-            partial(_gain, dim=dim),
-            low=0.0,
-        )
-        for dim in (2, 3)
+    Statement(
+        f"margin in 3 dimensions, tau = {COLD:g} less tau = {WARM:g}: above 0 (minimisers of ten classes: 0.014)",
+        _gain,
+        low=0.0,
+        strict=True,
     ),
     *(
         Statement(
-            f"margin at tau = {tau:g} in {dim} dimensions, within 10 % of the best code's",
+            f"margin at tau = {tau:g} in {dim} dimensions, within 10 % of the minimiser's",
             partial(_margin, name=f"{name}_{dim}d"),
             low=0.9,
             high=1.1,
-            predicted=partial(_best, dim=dim),
+            predicted=partial(_predicted, name=f"{name}_{dim}d"),
             tried=TRIED,
         )
         for name, tau in (("warm", WARM), ("cold", COLD))

@@ -4,6 +4,8 @@ Source: Tirer and Bruna 2022 (extended unconstrained features), Ergen and Pilanc
 
 Squared error without bias, three layers after the body; in one run a ReLU follows each but the last. What is said of
 alignment and rank holds where the decay has had the time to act, so the runs are three times as long as the others.
+Alignment of linear layers is no prediction but an identity of stationarity, whatever the loss: W_l W_l' - W_{l+1}'
+W_{l+1} falls as exp(-2 decay t) under gradient flow, and it says that the decay had that time.
 """
 
 from functools import partial
@@ -11,13 +13,13 @@ from itertools import pairwise
 
 import torch
 
-from deepnet.experiments.measures import cosine_between_rows, share_of_top
+from deepnet.experiments.measures import cosines_between_rows, share_of_top
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
 from deepnet.heads import Layers
 from ufm.collapse import FeatureStats, nc1_trace
 
-TRIED = "a third of the epochs first, where the decay had removed even less of the initial weights."
+TRIED = "a third of the epochs, on the digits."
 RUNS = {
     name: {"loss": {"name": "mse"}, "longer": 3, "head": {"name": "layers", "count": 3, "relu": relu}}
     for name, relu in (("linear", False), ("relu", True))
@@ -66,8 +68,8 @@ def _rank(runs: Runs, name: str) -> float:
 
 
 def _cosine(runs: Runs, name: str) -> float:
-    """Mean cosine between class means (not centred) of the last layer's input."""
-    return cosine_between_rows(runs[name].layer().stats.class_means)
+    """Mean |cosine| between class means (not centred) of the last layer's input."""
+    return float(cosines_between_rows(runs[name].layer().stats.class_means).abs().mean())
 
 
 STATEMENTS = (
@@ -76,11 +78,13 @@ STATEMENTS = (
             f"NC1 from layer to layer, {name}, largest ratio: below 1",
             partial(_falls, name=name),
             high=1.0,
+            strict=True,
         )
         for name in RUNS
     ),
     Statement(
-        "alignment of adjacent linear layers, cos(W_l W_l', W_{l+1}' W_{l+1}): at least 0.99",
+        "alignment of adjacent linear layers, cos(W_l W_l', W_{l+1}' W_{l+1}): at least 0.99 (any loss: an identity of "
+        "stationarity)",
         _alignment,
         low=0.99,
         tried=TRIED,
@@ -96,9 +100,8 @@ STATEMENTS = (
     ),
     *(
         Statement(
-            f"class means of the last layer's input are orthogonal, {name}: mean cosine within 0.05 of 0",
+            f"class means of the last layer's input are orthogonal, {name}: mean |cosine| at most 0.05",
             partial(_cosine, name=name),
-            low=-0.05,
             high=0.05,
         )
         for name in RUNS

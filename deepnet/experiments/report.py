@@ -1,6 +1,7 @@
 """Judgements as a table for people and as a result for the record."""
 
 import dataclasses
+import json
 import math
 import statistics
 from collections import Counter
@@ -27,7 +28,18 @@ def as_result(experiments: Sequence[Experiment], units: Sequence[Unit], failures
     entries = [_entry(experiment, by_seed(units, failures, experiment.name)) for experiment in experiments]
     minutes = sum(_minutes(unit.folder) for unit in units if unit.folder not in failures)
     failed = {unit.name: failures[unit.folder] for unit in units if unit.folder in failures}
-    return {"experiments": entries, "trainings": len(units), "failures": failed, "core_minutes": minutes}
+    return {
+        "experiments": entries,
+        "trainings": len(units),
+        "distinct_trainings": distinct(units),
+        "failures": failed,
+        "core_minutes": minutes,
+    }
+
+
+def distinct(units: Sequence[Unit]) -> int:
+    """How many trainings differ in more than the experiment they are for; statements on the same ones are dependent."""
+    return len({json.dumps(checkpoint.plain_setting(unit.setting), sort_keys=True) for unit in units})
 
 
 def show(result: dict[str, Any]) -> None:
@@ -49,7 +61,8 @@ def show(result: dict[str, Any]) -> None:
     counts = Counter(row["outcome"] for experiment in result["experiments"] for row in experiment["statements"])
     counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS)
     console.print(
-        f"{counts.total()} statements: {counted}; {result['trainings']} trainings, {len(result['failures'])} failed; "
+        f"{counts.total()} statements, each tested on its own: {counted}; {result['trainings']} trainings "
+        f"({result['distinct_trainings']} distinct), {len(result['failures'])} failed; "
         f"{result['core_minutes']:.1f} minutes of one core",
         highlight=False,
     )
@@ -62,11 +75,18 @@ def cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     judged = "-"
     if math.isfinite(_float(row["half_width"])):
         judged = f"{row['mean']:.3g} ± {row['half_width']:.2g}{unit}"
-    low, high = _float(row["low"], -math.inf), _float(row["high"], math.inf)
-    bounds = f"≥ {low:g}" if math.isinf(high) else f"≤ {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
     measured = [_float(value) for value in row["measured"]]
     spread = f" ({statistics.stdev(measured):.2g})" if all(map(math.isfinite, measured)) else ""
-    return f"{_number(_mean(measured))}{spread}", predicted, judged, bounds
+    return f"{_number(_mean(measured))}{spread}", predicted, judged, bounds_of(row)
+
+
+def bounds_of(row: Mapping[str, Any]) -> str:
+    """The bounds of the judged number as text."""
+    low, high = _float(row["low"], -math.inf), _float(row["high"], math.inf)
+    above, below = (">", "<") if row["strict"] else ("≥", "≤")
+    if math.isinf(high):
+        return f"{above} {low:g}"
+    return f"{below} {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
 
 
 def _minutes(folder: Path) -> float:

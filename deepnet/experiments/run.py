@@ -46,13 +46,8 @@ class Run:
         return [(line["epoch"], _float(line[split][name])) for line in self.lines]
 
     def first_epoch(self, name: str, below: float) -> float:
-        """The first measured epoch at which a measure of the training split is at most `below`.
-
-        A run that never gets there counts as one that gets there at the measurement after its last.
-        """
-        epochs = [line["epoch"] for line in self.lines]
-        after = epochs[-1] + (epochs[-1] - epochs[-2])
-        return next((epoch for epoch, value in self.curve(name) if value <= below), after)
+        """The first measured epoch at which a measure of the training split is at most `below`; inf without any."""
+        return next((float(epoch) for epoch, value in self.curve(name) if value <= below), math.inf)
 
     def layer(self, split: str = "train") -> LastLayer:
         """Last layer and features of a split, in float64."""

@@ -19,7 +19,7 @@ from deepnet.experiments.statement import Runs, Statement
 from deepnet.features import LastLayer
 from ufm.losses import Loss
 
-TRIED = "a third of the epochs first, with larger shares."
+TRIED = "a third of the epochs, on the digits."
 RUNS = {"squared_error": {"loss": {"name": "mse"}, "longer": 3}}
 
 
@@ -89,10 +89,12 @@ STATEMENTS = (
         "largest over smallest signal-to-noise singular value, end over separation of the classes: below 1",
         _spread,
         high=1.0,
+        strict=True,
     ),
     Statement(
         "exact dynamics: smallest over largest increment of K^2 log w + K w^2 + w^4/4, predicted 1, above 0.9",
         _increments,
         low=0.9,
+        strict=True,
     ),
 )

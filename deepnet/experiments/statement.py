@@ -1,14 +1,16 @@
 """A paper's statement as a number that a run yields, and the rule by which its mean over seeds is judged.
 
-The rule is the same for all and fixed before looking: the number claimed lies in [low, high]; with the 90 % confidence
-interval of the mean over seeds (Student's t, 2.92 standard errors for 3 seeds; it tests either bound at the 5 % level,
-Schuirmann 1987), the statement
+The rule is the same for all and fixed before looking: the number claimed lies in [low, high], without the bounds
+themselves where it is claimed to be below or above them; with the 90 % confidence interval of the mean over seeds
+(Student's t, 2.92 standard errors for 3 seeds; it tests either bound at the 5 % level, Schuirmann 1987), the statement
 
-- showed, if the whole interval lies in [low, high];
+- showed, if the whole interval lies within the bounds;
 - did not show, if none of it does;
-- is not decided otherwise, or if a run failed or gave no number.
+- is not decided otherwise, or if a run failed or gave no finite number.
 
-This is numeric evidence about the nets, data and settings named, and about no others.
+The interval is for how the seeds of training differ: a test set's own sampling error is not in it. Every statement is
+tested on its own; nothing is corrected for their number. This is numeric evidence about the nets, data and settings
+named, and about no others.
 """
 
 import math
@@ -32,14 +34,16 @@ class Statement:
         sentence: the claim in words, with its bounds.
         measured: the number, from the runs of one seed.
         low, high: bounds of the number; with a prediction, of measured / predicted.
+        strict: whether the number must differ from the bounds ("below" and "above", not "at most" and "at least").
         predicted: what theory says the number is, where it does.
-        tried: what was tried where the statement does not show.
+        tried: what else was tried, said where the statement does not show.
     """
 
     sentence: str
     measured: Callable[[Runs], float]
     low: float = -math.inf
     high: float = math.inf
+    strict: bool = False
     predicted: Callable[[Runs], float] | None = None
     tried: str = ""
 
@@ -57,6 +61,7 @@ class Judgement:
     predicted: tuple[float, ...] | None
     low: float
     high: float
+    strict: bool
     mean: float
     half_width: float
     outcome: Outcome
@@ -73,15 +78,30 @@ def judge(statement: Statement, seeds: Sequence[Runs]) -> Judgement:
         judged = tuple(m / p if p else math.nan for m, p in zip(measured, predicted, strict=True))
     half = half_width(judged)
     mean = statistics.fmean(judged)
-    outcome: Outcome = "not decided"
-    if math.isfinite(mean) and math.isfinite(half):
-        if statement.low <= mean - half and mean + half <= statement.high:
-            outcome = "showed"
-        elif mean + half < statement.low or mean - half > statement.high:
-            outcome = "did not show"
     return Judgement(
-        statement.sentence, measured, predicted, statement.low, statement.high, mean, half, outcome, statement.tried
+        statement.sentence,
+        measured,
+        predicted,
+        statement.low,
+        statement.high,
+        statement.strict,
+        mean,
+        half,
+        _outcome(statement, mean - half, mean + half),
+        statement.tried,
     )
+
+
+def _outcome(statement: Statement, lower: float, upper: float) -> Outcome:
+    """Where the interval lies; one that is not finite decides nothing."""
+    low, high = statement.low, statement.high
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return "not decided"
+    if (low < lower and upper < high) if statement.strict else (low <= lower and upper <= high):
+        return "showed"
+    if (upper <= low or high <= lower) if statement.strict else (upper < low or high < lower):
+        return "did not show"
+    return "not decided"
 
 
 def half_width(values: Sequence[float]) -> float:

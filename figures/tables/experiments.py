@@ -1,6 +1,5 @@
 """What papers say of trained networks, one row a statement: measured, predicted, what counts, outcome."""
 
-import math
 from collections import Counter
 from statistics import fmean, stdev
 from typing import Any
@@ -23,9 +22,11 @@ def table(record: dict[str, Any]) -> str:
     caption = (
         f"`{record['command']}`, {record['machine']}: {result['trainings']} trainings of a narrow ResNet-18 on "
         f"{setting['data']} ({setting['per_class']} images a class, {setting['epochs']} epochs, {setting['seeds']} "
-        f"seeds), {len(result['failures'])} failed, {result['core_minutes']:.0f} minutes of one core. {counts.total()} "
-        f"statements: "
-        f"{counted}."
+        f"seeds), {len(result['failures'])} failed, {result['core_minutes']:.0f} minutes of one core. "
+        f"{result['distinct_trainings']} trainings are distinct: experiments with the same setting train the same net, "
+        f"so that their statements depend on each other. {counts.total()} statements, each tested on its own at 5 % a "
+        f"bound, not corrected for their number: {counted}. The intervals are for the seeds of training; the sampling "
+        f"error of the test set, the same images for all seeds, is not in them."
     )
     return f"{markdown(rows)}\n\n{caption}"
 
@@ -43,6 +44,7 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 def _bounds(row: dict[str, Any]) -> str:
     low, high = row["low"], row["high"]
-    if high is None or math.isinf(high):
-        return f"wanted ≥ {low:g}"
-    return f"wanted ≤ {high:g}" if low is None else f"wanted {low:g} to {high:g}"
+    above, below = (">", "<") if row["strict"] else ("≥", "≤")
+    if high is None:
+        return f"wanted {above} {low:g}"
+    return f"wanted {below} {high:g}" if low is None else f"wanted {low:g} to {high:g}"

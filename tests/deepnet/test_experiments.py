@@ -10,14 +10,25 @@ import torch
 
 from deepnet.__main__ import COMMANDS
 from deepnet.experiments.experiment import find, list_experiments, setting_of
-from deepnet.experiments.measures import cosine_between_rows, share_of_top
+from deepnet.experiments.measures import (
+    LEVELS,
+    cosines_between_rows,
+    distance_from_simplex,
+    ratio_of_first_epochs,
+    share_of_top,
+)
+from deepnet.experiments.more_classes_than_dimensions import minimisers_margin
+from deepnet.experiments.rare_classes_come_together import Centred, balanced_problem
 from deepnet.experiments.run import Run
 from deepnet.experiments.squared_error_stays_on_the_central_path import signal_to_noise
 from deepnet.experiments.statement import Judgement, Statement, judge
 from deepnet.features import LastLayer
 from deepnet.settings import ExperimentSetting
 from ufm.command_line import main
-from ufm.losses import SquaredError
+from ufm.imbalance import imbalanced_target
+from ufm.losses import CrossEntropy, SquaredError
+from ufm.problem import Problem
+from ufm.softmax_codes import packing_margin
 
 
 def judged(values, failure="", predicted=None, **bounds) -> Judgement:
@@ -40,6 +51,13 @@ def outcome(values, *failure, **bounds) -> str:
         ((0.5, 0.6, 0.7), {"low": 0.8}, "did not show"),
         ((0.5, 0.6, 0.7), {"low": 0.4, "high": 0.8}, "showed"),
         ((1.0, 1.0), {"low": 1.0, "high": 1.0}, "showed"),
+        ((1.0, 1.0), {"high": 1.0}, "showed"),
+        ((1.0, 1.0), {"high": 1.0, "strict": True}, "did not show"),
+        ((1.0, 1.0), {"low": 1.0, "strict": True}, "did not show"),
+        ((0.9, 0.9), {"high": 1.0, "strict": True}, "showed"),
+        ((1.1, 1.1), {"high": 1.0, "strict": True}, "did not show"),
+        ((0.0, 1.0), {"high": 0.0, "strict": True}, "not decided"),
+        ((0.5, math.inf, 0.7), {"high": 1.0}, "not decided"),
         ((0.5, math.nan, 0.7), {"high": 1.0}, "not decided"),
         ((0.5,), {"high": 1.0}, "not decided"),
     ],
@@ -67,12 +85,48 @@ def test_the_interval_is_students():
     assert judged((1.0, 2.0, 3.0), high=1.0).half_width == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
 
 
+def with_nc1(folder: Path, *values: float) -> Run:
+    """A run whose NC1, in both forms, was these values at epochs 4, 8, ..."""
+    folder.mkdir()
+    lines = [{"epoch": 4 * i, "train": {form: float(value) for form in LEVELS}} for i, value in enumerate(values, 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return Run(folder)
+
+
+def test_epochs_until_collapse(tmp_path):
+    never, early, late = (
+        with_nc1(tmp_path / name, *values)
+        for name, values in {"never": (5, 5, 5, 5), "early": (5, 0.01, 5, 5), "late": (5, 5, 0.01, 0.01)}.items()
+    )
+    assert [run.first_epoch("nc1_trace", 0.05) for run in (never, early, late)] == [math.inf, 8, 12]
+    assert ratio_of_first_epochs(early, late, "nc1_trace") == 8 / 12
+    assert ratio_of_first_epochs(late, never, "nc1_trace") == 12 / 16  # at most: the other is not there at epoch 16
+    assert ratio_of_first_epochs(never, late, "nc1_trace") == math.inf
+    assert math.isnan(ratio_of_first_epochs(never, never, "nc1_trace"))
+
+
+@pytest.mark.parametrize("name", ["label_smoothing_collapses_sooner", "normalised_layers_collapse_sooner"])
+@pytest.mark.parametrize("other", [5.0, 0.001], ids=["neither collapses", "the other one collapses"])
+def test_no_net_that_never_collapses_is_sooner(name, other, tmp_path):
+    (experiment,) = find(name)
+    slow, fast = ("label_smoothing", "cross_entropy") if "smoothing" in name else ("normalised", "free")
+    seeds = [
+        {slow: with_nc1(tmp_path / f"slow{seed}", 5, 5, 5), fast: with_nc1(tmp_path / f"fast{seed}", 5, other, other)}
+        for seed in range(3)
+    ]
+    until = [statement for statement in experiment.statements if statement.sentence.startswith("epochs until")]
+    assert [judge(statement, seeds).outcome for statement in until] == ["not decided", "not decided"]
+
+
 @pytest.mark.parametrize("experiment", list_experiments(), ids=lambda experiment: experiment.name)
 def test_every_experiment_is_well_formed(experiment):
     assert experiment.source
     assert experiment.sentence.endswith(".")
     assert len(experiment.statements) >= 3
     assert all(math.isfinite(s.low) or math.isfinite(s.high) for s in experiment.statements)
+    for statement in experiment.statements:
+        words = statement.sentence.split()
+        assert statement.strict == ("below" in words or "above" in words), statement.sentence
     for changes in experiment.runs.values():
         assert setting_of(ExperimentSetting().common, changes, 1).seed == 1
 
@@ -96,8 +150,48 @@ def test_signal_to_noise_of_known_features():
 
 def test_small_measures():
     rows = torch.tensor([[1.0, 0], [0, 1], [1, 0]], dtype=torch.float64)
-    assert cosine_between_rows(rows) == pytest.approx(1 / 3)
+    assert sorted(cosines_between_rows(rows).tolist()) == pytest.approx([0, 0, 0, 0, 1, 1])
     assert share_of_top(torch.diag(torch.tensor([3.0, 2, 1])), 2) == pytest.approx(13 / 14)
+
+
+def test_antipodal_pairs_are_no_simplex():
+    """Their mean cosine is that of a simplex, as of all unit rows whose sum is 0."""
+    basis = torch.linalg.qr(torch.randn(8, 5, generator=torch.Generator().manual_seed(0)).double())[0].mT
+    pairs = torch.cat([basis, -basis])
+    simplex = torch.eye(10, dtype=torch.float64) - 1 / 10
+    for rows in (pairs, simplex):
+        assert float(cosines_between_rows(rows).mean()) == pytest.approx(-1 / 9, abs=1e-12)
+    assert distance_from_simplex(simplex) < 1e-12
+    assert distance_from_simplex(pairs) == pytest.approx(8 / 9)
+
+
+@pytest.mark.parametrize(
+    ("d", "temperature", "expected"),
+    [(2, 5.0, 1 - math.cos(math.pi / 5)), (2, 30.0, 1 - math.cos(math.pi / 5)), (3, 5.0, 0.5695), (3, 30.0, 0.5833)],
+)
+def test_margin_of_the_minimiser_at_a_temperature(d, temperature, expected):
+    """In the plane the regular polygon at any temperature; in space less than the softmax code's."""
+    found = minimisers_margin(10, d, temperature)
+    assert found == pytest.approx(expected, abs=5e-5)
+    assert found < (packing_margin(10, d) or 1)
+
+
+def test_the_models_minimum_moved_by_a_common_mean_is_read_as_the_model():
+    """Features of the model without its bias, whose mean is taken away, on a common mean orthogonal to the rows."""
+    K, decay = 4, 5e-3
+    model = Problem(CrossEntropy(), K, K, 2, decay, 1e-3, None, sizes=(3, 3, 1, 1))
+    W, H, _ = model.unpack(imbalanced_target(model).point)
+    mu = torch.tensor([0.0] * K + [2.0], dtype=torch.float64)
+    H0 = torch.nn.functional.pad(H - H.mean(0), (0, 1))
+    rows = torch.nn.functional.pad(W, (0, 1)) + torch.outer(torch.tensor([1.0, 2, -1, -2]).double(), mu)
+    layer = LastLayer(H0 + mu, model.labels(), rows, torch.zeros(K).double())
+    centred = Centred.of(layer)
+    torch.testing.assert_close(centred.W[:, :K], W - W.mean(0), rtol=0, atol=1e-12)
+    torch.testing.assert_close(centred.H, H0, rtol=0, atol=1e-12)
+    problem = balanced_problem(layer, decay)
+    assert problem.sizes == (3, 3, 1, 1)
+    assert problem.decay_b == pytest.approx(decay / 5)
+    assert problem.decay_H == pytest.approx(decay * float((W - W.mean(0)).square().sum() / H0.square().sum()))
 
 
 NAME = "squared_error_stays_on_the_central_path"
@@ -114,7 +208,7 @@ def conducted(tmp_path_factory):
 def test_an_experiment_from_beginning_to_end(conducted):
     result = json.loads((conducted / "record.json").read_text())["result"]
     (experiment,) = result["experiments"]
-    assert result["trainings"] == 2
+    assert result["trainings"] == result["distinct_trainings"] == 2
     assert result["failures"] == {}
     assert all(len(row["measured"]) == 2 for row in experiment["statements"])
     assert {row["outcome"] for row in experiment["statements"]} <= {"showed", "did not show", "not decided"}

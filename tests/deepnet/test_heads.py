@@ -9,10 +9,13 @@ from scipy.optimize import minimize_scalar
 
 from deepnet.heads import FixedSimplex, Head, Layers, Normalised, make_head
 from deepnet.nets import make_net
+from ufm.deep import DeepProblem
+from ufm.deep_prediction import deep_target
 from ufm.losses import CrossEntropy, SquaredError
 from ufm.model import Point
 from ufm.prediction import predict
 from ufm.problem import Problem
+from ufm.spheres import SphereProblem, sphere_target
 
 K, SIZE, n = 4, 6, 3
 LABELS = torch.arange(K).repeat_interleave(n)
@@ -145,7 +148,8 @@ def test_linear_head_reaches_the_predicted_minimum():
 def test_normalised_head_reaches_the_simplex(temperature):
     head, x = made({"name": "normalised", "temperature": temperature}), features()
     value = minimum(head, x, lambda: CrossEntropy()(head(x)[0], LABELS).mean())
-    assert value == pytest.approx(math.log1p((K - 1) * math.exp(-temperature * K / (K - 1))), abs=1e-12)
+    problem = SphereProblem(CrossEntropy(), K, SIZE, n, temperature=temperature)
+    assert value == pytest.approx(sphere_target(problem).value, abs=1e-12)
 
 
 def test_fixed_head_has_features_along_its_rows():
@@ -159,16 +163,20 @@ def test_fixed_head_has_features_along_its_rows():
     assert value == pytest.approx(minimize_scalar(on_ray, bounds=(0, 20), method="bounded").fun, abs=1e-7)
 
 
-def test_two_linear_layers_have_the_deep_models_minimum():
-    """Reference value of the model with three factors: K = 4, n = 3, decays 5e-3, 4e-3 and 1e-3."""
-    head, x = made({"name": "layers", "count": 2}), features()
+@pytest.mark.parametrize("relu", [False, True])
+def test_two_layers_have_the_deep_models_minimum(relu):
+    head, x = made({"name": "layers", "count": 2, "relu": relu}), features()
     assert isinstance(head, Layers)
     first, last = head.matrices
 
     def objective():
         return SquaredError()(head(x)[0], LABELS).mean() + square(last, 5e-3) + square(first, 4e-3) + square(x, 1e-3)
 
-    assert minimum(head, x, objective) == pytest.approx(0.02336594841250561, abs=1e-12)
+    value = minimum(head, x, objective)
+    problem = DeepProblem(SquaredError(), K, SIZE, n, 5e-3, 1e-3, None, (4e-3,), is_rectified=relu)
+    assert value == pytest.approx(deep_target(problem).value, abs=1e-12)
+    if not relu:
+        assert value == pytest.approx(0.02336594841250561, abs=1e-12)
 
 
 @pytest.mark.parametrize(
