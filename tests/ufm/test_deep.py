@@ -48,8 +48,9 @@ def test_with_a_decayed_bias_the_common_direction_is_not_active_alone():
     """The state with it active and the others zero is critical, and a strict saddle."""
     problem = _deep(SquaredError(), 3, 4, 1, (0.01,) * 3, 0.5)
     target = deep_target(problem)
-    kept = 0.5 / (1 / 3 + 0.5)
-    u = stationary_root(1.0, 3 * 0.01 / (kept / 3), 3)
+    weight = SquaredError().weight(3)
+    kept = 0.5 / (weight + 0.5)
+    u = stationary_root(1.0, 3 * 0.01 / (weight * kept), 3)
     Q = torch.zeros(3, 4, dtype=torch.float64)
     Q[:, 0] = 3**-0.5
     inner = u * torch.eye(4, dtype=torch.float64)[:1].mT @ torch.eye(4, dtype=torch.float64)[:1]
