@@ -18,7 +18,8 @@ from ufm.problem import Problem
 from ufm.records import check_new_file, read_record, write_record
 from ufm.settings.atlas import AtlasSetting
 
-MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "symmetric", "max_steps")
+MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b")
+SEARCH = ("seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""
 EARLIER = {"model": {"name": "plain"}}
 """What records say that are older than the option."""
@@ -64,7 +65,7 @@ class AtlasFolder:
         if not earlier.exists():
             return cls(setting, path, empty)
         record = read_record(earlier)
-        for name in MODEL:
+        for name in MODEL + SEARCH:
             there, here = record["setting"].get(name, EARLIER.get(name)), getattr(setting, name)
             if there != here:
                 option = f"--{name.replace('_', '-')}"

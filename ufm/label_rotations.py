@@ -1,4 +1,4 @@
-"""Squared error is symmetric under rotations of label space: what tells its critical sets apart, and how large they are.
+"""Squared error is symmetric under rotations of label space: what tells its critical sets apart, and their dimension.
 
 Rotations act on the classes of one size among themselves and, where the model has a bias, keep their mean. So a point
 belongs to a manifold of critical points: for classes of one size a flag manifold, whose parts are the directions of

@@ -1,10 +1,11 @@
 """The atlas of any model: spheres, hidden layers, unequal classes, several labels. One row per orbit found by sampling.
 
-As for the plain model (`ufm.atlas`), half of the starts are normal and half have a random symmetry, and every feature
-dimension up to K is searched besides d: with columns of zeros added, a critical point stays critical. Points are one
-orbit when a relabelling that the model has carries the logits of one to the other's; for squared error, when the
-invariants of its rotations of label space agree. Singular values of W have to agree as well (with hidden layers logits
-can be too small to be told from zero), on spheres those of W and H together (logits may not determine the vectors).
+As for the plain model (`ufm.atlas`), half of the starts are normal and half have a random symmetry; half of the normal
+ones descend first. Every feature dimension up to K is searched besides d: with columns of zeros added, a critical point
+stays critical. Points are one orbit when a relabelling that the model has carries the logits of one to the other's; for
+squared error, when the invariants of its rotations of label space agree. Singular values of W have to agree as well
+(with hidden layers logits can be too small to be told from zero), on spheres those of W and H together (logits may not
+determine the vectors).
 
 Critical points need not be isolated up to these symmetries: on spheres, equal classifier rows leave features free. Such
 degenerate points are one row per objective, a set without a number of copies, whose index may vary.
@@ -22,26 +23,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm import label_rotations, morse
+from ufm import label_rotations, model_relations
 from ufm.atlas_rounds import KINDS, SCALES, Rounds
 from ufm.command_line import check
-from ufm.critical_points import ZERO_EIGENVALUE
 from ufm.deep import DeepProblem
 from ufm.factors import widened, with_dimension
 from ufm.losses import SquaredError
+from ufm.minimise import minimise
 from ufm.model import Model
 from ufm.model_row import SAME_VALUE, ModelRow, kind_of, row_of, spanning_values
 from ufm.newton import find_critical_points
 from ufm.orbit import polished
-from ufm.problem import Problem
 from ufm.relabelling import Copies, Relabellings, copies, same_copy
-from ufm.spheres import SphereProblem
 from ufm.starts import normal_starts
 from ufm.symmetric_starts import symmetrised
 from ufm.symmetry import SAME
 
 MOST_CLASSES = 8
 """All K! permutations of the classes are tried."""
+DESCENT = 100
+"""Steps down that every fourth start takes first: minima can have small basins in the search for critical points."""
 
 
 @dataclass
@@ -73,10 +74,7 @@ class ModelAtlas(Rounds):
 
     def unbalanced(self) -> list[int]:
         """Dimensions in which a Morse relation says that an orbit is missing (none where there are no relations)."""
-        if why_no_relations(self) is not None:
-            return []
-        verdicts = morse.check_all([critical_set(self.model, row) for row in self.rows], self.dimensions)
-        return [verdict.dimension for verdict in verdicts if not verdict.holds]
+        return [v.dimension for v in model_relations.verdicts(self.model, self.rows, self.dimensions) if not v.holds]
 
     def grow(
         self,
@@ -93,7 +91,8 @@ class ModelAtlas(Rounds):
         for d in searched:
             first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
             small = with_dimension(self.model, d)
-            ends = find_critical_points(small, self._starts(small, first, share), max_steps=max_steps, progress=progress)
+            starting = self._starts(small, first, share)
+            ends = find_critical_points(small, starting, max_steps=max_steps, progress=progress)
             for kind in KINDS:
                 counts[kind.name] += int((ends.status == kind).sum())
             self.add(widened(small, self.model, ends.x[ends.is_converged]))
@@ -104,12 +103,13 @@ class ModelAtlas(Rounds):
         return new
 
     def _starts(self, small: Model, first: int, count: int) -> Float[Tensor, "S P"]:
-        """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`."""
+        """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`, every fourth descends."""
         scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
         points = normal_starts(small.size, self.seed, first, count) * scale[:, None]
         generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + first)
         if self.is_symmetric:
             points[1::2] = symmetrised(small, points[1::2], generator)
+        points[::4] = minimise(small.value_and_gradient, points[::4], max_steps=DESCENT).x
         return points
 
     def add(self, x: Float[Tensor, "B P"]) -> None:
@@ -139,7 +139,7 @@ class ModelAtlas(Rounds):
         return min((float(apart) for apart in pairs), default=math.inf)
 
     def _add_row(self, x: Float[Tensor, "1 P"]) -> None:
-        row = row_of(self.model, x[0], self._copies_of(x[0]))
+        row = row_of(self.model, x[0], self._copies_of(x[0]), self._relabellings)
         if row.is_degenerate:
             self._add_degenerate(x)
             return
@@ -157,7 +157,7 @@ class ModelAtlas(Rounds):
             home = next((row for row in self.rows if row.is_degenerate and abs(row.value - value) <= scale), None)
             if home is None:
                 labelled = self._copies_of(point)
-                home = row_of(self.model, point, labelled)
+                home = row_of(self.model, point, labelled, self._relabellings)
                 self.rows.append(home)
                 self._copies.append(labelled)
             home.found += 1
@@ -209,26 +209,6 @@ class ModelAtlas(Rounds):
 
     def _copies_of(self, x: Float[Tensor, " P"]) -> Copies:
         return copies(self._relabellings, self._logits(x))
-
-
-def critical_set(model: Model, row: ModelRow) -> morse.CriticalSet:
-    """What Morse theory needs to know of a row of a `Problem` (`ufm.orbit` derives the split of the index)."""
-    assert isinstance(model, Problem)
-    radius = float(model.radius) * (1 + ZERO_EIGENVALUE)
-    escapes = int((torch.linalg.svdvals(model.logit_gradient(row.x)) > radius).sum())
-    return morse.CriticalSet(row.rank, row.index - (model.d - row.rank) * escapes, escapes, row.copies)
-
-
-def why_no_relations(atlas: ModelAtlas) -> str | None:
-    """Why no Morse relation is held against the atlas; None where they are."""
-    match atlas.model:
-        case SphereProblem():
-            return "on products of spheres no relation is derived here, and some critical sets are no orbits"
-        case DeepProblem():
-            return "with hidden layers no relation is derived here"
-        case Problem(loss=SquaredError()):
-            return "for squared error and unequal classes no relation is derived here"
-    return "a row is degenerate" if any(row.is_degenerate for row in atlas.rows) else None
 
 
 def check_size(model: Model) -> None:

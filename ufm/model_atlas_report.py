@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ufm import morse
+from ufm import model_relations
 from ufm.atlas_report import SIGNIFICANT
 from ufm.certificate import certify
-from ufm.model_atlas import ModelAtlas, critical_set, why_no_relations
+from ufm.model_atlas import ModelAtlas
 from ufm.model_choice import target_of
 from ufm.model_row import SAME_VALUE, ModelRow
 from ufm.problem import Problem
@@ -23,10 +23,12 @@ NO_BALL = "the model has no form in ball arithmetic yet: existence and index of 
 def evidence(atlas: ModelAtlas) -> dict[str, Any]:
     """Morse relations where they are known, theory's prediction, the claims, and what is not checked."""
     target, why_no_target = _prediction(atlas)
-    relations, why_not = _relations(atlas), why_no_relations(atlas)
+    relations, why_not = _relations(atlas), model_relations.why_none(atlas.model, atlas.rows)
     not_checked = {"ball arithmetic": NO_BALL}
     not_checked |= {"Morse relations": why_not} if why_not else {}
     not_checked |= {"prediction": why_no_target} if why_no_target else {}
+    if target is not None and not target.is_benign and target.other_minima is None:
+        not_checked["local minima"] = "theory does not say which there are"
     problem, lowest = atlas.model, atlas.rows[0]
     has_dual = isinstance(problem, Problem) and problem.loss.is_convex
     return {
@@ -77,23 +79,24 @@ def summary(atlas: ModelAtlas, result: dict[str, Any]) -> list[str]:
     orbits = [row for row in atlas.rows if not row.is_set]
     lines = [
         f"{len(atlas.rows)} rows, of which {len(orbits)} orbits with {sum(row.copies for row in orbits)} labelled "
-        f"copies ({sum(len(row.copies_found) for row in orbits)} of their class copies met); {len(atlas.rounds)} rounds "
-        f"in {atlas.seconds:.1f} s, {atlas.quiet_rounds} since the last new row; starts: {statuses}.",
+        f"copies ({sum(len(row.copies_found) for row in orbits)} of their class copies met); {len(atlas.rounds)} "
+        f"rounds in {atlas.seconds:.1f} s, {atlas.quiet_rounds} since the last new row; starts: {statuses}.",
         f"Logits differ by at most {max(row.farthest for row in atlas.rows):.1e} within a row"
         + ("." if math.isinf(result["separation"]) else f", between rows by at least {result['separation']:.1e}."),
         *_minima(atlas),
     ]
     if result["duality_gap"] is not None:
-        lines.append(
-            f"No point is lower than row 1 by more than {result['duality_gap']:.1e} (certificate, duality gap)."
-        )
+        gap = max(0.0, result["duality_gap"])
+        lines.append(f"No point is lower than row 1 by more than {gap:.1e} (certificate, duality gap).")
     if (prediction := result["prediction"]) is not None:
         kind = "the global minimum" if prediction["is_proved_global"] else "a point not proved to be the lowest"
         above = atlas.rows[0].value - prediction["value"]
         lines.append(f"Predicted: {prediction['value']:.10f}, {kind}; row 1 is {above:+.1e} from it.")
     for entry in result["morse"] or []:
         held = "hold" if entry["holds"] else "FAIL"
-        lines.append(f"Morse relations in dimension {entry['dimension']}: {held} (Euler sum {entry['euler']}, must be 1).")
+        lines.append(
+            f"Morse relations in dimension {entry['dimension']}: {held} (Euler sum {entry['euler']}, must be 1)."
+        )
     lines += [f"{claim}: {'holds' if holds else 'FAILS'} (numeric)." for claim, holds in result["claims"].items()]
     return [*lines, *(f"Not checked, {name}: {why}." for name, why in result["not_checked"].items())]
 
@@ -107,7 +110,8 @@ def _minima(atlas: ModelAtlas) -> list[str]:
     degenerate = [str(n) for n, row in enumerate(atlas.rows, 1) if row.is_degenerate]
     if degenerate:
         lines.append(
-            f"Degenerate, with zero eigenvalues that no symmetry explains, one row per objective: {', '.join(degenerate)}."
+            f"Degenerate, with zero eigenvalues that no symmetry explains: rows {', '.join(degenerate)}, one per "
+            "objective, copies not counted; rank and classes are those of one point."
         )
     return lines
 
@@ -121,11 +125,8 @@ def _prediction(atlas: ModelAtlas) -> tuple[Target | None, str | None]:
 
 
 def _relations(atlas: ModelAtlas) -> list[dict[str, Any]] | None:
-    if why_no_relations(atlas) is not None:
-        return None
-    rows = [critical_set(atlas.model, row) for row in atlas.rows]
-    verdicts = morse.check_all(rows, atlas.dimensions)
-    return [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts]
+    verdicts = model_relations.verdicts(atlas.model, atlas.rows, atlas.dimensions)
+    return [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts] or None
 
 
 def _is_close(value: float, other: float) -> bool:
@@ -160,5 +161,5 @@ def _zeros(row: ModelRow) -> str:
 
 def _copies(row: ModelRow) -> str:
     if row.is_set:
-        return "set"
+        return "-" if row.is_degenerate else "set"
     return str(row.class_copies) if row.sample_copies == 1 else f"{row.class_copies} x {row.sample_copies}"

@@ -12,7 +12,7 @@ from ufm.factors import factors_of
 from ufm.label_rotations import flag_dimension, flag_text, has_label_rotations
 from ufm.losses import SquaredError
 from ufm.model import Model
-from ufm.relabelling import Copies
+from ufm.relabelling import Copies, Relabellings
 from ufm.spheres import SphereProblem
 from ufm.symmetry import SAME
 
@@ -33,7 +33,7 @@ class ModelRow:
         expected_nullity: dimension of the critical set that the symmetries explain.
         class_copies, sample_copies: labelled copies; 1 for sets: a manifold of squared error, or a degenerate row.
         is_set: whether it is such a set.
-        apart: which classes are apart, `ab|c (d)` with d at zero, `*` where features of a label differ; for squared
+        apart: which classes have classifier rows apart (`together`); for squared
             error the singular values of the logits and how often they occur.
         smallest_eigenvalue, curvature, direction, direction_is: as `ufm.orbit.Row` has them.
         gradient_norm: at x.
@@ -137,7 +137,7 @@ def expected_nullity(model: Model, rank: int, x: Float[Tensor, " P"]) -> int:
     return spaces * (rank * model.d - rank * (rank + 1) // 2) + of_labels + is_free
 
 
-def row_of(model: Model, x: Float[Tensor, " P"], labelled: Copies) -> ModelRow:
+def row_of(model: Model, x: Float[Tensor, " P"], labelled: Copies, relabellings: Relabellings) -> ModelRow:
     """The row of a critical point."""
     kind = kind_of(model, x[None])
     is_set = has_label_rotations(model) or bool(kind.is_degenerate[0])
@@ -151,7 +151,7 @@ def row_of(model: Model, x: Float[Tensor, " P"], labelled: Copies) -> ModelRow:
         class_copies=1 if is_set else len(labelled.logits),
         sample_copies=1 if is_set else labelled.of_samples,
         is_set=is_set,
-        apart=flag_text(model, x) if has_label_rotations(model) else together(model, x),
+        apart=flag_text(model, x) if has_label_rotations(model) else together(model, x, relabellings),
         smallest_eigenvalue=float(kind.smallest_eigenvalue[0]),
         curvature=float(kind.curvature[0]),
         direction=kind.direction[0],
@@ -163,19 +163,28 @@ def row_of(model: Model, x: Float[Tensor, " P"], labelled: Copies) -> ModelRow:
     )
 
 
-def together(model: Model, x: Float[Tensor, " P"]) -> str:
-    """Which classes share a classifier row: `ab|c (d)`, d at zero; `*` where features of one label differ."""
+def together(model: Model, x: Float[Tensor, " P"], relabellings: Relabellings) -> str:
+    """Which classes share a classifier row: `ab|c (d)`, d at zero; `*` where features of one label differ.
+
+    Of all relabelled copies the one whose text comes first, so that it does not depend on the copy found.
+    """
     W, _, H, _ = factors_of(model, x)
     scale = SAME * max(1.0, float(W.abs().max()), float(H.abs().max()))
-    names = "abcdefgh"
     zeros = [k for k in range(model.K) if float(W[k].abs().max()) <= scale]
     blocks: list[list[int]] = []
-    for k in range(model.K):
+    for k in sorted({*range(model.K)} - {*zeros}):
         home = next((block for block in blocks if float((W[k] - W[block[0]]).abs().max()) <= scale), None)
-        if k not in zeros:
-            blocks.append([k]) if home is None else home.append(k)
-    text = "|".join("".join(names[k] for k in block) for block in blocks)
-    at_zero = f"({''.join(names[k] for k in zeros)})" if zeros else ""
+        blocks.append([k]) if home is None else home.append(k)
     first = H[torch.searchsorted(model.labels(), model.labels())]
     is_collapsed = bool((H - first).abs().max() <= scale)
-    return " ".join(part for part in (text, at_zero, "" if is_collapsed else "*") if part)
+    text = min(_text(blocks, zeros, place) for place in relabellings.classes.tolist())
+    return text + ("" if is_collapsed else " *")
+
+
+def _text(blocks: list[list[int]], zeros: list[int], place: list[int]) -> str:
+    """With class k in the place of class place[k]."""
+    words = sorted(
+        ("".join(sorted("abcdefgh"[place[k]] for k in block)) for block in blocks), key=lambda w: (-len(w), w)
+    )
+    at_zero = "".join(sorted("abcdefgh"[place[k]] for k in zeros))
+    return " ".join(part for part in ("|".join(words), f"({at_zero})" if at_zero else "") if part)

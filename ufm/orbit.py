@@ -184,7 +184,9 @@ def polished(model: Model, y: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
         keep = eigenvalues.abs() > ZERO_EIGENVALUE * eigenvalues.abs().amax(1, keepdim=True)
         inverse = torch.where(keep, 1 / torch.where(keep, eigenvalues, 1.0), 0.0)
         step = (vectors @ (inverse[:, :, None] * (vectors.mT @ gradient[:, :, None])))[..., 0]
-        y = torch.where((model.value_and_gradient(y - step)[1].norm(dim=1) < gradient.norm(dim=1))[:, None], y - step, y)
+        y = torch.where(
+            (model.value_and_gradient(y - step)[1].norm(dim=1) < gradient.norm(dim=1))[:, None], y - step, y
+        )
     return y
 
 

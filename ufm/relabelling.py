@@ -125,9 +125,9 @@ def _relabellings(K: int, sets: tuple[frozenset[int], ...], sizes: tuple[int, ..
 def _orders(rows: Tensor, labels: Tensor) -> int:
     """In how many ways the samples of each label can be ordered, equal ones alike."""
     total = 1
-    for label in labels.unique():
-        here = rows[labels == label]
-        alike = here.unique(dim=0, return_counts=True)[1].tolist()
+    for label in range(int(labels.max()) + 1):
+        here = rows[labels == label].numpy()
+        alike = np.unique(here, axis=0, return_counts=True)[1].tolist()
         total *= math.factorial(len(here)) // math.prod(map(math.factorial, alike))
     return total
 

@@ -33,7 +33,7 @@ class AtlasSetting(CommonSetting):
     half_norm or mean)."""
     model: ModelSpec = field(default_factory=lambda: {"name": "plain"})
     """plain; spheres (--model.temperature 5); multilabel (--model.multiplicity '[2,1]'); deep (--model.factors 3,
-    --model.decay 5e-3); imbalance (--model.sizes '[4,4,1,1]', which also sets the number of classes), as in `verify`."""
+    --model.decay 5e-3); imbalance (--model.sizes '[4,4,1,1]', which also sets the number of classes)."""
     classes: int = 4
     """Number of classes K in [2, 8]: all relabellings are enumerated."""
     dim: int = 5
