@@ -83,7 +83,7 @@ def summary(atlas: ModelAtlas, result: dict[str, Any]) -> list[str]:
         f"rounds in {atlas.seconds:.1f} s, {atlas.quiet_rounds} since the last new row; starts: {statuses}.",
         f"Logits differ by at most {max(row.farthest for row in atlas.rows):.1e} within a row"
         + ("." if math.isinf(result["separation"]) else f", between rows by at least {result['separation']:.1e}."),
-        *_minima(atlas),
+        *_remarks(atlas),
     ]
     if result["duality_gap"] is not None:
         gap = max(0.0, result["duality_gap"])
@@ -101,8 +101,8 @@ def summary(atlas: ModelAtlas, result: dict[str, Any]) -> list[str]:
     return [*lines, *(f"Not checked, {name}: {why}." for name, why in result["not_checked"].items())]
 
 
-def _minima(atlas: ModelAtlas) -> list[str]:
-    """Second local minima and degenerate rows, by number."""
+def _remarks(atlas: ModelAtlas) -> list[str]:
+    """Second local minima, degenerate rows, and rows that were nearly missed."""
     lines = []
     minima = [str(n) for n, row in enumerate(atlas.rows, 1) if row.index == 0 and not row.is_degenerate]
     if len(minima) > 1:
@@ -113,6 +113,9 @@ def _minima(atlas: ModelAtlas) -> list[str]:
             f"Degenerate, with zero eigenvalues that no symmetry explains: rows {', '.join(degenerate)}, one per "
             "objective, copies not counted; rank and classes are those of one point."
         )
+    once = sum(row.found == 1 for row in atlas.rows)
+    if once:
+        lines.append(f"Rows that a single start found: {once}; where there are some, others are likely to be missing.")
     return lines
 
 
