@@ -201,6 +201,7 @@ class ExperimentSetting(CommonSetting):
         if the decay has the time to act.
         """
         return {
+            "device": self.device,
             "data": self.data,
             "data_folder": self.data_folder,
             "per_class": self.per_class,
