@@ -55,7 +55,7 @@ def cases(request) -> tuple[float, list[Case]]:
 
 def test_the_fit_recovers_the_depth(cases):
     depth, runs = cases
-    fit = fit_depth([case.reading for case in runs], K)
+    fit = fit_depth([[case.reading] for case in runs], K)
     assert fit.depth == pytest.approx(depth, rel=1e-5)
     assert fit.scatter < 1e-6
 
@@ -103,5 +103,5 @@ def test_a_penalty_that_is_too_dear_predicts_zero():
 
 def test_points_at_one_place_fit_no_line(cases):
     _, runs = cases
-    assert fit_depth([runs[0].reading], K) is None
-    assert fit_depth([runs[0].reading] * 2, K) is None
+    assert fit_depth([[runs[0].reading]], K) is None
+    assert fit_depth([[runs[0].reading]] * 2, K) is None
