@@ -26,7 +26,7 @@ def table(record: dict[str, Any]) -> str:
         f"{result['distinct_trainings']} trainings are distinct: experiments with the same setting train the same net, "
         f"so that their statements depend on each other. {counts.total()} statements, each tested on its own at 5 % a "
         f"bound, not corrected for their number: {counted}. The intervals are for the seeds of training; the sampling "
-        f"error of the test set, the same images for all seeds, is not in them."
+        f"error of the test set is not in them."
     )
     return f"{markdown(rows)}\n\n{caption}"
 
