@@ -95,7 +95,8 @@ class ModelAtlas(Rounds):
             ends = find_critical_points(small, starting, max_steps=max_steps, progress=progress)
             for kind in KINDS:
                 counts[kind.name] += int((ends.status == kind).sum())
-            self.add(widened(small, self.model, ends.x[ends.is_converged]))
+            if ends.is_converged.any():
+                self.add(widened(small, self.model, ends.x[ends.is_converged]))
         new = len(self.rows) - before
         shares, seconds = {str(d): share for d in searched}, time.perf_counter() - began
         entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}

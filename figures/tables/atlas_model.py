@@ -21,7 +21,7 @@ def table(record: dict[str, Any]) -> str:
     places = ", ".join(str(entry["dimension"]) for entry in relations or [])
     checked = f"; Morse relations checked in dimensions {places}" if relations else ""
     caption = (
-        f"`{record['command']}`: {len(result['rows'])} rows from {starts} starts ({lost} did not converge). {claims} "
-        f"(numeric){checked}. Not checked: {', '.join(result['not_checked'])}."
+        f"`{record['command']}`: {len(result['rows'])} rows from {starts} starts ({lost} did not converge). "
+        f"Held against theory (numeric): {claims}{checked}. Not checked: {', '.join(result['not_checked'])}."
     )
     return f"{markdown(rows)}\n\n{caption}"

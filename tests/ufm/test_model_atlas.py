@@ -223,6 +223,14 @@ def test_the_command_says_what_is_not_checked_and_extends(tmp_path, capsys):
     assert json.loads((tmp_path / "record.json").read_text())["result"] == second
 
 
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_search_that_reaches_nothing_counts_its_starts(name):
+    atlas = ModelAtlas(MODELS[name], is_symmetric=False)
+    atlas.grow(3, max_steps=1)
+    assert sum(atlas.statuses.values()) >= 3
+    assert sum(row.found for row in atlas.rows) == atlas.statuses["CONVERGED"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
