@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepnet.grid_setting import GridSetting
+from deepnet.grid_setting import GridSetting, Run
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, RequestError, main
-from ufm.records import check_new_file, earlier_result, new_folder, read_record, write_record
+from ufm.records import check_new_file, earlier_result, read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,38 +37,46 @@ def run_measure(setting: MeasureSetting) -> int:
     from deepnet.train import measure_splits
     from deepnet.training import reopen
     from figures import measured_splits, reliability
+    from ufm.output_folder import output_folder
 
     check_new_file(setting.json, "--json")
     training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
-    folder = new_folder(setting.out, "measure")
-    splits = measure_splits(training)
-    print_measures(f"{setting.run}, epoch {training.epoch}", splits)
-    found = calibration_of(training.net, training.data, training.setting.precision)
-    print_calibration(found)
-    result = {"run": str(setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
-    picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
-    diagram = reliability.draw(read_record(record), folder / "reliability.png")
-    print(f"wrote {record}, {picture}, {diagram}")
+    with output_folder(setting.out, "measure") as folder:
+        splits = measure_splits(training)
+        print_measures(f"{setting.run}, epoch {training.epoch}", splits)
+        found = calibration_of(training.net, training.data, training.setting.precision)
+        print_calibration(found)
+        result = {"run": str(setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
+        record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+        picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
+        diagram = reliability.draw(read_record(record), folder / "reliability.png")
+        print(f"wrote {record}, {picture}, {diagram}")
     return 0
 
 
 def run_compare(setting: CompareSetting) -> int:
     """Put measurement and prediction side by side, one table a condition, and say how close they are."""
-    from deepnet import checkpoint, study_report
-    from deepnet.study import compared_run, study
-    from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
+    from deepnet import checkpoint
+    from ufm.output_folder import output_folder
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
         checkpoint.read_setting(run)
+    with output_folder(setting.out, "compare") as folder:
+        return _compare(setting, folder)
+
+
+def _compare(setting: CompareSetting, folder: Path) -> int:
+    from deepnet import study_report
+    from deepnet.study import compared_run, study
+    from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
+
     runs = []
     for number, run in enumerate(setting.folders, 1):
         runs.append(compared_run(run, setting.device, setting.data_folder))
         print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
     result = study(runs, setting.depths)
     study_report.show(result)
-    folder = new_folder(setting.out, "compare")
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
     drawn = [prediction_against_measurement, prediction_over_epochs]
     drawn += [feature_penalty] if any(network["depth_fit"] for network in result["networks"]) else []
@@ -80,17 +88,25 @@ def run_compare(setting: CompareSetting) -> int:
 
 def run_grid(setting: GridSetting) -> int:
     """Train what the folder lacks, then table, rows, record and picture; exit code 3 if a run failed."""
+    from deepnet import grid
+    from ufm.output_folder import claimed, output_folder
+
+    check_new_file(setting.json, "--json")
+    if setting.resume is not None:
+        setting = grid.resumed_grid(setting)
+    runs = grid.possible_runs(setting)
+    with claimed(setting.resume, "--resume") if setting.resume else output_folder(setting.out, "grid") as folder:
+        return _grid(setting, runs, folder)
+
+
+def _grid(setting: GridSetting, runs: "Sequence[Run]", folder: Path) -> int:
+    """What the folder lacks of the grid, with the lock on the folder held."""
     import time
 
     from deepnet import grid, grid_report
     from figures import accuracy_heat_map
     from ufm.parallel import local_workers
 
-    check_new_file(setting.json, "--json")
-    if setting.resume is not None:
-        setting = grid.resumed_grid(setting)
-    runs = grid.possible_runs(setting)
-    folder = setting.resume or new_folder(setting.out, "grid")
     grid.write_grid(folder, setting)
     works = [grid.Work(run, folder / run.name) for run in runs]
     todo = [work for work in works if not work.is_done]

@@ -21,7 +21,7 @@ import torch
 
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, check
-from ufm.records import atomic_file
+from ufm.records import atomic_file, remove_half_written
 
 SETTING, METRICS = "setting.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
@@ -44,8 +44,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RequestError(f"{folder} must be of no other process, but one is training in it now.") from None
-        for part in folder.glob(".*.part"):
-            part.unlink()
+        remove_half_written(folder)
         yield
 
 

@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from deepnet import checkpoint
-from deepnet.data import Selection, load
+from deepnet.data import load
 from deepnet.grid_setting import GridSetting, Run
+from deepnet.heads import make_head
 from deepnet.nets import NETS
 from deepnet.run import finish, opened
 from deepnet.settings import TrainSetting
 from deepnet.train import train
-from deepnet.training import reopen
+from deepnet.training import reopen, selection_of
 from ufm.command_line import RequestError, check, torch_device
 from ufm.engine import map_units
 from ufm.losses import make_loss
@@ -87,7 +90,7 @@ def possible_runs(setting: GridSetting) -> list[Run]:
     """The runs of the grid in its order, refused here if one of them cannot be.
 
     Raises:
-        ValueError: if a loss, a network or the data cannot be had.
+        ValueError: if a loss, a network, its head or the data cannot be had.
     """
     runs = setting.runs()
     for run in runs:
@@ -95,9 +98,12 @@ def possible_runs(setting: GridSetting) -> list[Run]:
         check(run.setting.net in NETS, "--net", run.setting.net, f"one of {', '.join(NETS)}")
     if setting.engine.name == "local":
         torch_device(setting.device)
-    for one in {run.setting.data: run.setting for run in runs}.values():
-        selection = Selection(one.validation, one.per_class, one.test_per_class, one.seed)
-        load(one.data, one.data_folder, selection, one.download)
+    data: dict[Any, TrainSetting] = {}
+    for run in runs:
+        data.setdefault((run.setting.data, replace(selection_of(run.setting), seed=0)), run.setting)
+    for one in data.values():
+        classes = load(one.data, one.data_folder, selection_of(one), one.download).classes
+        make_head(one.head, 1, classes, torch.Generator())
     return runs
 
 

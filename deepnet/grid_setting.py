@@ -21,7 +21,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "small": ({"data": "digits", "net": "mlp", "lr": 0.05}, SMALL),
 }
 """Options that differ from those of `deepnet train`, and the axes."""
-_NO_AXES = ("given", "out", "json", "resume", "device", "data_folder", "download")
+_NO_AXES = ("given", "out", "json", "resume", "device", "data_folder", "download", "head")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,18 +20,20 @@ from torch.nn import functional
 from ufm.command_line import HeadSpec, check
 
 Inputs = Float[Tensor, "n size"]
+MOST_DIMENSIONS, MOST_LAYERS, HIGHEST_TEMPERATURE = 10_000, 100, 1000
+"""More is a slip: it fills the memory, or float32 logits overflow."""
 
 
 class Head(nn.Module):
     """A head; `dim` is the feature dimension d, reached from the body's by a linear map without bias (None: as it is).
 
     Raises:
-        ValueError: unless `dim` is None or >= 1.
+        ValueError: unless `dim` is None or in [1, 10000].
     """
 
     def __init__(self, size: int, dim: int | None, generator: torch.Generator) -> None:
         super().__init__()
-        check(dim is None or dim >= 1, "--head.dim", dim, ">= 1")
+        check(dim is None or 1 <= dim <= MOST_DIMENSIONS, "--head.dim", dim, f"in [1, {MOST_DIMENSIONS}]")
         self.reduce = nn.Identity() if dim is None else _linear(size, dim, generator)
         self.dim = size if dim is None else dim
 
@@ -87,7 +89,7 @@ class Normalised(Head):
     only, which the retraction undoes.
 
     Raises:
-        ValueError: unless 0 < temperature < inf.
+        ValueError: unless 0 < temperature <= 1000.
     """
 
     def __init__(
@@ -100,7 +102,8 @@ class Normalised(Head):
         dim: int | None = None,
     ) -> None:
         super().__init__(size, dim, generator)
-        check(0 < temperature < math.inf, "--head.temperature", temperature, "finite and > 0")
+        allowed = f"in (0, {HIGHEST_TEMPERATURE}]"
+        check(0 < temperature <= HIGHEST_TEMPERATURE, "--head.temperature", temperature, allowed)
         self.temperature = float(temperature)
         self.weight = _uniform((classes, self.dim), 1.0, generator)
         self.retract()
@@ -155,11 +158,11 @@ class Layers(Head):
     Pilanci 2021); the features are the input of the last one.
 
     Args:
-        count: L >= 2; all but the last keep the feature dimension.
+        count: L in [2, 100]; all but the last keep the feature dimension.
         relu: whether each layer but the last is followed by a ReLU.
 
     Raises:
-        ValueError: unless count >= 2.
+        ValueError: unless 2 <= count <= 100.
     """
 
     def __init__(
@@ -173,7 +176,8 @@ class Layers(Head):
         dim: int | None = None,
     ) -> None:
         super().__init__(size, dim, generator)
-        check(count >= 2, "--head.count", count, ">= 2 (one layer is the head linear)")
+        allowed = f"in [2, {MOST_LAYERS}] (one layer is the head linear)"
+        check(2 <= count <= MOST_LAYERS, "--head.count", count, allowed)
         widths = [self.dim] * count + [classes]
         self.layers = nn.ModuleList(_linear(*pair, generator) for pair in pairwise(widths))
         self.activation = nn.ReLU() if relu else nn.Identity()

@@ -11,7 +11,8 @@ from deepnet.report import summary
 from deepnet.settings import TrainSetting
 from deepnet.training import Training, begin
 from ufm.command_line import RequestError, check
-from ufm.records import new_folder, write_record
+from ufm.output_folder import output_folder
+from ufm.records import write_record
 
 
 @contextmanager
@@ -23,8 +24,7 @@ def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
     """
     if setting.resume is None:
         training = begin(setting)
-        folder = _new_folder(training)
-        with _alone(folder):
+        with _new_folder(training) as folder, _alone(folder):
             yield training, folder
     else:
         with _alone(setting.resume):
@@ -48,13 +48,15 @@ def finish(training: Training, folder: Path, json: Path | None) -> Path:
     return write_record(path, checkpoint.plain_setting(training.setting), result(training, folder))
 
 
-def _new_folder(training: Training) -> Path:
+@contextmanager
+def _new_folder(training: Training) -> Iterator[Path]:
     if distributed.rank() > 0:
-        return training.setting.out or Path()
-    folder = new_folder(training.setting.out, "train")
-    checkpoint.write_setting(folder, training.setting)
-    checkpoint.save(folder, training.state())
-    return folder
+        yield training.setting.out or Path()
+        return
+    with output_folder(training.setting.out, "train") as folder:
+        checkpoint.write_setting(folder, training.setting)
+        checkpoint.save(folder, training.state())
+        yield folder
 
 
 def _resumed(setting: TrainSetting, folder: Path) -> Training:

@@ -3,9 +3,12 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ufm.command_line import CommonSetting, HeadSpec, LossSpec, ResumableSetting, check
+
+MOST = 10**6
+"""Of whatever is counted: images, epochs, runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,8 @@ class TrainSetting(ResumableSetting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_multiple = self.width > 0 and (16 * self.width) % 1 == 0
-        check(is_multiple, "--width", self.width, "a positive multiple of 1/16")
+        is_multiple = 0 < self.width <= 32 and (16 * self.width) % 1 == 0
+        check(is_multiple, "--width", self.width, "a multiple of 1/16 in (0, 32]")
         check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
         check(1 <= self.imbalance < math.inf, "--imbalance", self.imbalance, "finite and >= 1")
         check(self.multilabel >= 1, "--multilabel", self.multilabel, ">= 1")
@@ -92,10 +95,16 @@ class TrainSetting(ResumableSetting):
         check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
         check(self.clip is None or 0 < self.clip < math.inf, "--clip", self.clip, "finite and > 0")
         check(0 < self.decay < math.inf, "--decay", self.decay, "finite and > 0")
-        check(self.batch_size >= 2, "--batch-size", self.batch_size, ">= 2 (batch normalisation needs two images)")
+        for name, kind in get_type_hints(type(self)).items():  # a file or a grid may say anything
+            if get_origin(kind) is Literal:
+                words = ", ".join(get_args(kind))
+                check(getattr(self, name) in get_args(kind), f"--{name}", getattr(self, name), f"one of {words}")
+        allowed = f"an integer in [2, {MOST}] (batch normalisation needs two images)"
+        check(2 <= self.batch_size <= MOST, "--batch-size", self.batch_size, allowed)
         for argument in ("epochs", "measure_every", "per_class", "test_per_class"):
             value = getattr(self, argument)
-            check(value is None or value >= 1, f"--{argument.replace('_', '-')}", value, ">= 1")
+            allowed = f"an integer in [1, {MOST}]"
+            check(value is None or 1 <= value <= MOST, f"--{argument.replace('_', '-')}", value, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +149,10 @@ class CompareSetting(CommonSetting):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
-        check(len({*self.folders}) == len(self.folders), "--runs", self.runs, "runs that differ")
-        check(all(0 < m < math.inf for m in self.depths), "--depths", self.depths, "finite and > 0")
+        names = ", ".join(map(str, self.folders))
+        check(len({*self.folders}) == len(self.folders), "--runs", names, "runs that differ")
+        is_allowed = bool(self.depths) and all(0 < m < math.inf for m in self.depths)
+        check(is_allowed, "--depths", self.depths, "one number or more, finite and > 0")
 
     @property
     def folders(self) -> list[Path]:
@@ -178,9 +189,9 @@ class ExperimentSetting(CommonSetting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.seeds >= 2, "--seeds", self.seeds, ">= 2")
-        check(self.per_class >= 20, "--per-class", self.per_class, ">= 20")
-        check(self.epochs >= 8, "--epochs", self.epochs, ">= 8")
+        check(2 <= self.seeds <= 1000, "--seeds", self.seeds, "an integer in [2, 1000]")
+        for option, value, least in (("--per-class", self.per_class, 20), ("--epochs", self.epochs, 8)):
+            check(least <= value <= MOST, option, value, f"an integer in [{least}, {MOST}]")
 
     @property
     def common(self) -> dict[str, Any]:
@@ -190,6 +201,7 @@ class ExperimentSetting(CommonSetting):
         if the decay has the time to act.
         """
         return {
+            "device": self.device,
             "data": self.data,
             "data_folder": self.data_folder,
             "per_class": self.per_class,

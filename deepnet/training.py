@@ -77,17 +77,15 @@ def begin(setting: TrainSetting) -> Training:
     """
     make_loss(setting.loss)  # refused before the data are read
     torch_device(setting.device)
-    selection = Selection(
-        setting.validation,
-        setting.per_class,
-        setting.test_per_class,
-        setting.seed,
-        setting.imbalance,
-        setting.multilabel,
-    )
     with distributed.first_goes_ahead():
-        data = load(setting.data, setting.data_folder, selection, setting.download)
+        data = load(setting.data, setting.data_folder, selection_of(setting), setting.download)
     return begin_on(data, setting)
+
+
+def selection_of(setting: TrainSetting) -> Selection:
+    """What a run sees of its data set."""
+    names = ("validation", "per_class", "test_per_class", "seed", "imbalance", "multilabel")
+    return Selection(*(getattr(setting, name) for name in names))
 
 
 def begin_on(data: Data, setting: TrainSetting) -> Training:

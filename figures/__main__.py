@@ -1,11 +1,13 @@
 """`python -m figures [all | report]`: every figure, or the page, from stored records; nothing is computed."""
 
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ufm.command_line import Command, OutputSetting, RequestError, main
-from ufm.records import check_new_file, new_folder, write_record
+from ufm.output_folder import output_folder
+from ufm.records import check_new_file, write_record
 
 STORED = Path(__file__).parent / "data"
 
@@ -42,19 +44,24 @@ class ReportSetting(OutputSetting):
 
 def run_all(setting: FiguresSetting) -> int:
     """Every figure that can be drawn; exit code 1 if one cannot."""
+    with _begun(setting, setting.data, "figures") as folder:
+        return _draw_all(setting, folder)
+
+
+def _draw_all(setting: FiguresSetting, folder: Path) -> int:
     from figures.stored import UnusableRecordError, draw_stored, figure_scripts
 
-    folder = _begin(setting, setting.data, "figures")
     drawn, left_out = [], {}
     for name, script in figure_scripts().items():
-        path = folder / f"{name}.png"
+        paths = [folder / f"{name}.{kind}" for kind in ("pdf", "png")]
         try:
-            draw_stored(script, setting.data, path)
+            for path in paths:
+                draw_stored(script, setting.data, path)
         except UnusableRecordError as error:
             left_out[name] = str(error)
         else:
             drawn.append(name)
-            print(f"{path.with_suffix('.pdf')}, {path}", flush=True)
+            print(", ".join(map(str, paths)), flush=True)
     for name, reason in left_out.items():
         print(f"not drawn: {name}: {reason}")
     result = {"drawn": drawn, "left_out": left_out}
@@ -67,18 +74,18 @@ def run_report(setting: ReportSetting) -> int:
     """The page; exit code 1 if a part of it is missing."""
     from figures.report.page import build
 
-    folder = _begin(setting, setting.data, "report")
-    page, left_out = build(setting.data)
-    path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    for reason in left_out:
-        print(f"left out: {reason}")
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"left_out": left_out})
-    print(f"record: {record}\npage: {path} ({len(page.encode()) / 1e6:.1f} MB)")
+    with _begun(setting, setting.data, "report") as folder:
+        page, left_out = build(setting.data)
+        path = folder / "report.html"
+        path.write_text(page, encoding="utf-8")
+        for reason in left_out:
+            print(f"left out: {reason}")
+        record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"left_out": left_out})
+        print(f"record: {record}\npage: {path} ({len(page.encode()) / 1e6:.1f} MB)")
     return 1 if left_out else 0
 
 
-def _begin(setting: OutputSetting, data: Path, name: str) -> Path:
+def _begun(setting: OutputSetting, data: Path, name: str) -> AbstractContextManager[Path]:
     """The folder to write into.
 
     Raises:
@@ -87,7 +94,7 @@ def _begin(setting: OutputSetting, data: Path, name: str) -> Path:
     check_new_file(setting.json, "--json")
     if not data.is_dir():
         raise RequestError(f"`--data` must be a folder of records, got {data}.")
-    return new_folder(setting.out, name)
+    return output_folder(setting.out, name)
 
 
 COMMANDS = {

@@ -11,7 +11,8 @@ from figures.style import COLOURS, COLUMN, save, use_style
 
 RECORDS = {
     "compare_mlp": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/mlp-ce-0, runs/mlp-ls-0, "
-    "runs/mlp-focal-0, runs/mlp-mse-0, runs/mlp-ce-1]' --json figures/data/compare_mlp.json"
+    "runs/mlp-focal-0, runs/mlp-mse-0, runs/mlp-ce-1, runs/mlp-ls-1, runs/mlp-focal-1, runs/mlp-mse-1, runs/mlp-ce-2, "
+    "runs/mlp-ls-2, runs/mlp-focal-2, runs/mlp-mse-2]' --json figures/data/compare_mlp.json"
 }
 
 

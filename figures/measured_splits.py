@@ -8,6 +8,8 @@ from matplotlib import pyplot
 
 from figures.style import COLUMN, save, use_style
 
+RECORDS = {"measure": "python -m deepnet measure --run runs/ls-0 --json figures/data/measure.json"}
+
 METRICS = {
     "nc1_quotient": "NC1",
     "nc1_trace": "NC1\ntrace",

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from figures.style import COLOURS, COLUMN, save, use_style
 
 RECORDS = {
-    "compare": "python -m deepnet compare --runs '[runs/ce, runs/ls, runs/focal, runs/mse]' "
+    "compare": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/ce-0, runs/ls-0, runs/focal-0, runs/mse-0, "
+    "runs/ce-1, runs/ls-1, runs/focal-1, runs/mse-1, runs/ce-2, runs/ls-2, runs/focal-2, runs/mse-2]' "
     "--json figures/data/compare.json"
 }
 

@@ -7,6 +7,8 @@ from matplotlib import pyplot
 
 from figures.style import COLUMN, save, use_style
 
+RECORDS = {"measure": "python -m deepnet measure --run runs/ls-0 --json figures/data/measure.json"}
+
 
 def draw(record: dict[str, Any], path: Path) -> Path:
     """The reliability diagram of the test images in a record of `deepnet measure`; empty bins have no point."""

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from figures.style import COLUMN, save, use_style
 
 TRAIN = (
-    "python -m deepnet train --data-folder data --per-class 50 --test-per-class 50 --width 0.25 --precision bf16 "
-    "--batch-size 50 --decay 0.01 --lr 0.05 --schedule cosine --epochs 120 --measure-every 10"
+    "python -m deepnet train --data-folder data --per-class 50 --test-per-class 50 --net resnet18 --width 0.125 "
+    "--batch-size 50 --decay 0.01 --lr 0.02 --schedule cosine --epochs 200 --measure-every 10"
 )
 """The runs of the repository's records, but for the loss."""
 RECORDS = {"train": f"{TRAIN} --loss ce --json figures/data/train.json"}

@@ -30,7 +30,7 @@ ALLOWED = {
         "ufm.softmax_codes",
     },
     "theory_checks": {"ufm"},  # all of it
-    "figures": {"ufm.command_line", "ufm.records"},
+    "figures": {"ufm.command_line", "ufm.output_folder", "ufm.records"},
 }
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).glob("**/*.py"))]
 

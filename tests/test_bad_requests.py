@@ -37,7 +37,7 @@ REQUESTS = (
     ("ufm verify --max-steps 100000000000000000000", "`--max-steps` must be an integer in [1, 1000000000], got 100000000000000000000."),
     ("ufm verify --seed 1.5", "`--seed` must be of type int, got 1.5."),
     ("ufm verify --seed 100000000000000000000", "`--seed` must be an integer in [0, 2^63), got 100000000000000000000."),
-    ("ufm verify --first-start -1", "`--first-start` must be an integer in [0, 10^12], got -1."),
+    ("ufm verify --first-start -1", "`--first-start` must be an integer in [0, 1000000000000], got -1."),
     ("ufm verify --loss ''", "`--loss` must be one of ce, ls, focal, mse or all, got nothing."),
     ("ufm verify --loss null", "`--loss` must be a name, its parameters as --loss.NAME VALUE, got None."),
     ("ufm verify --loss '[ce]'", "`--loss` must be a name, its parameters as --loss.NAME VALUE, got ['ce']."),

@@ -48,7 +48,7 @@ def test_every_option_is_explained(package, name, capsys):
     entries = [" ".join(entry.partition("\n\n")[0].split()) for entry in options.split("\n  -")[1:]]
     assert len(entries) >= 3
     for entry in entries:
-        explanation = re.sub(r" \((required, )?type: .*\)$", "", entry)
+        explanation = re.sub(r" \((required, )?(type:|one of|default:) .*\)$", "", entry)
         assert re.search(r"\b[a-z]+ \w+\b.*\.$", explanation), entry
 
 

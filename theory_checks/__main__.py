@@ -4,10 +4,12 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from theory_checks.claims import Claim, Row, list_claims, run, run_all
 from ufm.command_line import Command, OutputSetting, main
-from ufm.records import check_new_file, new_folder, read_record, write_record
+from ufm.output_folder import output_folder
+from ufm.records import check_new_file, read_record, write_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,15 @@ class CheckSetting(OutputSetting):
 
 def run_claims(claims: list[Claim], setting: CheckSetting) -> int:
     """Check, show, record; one claim with its evidence, several as a table with a picture."""
+    check_new_file(setting.json, "--json")
+    with output_folder(setting.out, "claims") as folder:
+        return _run(claims, setting, folder)
+
+
+def _run(claims: list[Claim], setting: CheckSetting, folder: Path) -> int:
     from figures import claims as picture_of_claims
     from theory_checks import report
 
-    check_new_file(setting.json, "--json")
-    folder = new_folder(setting.out, "claims")
     began = time.perf_counter()
     rows, is_whole = _rows(claims)
     if len(claims) == 1:

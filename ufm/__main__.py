@@ -85,15 +85,16 @@ def run_atlas_compare(setting: AtlasCompareSetting) -> int:
     import dataclasses
 
     from ufm.comparison_report import read_atlases, show_comparison
-    from ufm.records import check_new_file, new_folder, write_record
+    from ufm.output_folder import output_folder
+    from ufm.records import check_new_file, write_record
 
     check_new_file(setting.json, "--json")
     records = read_atlases(setting.atlases)
-    folder = new_folder(setting.out, "atlas-compare")
-    found = show_comparison(setting.atlases, records)
-    entries = [dataclasses.asdict(entry) | {"is_isomorphic": entry.is_isomorphic} for entry in found]
-    path = setting.json or folder / "record.json"
-    print(f"record: {write_record(path, setting.as_dict(), {'comparisons': entries})}")
+    with output_folder(setting.out, "atlas-compare") as folder:
+        found = show_comparison(setting.atlases, records)
+        entries = [dataclasses.asdict(entry) | {"is_isomorphic": entry.is_isomorphic} for entry in found]
+        path = setting.json or folder / "record.json"
+        print(f"record: {write_record(path, setting.as_dict(), {'comparisons': entries})}")
     return 0 if all(entry.is_isomorphic for entry in found) else 1
 
 
@@ -147,16 +148,15 @@ def run_focal_window(setting: FocalWindowSetting) -> int:
 def run_scan(setting: ScanSetting) -> int:
     """Compute what the folder lacks, then the table, the record and the picture."""
     from ufm import shards
-    from ufm.output_folder import claimed
-    from ufm.records import check_new_file, new_folder
+    from ufm.output_folder import claimed, output_folder
+    from ufm.records import check_new_file
     from ufm.scan import Scan
 
     check_new_file(setting.json, "--json")
     if setting.resume is not None:
         setting = shards.resumed_setting(setting)
     scan = Scan(setting)  # refused here, before a folder is made or a grid added
-    folder = setting.resume or new_folder(setting.out, "scan")
-    with claimed(folder, "--resume" if setting.resume else "--out"):
+    with claimed(setting.resume, "--resume") if setting.resume else output_folder(setting.out, "scan") as folder:
         return _scan(scan, folder)
 
 

@@ -154,7 +154,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
-    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and words[1][0] != "-":
+    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
         words = [words[0], f"--{named.positional}", *words[1:]]
     try:
         parsed = parser.parse_args(words)
@@ -176,9 +176,16 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     except OSError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 3
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+            print(f"{prog}: this needs more memory than there is ({str(error).splitlines()[0]}).", file=sys.stderr)
+        else:
+            traceback.print_exc()
         return 3
+
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+"""What torch says on a CPU and on an accelerator."""
 
 
 def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
@@ -227,8 +234,12 @@ def _sentence(complaint: str) -> str:
 def _wrong_type(match: re.Match[str]) -> str:
     kind = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
     kind = {"float": "float (a finite number)"}.get(kind, kind)
-    allowed = "a name, its parameters as --loss.NAME VALUE" if match["key"] == "loss" else f"of type {kind}"
-    return f"`{_option(match['key'])}` must be {allowed}, got {match['value'] or 'nothing'}."
+    option, allowed = _option(match["key"]), f"of type {kind}"
+    if match["key"] in ("loss", "model", "head"):
+        allowed = f"a name, its parameters as {option}.NAME VALUE"
+    if choices := re.match(r"typing\.Literal\[(.*?)\]", kind):
+        allowed = f"one of {choices[1]}"
+    return f"`{option}` must be {allowed}, got {match['value'] or 'nothing'}."
 
 
 _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
@@ -237,7 +248,7 @@ _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
     ),
     r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
     r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
-    r" Errors: .*Given value type: .*? Given value: (?P<value>.*)": _wrong_type,
+    r" Errors: .*Given value type: .*? Given value: ?(?P<value>.*)": _wrong_type,
     r"unrecognized arguments: (?P<words>.*)": (
         lambda match: f"`{match['words']}` must be left out: there is no such option, --help lists those there are."
     ),

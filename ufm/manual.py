@@ -54,4 +54,11 @@ class ManualPage(DefaultHelpFormatter):
             super()._expand_help(action),
         )
         text = re.sub(r"<class '(\w+)'>", r"\1", text)
-        return re.sub(r"dict\[str, \w+\], default: \{\}", "key and value, default: none", text)
+        text = re.sub(r"type: Optional\[Literal\[([^]]*)\]\]", r"one of \1", text)
+        text = re.sub(r"type: Literal\[[^]]*\], ", "", text)  # the choices stand beside the option
+        return re.sub(r"dict\[str, [\w |]+\], default: \{\}", "key and value, default: none", text)
+
+    def add_argument(self, action: Action) -> None:
+        """Leave out what the parser adds to a group of options, a file for all of them: `--config` is the one way."""
+        if action.help != "Path to a configuration file.":
+            super().add_argument(action)

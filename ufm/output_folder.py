@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ufm.command_line import RequestError
-from ufm.records import HALF_WRITTEN, new_folder
+from ufm.records import new_folder, remove_half_written
 
 
 @contextmanager
@@ -18,6 +18,7 @@ def output_folder(path: Path | None, name: str, continues: str | None = None) ->
         ValueError: as `new_folder` and `claimed`.
     """
     is_new = path is None or continues is None or not (path / continues).exists()
+    is_made_here = path is None or not path.exists()
     folder = new_folder(path, name) if is_new or path is None else path
     try:
         with claimed(folder, "--out"):
@@ -25,13 +26,13 @@ def output_folder(path: Path | None, name: str, continues: str | None = None) ->
                 new_folder(folder, name)  # another process may have been there until now
             yield folder
     finally:
-        if path is None:
+        if is_made_here:
             with suppress(OSError):
                 folder.rmdir()  # only if it is empty
 
 
 @contextmanager
-def claimed(folder: Path, argument: str) -> Iterator[None]:
+def claimed(folder: Path, argument: str) -> Iterator[Path]:
     """Hold a folder and clear it of half-written files; the system lets go of it however the process ends.
 
     Raises:
@@ -46,8 +47,7 @@ def claimed(folder: Path, argument: str) -> Iterator[None]:
             raise RequestError(f"`{argument}` must be {allowed}, got {folder}.") from None
         except OSError:
             pass  # a file system without locks
-        for left in folder.rglob(HALF_WRITTEN):
-            left.unlink(missing_ok=True)
-        yield
+        remove_half_written(folder)
+        yield folder
     finally:
         os.close(handle)

@@ -23,6 +23,12 @@ HALF_WRITTEN = ".*.part"
 """Names of files that `atomic_file` has not finished; a killed process leaves one."""
 
 
+def remove_half_written(folder: Path) -> None:
+    """Clear a folder, which no other process may be writing into, of what a killed one was writing there."""
+    for left in folder.glob(HALF_WRITTEN):
+        left.unlink(missing_ok=True)
+
+
 def new_folder(path: Path | None, name: str) -> Path:
     """Make the folder a command writes into: `path`, or `results/<name>-<time>` when none is given.
 

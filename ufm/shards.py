@@ -14,7 +14,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ufm.command_line import RequestError, check
-from ufm.records import atomic_file, provenance
+from ufm.records import atomic_file, provenance, remove_half_written
 from ufm.settings.scan import ScanSetting
 
 SETTING, SHARDS = "setting.json", "shards"
@@ -31,6 +31,7 @@ def write_setting(folder: Path, setting: ScanSetting) -> None:
     with atomic_file(folder / SETTING) as file:
         json.dump(plain | {"grids": grids}, file, indent=1)
     (folder / SHARDS).mkdir(exist_ok=True)
+    remove_half_written(folder / SHARDS)
 
 
 def asked_grids(folder: Path) -> list[dict[str, str]]:

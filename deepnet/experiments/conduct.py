@@ -1,7 +1,6 @@
 """Train what the experiments need, each run in its own folder, one process a core; what is done is not done again."""
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ from deepnet.training import begin
 from ufm.command_line import RequestError
 from ufm.engine import map_units
 from ufm.engine_setting import EngineSetting
+from ufm.parallel import local_workers
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, fold
 
 def conduct(units: Sequence[Unit], folder: Path) -> Iterator[tuple[Unit, str]]:
     """Each training as it is finished, with the reason why it failed (empty if it did not)."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(len(units), local_workers(units[0].setting.device, None))
     with closing(map_units(train_unit, units, workers, EngineSetting(), folder)) as outcomes:
         for outcome in outcomes:
             yield outcome.unit, outcome.error or outcome.result or ""

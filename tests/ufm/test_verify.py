@@ -190,7 +190,7 @@ BAD_REQUESTS = (
     (["--model.temperature", "5"], "--model.temperature", "no options"),
     (["--model", "spheres", "--model.temperature", "0"], "--model.temperature", "(0, 100]"),
     (["--model", "spheres", "--model.temperature", "30"], "--tolerance", "at most"),
-    (["--decay-H", "1e-12"], "--tolerance", "at most 1.0e-14"),
+    (["--decay-H", "1e-12"], "--tolerance", "at most a hundredth of the smallest decay, 1e-12"),
     (["--model", "spheres", "--model.sizes", "[1,2]"], "--model.sizes", "--model.temperature"),
     (["--model", "spheres", "--loss", "mse"], "--loss", "ce"),
     (["--model", "multilabel", "--model.multiplicity", "[1,1,1,1]"], "multiplicity", "[1, 1, 1, 1]"),
