@@ -42,7 +42,7 @@ def grown():
         atlas.grow(starts)
         return atlas
 
-    return {name: grow(model, 600 if name == "multilabel" else 150) for name, model in MODELS.items()}
+    return {name: grow(model, 400 if name == "multilabel" else 150) for name, model in MODELS.items()}
 
 
 def _run(*words):
