@@ -31,7 +31,7 @@ from ufm.factors import widened, with_dimension
 from ufm.losses import SquaredError
 from ufm.minimise import minimise
 from ufm.model import Model
-from ufm.model_row import SAME_VALUE, ModelRow, kind_of, row_of, spanning_values
+from ufm.model_row import SAME_VALUE, ModelRow, geometry, kind_of, row_of, spanning_values
 from ufm.newton import find_critical_points
 from ufm.orbit import polished
 from ufm.relabelling import Copies, Relabellings, copies, same_copy
@@ -213,6 +213,7 @@ def as_result(atlas: ModelAtlas) -> dict[str, Any]:
     for row in atlas.rows:
         entry = {name.name: getattr(row, name.name) for name in dataclasses.fields(row)}
         entry |= {"copies": row.copies, "is_degenerate": row.is_degenerate, "certificate": None}
+        entry["geometry"] = geometry(atlas.model, row.x)
         rows.append(entry | {"copies_found": sorted(row.copies_found), "indices": sorted(row.indices)})
     names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
     return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}
