@@ -21,7 +21,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     scatter(axes, rows, largest_area(rows))
     axes.set_xlabel("objective")
     axes.set_ylabel("Morse index")
-    axes.set_title(f"{title(record)}, area = labelled copies")
+    axes.set_title(f"{title(record)}, area = labelled copies", wrap=True)
     axes.legend()
     return save(figure, path)
 
@@ -45,9 +45,9 @@ def scatter(axes: Any, rows: list[dict[str, Any]], area: float) -> None:
 
 
 def title(record: dict[str, Any]) -> str:
-    """Model unless plain, loss, sizes and number of orbits."""
+    """Loss, sizes and number of orbits; another model than the plain one in a line of its own."""
     setting = record["setting"]
     size = f"K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}"
     model = setting.get("model", {"name": "plain"})["name"]
-    prefix = "" if model == "plain" else f"{model}, "
-    return f"{prefix}{loss_name(setting['loss'])}, {size}: {len(record['result']['rows'])} orbits"
+    first, kind = ("", "orbits") if model == "plain" else (f"{model}\n", "rows")
+    return f"{first}{loss_name(setting['loss'])}, {size}: {len(record['result']['rows'])} {kind}"

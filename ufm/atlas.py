@@ -9,7 +9,6 @@ symmetric under all rotations of label space that keep its bias: its critical se
 import dataclasses
 import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm import morse
-from ufm.atlas_rounds import KINDS, SCALES, Rounds
+from ufm.atlas_rounds import Rounds, search_starts
 from ufm.command_line import check
+from ufm.end_points import EndPoints
 from ufm.newton import find_critical_points
 from ufm.orbit import Row, canonical, critical_set, embed, largest_rank, row_of
 from ufm.problem import Problem
-from ufm.starts import normal_starts
-from ufm.symmetric_starts import symmetrised
 from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
 
 MOST_CLASSES = 8
@@ -65,41 +63,20 @@ class Atlas(Rounds):
         verdicts = morse.check_all([critical_set(row) for row in self.rows], self.dimensions)
         return [verdict.dimension for verdict in verdicts if not verdict.holds]
 
-    def grow(
-        self,
-        starts: int,
-        max_steps: int = 300,
-        progress: Callable[[int], None] | None = None,
-        dimensions: list[int] | None = None,
-    ) -> int:
-        """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
-        began = time.perf_counter()
-        before, counts = len(self.rows), dict.fromkeys((kind.name for kind in KINDS), 0)
-        searched = dimensions or self.dimensions
-        share = math.ceil(starts / len(searched))
-        for d in searched:
-            first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
-            small = dataclasses.replace(self.problem, d=d)
-            points = self._starts(small, first, share)
-            ends = find_critical_points(small, points, max_steps=max_steps, progress=progress)
-            for kind in KINDS:
-                counts[kind.name] += int((ends.status == kind).sum())
-            self.add(small, ends.x[ends.is_converged])
-        new = len(self.rows) - before
-        shares = {str(d): share for d in searched}
-        seconds = time.perf_counter() - began
-        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}
-        self.rounds.append(entry)
-        return new
+    @property
+    def count(self) -> int:
+        """Orbits so far."""
+        return len(self.rows)
 
-    def _starts(self, small: Problem, first: int, count: int) -> Float[Tensor, "S P"]:
-        """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`."""
-        scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
-        points = normal_starts(small.size, self.seed, first, count) * scale[:, None]
-        generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + first)
-        if self.is_symmetric:
-            points[1::2] = symmetrised(small, points[1::2], generator)
-        return points
+    def search(
+        self, d: int, first: int, count: int, max_steps: int, progress: Callable[[int], None] | None
+    ) -> EndPoints:
+        """Follow starts number `first`, ... in dimension d, and keep the critical points they end at."""
+        small = dataclasses.replace(self.problem, d=d)
+        starts = search_starts(small, self.seed, first, count, self.is_symmetric)
+        ends = find_critical_points(small, starts, max_steps=max_steps, progress=progress)
+        self.add(small, ends.x[ends.is_converged])
+        return ends
 
     def add(self, small: Problem, x: Float[Tensor, "B P"]) -> None:
         """Match critical points of the model with `small.d` columns to rows; those that match none make new rows.

@@ -1,13 +1,20 @@
 """The rounds of a search: how its starts ended, when it was quiet, and when it ends."""
 
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from ufm.end_points import Status
+from ufm.end_points import EndPoints, Status
+from ufm.model import Model
+from ufm.starts import normal_starts
+from ufm.symmetric_starts import symmetrised
 
 SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
 """Standard deviations of the starts; from smaller ones nearly all fall to zero."""
@@ -44,7 +51,22 @@ class Rounds(ABC):
     def unbalanced(self) -> list[int]:
         """Dimensions in which a Morse relation says that an orbit is missing."""
 
+    @property
     @abstractmethod
+    def dimensions(self) -> list[int]:
+        """The feature dimensions that are searched."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Orbits so far."""
+
+    @abstractmethod
+    def search(
+        self, d: int, first: int, count: int, max_steps: int, progress: Callable[[int], None] | None
+    ) -> EndPoints:
+        """Follow starts number `first`, ... in dimension d, and keep the critical points they end at."""
+
     def grow(
         self,
         starts: int,
@@ -53,6 +75,29 @@ class Rounds(ABC):
         dimensions: list[int] | None = None,
     ) -> int:
         """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
+        began = time.perf_counter()
+        before, counts = self.count, dict.fromkeys((kind.name for kind in KINDS), 0)
+        searched = dimensions or self.dimensions
+        share = math.ceil(starts / len(searched))
+        for d in searched:
+            first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
+            ends = self.search(d, first, share, max_steps, progress)
+            for kind in KINDS:
+                counts[kind.name] += int((ends.status == kind).sum())
+        new, shares, seconds = self.count - before, {str(d): share for d in searched}, time.perf_counter() - began
+        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": self.count, "seconds": seconds}
+        self.rounds.append(entry)
+        return new
+
+
+def search_starts(model: Model, seed: int, first: int, count: int, is_symmetric: bool) -> Float[Tensor, "S P"]:
+    """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`."""
+    scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
+    points = normal_starts(model.size, seed, first, count) * scale[:, None]
+    generator = torch.Generator().manual_seed((seed + 1) * 1_000_003 + first)
+    if is_symmetric:
+        points[1::2] = symmetrised(model, points[1::2], generator)
+    return points
 
 
 def rounds_until_complete(

@@ -14,7 +14,6 @@ degenerate points are one row per objective, a set without a number of copies, w
 import dataclasses
 import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,19 +23,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm import label_rotations, model_relations
-from ufm.atlas_rounds import KINDS, SCALES, Rounds
+from ufm.atlas_rounds import Rounds, search_starts
 from ufm.command_line import check
 from ufm.deep import DeepProblem
+from ufm.end_points import EndPoints
 from ufm.factors import widened, with_dimension
 from ufm.losses import SquaredError
 from ufm.minimise import minimise
 from ufm.model import Model
-from ufm.model_row import SAME_VALUE, ModelRow, kind_of, row_of, spanning_values
+from ufm.model_row import SAME_VALUE, ModelRow, geometry, kind_of, row_of, spanning_values
 from ufm.newton import find_critical_points
 from ufm.orbit import polished
 from ufm.relabelling import Copies, Relabellings, copies, same_copy
-from ufm.starts import normal_starts
-from ufm.symmetric_starts import symmetrised
 from ufm.symmetry import SAME
 
 MOST_CLASSES = 8
@@ -76,41 +74,22 @@ class ModelAtlas(Rounds):
         """Dimensions in which a Morse relation says that an orbit is missing (none where there are no relations)."""
         return [v.dimension for v in model_relations.verdicts(self.model, self.rows, self.dimensions) if not v.holds]
 
-    def grow(
-        self,
-        starts: int,
-        max_steps: int = 300,
-        progress: Callable[[int], None] | None = None,
-        dimensions: list[int] | None = None,
-    ) -> int:
-        """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
-        began = time.perf_counter()
-        before, counts = len(self.rows), dict.fromkeys((kind.name for kind in KINDS), 0)
-        searched = dimensions or self.dimensions
-        share = math.ceil(starts / len(searched))
-        for d in searched:
-            first = sum(entry["starts"].get(str(d), 0) for entry in self.rounds)
-            small = with_dimension(self.model, d)
-            starting = self._starts(small, first, share)
-            ends = find_critical_points(small, starting, max_steps=max_steps, progress=progress)
-            for kind in KINDS:
-                counts[kind.name] += int((ends.status == kind).sum())
-            self.add(widened(small, self.model, ends.x[ends.is_converged]))
-        new = len(self.rows) - before
-        shares, seconds = {str(d): share for d in searched}, time.perf_counter() - began
-        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}
-        self.rounds.append(entry)
-        return new
+    @property
+    def count(self) -> int:
+        """Orbits so far."""
+        return len(self.rows)
 
-    def _starts(self, small: Model, first: int, count: int) -> Float[Tensor, "S P"]:
-        """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`, every fourth descends."""
-        scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
-        points = normal_starts(small.size, self.seed, first, count) * scale[:, None]
-        generator = torch.Generator().manual_seed((self.seed + 1) * 1_000_003 + first)
-        if self.is_symmetric:
-            points[1::2] = symmetrised(small, points[1::2], generator)
-        points[::4] = minimise(small.value_and_gradient, points[::4], max_steps=DESCENT).x
-        return points
+    def search(
+        self, d: int, first: int, count: int, max_steps: int, progress: Callable[[int], None] | None
+    ) -> EndPoints:
+        """Follow starts number `first`, ... in dimension d, every fourth downhill at first, and keep where they end."""
+        small = with_dimension(self.model, d)
+        starts = search_starts(small, self.seed, first, count, self.is_symmetric)
+        starts[::4] = minimise(small.value_and_gradient, starts[::4], max_steps=DESCENT).x
+        ends = find_critical_points(small, starts, max_steps=max_steps, progress=progress)
+        if ends.is_converged.any():
+            self.add(widened(small, self.model, ends.x[ends.is_converged]))
+        return ends
 
     def add(self, x: Float[Tensor, "B P"]) -> None:
         """Match critical points to rows; those that match none make new rows."""
@@ -234,6 +213,7 @@ def as_result(atlas: ModelAtlas) -> dict[str, Any]:
     for row in atlas.rows:
         entry = {name.name: getattr(row, name.name) for name in dataclasses.fields(row)}
         entry |= {"copies": row.copies, "is_degenerate": row.is_degenerate, "certificate": None}
+        entry["geometry"] = geometry(atlas.model, row.x)
         rows.append(entry | {"copies_found": sorted(row.copies_found), "indices": sorted(row.indices)})
     names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
     return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}

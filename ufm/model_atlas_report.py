@@ -32,7 +32,7 @@ def evidence(atlas: ModelAtlas) -> dict[str, Any]:
     problem, lowest = atlas.model, atlas.rows[0]
     has_dual = isinstance(problem, Problem) and problem.loss.is_convex
     return {
-        "morse": relations,
+        "morse": {"is_applicable": why_not is None, "dimensions": relations},
         "prediction": target and {"value": target.value, "is_proved_global": target.is_proved_global},
         "claims": claims(atlas, target, relations),
         "duality_gap": float(certify(problem, lowest.x).gap) if has_dual and isinstance(problem, Problem) else None,
@@ -40,7 +40,7 @@ def evidence(atlas: ModelAtlas) -> dict[str, Any]:
     }
 
 
-def claims(atlas: ModelAtlas, target: Target | None, relations: list[dict[str, Any]] | None) -> dict[str, bool]:
+def claims(atlas: ModelAtlas, target: Target | None, relations: list[dict[str, Any]]) -> dict[str, bool]:
     """What theory says, as far as it says something; without a prediction, that no saddle hides a second minimum."""
     found = {}
     if target is not None and target.is_proved_global:
@@ -53,7 +53,7 @@ def claims(atlas: ModelAtlas, target: Target | None, relations: list[dict[str, A
         found["every local minimum is a predicted state"] = all(
             any(_is_close(row.value, state) for state in states) for row in minima
         )
-    if relations is not None:
+    if relations:
         found["Morse relations hold"] = all(entry["holds"] for entry in relations)
     return found
 
@@ -92,7 +92,7 @@ def summary(atlas: ModelAtlas, result: dict[str, Any]) -> list[str]:
         kind = "the global minimum" if prediction["is_proved_global"] else "a point not proved to be the lowest"
         above = atlas.rows[0].value - prediction["value"]
         lines.append(f"Predicted: {prediction['value']:.10f}, {kind}; row 1 is {above:+.1e} from it.")
-    for entry in result["morse"] or []:
+    for entry in result["morse"]["dimensions"]:
         held = "hold" if entry["holds"] else "FAIL"
         lines.append(
             f"Morse relations in dimension {entry['dimension']}: {held} (Euler sum {entry['euler']}, must be 1)."
@@ -127,9 +127,9 @@ def _prediction(atlas: ModelAtlas) -> tuple[Target | None, str | None]:
         return None, str(error).rstrip(".")
 
 
-def _relations(atlas: ModelAtlas) -> list[dict[str, Any]] | None:
+def _relations(atlas: ModelAtlas) -> list[dict[str, Any]]:
     verdicts = model_relations.verdicts(atlas.model, atlas.rows, atlas.dimensions)
-    return [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts] or None
+    return [dataclasses.asdict(verdict) | {"holds": verdict.holds} for verdict in verdicts]
 
 
 def _is_close(value: float, other: float) -> bool:

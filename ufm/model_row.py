@@ -12,7 +12,7 @@ from ufm.factors import factors_of
 from ufm.label_rotations import flag_dimension, flag_text, has_label_rotations
 from ufm.losses import SquaredError
 from ufm.model import Model
-from ufm.relabelling import Copies, Relabellings
+from ufm.relabelling import Copies, Relabellings, label_sets
 from ufm.spheres import SphereProblem
 from ufm.symmetry import SAME
 
@@ -179,6 +179,15 @@ def together(model: Model, x: Float[Tensor, " P"], relabellings: Relabellings) -
     is_collapsed = bool((H - first).abs().max() <= scale)
     text = min(_text(blocks, zeros, place) for place in relabellings.classes.tolist())
     return text + ("" if is_collapsed else " *")
+
+
+def geometry(model: Model, x: Float[Tensor, " P"]) -> dict[str, list[list[float]]]:
+    """For drawing: rows of W, and for every class the mean of the features whose label contains it."""
+    W, H, _ = model.unpack(x)
+    member = torch.tensor([[float(k in chosen) for k in range(model.K)] for chosen in label_sets(model)]).to(x)
+    of_samples = member[model.labels()]
+    means = of_samples.mT @ H / of_samples.sum(0)[:, None].clamp(min=1)
+    return {"means": means.tolist(), "W": W.tolist()}
 
 
 def _text(blocks: list[list[int]], zeros: list[int], place: list[int]) -> str:

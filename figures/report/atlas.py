@@ -35,7 +35,15 @@ def _row(row: dict[str, Any], setting: dict[str, Any]) -> dict[str, Any]:
 
 
 def geometry(row: dict[str, Any], K: int, n: int) -> dict[str, list[list[float]]]:
-    """Class means and rows of W of a stored point: W (K, r), H (K n, r), then the bias; r its columns."""
+    """Class means and rows of W of a stored point: W (K, r), H (K n, r), then the bias; r its columns.
+
+    Other models than the plain one have both in their record.
+    """
+    if "geometry" in row:
+        found: dict[str, list[list[float]]] = row["geometry"]
+        if not all(np.isfinite(np.array(part, dtype=float)).all() for part in found.values()):
+            raise ValueError("a stored point is not finite")
+        return found
     columns, x = row["columns"], np.array(row["x"], dtype=float)
     W, H = x[: K * columns].reshape(K, columns), x[K * columns : K * columns * (n + 1)].reshape(K, n, columns)
     if not np.isfinite(x).all():

@@ -15,13 +15,13 @@ def table(record: dict[str, Any]) -> str:
         curvature = f"{row['curvature']:.3f}" if row["index"] else "minimum"
         cells = f"{row['value']:.8f}", str(row["rank"]), index, copies, f"`{row['apart']}`", curvature
         rows.append([escaped(cell) for cell in (str(number), *cells)])
-    starts, relations = sum(result["statuses"].values()), result["morse"]
+    starts, relations = sum(result["statuses"].values()), result["morse"]["dimensions"]
     lost = starts - result["statuses"]["CONVERGED"]
     claims = "; ".join(f"{claim}: {'yes' if holds else 'NO'}" for claim, holds in result["claims"].items())
-    places = ", ".join(str(entry["dimension"]) for entry in relations or [])
+    places = ", ".join(str(entry["dimension"]) for entry in relations)
     checked = f"; Morse relations checked in dimensions {places}" if relations else ""
     caption = (
-        f"`{record['command']}`: {len(result['rows'])} rows from {starts} starts ({lost} did not converge). {claims} "
-        f"(numeric){checked}. Not checked: {', '.join(result['not_checked'])}."
+        f"`{record['command']}`: {len(result['rows'])} rows from {starts} starts ({lost} did not converge). "
+        f"Held against theory (numeric): {claims}{checked}. Not checked: {', '.join(result['not_checked'])}."
     )
     return f"{markdown(rows)}\n\n{caption}"
