@@ -2,9 +2,10 @@
 
 The model charges decay_H/2 |H|^2. A network charges decay/2 times the squared norm of the parameters beneath the last
 layer. Where these are m layers theta_1 ... theta_m and the features are homogeneous of degree 1 in each (linear or
-ReLU layers without biases, no batch normalisation), the features s H cost at least as much as: minimise
-decay/2 sum_l t_l^2 |theta_l|^2 subject to prod_l t_l = s, which is (arithmetic against geometric mean)
-decay m/2 s^(2/m) (prod_l |theta_l|)^(2/m). So with |h| the root mean square norm of the features (centred, see
+ReLU layers without biases, no batch normalisation), scaling the layers by t_l with prod_l t_l = s turns H into s H, for
+decay/2 sum_l t_l^2 |theta_l|^2, which is least at decay m/2 s^(2/m) (prod_l |theta_l|)^(2/m) (arithmetic against
+geometric mean). Of all parameters that give s H the cheapest are scaled ones of the cheapest that give H, so that the
+cost of features is homogeneous of degree 2/m. So with |h| the root mean square norm of the features (centred, see
 compare.py), let the network's penalty be
 
     P(H) = decay (m/2) k |h|^(2/m) ,    k > 0 a number of the architecture and the images.
@@ -100,16 +101,19 @@ class FeaturePenalty:
 
 @dataclass(frozen=True)
 class DepthFit:
-    """The line through (log |h|, log |W|^2) of several runs (ordinary least squares).
+    """The line through (log |h|, log |W|^2) of several conditions (ordinary least squares through their means).
+
+    Seeds of one condition miss the line together, by what tells the conditions apart, so that they are no independent
+    errors: a condition counts once.
 
     Attributes:
-        runs: how many there are.
-        slope, low, high: 2/m and its 95 % interval under independent normal errors (infinite for two runs).
+        conditions: how many there are.
+        slope, low, high: 2/m and its 95 % interval under independent normal errors (infinite for two conditions).
         scatter: root mean square of the residuals in log |W|^2.
-        spread: standard deviation of log |h| over the runs; a line through points at one place says nothing.
+        spread: standard deviation of log |h| over them; a line through points at one place says nothing.
     """
 
-    runs: int
+    conditions: int
     slope: float
     low: float
     high: float
@@ -127,11 +131,11 @@ class DepthFit:
         return (2 / self.high if self.high > 0 else None), (2 / self.low if self.low > 0 else None)
 
 
-def fit_depth(readings: Sequence[Reading], K: int) -> DepthFit | None:
-    """Fit (2) to several runs of one network; None for fewer than two different |h|."""
-    x = np.log([reading.norm_h for reading in readings])
-    y = np.log([K * reading.norm_w**2 for reading in readings])
-    if len(readings) < 2 or np.ptp(x) == 0:
+def fit_depth(conditions: Sequence[Sequence[Reading]], K: int) -> DepthFit | None:
+    """Fit (2) to the runs of several conditions of one network; None for fewer than two different mean log |h|."""
+    x = np.array([np.log([reading.norm_h for reading in runs]).mean() for runs in conditions])
+    y = np.array([np.log([K * reading.norm_w**2 for reading in runs]).mean() for runs in conditions])
+    if len(conditions) < 2 or np.ptp(x) == 0:
         return None
     line = linregress(x, y)
     free = len(x) - 2

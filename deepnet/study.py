@@ -27,11 +27,13 @@ from deepnet.reading import Reading
 from deepnet.report import summary
 from deepnet.similarity import similarities
 from deepnet.training import Training, reopen
-from deepnet.transfer import Case, errors, transfers
+from deepnet.transfer import Case, by_condition, errors, transfers
 from deepnet.verdict import verdict
 from ufm.command_line import RequestError, check
 from ufm.losses import Loss
 
+SPLITS = ("train", "test")
+"""On whose images features are set side by side."""
 PASSES = 8
 """Random passes over the training images for averages over batches."""
 NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "measure_every")
@@ -42,11 +44,11 @@ IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
 
 @dataclass(frozen=True)
 class Run:
-    """One run as compared: its case, its features on the clean training images, and its part of the record."""
+    """One run as compared: its case, its features on clean training and test images, and its part of the record."""
 
     network: str
     case: Case
-    layer: LastLayer
+    layers: dict[str, LastLayer]
     entry: dict[str, Any]
 
 
@@ -78,7 +80,8 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
         name: found.stationarity(setting.decay) for name, found in by_statistics.items()
     }
     entry["balance_by_statistics"] = {name: found.balance(setting.decay) for name, found in by_statistics.items()}
-    return Run(_network(plain), case, layer, entry)
+    test = last_layer(training.net, training.data, training.data.splits["test"], setting.precision)
+    return Run(_network(plain), case, {"train": layer, "test": test}, entry)
 
 
 def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> list[dict[str, Any]]:
@@ -105,7 +108,7 @@ def study(runs: Sequence[Run], depths: Sequence[float]) -> dict[str, Any]:
 def _compared_network(name: str, runs: Sequence[Run], depths: Sequence[float]) -> dict[str, Any]:
     cases = [run.case for run in runs]
     found = transfers(cases, depths)
-    failures, fit = errors(found), fit_depth([case.reading for case in cases], cases[0].sizes.K)
+    failures, fit = errors(found), fit_depth(by_condition(cases), cases[0].sizes.K)
     return {
         "network": name,
         "conditions": [condition | verdict(condition, failures) for condition in _conditions(runs)],
@@ -189,16 +192,18 @@ def _spread(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def _similarity(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Every pair of conditions: mean and spread over the seeds that both have."""
-    pairs: dict[tuple[str, str], list[Any]] = {}
+    """Every pair of conditions on each split: mean and spread over the seeds that both have."""
+    pairs: dict[tuple[str, str, str], list[Any]] = {}
     for _, members in itertools.groupby(sorted(runs, key=lambda run: run.case.seed), key=lambda run: run.case.seed):
         group = list(members)
-        for entry in similarities([run.layer for run in group]):
-            key = (group[entry.first].case.condition, group[entry.second].case.condition)
-            pairs.setdefault(key, []).append(entry)
+        for split in SPLITS:
+            for entry in similarities([run.layers[split] for run in group]):
+                key = (split, group[entry.first].case.condition, group[entry.second].case.condition)
+                pairs.setdefault(key, []).append(entry)
     return [
         {
-            "conditions": list(key),
+            "split": key[0],
+            "conditions": list(key[1:]),
             "cka": _spread([entry.cka for entry in found]),
             "mean_cosine": _spread([statistics.fmean(entry.cosines) for entry in found]),
             "least_cosine": _spread([min(entry.cosines) for entry in found]),

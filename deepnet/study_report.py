@@ -56,9 +56,9 @@ def _show_transfers(network: dict[str, Any]) -> None:
 
 
 def depth_sentence(fit: dict[str, Any]) -> str:
-    """What the line through all runs says of m, and how sure it is."""
+    """What the line through all conditions says of m, and how sure it is."""
     line = (
-        f"log |W|^2 against log |h| of {fit['runs']} runs (log |h| spread {fit['spread']:.2g}): "
+        f"log |W|^2 against log |h| of {fit['conditions']} conditions (log |h| spread {fit['spread']:.2g}): "
         f"slope {fit['slope']:.3g} (95 % {fit['low']:.3g} to {fit['high']:.3g}), scatter {fit['scatter']:.2g}"
     )
     if fit["depth"] is None:
@@ -69,10 +69,10 @@ def depth_sentence(fit: dict[str, Any]) -> str:
 
 def _show_similarity(entries: list[dict[str, Any]]) -> None:
     title = "Features on the same images: similarity of the conditions"
-    table = _table(title, "", "linear CKA", "mean cos of angles", "least cos", "same class")
+    table = _table(title, "", "images", "linear CKA", "mean cos of angles", "least cos", "same class")
     for entry in entries:
         cells = (spread_text(entry[key]) for key in ("cka", "mean_cosine", "least_cosine", "agreement"))
-        table.add_row(" / ".join(entry["conditions"]), *cells)
+        table.add_row(" / ".join(entry["conditions"]), entry["split"], *cells)
     Console().print(table)
 
 

@@ -61,11 +61,18 @@ class Transfer:
         return asdict(self) | {"rows": [asdict(row) | {"ratio": row.ratio} for row in self.rows]}
 
 
+def by_condition(cases: Sequence[Case]) -> list[list[Reading]]:
+    """The readings of every condition."""
+    names = dict.fromkeys(case.condition for case in cases)
+    return [[case.reading for case in cases if case.condition == name] for name in names]
+
+
 def transfers(cases: Sequence[Case], depths: Sequence[float] = (1.0,)) -> list[Transfer]:
     """Every prediction from one condition to another of the same seed, for each m given and for m left out."""
     found = []
     for target in cases:
-        fit = fit_depth([case.reading for case in cases if case.condition != target.condition], target.sizes.K)
+        others = [case for case in cases if case.condition != target.condition]
+        fit = fit_depth(by_condition(others), target.sizes.K)
         fitted = fit.depth if fit else None
         for source in cases:
             if source.seed == target.seed and source.condition != target.condition:
@@ -86,7 +93,7 @@ def errors(found: Sequence[Transfer]) -> list[dict[str, Any]]:
         depths = [entry.depth for entry in group]
         by_name: dict[str, list[float]] = {}
         for row in itertools.chain.from_iterable(entry.rows for entry in group):
-            by_name.setdefault(row.name, []).append(abs((row.ratio or float("inf")) - 1))
+            by_name.setdefault(row.name, []).append(float("inf") if row.ratio is None else abs(row.ratio - 1))
         mean = {name: statistics.fmean(values) for name, values in by_name.items()}
         worst = {name: max(values) for name, values in by_name.items()}
         table.append(

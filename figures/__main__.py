@@ -53,14 +53,15 @@ def _draw_all(setting: FiguresSetting, folder: Path) -> int:
 
     drawn, left_out = [], {}
     for name, script in figure_scripts().items():
-        path = folder / f"{name}.png"
+        paths = [folder / f"{name}.{kind}" for kind in ("pdf", "png")]
         try:
-            draw_stored(script, setting.data, path)
+            for path in paths:
+                draw_stored(script, setting.data, path)
         except UnusableRecordError as error:
             left_out[name] = str(error)
         else:
             drawn.append(name)
-            print(f"{path.with_suffix('.pdf')}, {path}", flush=True)
+            print(", ".join(map(str, paths)), flush=True)
     for name, reason in left_out.items():
         print(f"not drawn: {name}: {reason}")
     result = {"drawn": drawn, "left_out": left_out}

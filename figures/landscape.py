@@ -45,7 +45,9 @@ def scatter(axes: Any, rows: list[dict[str, Any]], area: float) -> None:
 
 
 def title(record: dict[str, Any]) -> str:
-    """Loss, sizes and number of orbits."""
+    """Model unless plain, loss, sizes and number of orbits."""
     setting = record["setting"]
     size = f"K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}"
-    return f"{loss_name(setting['loss'])}, {size}: {len(record['result']['rows'])} orbits"
+    model = setting.get("model", {"name": "plain"})["name"]
+    prefix = "" if model == "plain" else f"{model}, "
+    return f"{prefix}{loss_name(setting['loss'])}, {size}: {len(record['result']['rows'])} orbits"

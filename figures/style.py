@@ -45,7 +45,7 @@ def use_style() -> None:
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """Write the figure as PNG or whatever `path` is named, and as PDF beside it, and close it.
+    """Write the figure in the format that `path` is named after, and close it.
 
     Raises:
         ValueError: if nothing in it has a finite place: a blank figure would say nothing about what is missing.
@@ -55,8 +55,7 @@ def save(figure: "Figure", path: Path) -> Path:
     try:
         if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
             raise ValueError("there is nothing finite to draw")
-        for place in (path, path.with_suffix(".pdf")):
-            figure.savefig(place)
+        figure.savefig(path)
     finally:
         pyplot.close(figure)
     return path

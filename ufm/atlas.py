@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm import morse
+from ufm.atlas_rounds import KINDS, SCALES, Rounds
 from ufm.command_line import check
-from ufm.end_points import Status
 from ufm.newton import find_critical_points
 from ufm.orbit import Row, canonical, critical_set, embed, largest_rank, row_of
 from ufm.problem import Problem
@@ -28,15 +28,12 @@ from ufm.starts import normal_starts
 from ufm.symmetric_starts import symmetrised
 from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
 
-SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
-"""Standard deviations of the starts; from smaller ones nearly all fall to zero."""
 MOST_CLASSES = 8
 """All K! permutations of the classes are enumerated."""
-KINDS = [kind for kind in Status if kind != Status.RUNNING]
 
 
 @dataclass
-class Atlas:
+class Atlas(Rounds):
     """What has been found so far.
 
     Attributes:
@@ -44,35 +41,17 @@ class Atlas:
         seed: of the starts.
         is_symmetric: whether every other start has a random symmetry.
         rows: the orbits, by rising value.
-        rounds: for every round how its starts ended, how many orbits were new, the orbits so far, and the seconds.
     """
 
     problem: Problem
     seed: int = 0
     is_symmetric: bool = True
     rows: list[Row] = field(default_factory=list)
-    rounds: list[dict[str, Any]] = field(default_factory=list)
     _copies: list[Copies] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_size(self.problem)
         self._copies = [self._copies_of(row.x, row.columns) for row in self.rows]
-
-    @property
-    def quiet_rounds(self) -> int:
-        """Rounds since the last new orbit."""
-        news = [index for index, entry in enumerate(self.rounds) if entry["new"]]
-        return len(self.rounds) - 1 - news[-1] if news else len(self.rounds)
-
-    @property
-    def statuses(self) -> dict[str, int]:
-        """How all starts ended."""
-        return {kind.name: sum(entry["statuses"][kind.name] for entry in self.rounds) for kind in KINDS}
-
-    @property
-    def seconds(self) -> float:
-        """Time of all rounds."""
-        return sum(entry["seconds"] for entry in self.rounds)
 
     @property
     def dimensions(self) -> list[int]:
@@ -198,28 +177,6 @@ class Atlas:
         small = dataclasses.replace(self.problem, d=columns)
         logits = labelled_logits(small, x)
         return copies(logits) if is_shift_invariant(small) else Copies(logits[None], 1, 1, 0.0, math.inf)
-
-
-def rounds_until_complete(
-    atlas: Atlas,
-    starts: int,
-    quiet_rounds: int,
-    max_rounds: int,
-    max_steps: int,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[int]:
-    """Grow round by round, yielding the number of new orbits, until `quiet_rounds` in a row have added none.
-
-    While a Morse relation then says that an orbit is missing, further rounds search the lowest dimension that it names.
-    """
-    quiet = 0
-    for _ in range(max_rounds):
-        missing = atlas.unbalanced() if quiet >= quiet_rounds else []
-        if quiet >= quiet_rounds and not missing:
-            return
-        new = atlas.grow(starts, max_steps, progress, missing[:1])
-        quiet = 0 if new else quiet + 1
-        yield new
 
 
 def check_size(problem: Problem) -> None:

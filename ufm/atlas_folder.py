@@ -8,19 +8,24 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from ufm import atlas_report
-from ufm.atlas import Atlas, as_result, atlas_of, rounds_until_complete
-from ufm.command_line import RequestError, check
+from ufm import atlas_report, model_atlas, model_atlas_report
+from ufm.atlas import Atlas, as_result, atlas_of
+from ufm.atlas_rounds import rounds_until_complete
+from ufm.command_line import LossSpec, ModelSpec, RequestError, check
 from ufm.losses import make_loss, parameters_of
+from ufm.model_atlas import ModelAtlas
 from ufm.problem import Problem
 from ufm.records import check_new_file, read_record, write_record
 from ufm.settings.atlas import AtlasSetting
 
-MODEL = ("loss", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b", "seed", "symmetric", "max_steps")
+MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b")
+SEARCH = ("seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""
+EARLIER = {"model": {"name": "plain"}}
+"""What records say that are older than the option."""
 
 
-def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
+def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas | ModelAtlas]:
     """The setting with every parameter of its loss, and an empty atlas of its model.
 
     Raises:
@@ -29,10 +34,16 @@ def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
     check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
     check_new_file(setting.json, "--json")
     loss = make_loss(setting.loss)
-    sizes = setting.classes, setting.dim, setting.per_class
-    problem = Problem(loss, *sizes, setting.decay_W, setting.decay_H, setting.decay_b)
-    full = dataclasses.replace(setting, loss={"name": setting.loss["name"], **parameters_of(loss)})
-    return full, Atlas(problem, setting.seed, setting.symmetric)
+    choice, sizes = setting.model_choice, (setting.classes, setting.dim, setting.per_class)
+    choice.variables(*sizes)  # refuses label sets that are too many, before they are listed
+    model = choice.make(loss, *sizes, (setting.decay_W, setting.decay_H, setting.decay_b))
+    spec: ModelSpec = {"name": choice.name, **choice.options}
+    loss_spec: LossSpec = {"name": setting.loss["name"], **parameters_of(loss)}
+    full = dataclasses.replace(setting, loss=loss_spec, model=spec, classes=model.K)
+    if choice.name == "plain":
+        assert isinstance(model, Problem)
+        return full, Atlas(model, setting.seed, setting.symmetric)
+    return full, ModelAtlas(model, setting.seed, setting.symmetric)
 
 
 @dataclass
@@ -41,10 +52,10 @@ class AtlasFolder:
 
     setting: AtlasSetting
     path: Path
-    atlas: Atlas
+    atlas: Atlas | ModelAtlas
 
     @classmethod
-    def opened(cls, setting: AtlasSetting, empty: Atlas, path: Path) -> "AtlasFolder":
+    def opened(cls, setting: AtlasSetting, empty: Atlas | ModelAtlas, path: Path) -> "AtlasFolder":
         """The folder with the atlas that is in it already, or the empty one.
 
         Raises:
@@ -54,13 +65,13 @@ class AtlasFolder:
         if not earlier.exists():
             return cls(setting, path, empty)
         record = read_record(earlier)
-        for name in MODEL:
-            there, here = record["setting"].get(name), getattr(setting, name)
+        for name in MODEL + SEARCH:
+            there, here = record["setting"].get(name, EARLIER.get(name)), getattr(setting, name)
             if there != here:
                 option = f"--{name.replace('_', '-')}"
                 raise RequestError(f"`{option}` must be {there} to extend the atlas in {path}, got {here}.")
         try:
-            return cls(setting, path, atlas_of(empty, record["result"]))
+            return cls(setting, path, _read_back(empty, record["result"]))
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise RequestError(f"{earlier} must be the record of an atlas, undamaged ({reason}).") from None
@@ -84,25 +95,18 @@ class AtlasFolder:
 
     def finish(self) -> dict[str, Any]:
         """Certificates, Morse relations and the record with both; returns what was recorded."""
-        if self.setting.certify:
-            self._certify()
-        relations = atlas_report.morse_result(self.atlas)
-        claims = atlas_report.claims(self.atlas, relations)
-        result = self._write({"morse": relations, "claims": claims} | atlas_report.minimum(self.atlas))
+        result = self._write(self._evidence(self.atlas))
         if self.setting.json is not None:
             write_record(self.setting.json, self.setting.as_dict(), result)
         return result
 
-    def _certify(self) -> None:
-        """Ball arithmetic for every row that is isolated up to the symmetries."""
-        from ufm.enclosure import enclose
-
-        problem = self.atlas.problem
-        for row in self.atlas.rows:
-            if row.certificate is None and not row.is_degenerate:
-                small = dataclasses.replace(problem, d=row.columns)
-                in_columns = row.index - (problem.d - row.columns) * row.escapes
-                row.certificate = enclose(small, row.x, in_columns, row.escapes, problem.d).as_dict()
+    def _evidence(self, atlas: Atlas | ModelAtlas) -> dict[str, Any]:
+        if isinstance(atlas, ModelAtlas):
+            return model_atlas_report.evidence(atlas)
+        if self.setting.certify:
+            _certify(atlas)
+        relations = atlas_report.morse_result(atlas)
+        return {"morse": relations, "claims": atlas_report.claims(atlas, relations)} | atlas_report.minimum(atlas)
 
     def _line(self, new: int) -> str:
         entry = self.atlas.rounds[-1]
@@ -113,6 +117,23 @@ class AtlasFolder:
         return f"round {number}{where}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
 
     def _write(self, extra: dict[str, Any]) -> dict[str, Any]:
-        result = as_result(self.atlas) | extra
+        atlas = self.atlas
+        result = (model_atlas.as_result(atlas) if isinstance(atlas, ModelAtlas) else as_result(atlas)) | extra
         write_record(self.record, self.setting.as_dict(), result)
         return result
+
+
+def _read_back(empty: Atlas | ModelAtlas, result: dict[str, Any]) -> Atlas | ModelAtlas:
+    return model_atlas.atlas_of(empty, result) if isinstance(empty, ModelAtlas) else atlas_of(empty, result)
+
+
+def _certify(atlas: Atlas) -> None:
+    """Ball arithmetic for every row that is isolated up to the symmetries."""
+    from ufm.enclosure import enclose
+
+    problem = atlas.problem
+    for row in atlas.rows:
+        if row.certificate is None and not row.is_degenerate:
+            small = dataclasses.replace(problem, d=row.columns)
+            in_columns = row.index - (problem.d - row.columns) * row.escapes
+            row.certificate = enclose(small, row.x, in_columns, row.escapes, problem.d).as_dict()

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ufm import atlas_report
-from ufm.atlas import Atlas, rounds_until_complete
+from ufm.atlas import Atlas
 from ufm.atlas_comparison import Kind, kind_of
+from ufm.atlas_rounds import rounds_until_complete
 from ufm.command_line import LossSpec
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem

@@ -6,7 +6,8 @@
 (Tirer and Bruna 2022 for one more layer; Dang et al. 2023 for any number.) A singular value x of the product of linear
 factors costs at least (M/2) lam x^(2/M), lam = prod(decays)^(1/M), when the factors share it evenly. With squared error
 the singular directions decouple: each has x = u^M, u the largest root of a scalar equation, or x = 0. Unlike M = 2,
-both are local minima for M > 2, in every combination: training from random starts ends in all of them.
+both are local minima for M > 2, in every combination, but that under a decayed bias the direction along 1, which weighs
+less, turns into a simplex direction that is zero. Training from random starts ends in all of them.
 """
 
 import itertools

@@ -62,7 +62,11 @@ def deep_target(problem: DeepProblem) -> Target:
 
 
 def _squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
-    """Each of K - 1 simplex directions and, unless the bias is free, the one along 1: active or zero."""
+    """Each of K - 1 simplex directions and, unless the bias is free, the one along 1: active or zero.
+
+    Global because |Z - Y| is at least the distance of the singular values (Mirsky 1960), where all of the target's that
+    count weigh alike: with a free bias or none.
+    """
     K, n, N, M = problem.K, problem.n, problem.N, problem.factors
     k, r = loss.weight(K), float(loss.rescale)
     sigma = r * math.sqrt(n)
@@ -76,29 +80,35 @@ def _squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
     ]
     off = [weight / N * sigma**2 / 2 for weight in weights]
     chosen = [u if a < b else 0.0 for u, a, b in zip(roots, on, off, strict=True)]
-    states = _states([u > 0 for u in roots], on, off, K)
+    states = _states([u > 0 for u in roots], on, off, K, turns=0 < kept < 1)
     value = sum(map(min, on, off))
     along = chosen[K - 1] if kept > 0 else 0.0
     bias = (1 - kept) * (r / math.sqrt(K) - along**M / math.sqrt(N)) / math.sqrt(K)
     point = _point(problem, chosen[0], along, bias)
+    is_proved = kept in (0.0, 1.0) and not problem.is_rectified
     relu = "the ReLU's minimum is the linear one's by experience, which is not proved; before the ReLU features differ."
+    decayed = "with a decayed bias that the minimum keeps to the simplex and its centre is assumed, not proved."
     return Target(
         value=value,
         point=point,
         margin=chosen[0] ** M / math.sqrt(n),
-        is_proved_global=not problem.is_rectified,
+        is_proved_global=is_proved,
         facts={"u": chosen[0], "states": states},
         is_benign=False,
         other_minima=None if problem.is_rectified else tuple(s for s in states if s > value * (1 + 1e-12)),
-        notes=(relu,) if problem.is_rectified else (),
+        notes=(relu,) if problem.is_rectified else () if is_proved else (decayed,),
     )
 
 
-def _states(exists: list[bool], on: list[float], off: list[float], K: int) -> list[float]:
-    """Values of all combinations of active and zero directions, lowest first; simplex directions are alike."""
+def _states(exists: list[bool], on: list[float], off: list[float], K: int, *, turns: bool) -> list[float]:
+    """Values of all combinations of active and zero directions, lowest first; simplex directions are alike.
+
+    Where the common direction weighs less than the others (`turns`), it is active beside active ones only: the
+    product's singular vector along 1 would turn into a simplex direction that is zero, which has more to gain.
+    """
     simplex = [r * on[0] + (K - 1 - r) * off[0] for r in range(K if exists[0] else 1)]
     common = [off[-1], *([on[-1]] if exists[-1] else [])] if len(on) == K else [0.0]
-    values = sorted(a + b for a in simplex for b in common)
+    values = sorted(a + b for a in simplex for b in common if not turns or b == off[-1] or a == simplex[-1])
     return [b for a, b in zip([-math.inf, *values], values, strict=False) if b - a > 1e-12 * values[-1]]
 
 

@@ -34,7 +34,12 @@ def imbalanced_target(problem: Problem) -> Target:
     """
     K = problem.K
     check(problem.loss.is_convex, "--loss", problem.loss, "convex (ce, ls or mse) where class sizes differ")
-    check(problem.d >= K, "dim", problem.d, f">= classes = {K} where class sizes differ (else no certificate exists)")
+    check(
+        problem.d >= K,
+        "dim",
+        problem.d,
+        f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
+    )
     ends = minimise(problem.value_and_gradient, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE)
     x = ends.x[ends.value.argmin()]
     certificate = certify(problem, x)
@@ -78,8 +83,7 @@ def _minority_collapse(problem: Problem) -> tuple[str, ...]:
     if not isinstance(problem.loss, CrossEntropy):
         return ()
     merged = collapsing_sizes(problem)
-    those = ", ".join(map(str, merged))
-    return (f"minority collapse: the classes of {those} samples share one classifier row.",) if merged else ()
+    return tuple(f"minority collapse: the classes of {n} samples share one classifier row." for n in merged)
 
 
 def _norms(problem: Problem, x: torch.Tensor) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ufm.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE, classify
 from ufm.hessian import dense_hessian
-from ufm.model import Point
+from ufm.model import Model, Point
 from ufm.morse import CriticalSet
 from ufm.problem import Problem
 from ufm.symmetry import SAME, Copies, is_shift_invariant, together
@@ -172,14 +172,22 @@ def canonical(problem: Problem, x: Float[Tensor, " P"]) -> tuple[int, int, Float
     small = dataclasses.replace(problem, d=columns)
     turn = right[:columns].mT * (rank > 0)
     y = small.pack(Point(W @ turn, H @ turn, b))[None]
+    y = polished(small, y)
+    return rank, columns, y[0]
+
+
+def polished(model: Model, y: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
+    """A few steps of Newton's method without the directions of zero curvature, each taken if the gradient shrinks."""
     for _ in range(POLISHING_STEPS):
-        eigenvalues, vectors = torch.linalg.eigh(dense_hessian(small, y))
-        gradient = small.value_and_gradient(y)[1]
+        eigenvalues, vectors = torch.linalg.eigh(dense_hessian(model, y))
+        gradient = model.value_and_gradient(y)[1]
         keep = eigenvalues.abs() > ZERO_EIGENVALUE * eigenvalues.abs().amax(1, keepdim=True)
         inverse = torch.where(keep, 1 / torch.where(keep, eigenvalues, 1.0), 0.0)
         step = (vectors @ (inverse[:, :, None] * (vectors.mT @ gradient[:, :, None])))[..., 0]
-        y = torch.where((small.value_and_gradient(y - step)[1].norm() < gradient.norm()), y - step, y)
-    return rank, columns, y[0]
+        y = torch.where(
+            (model.value_and_gradient(y - step)[1].norm(dim=1) < gradient.norm(dim=1))[:, None], y - step, y
+        )
+    return y
 
 
 def embed(small: Problem, problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:

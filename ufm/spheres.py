@@ -59,9 +59,29 @@ class SphereProblem(Model):
 
     @property
     def least_curvature(self) -> float:
-        """tau q / n, q the probability of another class at the simplex: curvature towards unused dimensions."""
+        """At the simplex, in closed form for classes of one size.
+
+        With q the probability of another class, a = tau K q and c = q tau^2 K/(K - 1): a / N where a feature leaves its
+        class or the simplex's space; where rows and class means move together, u M and v M, the least eigenvalue of a
+        2 x 2 form. M (K, K) has zero diagonal and zero row sums: symmetric M move the angles of the simplex (K > 3),
+        M_kj = t_j + t_k/(K - 1) with sum t = 0 its centre (K > 2), antisymmetric M turn it (nothing changes).
+        """
         tau, K = self.temperature, self.K
-        return tau * K / self.N / (math.exp(min(700.0, tau * K / (K - 1))) + K - 1)
+        q = 1 / (math.exp(min(700.0, tau * K / (K - 1))) + K - 1)
+        a, c = tau * K * q, q * tau**2 * K / (K - 1)
+        found = [a / self.N]
+        if K > 3:
+            found.append(self._least_of_pair(a + c, a + c, c - a))
+        if K > 2:
+            found.append(self._least_of_pair(a + c - c * q * K * (K - 2) / (K - 1), a + c, (c - a) / (K - 1)))
+        return min(found)
+
+    def _least_of_pair(self, of_rows: float, of_means: float, mixed: float) -> float:
+        """The least lambda with det(A/K - lambda diag(1, n)) = 0, without cancellation."""
+        total = self.N / self.K * of_rows + of_means
+        determinant = of_rows * of_means - mixed**2
+        root = math.sqrt(max(0.0, total**2 - 4 * self.N / self.K * determinant))
+        return 2 * determinant / (total + root) / self.K
 
     @property
     def curvature_scale(self) -> float:

@@ -10,30 +10,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.model import Point
-from ufm.problem import Problem
+from ufm.factors import factors_of, packed, relabelled
+from ufm.model import Model
+from ufm.relabelling import random_relabelling
 
 GROUP = 16
 """Starts that share one symmetry."""
 
 
-def symmetrised(problem: Problem, x: Float[Tensor, "S P"], generator: torch.Generator) -> Float[Tensor, "S P"]:
-    """Every 16 points projected to those that a random permutation of classes with a random rotation leaves alone."""
-    return torch.cat([_projected(problem, group, generator) for group in torch.split(x, GROUP)])
+def symmetrised(model: Model, x: Float[Tensor, "S P"], generator: torch.Generator) -> Float[Tensor, "S P"]:
+    """Every 16 points projected to those that a random relabelling with a random rotation leaves alone."""
+    return torch.cat([_projected(model, group, generator) for group in torch.split(x, GROUP)])
 
 
-def _projected(problem: Problem, x: Tensor, generator: torch.Generator) -> Tensor:
+def _projected(model: Model, x: Tensor, generator: torch.Generator) -> Tensor:
     """The mean over the cyclic group, times the root of its order: entries keep their size on average."""
-    K, n, d = problem.K, problem.n, problem.d
-    permutation = torch.randperm(K, generator=generator)
-    order = _order(permutation)
-    turn = _rotation(d, order, generator).to(x)
-    W, H, b = problem.unpack(x)
-    H, total = H.reshape(len(x), K, n, d), torch.zeros_like(x)
+    classes, samples = random_relabelling(model, generator)
+    order = _order(classes)
+    turn = _rotation(model.d, order, generator).to(x)
+    factors, total = factors_of(model, x), torch.zeros_like(x)
     for _ in range(order):
-        total += problem.pack(Point(W, H.flatten(1, 2), b))
-        W, H, b = W[:, permutation] @ turn, H[:, permutation] @ turn, b[:, permutation]
-    return total / math.sqrt(order)
+        total += packed(model, factors)
+        factors = relabelled(factors, classes, samples, turn)
+    # On spheres a vector cancels that no such symmetry leaves alone, and has no direction: those starts stay.
+    is_usable = model.value_and_gradient(total)[1].isfinite().all(-1, keepdim=True)
+    return torch.where(is_usable, total / math.sqrt(order), x)
 
 
 def _order(permutation: Tensor) -> int:

@@ -18,7 +18,8 @@ class Target:
         margin: the scale of its logits.
         is_proved_global: whether no point of the model lies below.
         facts: what else the theory gives, by name (numbers, for the record).
-        is_benign: whether theory says that every critical point that is not a minimiser is a strict saddle.
+        is_benign: whether it is to be checked that every critical point that is not a minimiser is a strict saddle:
+            theory says so, or, where a note says that it does not reach so far, it is not known to fail.
         other_minima: the values of the local minima that theory predicts beside it; None where it does not say.
         notes: sentences that a reader needs.
     """

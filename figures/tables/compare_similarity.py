@@ -8,9 +8,9 @@ from figures.tables.markdown import markdown
 
 def table(record: dict[str, Any]) -> str:
     """One row a pair of conditions; mean and standard deviation over seeds."""
-    rows = [["", "linear CKA", "cosines of principal angles, mean", "smallest", "same class"]]
+    rows = [["", "images", "linear CKA", "cosines of principal angles, mean", "smallest", "same class"]]
     for network in record["result"]["networks"]:
         for entry in network["similarity"]:
             keys = ("cka", "mean_cosine", "least_cosine", "agreement")
-            rows.append([" and ".join(entry["conditions"]), *(spread(entry[key]) for key in keys)])
+            rows.append([" and ".join(entry["conditions"]), entry["split"], *(spread(entry[key]) for key in keys)])
     return markdown(rows) if len(rows) > 1 else "(One condition, and no other to set it beside.)"

@@ -24,10 +24,12 @@ def table(record: dict[str, Any]) -> str:
 def depth_sentence(fit: dict[str, Any]) -> str:
     """The fitted slope and the m it means."""
     text = (
-        f"log |W|² against log |h| of {fit['runs']} runs: slope {fit['slope']:.3g} "
+        f"log |W|² against log |h| of {fit['conditions']} conditions: slope {fit['slope']:.3g} "
         f"(95 % interval {fit['low']:.3g} to {fit['high']:.3g}), residual scatter {fit['scatter']:.2g}"
     )
-    return f"{text}, m = {fit['depth']:.3g}." if fit["depth"] else f"{text}: no m fits."
+    if fit["low"] is None or fit["low"] <= 0:
+        return f"{text}: m is not determined."
+    return f"{text}, m = {fit['depth']:.3g}."
 
 
 def _error(entry: dict[str, Any], name: str) -> str:

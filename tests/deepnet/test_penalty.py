@@ -25,17 +25,23 @@ def trained(loss: Loss, depth: float, decay: float = SIZES.decay) -> Reading:
     labels = torch.arange(K).repeat_interleave(N_PER_CLASS)
     N = len(labels)
 
-    def objective(flat):
-        x = torch.from_numpy(flat).requires_grad_()
+    def value(x):
         W, H, b = x[: K * D].view(K, D), x[K * D : -K].view(N, D), x[-K:]
         features = depth / 2 * STRENGTH * (H.square().sum() / N) ** (1 / depth)
-        value = loss(H @ W.T + b, labels).mean() + decay * (W.square().sum() / 2 + b.square().sum() / 2 + features)
-        value.backward()
-        return value.item(), x.grad.numpy()
+        return loss(H @ W.T + b, labels).mean() + decay * (W.square().sum() / 2 + b.square().sum() / 2 + features)
+
+    def objective(flat):
+        x = torch.from_numpy(flat).requires_grad_()
+        f = value(x)
+        f.backward()
+        return f.item(), x.grad.numpy()
+
+    def hessian(flat):
+        return torch.autograd.functional.hessian(value, torch.from_numpy(flat), vectorize=True).numpy()
 
     start = 2 * torch.randn(K * D + N * D + K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    options = {"gtol": 1e-10, "ftol": 0, "maxiter": 2000, "maxcor": 40}
-    end = minimize(objective, start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    near = minimize(objective, start.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": 300, "maxcor": 40})
+    end = minimize(objective, near.x, jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-12})
     x = torch.from_numpy(end.x)
     layer = LastLayer(x[K * D : -K].view(N, D), labels, x[: K * D].view(K, D), x[-K:])
     return Reading.from_measures(measure(layer, loss))
@@ -49,7 +55,7 @@ def cases(request) -> tuple[float, list[Case]]:
 
 def test_the_fit_recovers_the_depth(cases):
     depth, runs = cases
-    fit = fit_depth([case.reading for case in runs], K)
+    fit = fit_depth([[case.reading] for case in runs], K)
     assert fit.depth == pytest.approx(depth, rel=1e-5)
     assert fit.scatter < 1e-6
 
@@ -97,5 +103,5 @@ def test_a_penalty_that_is_too_dear_predicts_zero():
 
 def test_points_at_one_place_fit_no_line(cases):
     _, runs = cases
-    assert fit_depth([runs[0].reading], K) is None
-    assert fit_depth([runs[0].reading] * 2, K) is None
+    assert fit_depth([[runs[0].reading]], K) is None
+    assert fit_depth([[runs[0].reading]] * 2, K) is None

@@ -26,8 +26,9 @@ def run_of(loss, condition: str, seed: int, noise: float = 0.0) -> Run:
     comparison = compare(layer, loss, DECAY)
     entry = {"run": f"{condition}-{seed}", "seed": seed, "run_setting": {"loss": {"name": "ce"}}}
     entry |= {"measures": measure(layer, loss), "stationarity_by_statistics": {"running": comparison.stationarity}}
+    layers = {"train": layer, "test": layer}
     entry |= {"balance_by_statistics": {"running": reading(layer, loss).balance(DECAY)}}
-    return Run(NETWORK, Case(condition, seed, loss, SIZES, reading(layer, loss)), layer, entry | comparison.as_dict())
+    return Run(NETWORK, Case(condition, seed, loss, SIZES, reading(layer, loss)), layers, entry | comparison.as_dict())
 
 
 @pytest.fixture(scope="module")

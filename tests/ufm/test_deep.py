@@ -44,6 +44,28 @@ def test_layers_have_the_predicted_singular_values():
         assert torch.linalg.svdvals(layer)[:4].tolist() == pytest.approx([expected] * 4, rel=1e-8)
 
 
+def test_with_a_decayed_bias_the_common_direction_is_not_active_alone():
+    """The state with it active and the others zero is critical, and a strict saddle."""
+    problem = _deep(SquaredError(), 3, 4, 1, (0.01,) * 3, 0.5)
+    target = deep_target(problem)
+    weight = SquaredError().weight(3)
+    kept = 0.5 / (weight + 0.5)
+    u = stationary_root(1.0, 3 * 0.01 / (weight * kept), 3)
+    Q = torch.zeros(3, 4, dtype=torch.float64)
+    Q[:, 0] = 3**-0.5
+    inner = u * torch.eye(4, dtype=torch.float64)[:1].mT @ torch.eye(4, dtype=torch.float64)[:1]
+    b = torch.full((3,), (1 - kept) * (3**-0.5 - u**3 / 3**0.5) / 3**0.5, dtype=torch.float64)
+    x = problem.assembled(u * Q, [inner], u * Q, b)[None]
+    value, gradient = problem.value_and_gradient(x)
+    assert float(gradient.norm()) < 1e-13
+    assert float(torch.linalg.eigvalsh(dense_hessian(problem, x)).min()) < -0.1
+    assert min(abs(float(value) - other) for other in target.other_minima) > 1e-3
+    assert not target.is_proved_global
+    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 60), 1e-11)
+    states = torch.tensor([target.value, *target.other_minima], dtype=torch.float64)
+    assert float((ends.value[ends.is_converged, None] - states).abs().amin(1).max()) < 1e-12
+
+
 def test_every_start_ends_in_a_predicted_state_and_each_occurs():
     problem = _deep(SquaredError(), 3, 4, 2, (0.09,) * 3)
     target = deep_target(problem)

@@ -120,7 +120,7 @@ def test_other_critical_points_are_strict_saddles(name):
     assert found.is_strict_saddle[others].all()
 
 
-@pytest.mark.parametrize("sizes", [(1, 2, 3), (1, 2, 3, 0), (1, 2, 3, 1.5)])
+@pytest.mark.parametrize("sizes", [(1, 2, 3), (1, 2, 3, 0), (1, 2, 3, -1)])
 def test_wrong_sizes_are_refused(sizes):
     plain = MODELS["imbalance_ce"]
     with pytest.raises(ValueError, match="4 integers >= 1"):

@@ -110,6 +110,16 @@ def test_spectrum_at_the_simplex():
     assert float(eigenvalues[eigenvalues > 1e-13].min()) == pytest.approx(PROBLEM.least_curvature, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("K", "d", "n", "tau"), [(2, 3, 2, 0.5), (3, 4, 2, 0.05), (4, 5, 3, 0.01), (4, 5, 2, 10.0), (6, 7, 1, 1.0)]
+)
+def test_least_curvature_is_that_of_the_dense_hessian(K, d, n, tau):
+    problem = SphereProblem(CrossEntropy(), K, d, n, temperature=tau)
+    spectrum = torch.linalg.eigvalsh(dense_hessian(problem, sphere_target(problem).point[None]))[0]
+    least = float(spectrum[spectrum > 1e-9 * spectrum[-1]][0])
+    assert problem.least_curvature == pytest.approx(least, rel=1e-9)
+
+
 def test_total_collapse_has_the_predicted_index():
     x = torch.zeros(ROWS, PROBLEM.d, dtype=torch.float64)
     x[:, 0] = 1
