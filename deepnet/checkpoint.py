@@ -160,11 +160,13 @@ def read_setting(folder: Path) -> dict[str, Any]:
         )
     try:
         TrainSetting(**setting | {"data_folder": Path(setting["data_folder"])})
-        has_right_types = isinstance(setting["loss"], dict) and isinstance(setting["data"], str)
-    except (TypeError, ValueError):
-        has_right_types = False
-    if not has_right_types:
-        raise RequestError(f"{folder / SETTING} must hold a setting of `deepnet train`, got {setting}.")
+        for name, kind in (("loss", dict), ("data", str)):
+            check(isinstance(setting[name], kind), f"--{name}", setting[name], f"of type {kind.__name__}")
+    except (TypeError, ValueError, AttributeError) as error:
+        reason = str(error).rstrip(".")
+        raise RequestError(
+            f"{folder / SETTING} must hold a setting of `deepnet train`, undamaged ({reason})."
+        ) from None
     return setting
 
 

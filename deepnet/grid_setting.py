@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deepnet.settings import TrainSetting
 from ufm.command_line import LossSpec, RequestError, check
@@ -100,7 +100,11 @@ def _values(name: str, text: str) -> list[Any]:
     check(name in options, f"--grid.{name}", text, f"left out: the fields are {', '.join(options)}")
     if name == "loss":
         return [_loss(value) for value in text.split(",")]
-    default = options[name].default
+    kind, default = get_type_hints(TrainSetting)[name], options[name].default
+    if get_origin(kind) is Literal:
+        words = text.split(",")
+        check(set(words) <= set(get_args(kind)), f"--grid.{name}", text, f"among {', '.join(get_args(kind))}")
+        return words
     if isinstance(default, str):
         return text.split(",")
     if isinstance(default, bool):

@@ -66,7 +66,8 @@ class Training:
             self.epoch = state["epoch"]
             self.best = None if state["best"] is None else tuple(state["best"])
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            raise RequestError(f"the checkpoint must be of this network and optimiser ({error}).") from None
+            reason = str(error).splitlines()[-1].strip().rstrip(".")
+            raise RequestError(f"the checkpoint must be of this network and optimiser ({reason}).") from None
 
 
 def begin(setting: TrainSetting) -> Training:

@@ -10,6 +10,7 @@ import torch
 
 from deepnet.checkpoint import plain_setting
 from deepnet.settings import TrainSetting
+from deepnet.training import begin
 
 ALIASES = "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 YAML = {
@@ -92,7 +93,8 @@ def _write(path: Path, content: bytes) -> None:
 
 def _write_runs(folder: Path) -> None:
     """Runs of `deepnet train` with a sound setting and no sound checkpoint."""
-    setting = json.dumps(plain_setting(dataclasses.replace(TrainSetting(), data="digits"))).encode()
+    plain = plain_setting(dataclasses.replace(TrainSetting(), data="digits"))
+    setting = json.dumps(plain).encode()
     for name in ("none", "empty_state", "junk_state", "code", "climbing", "number"):
         _write(folder / name / "setting.json", setting)
     (folder / "empty_state" / "checkpoint.pt").touch()
@@ -101,6 +103,16 @@ def _write_runs(folder: Path) -> None:
     torch.save(3, folder / "number" / "checkpoint.pt")
     with zipfile.ZipFile(folder / "climbing" / "checkpoint.pt", "w") as archive:
         archive.writestr("../../pwned", "x")
+    _write(folder / "wrong_words" / "setting.json", json.dumps(plain | {"schedule": "never"}).encode())
+    _write(folder / "future" / "setting.json", json.dumps(plain | {"future": 1}).encode())
+    small = dataclasses.replace(TrainSetting(), data="digits", net="mlp", width=1 / 16, per_class=2)
+    state = begin(small).state()
+    wider = plain_setting(dataclasses.replace(small, width=1 / 8))
+    _write(folder / "other_net" / "setting.json", json.dumps(wider).encode())
+    torch.save(state | {"setting": wider}, folder / "other_net" / "checkpoint.pt")
+    _write(folder / "torn_metrics" / "setting.json", json.dumps(plain_setting(small)).encode())
+    _write(folder / "torn_metrics" / "metrics.jsonl", b'{"epoch": 1, "los')
+    torch.save(state | {"epoch": 1}, folder / "torn_metrics" / "checkpoint.pt")
 
 
 def _write_images(folder: Path) -> None:

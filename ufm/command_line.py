@@ -140,22 +140,12 @@ def torch_device(name: str) -> "torch.device":
 
 def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn a wrong request into one sentence and exit code 2."""
-    parser = _Parser(prog=prog, description=description, epilog=manual.EXIT_CODES, exit_on_error=True)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="Show it and exit.")
-    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
-    for name, command in commands.items():
-        usage = f"{prog} {name} [--option VALUE ...]"
-        sub = _Parser(usage=usage, description=command.description, epilog=command.epilog)
-        sub.add_argument(
-            "--config", action=ConfigFile, help="YAML file with the same keys; options after it override it."
-        )
-        sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
-        subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
     if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
         words = [words[0], f"--{named.positional}", *words[1:]]
+    parser = _parser(prog, description, commands, words[0] if words else "")
     try:
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
@@ -182,6 +172,22 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         else:
             traceback.print_exc()
         return 3
+
+
+def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str) -> "_Parser":
+    """The parser of all commands; only the one that was asked for gets its options, which take the time."""
+    parser = _Parser(prog=prog, description=description, epilog=manual.EXIT_CODES, exit_on_error=True)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="Show it and exit.")
+    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
+    for name, command in commands.items():
+        usage = f"{prog} {name} [--option VALUE ...]"
+        sub = _Parser(usage=usage, description=command.description, epilog=command.epilog)
+        if name == asked:
+            about = "YAML file with the same keys; options after it override it."
+            sub.add_argument("--config", action=ConfigFile, help=about)
+            sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
+        subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
+    return parser
 
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
@@ -244,7 +250,7 @@ def _wrong_type(match: re.Match[str]) -> str:
 
 _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
     r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)": (
-        lambda match: f"`{_option(match['key'])}` must be one of {match['type']}, got {match['value']}."
+        lambda match: f"`{_option(match['key'])}` must be one of {match['type']}, got {match['value'] or 'nothing'}."
     ),
     r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
     r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"

@@ -51,8 +51,6 @@ class ModelChoice:
         for option, value in options.items():
             is_allowed, allowed = _RULES[option](value)
             check(is_allowed, f"--model.{option}", value, allowed)
-        if name == "deep" and options["relu"]:
-            check(options["factors"] >= 3, "--model.factors", options["factors"], ">= 3 with a ReLU")
         return cls(name, options)
 
     @property
@@ -154,7 +152,7 @@ _RULES: dict[str, Any] = {
         "a list such as [2, 1]: relative counts of samples with 1, 2, ... labels, not all 0",
     ),
     "factors": lambda v: (type(v) is int and 3 <= v <= 20, "an integer in [3, 20] (2 are the plain model)"),
-    "decay": lambda v: (_number(v) and 0 < v < math.inf, "finite and > 0"),
+    "decay": lambda v: (_number(v) and 0 < v <= 1e100, "a number in (0, 1e100]"),
     "relu": lambda v: (isinstance(v, bool), "true or false"),
     "sizes": lambda v: (
         _integers(v, 1) and len(v) >= 2,

@@ -18,17 +18,19 @@ def output_folder(path: Path | None, name: str, continues: str | None = None) ->
         ValueError: as `new_folder` and `claimed`.
     """
     is_new = path is None or continues is None or not (path / continues).exists()
-    is_made_here = path is None or not path.exists()
+    place = path or Path("results")
+    made = [each for each in (place, *place.parents) if not each.exists()]
     folder = new_folder(path, name) if is_new or path is None else path
+    made += [folder] if path is None else []
     try:
         with claimed(folder, "--out"):
             if is_new:
                 new_folder(folder, name)  # another process may have been there until now
             yield folder
     finally:
-        if is_made_here:
+        for each in sorted(made, reverse=True):  # what lies in it first
             with suppress(OSError):
-                folder.rmdir()  # only if it is empty
+                each.rmdir()  # only if it is empty
 
 
 @contextmanager

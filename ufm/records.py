@@ -57,8 +57,9 @@ def earlier_result(folder: Path, setting: dict[str, Any]) -> dict[str, Any] | No
         return None
     record = read_record(folder / "record.json")
     asked = _plain(setting)
-    for key in asked.keys() - {"out", "json", "device"}:
-        there, here = record["setting"].get(key), asked[key]
+    check(asked.keys() == record["setting"].keys(), "--out", folder, "new, empty or of an earlier call of this command")
+    for key in sorted(asked.keys() - {"out", "json", "device"}):
+        there, here = record["setting"][key], asked[key]
         if there != here:
             option = f"--{key.replace('_', '-')}"
             raise RequestError(f"`{option}` must be {there} to continue what is in {folder}, got {here}.")

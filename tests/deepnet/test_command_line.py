@@ -138,45 +138,6 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     assert f"python -m deepnet train --resume {tmp_path / 'run'}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("--width 0.3", "`--width` must be a positive multiple of 1/16, got 0.3"),
-        ("--net vgg", "`--net` must be one of wide_resnet, resnet18, mlp, got vgg"),
-        ("--clip 0", "`--clip` must be finite and > 0, got 0"),
-        ("--nesterov true --momentum 0", "`--nesterov` must be false without SGD's momentum, got True"),
-        ("--validation 1", "`--validation` must be in [0, 1), got 1"),
-        ("--lr 0", "`--lr` must be finite and > 0, got 0"),
-        ("--momentum 1", "`--momentum` must be in [0, 1), got 1"),
-        ("--decay=-1", "`--decay` must be finite and > 0, got -1"),
-        ("--batch-size 1", "`--batch-size` must be >= 2"),
-        ("--epochs 0", "`--epochs` must be >= 1, got 0"),
-        ("--per-class 0", "`--per-class` must be >= 1, got 0"),
-        ("--per-class 1000", "`--per-class` must be at most 117"),
-        ("--data mnist", "`--data` must be one of cifar10, cifar100, fashion_mnist, digits, got mnist"),
-        ("--data cifar10 --data-folder nowhere", "`--data-folder` must be a folder that holds cifar-10-binary.tar.gz"),
-        ("--loss hinge", "`--loss` must be one of ce, ls, focal, mse, got hinge"),
-        ("--loss focal --loss.gamma=-1.5", "got -1.5"),
-        ("--device tpu", "`--device` must be a torch device with float64 on this machine, got tpu"),
-        ("--schedule exponential", "exponential"),
-        ("--steps 3", "--steps"),
-        ("--resume nowhere", "nowhere must be the folder of a run"),
-    ],
-)
-def test_a_wrong_request_is_one_sentence(options, message, tmp_path, capsys):
-    folder = tmp_path / "run"
-    arguments = options.split() if "--resume" in options else [*SMALL, *options.split(), "--out", str(folder)]
-    try:
-        code = deepnet("train", *arguments)
-    except SystemExit as stopped:
-        code = stopped.code
-    error = capsys.readouterr().err
-    assert code == 2
-    assert message in error
-    assert len(error.splitlines()) == 1
-    assert not folder.exists()
-
-
 def test_a_run_folder_that_exists_is_refused_and_kept(run, capsys):
     before = {path: path.read_bytes() for path in run.iterdir()}
     assert deepnet("train", *SMALL, "--out", run) == 2

@@ -97,34 +97,6 @@ def test_maps_by_hand():
     assert found["runs"] == [[3]]
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ([], "`--grid` must be given, or a --preset"),
-        (["--grid.widths", "1"], "`--grid.widths` must be left out: the fields are"),
-        (["--grid.epochs", "1,1.5"], "`--grid.epochs` must be made of integers, got 1,1.5"),
-        (["--grid.epochs", "0,1"], "`--epochs` must be >= 1, got 0"),
-        (["--grid.loss", "ce,focal:gamma"], "`--grid.loss` must be losses as ce or focal:gamma=2"),
-        (["--grid.loss", "ce,hinge"], "`--loss` must be one of"),
-        (["--grid.loss", "ce,ce"], "`--grid` must be"),
-        (["--grid.net", "mlp,transformer"], "`--net` must be one of"),
-        (["--grid.augment", "true,perhaps"], "true, false or both"),
-        (["--grid.seed", "0", "--preset", "tiny"], "--preset"),
-        (["--grid.seed", "0", "--workers", "-1"], "`--workers` must be >= 0"),
-    ],
-)
-def test_a_wrong_request_is_one_sentence(options, complaint, tmp_path, capsys):
-    try:
-        code = run(*TINY, *options, "--out", tmp_path / "grid")
-    except SystemExit as stopped:
-        code = stopped.code
-    error = capsys.readouterr().err
-    assert code == 2
-    assert complaint in error
-    assert len(error.splitlines()) == 1
-    assert not (tmp_path / "grid").exists()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_at_random_it_ends_with_the_runs_of_an_undisturbed_grid(tmp_path):

@@ -28,7 +28,9 @@ def test_a_folder_of_its_own_that_stays_empty_goes_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyboardInterrupt), output_folder(None, "x"):
         raise KeyboardInterrupt
-    assert list((tmp_path / "results").iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), output_folder(tmp_path / "a" / "b", "x"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_to_be_continued_may_be_there(tmp_path):

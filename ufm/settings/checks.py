@@ -1,6 +1,7 @@
 """Bounds that several commands share, each a sentence with the option, the value and what is allowed."""
 
 import math
+import os
 
 from ufm.command_line import check
 
@@ -11,8 +12,15 @@ def check_integer(option: str, value: int, least: int, most: int) -> None:
 
 
 def check_decay(option: str, value: float) -> None:
-    """A weight decay that is there."""
-    check(0 < value < math.inf, option, value, "finite and > 0")
+    """A weight decay that is there; beyond the bound its square overflows."""
+    check(0 < value <= 1e100, option, value, "in (0, 1e100]")
+
+
+def check_memory(option: str, value: object, needed: int) -> None:
+    """What is needed at the least, in bytes, fits into half of the machine's memory."""
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    allowed = f"such that the work fits into half of the memory ({needed / 1e9:.1f} of {half / 1e9:.1f} GB)"
+    check(needed <= half, option, value, allowed)
 
 
 def check_bias_decay(value: float | None) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ufm.command_line import CommonSetting, check
-from ufm.settings.checks import check_integer
+from ufm.settings.checks import check_integer, check_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,4 +34,6 @@ class SoftmaxCodesSetting(CommonSetting):
         allowed = bool(self.classes) and all(3 <= K <= 200 for K in self.classes)
         check(allowed, "--classes", self.classes, "a list of integers in [3, 200]")
         check_integer("--starts", self.starts, 1, 10**5)
+        vectors = 40  # of 2 K d numbers, a start at work
+        check_memory("--starts", self.starts, vectors * 8 * self.starts * 2 * max(self.classes) * self.dim)
         check(self.device == "cpu", "--device", self.device, "cpu (the linear programmes run there)")

@@ -1,11 +1,10 @@
 """What `ufm verify` takes."""
 
-import os
 from dataclasses import dataclass, field
 
 from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, check
 from ufm.model_choice import ModelChoice
-from ufm.settings.checks import check_bias_decay, check_decay, check_integer, check_tolerance
+from ufm.settings.checks import check_bias_decay, check_decay, check_integer, check_memory, check_tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +98,8 @@ class VerifySetting(CommonSetting):
 
         A start at work takes about 40 vectors of all variables in `minimise`, 8 dense Hessians in the saddle search.
         """
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         variables = self.model_choice.variables(self.classes, self.dim, self.per_class)
         saddle_variables = self.model_choice.variables(self.saddle_classes, self.saddle_dim, self.saddle_per_class)
         searched = saddle_variables if self.saddle_starts else 0
-        for size, needed in (("--dim", 40 * 8 * variables), ("--saddle-dim", 8 * 8 * searched**2)):
-            value = self.dim if size == "--dim" else self.saddle_dim
-            allowed = f"such that one start fits into half of the memory ({needed / 1e9:.1f} of {memory / 2e9:.1f} GB)"
-            check(needed <= memory / 2, size, value, allowed)
+        check_memory("--dim", self.dim, 40 * 8 * variables)
+        check_memory("--saddle-dim", self.saddle_dim, 8 * 8 * searched**2)
