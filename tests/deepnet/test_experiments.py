@@ -17,7 +17,6 @@ from deepnet.experiments.measures import (
     ratio_of_first_epochs,
     share_of_top,
 )
-from deepnet.experiments.more_classes_than_dimensions import minimisers_margin
 from deepnet.experiments.rare_classes_come_together import Centred, balanced_problem
 from deepnet.experiments.run import Run
 from deepnet.experiments.squared_error_stays_on_the_central_path import signal_to_noise
@@ -28,7 +27,7 @@ from ufm.command_line import main
 from ufm.imbalance import imbalanced_target
 from ufm.losses import CrossEntropy, SquaredError
 from ufm.problem import Problem
-from ufm.softmax_codes import packing_margin
+from ufm.softmax_codes import margin_at_temperature, packing_margin
 
 
 def judged(values, failure="", predicted=None, **bounds) -> Judgement:
@@ -171,7 +170,7 @@ def test_antipodal_pairs_are_no_simplex():
 )
 def test_margin_of_the_minimiser_at_a_temperature(d, temperature, expected):
     """In the plane the regular polygon at any temperature; in space less than the softmax code's."""
-    found = minimisers_margin(10, d, temperature)
+    found = margin_at_temperature(10, d, temperature)
     assert found == pytest.approx(expected, abs=5e-5)
     assert found < (packing_margin(10, d) or 1)
 
@@ -243,8 +242,8 @@ def test_it_goes_on_and_does_nothing_twice(conducted):
         (["experiment", "nothing"], "`NAME` must be all or one of"),
         (["experiment", NAME, "--data", "mnist"], "`--data` must be one of"),
         (["experiment", NAME, "--per-class", "500"], "`--per-class` must be at most 104"),
-        (["experiment", "--seeds", "1"], "`--seeds` must be >= 2, got 1"),
-        (["experiment", "--per-class", "3"], "`--per-class` must be >= 20, got 3"),
+        (["experiment", "--seeds", "1"], "`--seeds` must be an integer in [2, 1000], got 1"),
+        (["experiment", "--per-class", "3"], "`--per-class` must be an integer in [20, 1000000], got 3"),
         ([*SMALL, "--seeds", "3", "--out", "FOLDER"], "`--seeds` must be 2 to continue"),
     ],
 )
