@@ -16,7 +16,7 @@ are in `SLOANE_ANGLES`.
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ufm.losses import CrossEntropy
 from ufm.minimise import minimise
+from ufm.spheres import SphereProblem
 from ufm.starts import normal_starts
 
 SHARPNESS = (16.0, 64.0, 256.0, 1024.0, 4096.0)
@@ -97,6 +99,23 @@ def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode
     margin = float(least_margin(W, H))
     tight = _margins(W, H).amin(-1) <= margin + SAME
     return SoftmaxCode(W, H, margin, float((W - H).norm(dim=-1)[tight].max()), starts)
+
+
+@cache
+def margin_at_temperature(K: int, d: int, tau: float, starts: int = 64) -> float:
+    """The margin of cross entropy's minimiser at a finite tau, logits tau <w_k, h_k>: less than the code's.
+
+    The lowest of many minimisations over unit rows and one unit feature a class, to which all of a class collapse.
+    """
+    problem = SphereProblem(CrossEntropy(), K, d, 1, temperature=tau)
+
+    def logarithm(x: Tensor) -> tuple[Tensor, Tensor]:
+        value, gradient = problem.value_and_gradient(x)  # down to exp(-tau rho): no bound on its gradient means much
+        return value.log(), gradient / value[:, None]
+
+    ends = minimise(logarithm, normal_starts(problem.size, 0, 0, starts), GRADIENT, STEPS)
+    W, H, _ = problem.unpack(ends.x[ends.value.argmin()])
+    return float(least_margin(normalize(W, dim=-1), H))
 
 
 def _annealed(x: Tensor, K: int, sharpness: tuple[float, ...]) -> Tensor:

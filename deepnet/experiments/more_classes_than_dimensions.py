@@ -5,26 +5,19 @@ Source: Jiang et al. 2024 (generalized neural collapse for a large number of cla
 Their temperature is 1/tau here. The margin of rows W and class means H is the least <w_k - w_j, h_k> (unit vectors);
 the softmax code has the largest. At a finite tau the minimiser of cross entropy has less of it: for ten classes in
 space 0.5695 at tau = 5 and 0.5833 at tau = 30 against 0.5964 of the best code known; in the plane it is the regular
-polygon at any tau that we tried, 0.1910. The prediction is the lowest of many minimisations of one feature a class
-(`ufm/spheres.py`): numeric, no proof that there is nothing lower.
+polygon at both, 0.1910. The prediction is the lowest of many minimisations (`ufm/softmax_codes.py`): numeric, no proof
+that there is nothing lower.
 """
 
-from functools import cache, partial
+from functools import partial
 
 import torch
-from torch.nn.functional import normalize
 
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from ufm.losses import CrossEntropy
-from ufm.minimise import minimise
-from ufm.softmax_codes import least_margin
-from ufm.spheres import SphereProblem
-from ufm.starts import normal_starts
+from ufm.softmax_codes import least_margin, margin_at_temperature
 
 WARM, COLD = 5.0, 30.0
-STARTS, SEED, GRADIENT, STEPS = 64, 2**62, 1e-8, 1000
-"""Of the minimisation that predicts."""
 TRIED = "the other temperature."
 RUNS = {
     f"{name}_{dim}d": {"head": {"name": "normalised", "temperature": tau, "dim": dim}}
@@ -45,7 +38,7 @@ def _margin(runs: Runs, name: str) -> float:
 
 
 def _gain(runs: Runs) -> float:
-    """What the lower temperature adds to the margin in space; in the plane theory says nothing."""
+    """What the lower temperature adds to the margin in space; in the plane theory predicts 0."""
     return _margin(runs, "cold_3d") - _margin(runs, "warm_3d")
 
 
@@ -58,21 +51,7 @@ def _self_duality(runs: Runs, dim: int) -> float:
 def _predicted(runs: Runs, name: str) -> float:
     training = runs[name].training
     head = training.setting.head
-    return minimisers_margin(training.data.classes, int(head["dim"]), float(head["temperature"]))
-
-
-@cache
-def minimisers_margin(K: int, d: int, temperature: float) -> float:
-    """The margin of the minimiser of cross entropy over unit rows and one unit feature a class."""
-    problem = SphereProblem(CrossEntropy(), K, d, 1, temperature=temperature)
-
-    def logarithm(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        value, gradient = problem.value_and_gradient(x)  # down to 1e-8, too small for a bound on its gradient
-        return value.log(), gradient / value[:, None]
-
-    ends = minimise(logarithm, normal_starts(problem.size, SEED, 0, STARTS), GRADIENT, STEPS)
-    W, H, _ = problem.unpack(ends.x[ends.value.argmin()])
-    return float(least_margin(normalize(W, dim=-1), H))
+    return margin_at_temperature(training.data.classes, int(head["dim"]), float(head["temperature"]))
 
 
 STATEMENTS = (

@@ -5,10 +5,11 @@ Source: Fang et al. 2021 (layer-peeled model, minority collapse), Thrampoulidis 
 Half of the classes have 10 times fewer images; there are fewer steps an epoch, and the decay needs steps to act, so the
 runs are six times as long as the others. The prediction is the unconstrained feature model's minimum for these class
 sizes, minimised with a dual bound, at decays balanced on the net. Its features are the net's less their mean mu over
-the samples, H_0. With G the gradient in the logits, a stationary last layer has G'H = -decay W and G'1 = -decay b, hence
-G'H_0 = -decay W_0 with W_0 = W - b mu': the rows of W hold a share of the bias. With W_0 mu = 0, which makes W_0 the part
-of W orthogonal to mu, the logits that all samples share are (1 + |mu|^2) b and cost decay / (1 + |mu|^2) (as in
-`deepnet/compare.py`). After so many steps either way to W_0 gives nearly the same rows; W as it is does not.
+the samples, H_0. With G the gradient in the logits, a stationary last layer has G'H = -decay W, G'1 = -decay b, hence
+G'H_0 = -decay W_0 with W_0 = W - b mu': the rows of W hold a share of the bias. If W_0 mu = 0, W_0 is the part of W
+orthogonal to mu, which is what is measured, and the logits that all samples share are (1 + |mu|^2) b, so that the
+bias's decay is decay / (1 + |mu|^2) (as in `deepnet/compare.py`). A net that is not stationary on clean images in eval
+mode (`Reading.stationarity`) obeys this only so far.
 
 For small decays and without a bias the limit is a closed form (SELI, `theory_checks/seli_minority_angle.py`); with a
 free bias it is not, and with one that decays it is reached logarithmically at best.

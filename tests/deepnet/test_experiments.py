@@ -17,7 +17,6 @@ from deepnet.experiments.measures import (
     ratio_of_first_epochs,
     share_of_top,
 )
-from deepnet.experiments.more_classes_than_dimensions import minimisers_margin
 from deepnet.experiments.rare_classes_come_together import Centred, balanced_problem
 from deepnet.experiments.run import Run
 from deepnet.experiments.squared_error_stays_on_the_central_path import signal_to_noise
@@ -28,7 +27,7 @@ from ufm.command_line import main
 from ufm.imbalance import imbalanced_target
 from ufm.losses import CrossEntropy, SquaredError
 from ufm.problem import Problem
-from ufm.softmax_codes import packing_margin
+from ufm.softmax_codes import margin_at_temperature, packing_margin
 
 
 def judged(values, failure="", predicted=None, **bounds) -> Judgement:
@@ -171,7 +170,7 @@ def test_antipodal_pairs_are_no_simplex():
 )
 def test_margin_of_the_minimiser_at_a_temperature(d, temperature, expected):
     """In the plane the regular polygon at any temperature; in space less than the softmax code's."""
-    found = minimisers_margin(10, d, temperature)
+    found = margin_at_temperature(10, d, temperature)
     assert found == pytest.approx(expected, abs=5e-5)
     assert found < (packing_margin(10, d) or 1)
 
