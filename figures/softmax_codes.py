@@ -5,7 +5,7 @@ from typing import Any
 
 from figures.style import COLOURS, COLUMN, save, use_style
 
-RECORDS = {"softmax_codes": "python -m ufm softmax-codes --starts 128 --json figures/data/softmax_codes.json"}
+RECORDS = {"softmax_codes": "python -m ufm softmax-codes --starts 512 --json figures/data/softmax_codes.json"}
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:
