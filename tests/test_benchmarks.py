@@ -57,3 +57,8 @@ def test_a_target_is_met_or_missed():
     assert Row("1", "", "start", second, second, 41.0, ">= 40").is_met
     assert not Row("2", "", "start", second, second, 2.6, "<= 2.5").is_met
     assert Row("3", "", "start", second, second, 2.6).is_met is None
+
+
+def test_the_record_names_the_command(tmp_path):
+    run_tiny(tmp_path / "record.json", "nc_statistics")
+    assert json.loads((tmp_path / "record.json").read_text())["command"].startswith("python -m tests.benchmarks --tiny")

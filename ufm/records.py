@@ -101,7 +101,7 @@ def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) ->
     """Write one record as JSON (nan and infinities become null) and return its path."""
     record = {
         "schema": SCHEMA,
-        "command": shlex.join(["python", "-m", Path(sys.argv[0]).parent.name, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", _program(), *sys.argv[1:]]),
         **provenance(),
         "setting": setting,
         "result": result,
@@ -141,6 +141,12 @@ def read_record(path: Path) -> dict[str, Any]:
     for part in ("setting", "result"):
         check(isinstance(record.get(part), dict), str(path), f"{part} = {record.get(part)}", f"a record with a {part}")
     return record
+
+
+def _program() -> str:
+    """The package that was asked to run, as in `python -m tests.benchmarks`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.parent if spec and spec.parent else Path(sys.argv[0]).parent.name
 
 
 def _umask() -> int:
