@@ -123,7 +123,10 @@ def test_verify_has_the_losses_that_are_done(tmp_path, sign):
         for found, expected in zip(verdicts, whole["verdicts"], strict=False):
             assert found["statuses"] == expected["statuses"]
         if folder.exists() and not verdicts:  # the next start in that folder finds it free and clean
-            assert run("focal-window", "--classes", "3", "--points", "3", "--out", str(folder)).wait() == 0
+            output, _ = (
+                process := run("focal-window", "--classes", "3", "--points", "3", "--out", str(folder))
+            ).communicate()
+            assert process.returncode == 0, output
             assert list(folder.rglob(HALF_WRITTEN)) == []
     assert len(set(counts)) > 1
 
