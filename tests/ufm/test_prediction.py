@@ -56,7 +56,7 @@ def test_focal_window(row):
     K, gamma, _, maxwell, _, margin = row
     below, above = (predict(_with_strength(Focal(gamma), K, c)) for c in (maxwell * (1 - 1e-12), maxwell * (1 + 1e-12)))
     assert below.zero_threshold == pytest.approx(maxwell, rel=1e-12)
-    assert below.margin == pytest.approx(margin, rel=1e-8)
+    assert below.margin == pytest.approx(margin, rel=1e-8 if margin > 0.01 else 1e-6)
     assert above.is_zero
     assert below.value == pytest.approx(above.value, rel=1e-10)
 
