@@ -30,7 +30,7 @@ from deepnet.training import Training, reopen
 from deepnet.transfer import Case, by_condition, errors, transfers
 from deepnet.verdict import verdict
 from ufm.command_line import RequestError, check
-from ufm.losses import Loss
+from ufm.loss import Loss
 
 SPLITS = ("train", "test")
 """On whose images features are set side by side."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from deepnet.features import LastLayer
 from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.losses import Loss
+from ufm.loss import Loss
 from ufm.pick_all_labels import PickAllLabels
 
 

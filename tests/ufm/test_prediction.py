@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tests.reference_values import FOCAL_WINDOWS, MINIMISERS, SQUARED_ERROR_BY_BIAS_DECAY
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError, make_loss
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.prediction import focal_of_margin, focal_slope, predict, predicted_point
 from ufm.problem import Problem
 
