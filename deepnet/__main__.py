@@ -1,4 +1,7 @@
-"""`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
+"""`python -m deepnet train | measure | compare | experiment | grid`.
+
+Everything heavy is imported by the function that needs it.
+"""
 
 import sys
 from pathlib import Path
