@@ -109,7 +109,7 @@ def _crossings(values: Any, distance: Any) -> list[float]:
     return [
         float(np.interp(0.0, sorted(pair), values[i : i + 2][np.argsort(pair)]))
         for i, pair in enumerate(itertools.pairwise(distance))
-        if pair[0] * pair[1] < 0
+        if min(pair) < 0 <= max(pair)
     ]
 
 
