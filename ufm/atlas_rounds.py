@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,7 @@ MOST_CLASSES = 8
 """All K! permutations of the classes are enumerated."""
 
 Row = TypeVar("Row", bound=CriticalOrbit)
+Search = TypeVar("Search", bound="Rounds[Any]")
 
 
 @dataclass(kw_only=True)
@@ -117,7 +118,7 @@ class Rounds(ABC, Generic[Row]):
         known = {name: getattr(self, name) for name in names}
         return {"rows": [self.entry(row) for row in self.rows], "separation": self.separation(), **known}
 
-    def read_back(self, result: dict[str, Any]) -> Self:
+    def read_back(self: Search, result: dict[str, Any]) -> Search:
         """The atlas that `as_result` has written, of the same model and starts as this empty one."""
         rows = [self.ROW.from_dict(entry) for entry in result["rows"]]
         return dataclasses.replace(self, rows=rows, rounds=result["rounds"])

@@ -3,11 +3,13 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+Orbit = TypeVar("Orbit", bound="CriticalOrbit")
 
 
 @dataclass(kw_only=True)
@@ -74,7 +76,7 @@ class CriticalOrbit:
         return entry | derived | {"copies_found": sorted(self.copies_found)}
 
     @classmethod
-    def from_dict(cls, entry: dict[str, Any]) -> Self:
+    def from_dict(cls: type[Orbit], entry: dict[str, Any]) -> Orbit:
         """The row that `as_dict` has written.
 
         Raises:

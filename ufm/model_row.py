@@ -1,7 +1,7 @@
 """One orbit of critical points of any model: what `ufm.model_atlas` keeps of it."""
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -45,7 +45,7 @@ class ModelRow(CriticalOrbit):
         return super().as_dict() | {"certificate": None, "indices": sorted(self.indices)}
 
     @classmethod
-    def from_dict(cls, entry: dict[str, Any]) -> Self:
+    def from_dict(cls, entry: dict[str, Any]) -> "ModelRow":
         """The row that `as_dict` has written."""
         return super().from_dict(entry | {"indices": set(entry["indices"])})
 

@@ -12,7 +12,7 @@ d >= r: its index is `index_within` + (d - r) `escapes`.
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -69,7 +69,7 @@ class Row(CriticalOrbit):
         return super().as_dict() | {"apart": self.apart}
 
     @classmethod
-    def from_dict(cls, entry: dict[str, Any]) -> Self:
+    def from_dict(cls, entry: dict[str, Any]) -> "Row":
         """The row that `as_dict` has written."""
         return super().from_dict(entry | {"manifold": entry["manifold"] and tuple(entry["manifold"])})
 

@@ -5,7 +5,6 @@ of the Hessian at zero is a formula, evaluated in floating point.
 """
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from ufm.minimise import minimise
 from ufm.outcomes import STATES, end_states, solve
 from ufm.own_loss import check_loss, full_spec, is_own
 from ufm.scan_memory import unit_bytes
+from ufm.settings.checks import check_memory
 from ufm.settings.report_card import ReportCardSetting
 from ufm.starts import normal_starts
 
@@ -106,10 +106,7 @@ def asked(setting: ReportCardSetting) -> Cell:
     torch_device(setting.device)
     spec = full_spec(setting.loss)
     cell = _cell(setting, spec)
-    needed = unit_bytes(_unit([cell], setting.starts, setting))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    fits = needed <= memory / 2
-    check(fits, "--starts", setting.starts, f"fewer: {needed / 1e9:.1f} of {memory / 2e9:.1f} GB allowed")
+    check_memory("--starts", setting.starts, unit_bytes(_unit([cell], setting.starts, setting)))
     if is_own(spec):
         check_loss(cell.problem.loss, setting.classes)
     return cell
