@@ -15,6 +15,11 @@ MOST = 10**6
 class TrainSetting(ResumableSetting):
     """Train a network on real images, measuring neural collapse as it happens.
 
+    What is minimised is the mean loss plus decay/2 times the squared norm of every parameter. Measured on clean images
+    of every split, in eval mode: loss, accuracy, top-5 accuracy, nll, ece (15 bins, Guo et al. 2017), margins; NC1 to
+    NC4 (`ufm/collapse.py` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
+    (`deepnet/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
+
     Examples:
         python -m deepnet train --data digits --per-class 20 --width 0.25 --epochs 20
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal

@@ -11,6 +11,7 @@ import traceback
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
@@ -32,6 +33,9 @@ HeadSpec = dict[str, bool | int | float | str]
 
 ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
+
+FEW_COMMANDS = 12
+"""Up to which a wrong one is answered with all of them."""
 
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
@@ -248,6 +252,16 @@ def _wrong_type(match: re.Match[str]) -> str:
     return f"`{option}` must be {allowed}, got {match['value'] or 'nothing'}."
 
 
+def _wrong_command(match: re.Match[str]) -> str:
+    """All names where they are few; else those like the word, such as the claims about a part of a name."""
+    names = [name.strip("' ") for name in match["names"].split(",")]
+    near = [name for name in names if match["word"] in name] or get_close_matches(match["word"], names)
+    allowed = f"one of {', '.join(names)}" if len(names) <= FEW_COMMANDS else "one of those that --help lists"
+    if near and len(names) > FEW_COMMANDS:
+        allowed += f", such as {', '.join(near)}"
+    return f"`COMMAND` must be {allowed}, got {match['word'] or 'nothing'}."
+
+
 _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
     r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)": (
         lambda match: f"`{_option(match['key'])}` must be one of {match['type']}, got {match['value'] or 'nothing'}."
@@ -255,6 +269,7 @@ _FORMS: dict[str, Callable[[re.Match[str]], str]] = {
     r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
     r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
     r" Errors: .*Given value type: .*? Given value: ?(?P<value>.*)": _wrong_type,
+    r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<names>[^()]*)\)": _wrong_command,
     r"unrecognized arguments: (?P<words>.*)": (
         lambda match: f"`{match['words']}` must be left out: there is no such option, --help lists those there are."
     ),
