@@ -135,6 +135,12 @@ class MeasureSetting(CommonSetting):
 class CompareSetting(CommonSetting):
     """Compare the last layer of trained networks with what the unconstrained feature model predicts.
 
+    The model's decay of the features is read off the balance decay_W |W|^2 = decay_H |H|^2, so that |w| / |h| is a
+    calibration; identities test whether the last layer is stationary and collapsed; predictions could fail where it is
+    both (deepnet/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay its part
+    along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
+    statistics. Several runs of one network predict each other, and their features are set side by side.
+
     Examples:
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
@@ -171,6 +177,10 @@ class ExperimentSetting(CommonSetting):
 
     NAME is one experiment of deepnet/experiments/, or all. The same command with --out FOLDER goes on with what is in
     the folder. The seed is that of the first of --seeds runs. Exit code 0 whatever shows; 1 if a training failed.
+
+    A statement is a number with bounds. With the 90 % confidence interval of its mean over the seeds (Student's t) it
+    showed if the whole interval lies within the bounds, did not show if none of it does, and is not decided otherwise,
+    or if a run failed. Nothing is corrected for the number of statements.
 
     Examples:
         python -m deepnet experiment
