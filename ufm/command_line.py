@@ -11,13 +11,12 @@ import traceback
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from ufm import __version__, manual, process
+from ufm import __version__, complaints, manual, process
 from ufm.config_file import ConfigFile
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ HeadSpec = dict[str, bool | int | float | str]
 
 ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
-
-FEW_COMMANDS = 12
-"""Up to which a wrong one is answered with all of them."""
 
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
@@ -211,11 +207,12 @@ def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None
     """Refuse null where it means nothing; the parser lets a file say it of any option."""
     types = get_type_hints(setting)
     for name, value in values.items():
-        check(value is not None or type(None) in get_args(types[name]), _option(name), "null", "given or left out")
-
-
-def _option(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
+        check(
+            value is not None or type(None) in get_args(types[name]),
+            complaints.option(name),
+            "null",
+            "given or left out",
+        )
 
 
 class _Parser(ArgumentParser):
@@ -229,58 +226,7 @@ class _Parser(ArgumentParser):
         return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        self.exit(2, f"{self.prog.replace(' [options]', '')}: {_sentence(str(ex or message))}\n")
-
-
-def _sentence(complaint: str) -> str:
-    """The parser's complaint on one line, its most common forms in this project's words."""
-    line = " ".join(complaint.split())
-    for form, sentence in _FORMS.items():
-        if match := re.fullmatch(form, line):
-            return sentence(match)
-    return line
-
-
-def _wrong_type(match: re.Match[str]) -> str:
-    kind = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
-    kind = {"float": "float (a finite number)"}.get(kind, kind)
-    option, allowed = _option(match["key"]), f"of type {kind}"
-    if match["key"] in ("loss", "model", "head"):
-        allowed = f"a name, its parameters as {option}.NAME VALUE"
-    if choices := re.match(r"typing\.Literal\[(.*?)\]", kind):
-        allowed = f"one of {choices[1]}"
-    return f"`{option}` must be {allowed}, got {match['value'] or 'nothing'}."
-
-
-def _wrong_command(match: re.Match[str]) -> str:
-    """All names where they are few; else those like the word, such as the claims about a part of a name."""
-    names = [name.strip("' ") for name in match["names"].split(",")]
-    near = [name for name in names if match["word"] in name] or get_close_matches(match["word"], names)
-    allowed = f"one of {', '.join(names)}" if len(names) <= FEW_COMMANDS else "one of those that --help lists"
-    if near and len(names) > FEW_COMMANDS:
-        allowed += f", such as {', '.join(near)}"
-    return f"`COMMAND` must be {allowed}, got {match['word'] or 'nothing'}."
-
-
-_FORMS: dict[str, Callable[[re.Match[str]], str]] = {
-    r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)": (
-        lambda match: f"`{_option(match['key'])}` must be one of {match['type']}, got {match['value'] or 'nothing'}."
-    ),
-    r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
-    r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
-    r" Errors: .*Given value type: .*? Given value: ?(?P<value>.*)": _wrong_type,
-    r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<names>[^()]*)\)": _wrong_command,
-    r"unrecognized arguments: (?P<words>.*)": (
-        lambda match: f"`{match['words']}` must be left out: there is no such option, --help lists those there are."
-    ),
-    r"the following arguments are required: \w+\.(?P<key>\w+)": (
-        lambda match: f"`{_option(match['key'])}` must be given, got nothing."
-    ),
-    r"argument (?P<option>--\w+): expected one argument": (
-        lambda match: f"`{match['option'].replace('_', '-')}` must be followed by a value, got nothing."
-    ),
-}
-"""The parser's complaints, as patterns, in this project's words."""
+        self.exit(2, f"{self.prog.replace(' [options]', '')}: {complaints.in_our_words(str(ex or message))}\n")
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:
