@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from deepnet.batch_norm import BatchNorm2d
 
@@ -19,22 +18,24 @@ _STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels at width 1, stride
 
 
 class Residual(nn.Module):
-    """A branch added to a shortcut, which is projected where the shape changes."""
+    """A branch of convolutions, normalised, added to a shortcut, which is projected where the shape changes."""
 
     def __init__(self, branch: nn.Sequential, size_in: int, size_out: int, stride: int) -> None:
         super().__init__()
         self.branch = branch
+        self.normalisation = BatchNorm2d(size_out)
         keeps_shape = stride == 1 and size_in == size_out
-        self.shortcut = nn.Identity() if keeps_shape else _convolution(size_in, size_out, 1, stride)
+        projection = (_convolution(size_in, size_out, 1, stride), BatchNorm2d(size_out, is_rectified=False))
+        self.shortcut = nn.Sequential() if keeps_shape else nn.Sequential(*projection)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """One residual step."""
-        return functional.relu(self.branch(x) + self.shortcut(x))
+        y: torch.Tensor = self.normalisation(self.branch(x), self.shortcut(x))
+        return y
 
     def start_at_zero(self) -> None:
         """Make the block its shortcut: the scale of the branch's last batch normalisation is zero."""
-        *_, normalisation = (module for module in self.branch.modules() if isinstance(module, BatchNorm2d))
-        nn.init.zeros_(normalisation.weight)
+        nn.init.zeros_(self.normalisation.weight)
 
 
 class Bottleneck(Residual):
@@ -43,7 +44,8 @@ class Bottleneck(Residual):
     def __init__(self, size_in: int, base: int, width: float, stride: int) -> None:
         inner, size_out = int(base * width), self.size_out(base, width)
         reduce, spatial = _convolution(size_in, inner, 1), _convolution(inner, inner, 3, stride)
-        branch = nn.Sequential(reduce, nn.ReLU(), spatial, nn.ReLU(), _convolution(inner, size_out, 1))
+        expand = _convolution(inner, size_out, 1)
+        branch = nn.Sequential(reduce, BatchNorm2d(inner), spatial, BatchNorm2d(inner), expand)
         super().__init__(branch, size_in, size_out, stride)
 
     @staticmethod
@@ -62,7 +64,8 @@ class BasicBlock(Residual):
 
     def __init__(self, size_in: int, base: int, width: float, stride: int) -> None:
         size = self.size_out(base, width)
-        branch = nn.Sequential(_convolution(size_in, size, 3, stride), nn.ReLU(), _convolution(size, size, 3))
+        first, second = _convolution(size_in, size, 3, stride), _convolution(size, size, 3)
+        branch = nn.Sequential(first, BatchNorm2d(size), second)
         super().__init__(branch, size_in, size, stride)
 
     @staticmethod
@@ -91,7 +94,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         size = block.stem(width)
-        self.stem = nn.Sequential(_convolution(channels, size, 3), nn.ReLU())
+        self.stem = nn.Sequential(_convolution(channels, size, 3), BatchNorm2d(size))
         blocks = []
         for (base, stride), depth in zip(_STAGES, depths, strict=True):
             for index in range(depth):
@@ -106,6 +109,5 @@ class ResNet(nn.Module):
         return maps.float().mean((2, 3))
 
 
-def _convolution(size_in: int, size_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(size_in, size_out, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, BatchNorm2d(size_out))
+def _convolution(size_in: int, size_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(size_in, size_out, kernel, stride, padding=kernel // 2, bias=False)

@@ -116,6 +116,9 @@ class TrainSetting(ResumableSetting):
 class MeasureSetting(CommonSetting):
     """Measure loss, accuracy and neural collapse of a run's network on clean images.
 
+    The measures are those of `train`; beside them stand the reliability diagram of the test images and one temperature
+    fitted on the validation images.
+
     Examples:
         python -m deepnet measure --run results/focal
         python -m deepnet measure --run results/focal --checkpoint best --json focal.json

@@ -29,6 +29,8 @@ kernel = _compiled(fastmath={"contract"})
 """Decorator: compile as written, except that a product and a sum may become one instruction."""
 sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
 """Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
+parallel_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"}, parallel=True)
+"""Decorator: as `sum_kernel`, its `prange` loops on all threads."""
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
