@@ -25,6 +25,7 @@ TEMPERATURES = (1e-3, 1e3)
 
 Logits = Float[Tensor, "N K"]
 Labels = Int[Tensor, " N"]
+Bins = Float[Tensor, " bins"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def calibration_of(net: Network, data: Data, precision: Precision) -> dict[str, 
     return calibration(splits.get("validation"), splits["test"])
 
 
-def _errors(logits: Tensor, labels: Tensor, bins: int) -> dict[str, Any]:
+def _errors(logits: Logits, labels: Labels, bins: int) -> dict[str, Any]:
     return {
         "nll": float(negative_log_likelihood(logits, labels)),
         "ece": float(expected_calibration_error(logits, labels, bins)),
@@ -117,7 +118,7 @@ def _errors(logits: Tensor, labels: Tensor, bins: int) -> dict[str, Any]:
     }
 
 
-def _binned(logits: Tensor, labels: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+def _binned(logits: Logits, labels: Labels, bins: int) -> tuple[Bins, Bins, Bins]:
     """Per bin: how many samples, their summed confidence, how many are right; bins are open at their lower end."""
     check(bins >= 1, "bins", bins, ">= 1")
     check(len(labels) > 0, "labels", len(labels), "at least one sample")

@@ -12,8 +12,6 @@ import os
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +19,12 @@ import torch
 
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, check
-from ufm.records import atomic_file, remove_half_written
+from ufm.records import atomic_file
 
 SETTING, METRICS = "setting.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
 _OF_THE_PROCESS = ("out", "json", "resume", "download")
 _MAY_MOVE = ("device", "data_folder")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder alone, and clear away what a killed process was writing; the lock dies with its process.
-
-    Raises:
-        ValueError: if the folder is no run's, or another process holds it.
-    """
-    import fcntl
-
-    read_setting(folder)
-    with (folder / SETTING).open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RequestError(f"{folder} must be of no other process, but one is training in it now.") from None
-        remove_half_written(folder)
-        yield
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

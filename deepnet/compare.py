@@ -38,7 +38,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from deepnet.reading import Reading
-from ufm.losses import Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import SquaredError
 from ufm.prediction import predict
 from ufm.problem import Problem
 

@@ -3,6 +3,8 @@
 import math
 
 import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
 
 from deepnet.images import Split
 from ufm.command_line import check
@@ -30,9 +32,10 @@ def composites(split: Split, loss: PickAllLabels, generator: torch.Generator) ->
     order = torch.argsort(split.labels, stable=True)
     images, labels, classes = [], [], len(counts)
     for m in range(1, most + 1):
-        index = torch.tensor([i for i, chosen in enumerate(loss.sets) if len(chosen) == m])
-        index = index.repeat_interleave(max(1, int(counts.min()) * classes // math.comb(classes, m)))
-        chosen = torch.tensor([loss.sets[i] for i in index])
+        sets = {i: chosen for i, chosen in enumerate(loss.sets) if len(chosen) == m}
+        repeats = max(1, int(counts.min()) * classes // math.comb(classes, m))
+        index = torch.tensor([*sets]).repeat_interleave(repeats)
+        chosen = torch.tensor([*sets.values()]).repeat_interleave(repeats, 0)
         draw = (torch.rand(chosen.shape, generator=generator) * counts[chosen]).long()
         members = split.images[order[first[chosen] + draw]]
         places = torch.rand(len(index), most, generator=generator).argsort(1)[:, :m]
@@ -41,8 +44,10 @@ def composites(split: Split, loss: PickAllLabels, generator: torch.Generator) ->
     return Split(torch.cat(images), torch.cat(labels))
 
 
-def _side_by_side(members: torch.Tensor, places: torch.Tensor, most: int) -> torch.Tensor:
-    """(n, m, C, height, width) on canvases (n, C, height, most * width); empty places are black."""
+def _side_by_side(
+    members: UInt8[Tensor, "n m C height width"], places: Int[Tensor, "n m"], most: int
+) -> UInt8[Tensor, "n C height wide"]:
+    """On canvases of the width of `most` images; empty places are black."""
     n, _, channels, height, width = members.shape
     canvas = members.new_zeros(n, most, channels, height, width)
     canvas[torch.arange(n)[:, None], places] = members

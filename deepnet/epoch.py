@@ -20,16 +20,16 @@ def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[lis
     for group in training.optimiser.param_groups:
         group["lr"] = learning_rate(training.setting, training.epoch)
     training.net.train()
-    losses, correct = [], []
+    losses, counts = [], []
     parts = batches(len(split.labels), training.setting.batch_size, training.generator, split.labels.device)
     for index in parts:
-        loss, right = _step(training, index)
+        loss, count = _step(training, index)
         losses.append(loss)
-        correct.append(right)
+        counts.append(count)
         on_step(len(index))
     steps = distributed.total(torch.stack(losses)).tolist()
     mean = sum(loss * len(index) for loss, index in zip(steps, parts, strict=True)) / len(split.labels)
-    return steps, mean, int(distributed.total(torch.stack(correct).sum())) / len(split.labels)
+    return steps, mean, int(distributed.total(torch.stack(counts).sum())) / len(split.labels)
 
 
 def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:

@@ -13,7 +13,8 @@ from deepnet.reading import read
 from deepnet.tags import measure_tags, right
 from ufm.central_path import split_along_central_path
 from ufm.collapse import collapse_metrics
-from ufm.losses import Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import SquaredError
 from ufm.pick_all_labels import PickAllLabels
 
 Measure = Callable[[LastLayer, Loss], dict[str, float]]

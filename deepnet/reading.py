@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepnet.features import LastLayer
 from ufm.collapse import FeatureStats, chunks
-from ufm.losses import Loss
+from ufm.loss import Loss
 
 
 @dataclass(frozen=True)

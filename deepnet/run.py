@@ -11,23 +11,25 @@ from deepnet.report import summary
 from deepnet.settings import TrainSetting
 from deepnet.training import Training, begin
 from ufm.command_line import RequestError, check
-from ufm.output_folder import output_folder
+from ufm.output_folder import claimed, output_folder
 from ufm.records import write_record
 
 
 @contextmanager
 def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
-    """A new run in `setting.out`, or the one in `setting.resume` as its checkpoint left it; locked meanwhile.
+    """A new run in `setting.out`, or the one in `setting.resume` as its checkpoint left it; held alone meanwhile.
 
     Raises:
         ValueError: if the setting cannot be met, the folder is in use or damaged, or the run is finished.
     """
     if setting.resume is None:
         training = begin(setting)
-        with _new_folder(training) as folder, _alone(folder):
+        with _new_folder(training) as folder:
             yield training, folder
     else:
-        with _alone(setting.resume):
+        checkpoint.read_setting(setting.resume)  # refused here if it is no run's
+        is_first = distributed.rank() == 0
+        with claimed(setting.resume, "--resume") if is_first else nullcontext():
             yield _resumed(setting, setting.resume), setting.resume
 
 
@@ -85,7 +87,3 @@ def _restore_best(training: Training, folder: Path) -> None:
     except RequestError as error:
         training.best = None
         print(f"{error} The best epoch is looked for anew from epoch {training.epoch + 1} on.", file=sys.stderr)
-
-
-def _alone(folder: Path) -> Any:
-    return checkpoint.locked(folder) if distributed.rank() == 0 else nullcontext()

@@ -156,7 +156,6 @@ class CompareSetting(CommonSetting):
     """Folder of a run, or of several: '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
-
     depths: list[float] = field(default_factory=lambda: [1.0])
     """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.features import LastLayer
@@ -45,7 +45,7 @@ class Similarity:
 class _Spectrum:
     U: Float[Tensor, "N r"]
     s: Float[Tensor, " r"]
-    picked: Tensor
+    picked: Int[Tensor, " N"]
 
 
 def similarities(layers: Sequence[LastLayer]) -> list[Similarity]:

@@ -30,7 +30,7 @@ from deepnet.training import Training, reopen
 from deepnet.transfer import Case, by_condition, errors, transfers
 from deepnet.verdict import verdict
 from ufm.command_line import RequestError, check
-from ufm.losses import Loss
+from ufm.loss import Loss
 
 SPLITS = ("train", "test")
 """On whose images features are set side by side."""
@@ -43,7 +43,7 @@ IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """One run as compared: its case, its features on clean training and test images, and its part of the record."""
 
     network: str
@@ -52,7 +52,7 @@ class Run:
     entry: dict[str, Any]
 
 
-def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
+def compared_run(folder: Path, device: str, data_folder: Path | None) -> ComparedRun:
     """Compare a run's last state and, from its metrics, every measured epoch with the model.
 
     Raises:
@@ -81,7 +81,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Run:
     }
     entry["balance_by_statistics"] = {name: found.balance(setting.decay) for name, found in by_statistics.items()}
     test = last_layer(training.net, training.data, training.data.splits["test"], setting.precision)
-    return Run(_network(plain), case, {"train": layer, "test": test}, entry)
+    return ComparedRun(_network(plain), case, {"train": layer, "test": test}, entry)
 
 
 def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> lis
     return [{"epoch": line["epoch"], **_at_epoch(line, loss, sizes)} for line in lines]
 
 
-def study(runs: Sequence[Run], depths: Sequence[float]) -> dict[str, Any]:
+def study(runs: Sequence[ComparedRun], depths: Sequence[float]) -> dict[str, Any]:
     """The record's result: runs, conditions, predictions from one condition to another, similarities.
 
     Raises:
@@ -105,7 +105,7 @@ def study(runs: Sequence[Run], depths: Sequence[float]) -> dict[str, Any]:
     return {"runs": [run.entry for run in runs], "networks": networks}
 
 
-def _compared_network(name: str, runs: Sequence[Run], depths: Sequence[float]) -> dict[str, Any]:
+def _compared_network(name: str, runs: Sequence[ComparedRun], depths: Sequence[float]) -> dict[str, Any]:
     cases = [run.case for run in runs]
     found = transfers(cases, depths)
     failures, fit = errors(found), fit_depth(by_condition(cases), cases[0].sizes.K)
@@ -157,7 +157,7 @@ def _by_statistics(training: Training, reading: Reading) -> dict[str, Reading]:
     }
 
 
-def _conditions(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _conditions(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
     """Mean and standard deviation over the seeds of every row and of the residuals."""
     table = []
     for name in dict.fromkeys(run.case.condition for run in runs):
@@ -191,7 +191,7 @@ def _spread(values: Sequence[float | None]) -> dict[str, Any]:
     return {"mean": statistics.fmean(known), "deviation": deviation, "count": len(known)}
 
 
-def _similarity(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _similarity(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
     """Every pair of conditions on each split: mean and spread over the seeds that both have."""
     pairs: dict[tuple[str, str, str], list[Any]] = {}
     for _, members in itertools.groupby(sorted(runs, key=lambda run: run.case.seed), key=lambda run: run.case.seed):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from deepnet.features import LastLayer
 from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.losses import Loss
+from ufm.loss import Loss
 from ufm.pick_all_labels import PickAllLabels
 
 
@@ -47,7 +47,9 @@ def measure_tags(layer: LastLayer, loss: Loss) -> dict[str, float]:
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
 
 
-def _tag_wise_cosine(H: Tensor, labels: Tensor, loss: PickAllLabels, K: int) -> Tensor:
+def _tag_wise_cosine(
+    H: Float[Tensor, "N d"], labels: Int[Tensor, " N"], loss: PickAllLabels, K: int
+) -> Float[Tensor, ""]:
     count = len(loss.sets)
     totals = H.new_zeros(count, H.shape[-1]).index_add(0, labels, H)
     means = totals / torch.bincount(labels, minlength=count)[:, None]

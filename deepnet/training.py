@@ -18,7 +18,8 @@ from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, torch_device
-from ufm.losses import Loss, make_loss
+from ufm.loss import Loss
+from ufm.losses import make_loss
 
 
 @dataclass

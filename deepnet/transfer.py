@@ -17,7 +17,8 @@ from typing import Any
 from deepnet.compare import Row, Sizes
 from deepnet.penalty import FeaturePenalty, fit_depth
 from deepnet.reading import Reading
-from ufm.losses import Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import SquaredError
 
 QUANTITIES = ("margin", "p_y", "|w|", "|h|", "training loss")
 

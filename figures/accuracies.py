@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from figures import training_curves
 from figures.style import COLOURS, COLUMN, loss_name, save, use_style
 from figures.training_curves import SPLITS, TRAIN
 
-RECORDS = {
-    "train": f"{TRAIN} --loss ce --json figures/data/train.json",
+RECORDS = training_curves.RECORDS | {
     "train_ls": f"{TRAIN} --loss ls --json figures/data/train_ls.json",
     "train_focal": f"{TRAIN} --loss focal --json figures/data/train_focal.json",
     "train_mse": f"{TRAIN} --loss mse --loss.rescale 15 --loss.convention mean --json figures/data/train_mse.json",

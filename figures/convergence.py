@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.verification import FLOOR
 
 RECORDS = {
     "verify_convergence": "python -m ufm verify --starts 200 --saddle-starts 0 "
     "--json figures/data/verify_convergence.json"
 }
 MEASURES = {"value": "|objective - predicted| / f(0)", "gradient": "norm of the gradient"}
-FLOOR = 1e-17
-"""Deviations below rounding are drawn here."""
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:

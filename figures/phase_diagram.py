@@ -33,8 +33,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     every = {name: np.array(values) for name, values in record["result"]["axes"].items()}
     axes = {name: values for name, values in every.items() if len(values) > 1} or dict([*every.items()][:1])
     cells = {name: _grid(values, axes) for name, values in record["result"]["cells"].items()}
-    shares = np.stack([cells[name].astype(float) for name in list(STATES)[:-1]], -1)
-    shares = np.concatenate([shares, 1 - shares.sum(-1, keepdims=True)], -1)
+    shares = shares_of([cells[name].astype(float) for name in list(STATES)[:-1]])
     figure, area = pyplot.subplots(figsize=(COLUMN, 4.2 if len(axes) > 1 else 3.2))
     if len(axes) == 1:
         _lines(area, *next(iter(axes.items())), shares, cells)
@@ -44,6 +43,12 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     area.set_title(title(record, list(axes)))
     return save(figure, path)
+
+
+def shares_of(states: list[Any]) -> Any:
+    """Shares of all states on the last axis, given those of all but the last, the starts that did not converge."""
+    known = np.stack(states, -1)
+    return np.concatenate([known, 1 - known.sum(-1, keepdims=True)], -1)
 
 
 def _grid(values: list[Any], axes: dict[str, Any]) -> Any:
@@ -104,7 +109,7 @@ def _crossings(values: Any, distance: Any) -> list[float]:
     return [
         float(np.interp(0.0, sorted(pair), values[i : i + 2][np.argsort(pair)]))
         for i, pair in enumerate(itertools.pairwise(distance))
-        if pair[0] * pair[1] < 0
+        if min(pair) < 0 <= max(pair)
     ]
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from matplotlib import pyplot
 
+from figures import measured_splits
 from figures.style import COLUMN, save, use_style
 
-RECORDS = {"measure": "python -m deepnet measure --run runs/ls-0 --json figures/data/measure.json"}
+RECORDS = measured_splits.RECORDS
 
 
 def draw(record: dict[str, Any], path: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from figures.phase_diagram import SHADES, STATES
+from figures.phase_diagram import ROUNDING, SHADES, STATES, shares_of
 from figures.style import COLOURS, COLUMN, loss_name, save, use_style
 
 RECORDS = {
@@ -25,12 +25,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     margin = ray.pop("margin")
     for i, (name, values) in enumerate(ray.items()):
         left.plot(margin, values, color=COLOURS[i], linewidth=1 if i else 2, label=loss_name({"name": name}))
-    left.set(xlabel="margin", ylabel="loss with equal other logits", ylim=(0, _top(ray)))
+    left.set(xlabel="margin", ylabel="loss with equal other logits", ylim=(0, _top(margin, ray)))
     decays = [row["decay_W"] for row in result["by_decay"]]
-    shares = np.array([[row[name] for name in list(STATES)[:-1]] for row in result["by_decay"]])
-    shares = np.column_stack([shares, 1 - shares.sum(1)])
+    shares = shares_of([[row[name] for row in result["by_decay"]] for name in list(STATES)[:-1]])
     for share, label, colour in zip(shares.T, STATES.values(), SHADES, strict=True):
-        if share.max() > 1e-12:
+        if share.max() > ROUNDING:
             right.semilogx(decays, share, marker="o", ms=3, color=colour, label=label)
     if result["zero_stable"] and decays[0] <= result["zero_stable"] <= decays[-1]:
         right.axvline(result["zero_stable"], color="black", linestyle="--", linewidth=1, label="zero becomes a minimum")
@@ -40,6 +39,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     return save(figure, path)
 
 
-def _top(ray: dict[str, list[float]]) -> float:
-    """As high as the loss at margin -2 or so of the steepest softmax loss; squared error is cut off."""
-    return 1.2 * max(values[40] for name, values in ray.items() if name != "mse")
+def _top(margin: list[float], ray: dict[str, list[float]]) -> float:
+    """Somewhat above every loss at margin -1 but squared error, which is cut off."""
+    place = int(np.argmin(np.abs(np.array(margin) + 1)))
+    return 1.2 * max(values[place] for name, values in ray.items() if name != "mse")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ufm.deep import DeepProblem
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model import Model
 from ufm.pick_all_labels import all_sets
 from ufm.problem import Problem

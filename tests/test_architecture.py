@@ -20,6 +20,7 @@ ALLOWED = {
         "ufm.engine_setting",
         "ufm.grid",
         "ufm.imbalance",
+        "ufm.loss",
         "ufm.losses",
         "ufm.output_folder",
         "ufm.parallel",

@@ -11,7 +11,8 @@ False twin: d = K - 2.
 
 from theory_checks.random_starts import all_converged, starts_at_scales
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.minimise import minimise
 from ufm.prediction import predict
 from ufm.problem import Problem

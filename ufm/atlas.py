@@ -8,17 +8,15 @@ symmetric under all rotations of label space that keep its bias: its critical se
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ufm import morse
-from ufm.atlas_rounds import Rounds, search_starts
+from ufm.atlas_rounds import Rounds, check_size, search_starts
 from ufm.command_line import check
 from ufm.end_points import EndPoints
 from ufm.newton import find_critical_points
@@ -26,29 +24,24 @@ from ufm.orbit import Row, canonical, critical_set, embed, largest_rank, row_of
 from ufm.problem import Problem
 from ufm.symmetry import SAME, Copies, copies, distance, is_shift_invariant, labelled_logits, same_copy
 
-MOST_CLASSES = 8
-"""All K! permutations of the classes are enumerated."""
-
 
 @dataclass
-class Atlas(Rounds):
+class Atlas(Rounds[Row]):
     """What has been found so far.
 
     Attributes:
         problem: the model.
-        seed: of the starts.
-        is_symmetric: whether every other start has a random symmetry.
-        rows: the orbits, by rising value.
     """
 
+    ROW = Row
+
     problem: Problem
-    seed: int = 0
-    is_symmetric: bool = True
-    rows: list[Row] = field(default_factory=list)
     _copies: list[Copies] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_size(self.problem)
+        problem, allowed = self.problem, "equal class sizes for an atlas (every relabelling is a symmetry)"
+        check(problem.is_balanced, "sizes", problem.sizes, allowed)
+        check_size(problem, math.factorial(problem.K) * (problem.K * problem.n) ** 2)
         self._copies = [self._copies_of(row.x, row.columns) for row in self.rows]
 
     @property
@@ -62,11 +55,6 @@ class Atlas(Rounds):
             return []
         verdicts = morse.check_all([critical_set(row) for row in self.rows], self.dimensions)
         return [verdict.dimension for verdict in verdicts if not verdict.holds]
-
-    @property
-    def count(self) -> int:
-        """Orbits so far."""
-        return len(self.rows)
 
     def search(
         self, d: int, first: int, count: int, max_steps: int, progress: Callable[[int], None] | None
@@ -120,9 +108,7 @@ class Atlas(Rounds):
         match = self._same_copy if is_shift_invariant(self.problem) else self._same_set
         copy, apart = match(small, x, number)
         here = copy >= 0
-        row.found += int(here.sum())
-        row.copies_found |= set(copy[here].tolist())
-        row.farthest = max([row.farthest, *apart[here].tolist()])
+        row.count(copy[here], apart[here])
         return x[~here]
 
     def _same_copy(self, small: Problem, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -154,47 +140,3 @@ class Atlas(Rounds):
         small = dataclasses.replace(self.problem, d=columns)
         logits = labelled_logits(small, x)
         return copies(logits) if is_shift_invariant(small) else Copies(logits[None], 1, 1, 0.0, math.inf)
-
-
-def check_size(problem: Problem) -> None:
-    """Refuse what the machine cannot hold, before any work.
-
-    At work a start needs 8 dense Hessians, and a comparison all K! images of the logits, three times.
-
-    Raises:
-        ValueError: if there are too many classes, or half of the memory is not enough.
-    """
-    check(
-        problem.is_balanced, "sizes", problem.sizes, "equal class sizes for an atlas (every relabelling is a symmetry)"
-    )
-    check(problem.K <= MOST_CLASSES, "--classes", problem.K, f"at most {MOST_CLASSES} for an atlas (K! relabellings)")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    hessians = 8 * 8 * problem.size**2
-    images = 3 * 8 * math.factorial(problem.K) * problem.K**2 * problem.n**2
-    for argument, value, needed in (("--dim", problem.d, hessians), ("--per-class", problem.n, images)):
-        allowed = f"such that the search fits into half of the memory ({needed / 1e9:.3g} of {memory / 2e9:.3g} GB)"
-        check(needed <= memory / 2, argument, value, allowed)
-
-
-def as_result(atlas: Atlas) -> dict[str, Any]:
-    """The atlas for a record; `atlas_of` reads it back."""
-    rows = []
-    for row in atlas.rows:
-        entry = {name.name: getattr(row, name.name) for name in dataclasses.fields(row)}
-        entry |= {"copies": row.copies, "apart": row.apart, "is_degenerate": row.is_degenerate}
-        rows.append(entry | {"copies_found": sorted(row.copies_found)})
-    names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
-    return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}
-
-
-def atlas_of(empty: Atlas, result: dict[str, Any]) -> Atlas:
-    """The atlas that `as_result` has written, of the same model and starts as `empty`."""
-    rows = []
-    for entry in result["rows"]:
-        kept = {name.name: entry[name.name] for name in dataclasses.fields(Row)}
-        kept["x"], kept["direction"] = (torch.tensor(entry[name], dtype=torch.float64) for name in ("x", "direction"))
-        kept["copies_found"] = set(entry["copies_found"])
-        kept["gap"] = math.inf if entry["gap"] is None else entry["gap"]
-        kept["manifold"] = entry["manifold"] and tuple(entry["manifold"])
-        rows.append(Row(**kept))
-    return dataclasses.replace(empty, rows=rows, rounds=result["rounds"])

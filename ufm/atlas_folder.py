@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from ufm import atlas_report, model_atlas, model_atlas_report
-from ufm.atlas import Atlas, as_result, atlas_of
+from ufm import atlas_report, model_atlas_report
+from ufm.atlas import Atlas
 from ufm.atlas_rounds import rounds_until_complete
 from ufm.command_line import LossSpec, ModelSpec, RequestError, check
 from ufm.losses import make_loss, parameters_of
@@ -40,10 +40,11 @@ def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas | ModelAtlas]:
     spec: ModelSpec = {"name": choice.name, **choice.options}
     loss_spec: LossSpec = {"name": setting.loss["name"], **parameters_of(loss)}
     full = dataclasses.replace(setting, loss=loss_spec, model=spec, classes=model.K)
+    search: dict[str, Any] = {"seed": setting.seed, "is_symmetric": setting.symmetric}
     if choice.name == "plain":
         assert isinstance(model, Problem)
-        return full, Atlas(model, setting.seed, setting.symmetric)
-    return full, ModelAtlas(model, setting.seed, setting.symmetric)
+        return full, Atlas(model, **search)
+    return full, ModelAtlas(model, **search)
 
 
 @dataclass
@@ -71,7 +72,7 @@ class AtlasFolder:
                 option = f"--{name.replace('_', '-')}"
                 raise RequestError(f"`{option}` must be {there} to extend the atlas in {path}, got {here}.")
         try:
-            return cls(setting, path, _read_back(empty, record["result"]))
+            return cls(setting, path, empty.read_back(record["result"]))
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise RequestError(f"{earlier} must be the record of an atlas, undamaged ({reason}).") from None
@@ -117,14 +118,9 @@ class AtlasFolder:
         return f"round {number}{where}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
 
     def _write(self, extra: dict[str, Any]) -> dict[str, Any]:
-        atlas = self.atlas
-        result = (model_atlas.as_result(atlas) if isinstance(atlas, ModelAtlas) else as_result(atlas)) | extra
+        result = self.atlas.as_result() | extra
         write_record(self.record, self.setting.as_dict(), result)
         return result
-
-
-def _read_back(empty: Atlas | ModelAtlas, result: dict[str, Any]) -> Atlas | ModelAtlas:
-    return model_atlas.atlas_of(empty, result) if isinstance(empty, ModelAtlas) else atlas_of(empty, result)
 
 
 def _certify(atlas: Atlas) -> None:

@@ -1,18 +1,22 @@
-"""The rounds of a search: how its starts ended, when it was quiet, and when it ends."""
+"""What all atlases share: rows that rounds of starts find, how those ended, when the search is quiet, when it ends."""
 
+import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.command_line import check
+from ufm.critical_orbit import CriticalOrbit
 from ufm.end_points import EndPoints, Status
 from ufm.model import Model
+from ufm.settings.checks import check_memory
 from ufm.starts import normal_starts
 from ufm.symmetric_starts import symmetrised
 
@@ -21,14 +25,29 @@ SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
 KINDS = [kind for kind in Status if kind != Status.RUNNING]
 
 
+MOST_CLASSES = 8
+"""All K! permutations of the classes are enumerated."""
+
+Row = TypeVar("Row", bound=CriticalOrbit)
+
+
 @dataclass(kw_only=True)
-class Rounds(ABC):
+class Rounds(ABC, Generic[Row]):
     """A search in rounds.
 
     Attributes:
+        seed: of the starts.
+        is_symmetric: whether every other start has a random symmetry.
+        rows: the orbits, by rising value.
         rounds: for every round how its starts ended, how many orbits were new, the orbits so far, and the seconds.
     """
 
+    ROW: ClassVar[type[Any]]
+    """The kind of row."""
+
+    seed: int = 0
+    is_symmetric: bool = True
+    rows: list[Row] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -56,10 +75,9 @@ class Rounds(ABC):
     def dimensions(self) -> list[int]:
         """The feature dimensions that are searched."""
 
-    @property
     @abstractmethod
-    def count(self) -> int:
-        """Orbits so far."""
+    def separation(self) -> float:
+        """Smallest difference between two rows under any relabelling (inf for a single row)."""
 
     @abstractmethod
     def search(
@@ -76,7 +94,7 @@ class Rounds(ABC):
     ) -> int:
         """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
         began = time.perf_counter()
-        before, counts = self.count, dict.fromkeys((kind.name for kind in KINDS), 0)
+        before, counts = len(self.rows), dict.fromkeys((kind.name for kind in KINDS), 0)
         searched = dimensions or self.dimensions
         share = math.ceil(starts / len(searched))
         for d in searched:
@@ -84,10 +102,40 @@ class Rounds(ABC):
             ends = self.search(d, first, share, max_steps, progress)
             for kind in KINDS:
                 counts[kind.name] += int((ends.status == kind).sum())
-        new, shares, seconds = self.count - before, {str(d): share for d in searched}, time.perf_counter() - began
-        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": self.count, "seconds": seconds}
+        new, shares, seconds = len(self.rows) - before, {str(d): share for d in searched}, time.perf_counter() - began
+        entry = {"starts": shares, "statuses": counts, "new": new, "orbits": len(self.rows), "seconds": seconds}
         self.rounds.append(entry)
         return new
+
+    def entry(self, row: Row) -> dict[str, Any]:
+        """A row for a record."""
+        return row.as_dict()
+
+    def as_result(self) -> dict[str, Any]:
+        """The atlas for a record; `read_back` reads it."""
+        names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
+        known = {name: getattr(self, name) for name in names}
+        return {"rows": [self.entry(row) for row in self.rows], "separation": self.separation(), **known}
+
+    def read_back(self, result: dict[str, Any]) -> Self:
+        """The atlas that `as_result` has written, of the same model and starts as this empty one."""
+        rows = [self.ROW.from_dict(entry) for entry in result["rows"]]
+        return dataclasses.replace(self, rows=rows, rounds=result["rounds"])
+
+
+def check_size(model: Model, images: int) -> None:
+    """Refuse what the machine cannot hold, before any work: a start at work needs 8 dense Hessians.
+
+    Args:
+        model: the model.
+        images: numbers in all K! images of the logits, which a comparison holds three times.
+
+    Raises:
+        ValueError: if there are too many classes, or half of the memory is not enough.
+    """
+    check(model.K <= MOST_CLASSES, "--classes", model.K, f"at most {MOST_CLASSES} for an atlas (K! relabellings)")
+    check_memory("--dim", model.d, 8 * 8 * model.size**2)
+    check_memory("--per-class", model.n, 3 * 8 * images)
 
 
 def search_starts(model: Model, seed: int, first: int, count: int, is_symmetric: bool) -> Float[Tensor, "S P"]:
@@ -101,7 +149,7 @@ def search_starts(model: Model, seed: int, first: int, count: int, is_symmetric:
 
 
 def rounds_until_complete(
-    atlas: Rounds,
+    atlas: Rounds[Any],
     starts: int,
     quiet_rounds: int,
     max_rounds: int,

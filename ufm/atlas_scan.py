@@ -31,7 +31,7 @@ def cases(setting: AtlasScanSetting) -> Iterator[tuple[LossSpec, float, float | 
 def atlas_entry(setting: AtlasScanSetting, spec: LossSpec, strength: float, decay_b: float | None) -> dict[str, Any]:
     """Grow one atlas until it is quiet; what the scan keeps of it."""
     K = setting.classes
-    atlas = Atlas(Problem(make_loss(spec), K, K, 1, strength, strength, decay_b), setting.seed)
+    atlas = Atlas(Problem(make_loss(spec), K, K, 1, strength, strength, decay_b), seed=setting.seed)
     for _ in rounds_until_complete(atlas, setting.starts, setting.quiet_rounds, setting.max_rounds, MAX_STEPS):
         pass
     relations = atlas_report.morse_result(atlas)

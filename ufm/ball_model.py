@@ -10,7 +10,8 @@ from typing import Any
 
 from flint import arb, arb_mat
 
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.problem import Problem
 
 Ball = Any

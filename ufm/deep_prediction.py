@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ufm.command_line import RequestError, check
 from ufm.deep import DeepProblem
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.prediction import cross_entropy_of_margin, focal_of_margin, focal_slope
 from ufm.target import Target
 

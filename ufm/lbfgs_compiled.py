@@ -16,52 +16,36 @@ from torch import Tensor
 
 from ufm.compiled import kernel, sum_kernel
 from ufm.end_points import EndPoints, Status
-from ufm.lbfgs_batched import IDLE_STEPS, MEMORY
-from ufm.line_search import ARMIJO, ROUNDING, TRIALS, WOLFE
+from ufm.lbfgs_batched import MEMORY
+from ufm.line_search_compiled import START, Rules, search
 
-RUNNING, CONVERGED, OUT_OF_STEPS, STALLED, NONFINITE = (int(status) for status in Status)
-
-START = np.dtype(
-    [
-        ("row", "i8"),  # among all starts
-        ("f", "f8"),
-        ("norm", "f8"),  # |g|
-        ("slope", "f8"),  # g . d
-        ("t", "f8"),  # trial step
-        ("low_t", "f8"),  # the best step that is too short, with value and slope
-        ("low_f", "f8"),
-        ("low_slope", "f8"),
-        ("high_t", "f8"),  # the same for a step that is too long; inf when there is none
-        ("high_f", "f8"),
-        ("high_slope", "f8"),
-        ("trials", "i8"),  # evaluations of this line search
-        ("is_new", "i8"),  # x itself is yet to be evaluated
-        ("pairs", "i8"),  # pairs ever kept since the last reset
-        ("level", "f8"),  # value when there last was progress
-        ("shortest", "f8"),  # |g| then, or shorter
-        ("idle", "i8"),  # steps since there was progress
-        ("status", "i8"),
-        ("steps", "i8"),
-        ("evaluations", "i8"),
-        ("is_accepted", "i8"),  # the trial is the next point
-        ("is_turning", "i8"),  # the line search is over
-        ("slope_there", "f8"),  # g . d at the trial
-    ],
-    align=True,
-)
-"""What a start knows besides its vectors."""
+RUNNING = int(Status.RUNNING)
 
 
-class Rules(NamedTuple):
-    """What the compiled code is asked to follow."""
+class AtWork(NamedTuple):
+    """The starts at work, one a row of every array."""
 
-    tolerance: float
-    max_steps: int
-    trials: int = TRIALS
-    idle_steps: int = IDLE_STEPS
-    armijo: float = ARMIJO
-    wolfe: float = WOLFE
-    rounding: float = ROUNDING
+    starts: np.ndarray
+    """`START`."""
+    vectors: Float[np.ndarray, "B 3 P"]
+    """x, g, d."""
+    memory: Float[np.ndarray, "B 2 M P"]
+    """s, y."""
+    products: Float[np.ndarray, "B 2 M M"]
+    """s_i . y_j, y_i . y_j."""
+    trial: Float[np.ndarray, "B P"]
+    """The points to be evaluated next."""
+
+    @classmethod
+    def unset(cls, B: int, P: int) -> "AtWork":
+        """Room for B starts."""
+        return cls(
+            np.zeros(B, START),
+            np.empty((B, 3, P)),
+            np.empty((B, 2, MEMORY, P)),
+            np.empty((B, 2, MEMORY, MEMORY)),
+            np.empty((B, P)),
+        )
 
 
 class CompiledLbfgs:
@@ -76,23 +60,15 @@ class CompiledLbfgs:
     TICKS_BETWEEN_EXCHANGES = 1
 
     def __init__(self, starts: Float[Tensor, "S P"], width: int, tolerance: float, max_steps: int) -> None:
-        S, P = starts.shape
-        width = min(width, S)
         self.end = EndPoints.unknown(starts)
         self._rules = Rules(tolerance, max_steps)
         self._queue = starts.contiguous().numpy()
         self._ends = tuple(getattr(self.end, field.name).numpy() for field in dataclasses.fields(EndPoints))
-        self._at_work = (
-            np.zeros(width, START),
-            np.empty((width, 3, P)),  # x, g, d
-            np.empty((width, 2, MEMORY, P)),  # s, y
-            np.empty((width, 2, MEMORY, MEMORY)),  # s_i . y_j, y_i . y_j
-            np.empty((width, P)),  # trial points
-        )
-        self._trial = torch.from_numpy(self._at_work[-1])
-        self._there = np.empty((0, P))
-        _load_first(*self._at_work, self._queue)
-        self.active, self._next = width, width
+        self.active = self._next = min(width, len(starts))
+        self._work = AtWork.unset(self.active, starts.shape[1])
+        self._trial = torch.from_numpy(self._work.trial)
+        self._there = np.empty((0, starts.shape[1]))
+        _load_first(self._work, self._queue)
 
     @property
     def trial(self) -> Float[Tensor, "B P"]:
@@ -102,46 +78,47 @@ class CompiledLbfgs:
     @property
     def rows(self) -> Int[Tensor, " B"]:
         """Which of the starts those are."""
-        return torch.from_numpy(self._at_work[0]["row"][: self.active])
+        return torch.from_numpy(self._work.starts["row"][: self.active])
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
         """Line search: is the trial taken, has the start ended, what is tried next?"""
         self._there = g.contiguous().numpy()
-        starts, vectors, _, _, trial = self._at_work
-        _search(starts, vectors, trial, f.contiguous().numpy(), self._there, self._rules)
+        work = self._work
+        search(work.starts, work.vectors, work.trial, f.contiguous().numpy(), self._there, self._rules)
 
     def turn(self) -> None:
         """Take the accepted steps, remember them, and find a new direction where a line search is over."""
-        _turn(*self._at_work, self._there)
+        _turn(self._work, self._there)
 
     def exchange(self) -> int:
         """Write out who ended, let the queue take their places; returns how many ended."""
-        before = self.active
-        self.active, self._next, ended = _exchange(*self._at_work, self._queue, self._ends, before, self._next)
+        self.active, self._next, ended = _exchange(self._work, self._queue, self._ends, self.active, self._next)
         return ended
 
 
 @kernel
 @no_type_check
-def _load_first(starts, vectors, memory, products, trial, queue):
-    for place in range(len(starts)):
-        _load(starts[place], vectors[place], trial[place], queue, place)
+def _load_first(work, queue):
+    for place in range(len(work.starts)):
+        _load(work, place, queue, place)
 
 
 @kernel
 @no_type_check
-def _load(s, vectors, trial, queue, row):
+def _load(work, place, queue, row):
+    s = work.starts[place]
     s.row, s.is_new, s.status = row, 1, RUNNING
     s.level = s.shortest = np.inf
     s.f = s.norm = s.slope = s.t = 0.0
     s.trials = s.pairs = s.idle = s.steps = s.evaluations = 0
-    vectors[2] = 0.0
-    trial[:] = queue[row]
+    work.vectors[place, 2] = 0.0
+    work.trial[place] = queue[row]
 
 
 @kernel
 @no_type_check
-def _exchange(starts, vectors, memory, products, trial, queue, ends, active, following):
+def _exchange(work, queue, ends, active, following):
+    starts, vectors, memory, products, trial = work
     x, value, norm, status, steps, evaluations = ends
     place = ended = 0
     while place < active:
@@ -154,7 +131,7 @@ def _exchange(starts, vectors, memory, products, trial, queue, ends, active, fol
         x[row], value[row], norm[row] = vectors[place, 0], s.f, s.norm
         status[row], steps[row], evaluations[row] = s.status, s.steps, s.evaluations
         if following < len(queue):
-            _load(s, vectors[place], trial[place], queue, following)
+            _load(work, place, queue, following)
             following += 1
         else:  # the last one at work moves here
             active -= 1
@@ -165,89 +142,10 @@ def _exchange(starts, vectors, memory, products, trial, queue, ends, active, fol
 
 @kernel
 @no_type_check
-def _search(starts, vectors, trial, f, g, rules):
-    for place in range(len(f)):
-        s = starts[place]
-        s.evaluations += 1
-        s.trials += 1
-        x, d = vectors[place, 0], vectors[place, 2]
-        s.slope_there, squared = _two_products(g[place], d)
-        s.is_accepted = s.is_new or _satisfies_wolfe(s, f[place], rules)
-        s.is_turning = s.is_accepted or s.trials >= rules.trials
-        if s.is_accepted:
-            _accept(s, f[place], np.sqrt(squared), rules)
-        elif not s.is_turning:
-            _narrow(s, f[place], rules)
-            _step(x, s.t, d, trial[place])
-        elif s.pairs == 0:
-            s.status = STALLED
-        else:
-            s.pairs = 0
-
-
-@kernel
-@no_type_check
-def _satisfies_wolfe(s, f, rules):
-    decreased = f <= s.f + rules.armijo * s.t * s.slope
-    is_flat = abs(s.slope_there) <= -rules.wolfe * s.slope
-    is_level = f <= s.f + rules.rounding * abs(s.f)
-    return is_flat and (decreased or (is_level and s.slope_there <= (2 * rules.armijo - 1) * s.slope))
-
-
-@kernel
-@no_type_check
-def _accept(s, f, norm, rules):
-    """The trial becomes the point; has the start ended?"""
-    s.f, s.norm = f, norm
-    s.steps += not s.is_new
-    is_lower = not f >= s.level - rules.rounding * abs(f)
-    if is_lower or norm < 0.9 * s.shortest:
-        s.level, s.shortest, s.idle = f, min(norm, s.shortest), 0
-    else:
-        s.idle += 1
-    if not np.isfinite(f + norm):
-        s.status = NONFINITE
-    elif norm <= rules.tolerance:
-        s.status = CONVERGED
-    elif s.steps >= rules.max_steps:
-        s.status = OUT_OF_STEPS
-    elif s.idle >= rules.idle_steps:
-        s.status = STALLED
-
-
-@kernel
-@no_type_check
-def _narrow(s, f, rules):
-    """The trial becomes an end of the bracket, and the next one lies inside it, or beyond where there is none."""
-    t, slope = s.t, s.slope_there
-    allowed = max(s.f + rules.armijo * t * s.slope, s.f + rules.rounding * abs(s.f))
-    if f > allowed or slope > 0 or not np.isfinite(f + slope):
-        s.high_t, s.high_f, s.high_slope = t, f, slope
-    else:
-        rise = (slope - s.low_slope) / (t - s.low_t)
-        s.t = min(max(t - slope / rise, 2 * t), 10 * t) if rise > 0 else 10 * t
-        s.low_t, s.low_f, s.low_slope = t, f, slope
-    if s.high_t < np.inf:
-        s.t = _cubic(s)
-
-
-@kernel
-@no_type_check
-def _cubic(s):
-    """Minimiser of the cubic through two values and slopes, kept off the ends; the middle where there is none."""
-    width = s.high_t - s.low_t
-    middle = s.low_slope + s.high_slope - 3 * (s.high_f - s.low_f) / width
-    root = np.sqrt(max(middle * middle - s.low_slope * s.high_slope, 0.0))
-    t = s.high_t - width * (s.high_slope + root - middle) / (s.high_slope - s.low_slope + 2 * root)
-    if not np.isfinite(t):
-        t = s.low_t + width / 2
-    return min(max(t, s.low_t + 0.1 * width), s.high_t - 0.1 * width)
-
-
-@kernel
-@no_type_check
-def _turn(starts, vectors, memory, products, trial, there):
-    from_S, from_Y, Sg, Yg = np.empty(MEMORY), np.empty(MEMORY), np.empty(MEMORY), np.empty(MEMORY)
+def _turn(work, there):
+    starts, vectors, memory, products, trial = work
+    most = memory.shape[2]
+    from_S, from_Y, Sg, Yg = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
     for place in range(len(there)):
         s = starts[place]
         # Indexed one by one: unpacking would lose that they are contiguous.
@@ -255,21 +153,22 @@ def _turn(starts, vectors, memory, products, trial, there):
         S, Y = memory[place, 0], memory[place, 1]
         if s.is_accepted:
             if not s.is_new and np.isfinite(s.slope_there):
-                _remember(s.t, d, g, there[place], S[s.pairs % MEMORY], Y[s.pairs % MEMORY])
+                _remember(s.t, d, g, there[place], S[s.pairs % most], Y[s.pairs % most])
                 s.pairs += 1
             s.is_new = 0
             x[:] = trial[place]
             g[:] = there[place]
         if not s.is_turning or s.status != RUNNING:
             continue
-        for j in range(min(s.pairs, MEMORY)):
-            newest = (s.pairs - 1) % MEMORY
+        for j in range(min(s.pairs, most)):
+            newest = (s.pairs - 1) % most
             Sg[j], Yg[j], sy, yy = _four_products(S[j], Y[j], g, Y[newest])
             products[place, 0, j, newest] = sy
             products[place, 1, j, newest] = products[place, 1, newest, j] = yy
         scale = _coefficients(s, products[place], Sg, Yg, from_S, from_Y)
-        _combine(-scale, g, from_S, S, from_Y, Y, min(s.pairs, MEMORY), d)
-        _step(x, 1.0, d, trial[place])
+        _combine(-scale, g, from_S, S, from_Y, Y, min(s.pairs, most), d)
+        for p in range(len(d)):
+            trial[place, p] = x[p] + d[p]
         s.t, s.trials = 1.0, 0
         s.low_t, s.low_f, s.low_slope, s.high_t = 0.0, s.f, s.slope, np.inf
 
@@ -307,45 +206,29 @@ def _combine(scale, g, from_S, S, from_Y, Y, pairs, d):
 
 @kernel
 @no_type_check
-def _step(x, t, d, trial):
-    for p in range(len(d)):
-        trial[p] = x[p] + t * d[p]
-
-
-@sum_kernel
-@no_type_check
-def _two_products(g, d):
-    gd, gg = 0.0, 0.0
-    for p in range(len(g)):
-        gd += g[p] * d[p]
-        gg += g[p] * g[p]
-    return gd, gg
-
-
-@kernel
-@no_type_check
 def _coefficients(s, products, Sg, Yg, from_S, from_Y):
     """Direction -scale g + S' from_S + Y' from_Y and its slope; steepest descent where there is no memory."""
     SY, YY = products[0], products[1]
-    count = min(s.pairs, MEMORY)
+    most = len(SY)
+    count = min(s.pairs, most)
     steepest = 1 / max(s.norm, 1.0)
-    newest = (s.pairs - 1) % MEMORY
+    newest = (s.pairs - 1) % most
     scale = SY[newest, newest] / YY[newest, newest] if count else steepest
     for age in range(count):
-        i = (s.pairs - 1 - age) % MEMORY
+        i = (s.pairs - 1 - age) % most
         along = -Sg[i]
         for younger in range(age):
-            j = (s.pairs - 1 - younger) % MEMORY
+            j = (s.pairs - 1 - younger) % most
             along += from_Y[j] * SY[i, j]
         from_Y[i] = -along / SY[i, i]
     for age in range(count - 1, -1, -1):
-        i = (s.pairs - 1 - age) % MEMORY
+        i = (s.pairs - 1 - age) % most
         along = -Yg[i]
         for j in range(count):
             along += from_Y[j] * YY[i, j]
         along *= scale
         for older in range(age + 1, count):
-            j = (s.pairs - 1 - older) % MEMORY
+            j = (s.pairs - 1 - older) % most
             along += from_S[j] * SY[j, i]
         from_S[i] = -from_Y[i] - along / SY[i, i]
     slope = -scale * s.norm * s.norm

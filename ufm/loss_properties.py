@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.losses import Loss
+from ufm.loss import Loss
 
 POINTS = 2000
 SCALES = (0.1, 1.0, 3.0, 10.0)

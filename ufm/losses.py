@@ -1,4 +1,4 @@
-"""The losses, per sample, with their exact gradients and Hessians in the logits.
+"""The losses that the command line knows, with their exact gradients and Hessians in the logits.
 
 Cross entropy and focal loss depend on the logits only through the *soft margin deficit*
 
@@ -7,78 +7,25 @@ Cross entropy and focal loss depend on the logits only through the *soft margin 
 so each is a function psi(x) and its derivatives in the logits follow from psi' and psi''. Written in x nothing cancels:
 p_y = 1 - 1e-17 and logits of +-1e4 are as accurate as any other point.
 
-A new loss is one subclass of `Loss` with a `__call__`; gradient and Hessian product then come from automatic
-differentiation. Add its name to `LOSSES` to reach it from the command line.
+A new loss is one subclass of `Loss` (`ufm/loss.py`) and its name in `LOSSES`.
 
 Numeric parameters may be one number, or one per start: a float64 tensor (S,) where the logits are (S, ..., N, K).
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from ufm import deficit_compiled
 from ufm.command_line import LOSS_NAMES, check
+from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample
 from ufm.parameters import Parameter, along, check_parameter
-
-Logits = Float[Tensor, "*batch N K"]
-Labels = Int[Tensor, " N"]
-PerSample = Float[Tensor, "*batch N"]
-LogitOperator = Callable[[Float[Tensor, "*more N K"]], Float[Tensor, "*more N K"]]
-
-
-class Loss:
-    """A loss: (logits, labels) -> one number per sample, no factor 1/N. Samples must not see each other."""
-
-    is_convex = False
-    """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
-
-    def label_count(self, K: int) -> int:
-        """How many labels there are: the K classes, unless a label is something else."""
-        return K
-
-    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
-        """The loss of each sample."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(logits, labels).")
-
-    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
-        """The loss of each sample and its gradient in that sample's logits."""
-        with torch.enable_grad():
-            z = logits.detach().requires_grad_()
-            value = self(z, labels)
-            (gradient,) = torch.autograd.grad(value.sum(), z)
-        return value.detach(), gradient
-
-    def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
-        """Second derivative in each sample's logits, as a function direction -> product (leading axes broadcast)."""
-
-        def product(direction: Tensor) -> Tensor:
-            z, v = (logits + torch.zeros_like(direction)).detach(), (direction + torch.zeros_like(logits)).detach()
-            with torch.enable_grad():
-                z = z.clone().requires_grad_()
-                (gradient,) = torch.autograd.grad(self(z, labels).sum(), z, create_graph=True)
-                along = (gradient * v).sum()
-                if not along.requires_grad:  # the loss is linear
-                    return torch.zeros_like(v)
-                (result,) = torch.autograd.grad(along, z)
-            return result
-
-        return product
-
-    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
-        """Convex conjugate sup_z <dual, z> - loss(z) of each sample, +inf outside its domain.
-
-        Raises:
-            NotImplementedError: if the loss is not convex or nobody has written its conjugate.
-        """
-        raise NotImplementedError(f"{self} has no convex conjugate: it is not convex, or nobody has written it.")
 
 
 class SoftMarginLoss(Loss):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.command_line import check
-from ufm.losses import Loss
+from ufm.loss import Loss
 from ufm.parameters import Parameter, Rows
 
 Self = TypeVar("Self", bound="Model")

@@ -11,9 +11,7 @@ Critical points need not be isolated up to these symmetries: on spheres, equal c
 degenerate points are one row per objective, a set without a number of copies, whose index may vary.
 """
 
-import dataclasses
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm import label_rotations, model_relations
-from ufm.atlas_rounds import Rounds, search_starts
+from ufm.atlas_rounds import Rounds, check_size, search_starts
 from ufm.command_line import check
 from ufm.deep import DeepProblem
 from ufm.end_points import EndPoints
@@ -37,31 +35,28 @@ from ufm.orbit import polished
 from ufm.relabelling import Copies, Relabellings, copies, same_copy
 from ufm.symmetry import SAME
 
-MOST_CLASSES = 8
-"""All K! permutations of the classes are tried."""
 DESCENT = 100
 """Steps down that every fourth start takes first: minima can have small basins in the search for critical points."""
 
 
 @dataclass
-class ModelAtlas(Rounds):
+class ModelAtlas(Rounds[ModelRow]):
     """What has been found so far.
 
     Attributes:
         model: the model.
-        seed: of the starts.
-        is_symmetric: whether every other start has a random symmetry.
-        rows: the orbits, by rising value.
     """
 
+    ROW = ModelRow
+
     model: Model
-    seed: int = 0
-    is_symmetric: bool = True
-    rows: list[ModelRow] = field(default_factory=list)
     _copies: list[Copies] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_size(self.model)
+        model = self.model
+        is_rectified = isinstance(model, DeepProblem) and model.is_rectified
+        check(not is_rectified, "--model.relu", True, "false for an atlas (at a ReLU's kinks there is no Hessian)")
+        check_size(model, math.factorial(model.K) * model.K * model.N)
         self._relabellings = Relabellings.of(self.model)
         self._copies = [self._copies_of(row.x) for row in self.rows]
 
@@ -73,11 +68,6 @@ class ModelAtlas(Rounds):
     def unbalanced(self) -> list[int]:
         """Dimensions in which a Morse relation says that an orbit is missing (none where there are no relations)."""
         return [v.dimension for v in model_relations.verdicts(self.model, self.rows, self.dimensions) if not v.holds]
-
-    @property
-    def count(self) -> int:
-        """Orbits so far."""
-        return len(self.rows)
 
     def search(
         self, d: int, first: int, count: int, max_steps: int, progress: Callable[[int], None] | None
@@ -117,6 +107,10 @@ class ModelAtlas(Rounds):
         pairs = [(self._distance(self.rows[i].x[None], j)[0]) for i in rows for j in rows if j < i]
         return min((float(apart) for apart in pairs), default=math.inf)
 
+    def entry(self, row: ModelRow) -> dict[str, Any]:
+        """A row for a record, with its geometry."""
+        return super().entry(row) | {"geometry": geometry(self.model, row.x)}
+
     def _add_row(self, x: Float[Tensor, "1 P"]) -> None:
         row = row_of(self.model, x[0], self._copies_of(x[0]), self._relabellings)
         if row.is_degenerate:
@@ -151,9 +145,7 @@ class ModelAtlas(Rounds):
             return x
         apart, copy = self._distance(x, number), self._copy(x, number)
         here = copy >= 0
-        row.found += int(here.sum())
-        row.copies_found |= set(copy[here].tolist())
-        row.farthest = max([row.farthest, *apart[here].tolist()])
+        row.count(copy[here], apart[here])
         return x[~here]
 
     def _copy(self, x: Tensor, number: int) -> Tensor:
@@ -188,44 +180,3 @@ class ModelAtlas(Rounds):
 
     def _copies_of(self, x: Float[Tensor, " P"]) -> Copies:
         return copies(self._relabellings, self._logits(x))
-
-
-def check_size(model: Model) -> None:
-    """Refuse what the machine cannot hold or this search does not know, before any work.
-
-    Raises:
-        ValueError: if there are too many classes, half of the memory is not enough, or the objective has kinks.
-    """
-    is_rectified = isinstance(model, DeepProblem) and model.is_rectified
-    check(not is_rectified, "--model.relu", True, "false for an atlas (at a ReLU's kinks there is no Hessian)")
-    check(model.K <= MOST_CLASSES, "--classes", model.K, f"at most {MOST_CLASSES} for an atlas (K! relabellings)")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    hessians = 8 * 8 * model.size**2
-    images = 3 * 8 * math.factorial(model.K) * model.K * model.N
-    for argument, value, needed in (("--dim", model.d, hessians), ("--per-class", model.n, images)):
-        allowed = f"such that the search fits into half of the memory ({needed / 1e9:.3g} of {memory / 2e9:.3g} GB)"
-        check(needed <= memory / 2, argument, value, allowed)
-
-
-def as_result(atlas: ModelAtlas) -> dict[str, Any]:
-    """The atlas for a record; `atlas_of` reads it back."""
-    rows = []
-    for row in atlas.rows:
-        entry = {name.name: getattr(row, name.name) for name in dataclasses.fields(row)}
-        entry |= {"copies": row.copies, "is_degenerate": row.is_degenerate, "certificate": None}
-        entry["geometry"] = geometry(atlas.model, row.x)
-        rows.append(entry | {"copies_found": sorted(row.copies_found), "indices": sorted(row.indices)})
-    names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")
-    return {"rows": rows, "separation": atlas.separation()} | {name: getattr(atlas, name) for name in names}
-
-
-def atlas_of(empty: ModelAtlas, result: dict[str, Any]) -> ModelAtlas:
-    """The atlas that `as_result` has written, of the same model and starts as `empty`."""
-    rows = []
-    for entry in result["rows"]:
-        kept = {name.name: entry[name.name] for name in dataclasses.fields(ModelRow)}
-        kept["x"], kept["direction"] = (torch.tensor(entry[name], dtype=torch.float64) for name in ("x", "direction"))
-        kept["copies_found"], kept["indices"] = set(entry["copies_found"]), set(entry["indices"])
-        kept["gap"] = math.inf if entry["gap"] is None else entry["gap"]
-        rows.append(ModelRow(**kept))
-    return dataclasses.replace(empty, rows=rows, rounds=result["rounds"])

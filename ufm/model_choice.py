@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ufm.command_line import LOSS_NAMES, ModelSpec, check
 
 if TYPE_CHECKING:
-    from ufm.losses import Loss
+    from ufm.loss import Loss
     from ufm.model import Model
     from ufm.target import Target
 

@@ -1,11 +1,13 @@
 """One orbit of critical points of any model: what `ufm.model_atlas` keeps of it."""
 
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.critical_orbit import CriticalOrbit
 from ufm.critical_points import RANK_TOLERANCE, classify
 from ufm.deep import DeepProblem
 from ufm.factors import factors_of
@@ -20,61 +22,32 @@ SAME_VALUE = 1e-9
 """Degenerate points whose objectives differ by at most this times max(1, |objective|) are one row."""
 
 
-@dataclass
-class ModelRow:
+@dataclass(kw_only=True)
+class ModelRow(CriticalOrbit):
     """One orbit, or one set of critical points that is not an orbit.
 
+    On spheres the rank is that of W and H together, the index that of the Riemannian Hessian, and the nullity without
+    the K + N lengths.
+
     Attributes:
-        x: a representative, flat.
-        value: objective.
-        rank: dimension that W spans; on spheres, W and H.
-        index: Morse index (on spheres, that of the Riemannian Hessian).
-        nullity: zero eigenvalues, on spheres without the K + N lengths.
-        expected_nullity: dimension of the critical set that the symmetries explain.
-        class_copies, sample_copies: labelled copies; 1 for sets: a manifold of squared error, or a degenerate row.
-        is_set: whether it is such a set.
+        is_set: whether it is a set: a manifold of squared error, or a degenerate row.
         apart: which classes have classifier rows apart (`together`); for squared
             error the singular values of the logits and how often they occur.
-        smallest_eigenvalue, curvature, direction, direction_is: as `ufm.orbit.Row` has them.
-        gradient_norm: at x.
-        spread, gap: of the logits of the representative (`ufm.relabelling.Copies`).
-        found: converged starts that ended here.
-        copies_found: which class copies they ended at, by number.
-        farthest: largest difference between a start that ended here and this row.
         indices: the Morse indices that its points had; more than one only for a degenerate row.
     """
 
-    x: Float[Tensor, " P"]
-    value: float
-    rank: int
-    index: int
-    nullity: int
-    expected_nullity: int
-    class_copies: int
-    sample_copies: int
     is_set: bool
     apart: str
-    smallest_eigenvalue: float
-    curvature: float
-    direction: Float[Tensor, " P"]
-    direction_is: str
-    gradient_norm: float
-    spread: float
-    gap: float
-    found: int = 0
-    copies_found: set[int] = field(default_factory=set)
-    farthest: float = 0.0
     indices: set[int] = field(default_factory=set)
 
-    @property
-    def copies(self) -> int:
-        """Labelled copies in all."""
-        return self.class_copies * self.sample_copies
+    def as_dict(self) -> dict[str, Any]:
+        """The row for a record; nothing is proved of it."""
+        return super().as_dict() | {"certificate": None, "indices": sorted(self.indices)}
 
-    @property
-    def is_degenerate(self) -> bool:
-        """Whether the Hessian has other zero eigenvalues than the symmetries explain."""
-        return self.nullity != self.expected_nullity
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> Self:
+        """The row that `as_dict` has written."""
+        return super().from_dict(entry | {"indices": set(entry["indices"])})
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ d >= r: its index is `index_within` + (d - r) `escapes`.
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.critical_orbit import CriticalOrbit
 from ufm.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE, classify
 from ufm.hessian import dense_hessian
 from ufm.model import Model, Point
@@ -28,72 +29,29 @@ from ufm.symmetry import SAME, Copies, is_shift_invariant, together
 POLISHING_STEPS = 4
 
 
-@dataclass
-class Row:
-    """One orbit of critical points.
+@dataclass(kw_only=True)
+class Row(CriticalOrbit):
+    """One orbit of critical points of the plain model.
 
     Attributes:
-        x: a representative with `columns` feature columns (at least one), flat.
-        columns: max(rank, 1).
-        value: objective.
-        rank: of W.
+        columns: max(rank, 1): the feature columns of `x`.
         index_within: negative Hessian eigenvalues within the columns that are used (rank of them).
         escapes: singular values of G above sqrt(decay_W decay_H): negative eigenvalues per empty column.
-        index: Morse index in all d columns, from the dense spectrum.
-        nullity: zero eigenvalues there.
-        expected_nullity: dimension of the critical set that the symmetries explain.
         manifold: for squared error (r, R): up to O(d) the critical set is the Grassmannian of r-planes in R dimensions.
-        class_copies, sample_copies: labelled copies (1 for squared error, where they are a continuum).
         blocks: classes that share classifier row and features.
         zeros: classes with w = h = 0.
         is_collapsed: whether the samples of each class share their features.
-        smallest_eigenvalue, curvature, direction_is: the steepest negative curvature, and the one along the direction
-            given: `rank one` is the theory's construction, `eigenvector` that of the smallest eigenvalue.
-        direction: that direction in all d columns, flat.
-        gradient_norm: at x.
-        found: converged starts that ended here.
-        copies_found: which of the class copies they ended at, by number.
-        farthest: largest difference of logits between a start that ended here and this row.
-        gap: smallest difference of two logits of the pattern that are not equal; `spread` the largest of two that are.
         certificate: what ball arithmetic proved (`ufm.enclosure`), None if nothing was asked.
     """
 
-    x: Float[Tensor, " P"]
     columns: int
-    value: float
-    rank: int
     index_within: int
     escapes: int
-    index: int
-    nullity: int
-    expected_nullity: int
     manifold: tuple[int, int] | None
-    class_copies: int
-    sample_copies: int
     blocks: list[list[int]]
     zeros: list[int]
     is_collapsed: bool
-    smallest_eigenvalue: float
-    curvature: float
-    direction_is: str
-    direction: Float[Tensor, " Q"]
-    gradient_norm: float
-    spread: float
-    gap: float
-    found: int = 0
-    copies_found: set[int] = field(default_factory=set)
-    farthest: float = 0.0
     certificate: dict[str, Any] | None = None
-
-    @property
-    def copies(self) -> int:
-        """Labelled copies in all."""
-        return self.class_copies * self.sample_copies
-
-    @property
-    def is_degenerate(self) -> bool:
-        """Whether the Hessian has other zero eigenvalues than the symmetries explain."""
-        return self.nullity != self.expected_nullity
 
     @property
     def apart(self) -> str:
@@ -105,6 +63,15 @@ class Row:
         text = "|".join("".join(next(names) for _ in range(size)) for size in blocks)
         zeros = f"({''.join(next(names) for _ in self.zeros)})" if self.zeros else ""
         return " ".join(part for part in (text, zeros) if part) + ("" if self.is_collapsed else " *")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row for a record."""
+        return super().as_dict() | {"apart": self.apart}
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> Self:
+        """The row that `as_dict` has written."""
+        return super().from_dict(entry | {"manifold": entry["manifold"] and tuple(entry["manifold"])})
 
 
 def row_of(problem: Problem, x: Float[Tensor, " P"], columns: int, rank: int, labelled: Copies) -> Row:

@@ -18,7 +18,8 @@ from ufm.command_line import RequestError
 from ufm.condition_number import condition_number
 from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
-from ufm.losses import Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import SquaredError
 from ufm.minimise import minimise
 from ufm.prediction import phase_boundaries, predict
 from ufm.problem import Problem

@@ -1,7 +1,7 @@
 """A loss of your own by its import path: any callable (logits (M, K), labels (M,)) -> loss per sample (M,).
 
 `--loss mymodule.MyLoss --loss.param 0.3` calls MyLoss(param=0.3) and takes the result as the loss; where `MyLoss` is a
-function, `param` is passed with every call. A subclass of `ufm.losses.Loss` is taken as it is, with its own
+function, `param` is passed with every call. A subclass of `ufm.loss.Loss` is taken as it is, with its own
 derivatives; of anything else they come from automatic differentiation.
 """
 
@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.command_line import LOSS_NAMES, LossSpec, RequestError, check
-from ufm.losses import Labels, Logits, Loss, PerSample, make_loss, parameters_of
+from ufm.loss import Labels, Logits, Loss, PerSample
+from ufm.losses import make_loss, parameters_of
 from ufm.parameters import Parameter
 
 SAMPLES = 64

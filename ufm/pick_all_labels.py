@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.command_line import check
-from ufm.losses import Labels, LogitOperator, Logits, Loss, PerSample
+from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample
 from ufm.model import Point
 from ufm.problem import Problem
 from ufm.target import Target

@@ -10,7 +10,7 @@ import math
 from functools import partial
 
 from deepnet.calibration import calibration
-from deepnet.experiments.measures import FORMS, LEVELS, ratio_of_first_epochs
+from deepnet.experiments.measures import LEVELS, collapses_sooner
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
 from ufm.command_line import LossSpec
@@ -28,10 +28,6 @@ def _over(runs: Runs, of: str) -> float:
 
 def _smoothed(runs: Runs, of: str) -> float:
     return runs["label_smoothing"].last(of)
-
-
-def _sooner(runs: Runs, form: str) -> float:
-    return ratio_of_first_epochs(runs["label_smoothing"], runs["cross_entropy"], form)
 
 
 def _nc2_at_level(run: Run) -> float:
@@ -58,15 +54,7 @@ def _calibration_error(runs: Runs, name: str, *, scaled: bool) -> float:
 
 
 STATEMENTS = (
-    *(
-        Statement(
-            f"epochs until NC1 ({FORMS[form]}) <= {level}, label smoothing over cross entropy: below 1",
-            partial(_sooner, form=form),
-            high=1.0,
-            strict=True,
-        )
-        for form, level in LEVELS.items()
-    ),
+    *collapses_sooner("label_smoothing", "cross_entropy"),
     Statement(
         f"NC2 at the first measured epoch with NC1 (quotient form) <= {LEVELS['nc1_quotient']}, label smoothing over "
         "cross entropy: below 1",

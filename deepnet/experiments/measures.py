@@ -1,12 +1,14 @@
-"""What several experiments measure beyond the metrics of every run."""
+"""What several experiments measure beyond the metrics of every run, and claim of it."""
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from deepnet.experiments.run import Run
+from deepnet.experiments.statement import Runs, Statement
 
 LEVELS = {"nc1_quotient": 0.02, "nc1_trace": 0.05}
 """Where epochs until collapse are compared: tr(S_W S_B^+)/K, which the papers use, and tr S_W / tr S_B."""
@@ -24,6 +26,23 @@ def ratio_of_first_epochs(run: Run, other: Run, form: str) -> float:
     if math.isinf(against):
         return math.nan if math.isinf(first) else first / other.epochs
     return first / against
+
+
+def collapses_sooner(name: str, other: str) -> tuple[Statement, ...]:
+    """That the run `name` takes fewer epochs than the run `other` to each level of NC1."""
+
+    def ratio(runs: Runs, form: str) -> float:
+        return ratio_of_first_epochs(runs[name], runs[other], form)
+
+    return tuple(
+        Statement(
+            f"epochs until NC1 ({FORMS[form]}) <= {level}, {name} over {other}: below 1".replace("_", " "),
+            partial(ratio, form=form),
+            high=1.0,
+            strict=True,
+        )
+        for form, level in LEVELS.items()
+    )
 
 
 def cosines_between_rows(rows: Float[Tensor, "m d"]) -> Float[Tensor, " pairs"]:

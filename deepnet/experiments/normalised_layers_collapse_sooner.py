@@ -13,16 +13,12 @@ linear map.
 import math
 from functools import partial
 
-from deepnet.experiments.measures import FORMS, LEVELS, distance_from_simplex, ratio_of_first_epochs
+from deepnet.experiments.measures import collapses_sooner, distance_from_simplex
 from deepnet.experiments.statement import Runs, Statement
 
 TEMPERATURE = 5.0
 HEAD = {"name": "normalised", "temperature": TEMPERATURE}
 RUNS = {"free": {}, "normalised": {"head": HEAD}, "normalised_either_sign": {"head": {**HEAD, "dim": 64}}}
-
-
-def _ratio_of_epochs(runs: Runs, form: str) -> float:
-    return ratio_of_first_epochs(runs["normalised"], runs["free"], form)
 
 
 def _least_loss(runs: Runs, *, either_sign: bool) -> float:
@@ -32,15 +28,7 @@ def _least_loss(runs: Runs, *, either_sign: bool) -> float:
 
 
 STATEMENTS = (
-    *(
-        Statement(
-            f"epochs until NC1 ({FORMS[form]}) <= {level}, normalised over free: below 1",
-            partial(_ratio_of_epochs, form=form),
-            high=1.0,
-            strict=True,
-        )
-        for form, level in LEVELS.items()
-    ),
+    *collapses_sooner("normalised", "free"),
     Statement(
         "final NC2 (distance from the simplex), normalised over free: below 1",
         lambda runs: runs["normalised"].last("nc2_etf_distance") / runs["free"].last("nc2_etf_distance"),

@@ -17,7 +17,7 @@ import torch
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
 from deepnet.features import LastLayer
-from ufm.losses import Loss
+from ufm.loss import Loss
 
 TRIED = "a third of the epochs, on the digits."
 RUNS = {"squared_error": {"loss": {"name": "mse"}, "longer": 3}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from figures.phase_diagram import SHADES, STATES
+from figures.phase_diagram import SHADES, STATES, shares_of
 from figures.style import loss_name
 
 KIND = ("ufm report-card",)
@@ -36,6 +36,5 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _shares(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Share of the starts per state and decay; the last state is that of the starts that did not converge."""
-    *states, lost = STATES
-    found = {state: [row[state] for row in rows] for state in states}
-    return found | {lost: [max(0.0, 1 - sum(row[state] for state in states)) for row in rows]}
+    shares = shares_of([[row[state] for row in rows] for state in list(STATES)[:-1]])
+    return dict(zip(STATES, shares.clip(min=0.0).T.tolist(), strict=True))

@@ -11,7 +11,7 @@ from figures.stored import UnusableRecordError, read_any, use_record
 from figures.style import COLOURS
 
 VIEWS = ("theorems", "phase", "atlas", "training", "geometry", "cards")
-"""Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(record)`."""
+"""Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(name, record)`."""
 DIGITS = 8
 SCRIPTS = ("core", *VIEWS, "records")
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from figures.style import loss_name
 from figures.tables import atlas_scan_summary
-from figures.tables.markdown import loss_name, markdown
+from figures.tables.markdown import markdown
 
 SHOWN_BIASES = (0.01, None)
 

@@ -1,8 +1,4 @@
-"""What every table needs: Markdown rows, and the name of a loss with its parameters."""
-
-from figures.style import loss_name
-
-__all__ = ["escaped", "loss_name", "markdown"]
+"""What every table needs: Markdown rows."""
 
 
 def markdown(rows: list[list[str]]) -> str:

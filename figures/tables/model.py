@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from figures.tables.markdown import loss_name, markdown
+from figures.style import loss_name
+from figures.tables.markdown import markdown
 
 CLAIMS = {
     "value": "objective",

@@ -12,7 +12,8 @@ import torch
 
 from tests.benchmarks.measure import Row, Seconds, alternately, floor, machine_rates, standard_problem, threads
 from tests.benchmarks.throughput import scipy_lbfgs
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.minimise import minimise
 from ufm.problem import Problem
 from ufm.profile import Profile

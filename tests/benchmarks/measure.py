@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from ufm.losses import CrossEntropy, Loss
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy
 from ufm.problem import Problem
 
 

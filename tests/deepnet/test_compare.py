@@ -8,7 +8,8 @@ from deepnet.compare import compare as compare_reading
 from deepnet.features import LastLayer
 from deepnet.measures import measure
 from deepnet.reading import Reading
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.prediction import predict
 from ufm.problem import Problem
 

@@ -10,7 +10,8 @@ from deepnet.measures import measure
 from deepnet.penalty import FeaturePenalty, fit_depth
 from deepnet.reading import Reading
 from deepnet.transfer import Case, errors, transfers
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.prediction import predict
 from ufm.problem import Problem
 

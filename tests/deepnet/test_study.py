@@ -8,7 +8,7 @@ import torch
 from deepnet.compare import Sizes
 from deepnet.features import LastLayer
 from deepnet.measures import measure
-from deepnet.study import Run, _conditions, study, trajectory
+from deepnet.study import ComparedRun, _conditions, study, trajectory
 from deepnet.transfer import Case
 from deepnet.verdict import grade, verdict
 from tests.deepnet.test_compare import DECAY, N_PER_CLASS, D, K, compare, minimiser, reading
@@ -18,7 +18,7 @@ SIZES = Sizes(K, N_PER_CLASS, D, DECAY)
 NETWORK = json.dumps({"net": "mlp", "width": 1.0, "data": "digits", "epochs": 3})
 
 
-def run_of(loss, condition: str, seed: int, noise: float = 0.0) -> Run:
+def run_of(loss, condition: str, seed: int, noise: float = 0.0) -> ComparedRun:
     """A run that ended at the model's minimiser, or beside it."""
     layer = minimiser(loss, 0.0)
     H = layer.H + noise * torch.randn(layer.H.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
@@ -28,7 +28,8 @@ def run_of(loss, condition: str, seed: int, noise: float = 0.0) -> Run:
     entry |= {"measures": measure(layer, loss), "stationarity_by_statistics": {"running": comparison.stationarity}}
     layers = {"train": layer, "test": layer}
     entry |= {"balance_by_statistics": {"running": reading(layer, loss).balance(DECAY)}}
-    return Run(NETWORK, Case(condition, seed, loss, SIZES, reading(layer, loss)), layers, entry | comparison.as_dict())
+    case = Case(condition, seed, loss, SIZES, reading(layer, loss))
+    return ComparedRun(NETWORK, case, layers, entry | comparison.as_dict())
 
 
 @pytest.fixture(scope="module")

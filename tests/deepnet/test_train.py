@@ -123,11 +123,13 @@ def test_the_best_network_is_that_of_the_highest_validation_accuracy(uninterrupt
     assert measure_splits(training) == {name: measured[name] for name in training.data.splits}
 
 
-def test_a_folder_takes_one_process_at_a_time(stopped):
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_folder_takes_one_process_at_a_time(is_new, stopped, tmp_path):
+    first = in_folder(TINY, tmp_path / "new") if is_new else TrainSetting(resume=stopped)
     with (
-        opened(TrainSetting(resume=stopped)),
-        pytest.raises(ValueError, match="must be of no other process, but one is training in it now"),
-        opened(TrainSetting(resume=stopped)),
+        opened(first) as (_, folder),
+        pytest.raises(ValueError, match="`--resume` must be a folder in which no other process works"),
+        opened(TrainSetting(resume=folder)),
     ):
         pass
 
@@ -172,14 +174,15 @@ def test_metrics_are_of_clean_images(uninterrupted):
     assert measure_splits(plain) == measure_splits(training)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
-    folder = tmp_path / "run"
-    with opened(in_folder(TINY, folder)) as (training, _):
-        before = (folder / checkpoint.CHECKPOINT).read_bytes()
-        training.net.classifier.bias.data[0] = float("nan")
-        failure = train(training, folder, lambda _: None, lambda _: None)
-    assert failure == "the loss became nan at step 1 of epoch 1; try a smaller --lr."
-    assert (folder / checkpoint.CHECKPOINT).read_bytes() == before
+def test_a_loss_that_is_no_number_stops_the_run_at_its_last_good_state(uninterrupted, stopped):
+    before = (stopped / checkpoint.CHECKPOINT).read_bytes()
+    with opened(TrainSetting(resume=stopped)) as (training, _):
+        bias = training.net.classifier.bias.data  # no number from the first step on
+        failure = train(training, stopped, lambda _: bias.fill_(float("nan")), lambda _: None)
+    assert failure == "the loss became nan at step 2 of epoch 3; try a smaller --lr."
+    assert (stopped / checkpoint.CHECKPOINT).read_bytes() == before
+    assert run(TrainSetting(resume=stopped)) is None
+    assert_same_run(stopped, uninterrupted)
 
 
 def test_parameters_that_are_no_numbers_after_the_last_step_stop_the_run(tmp_path):

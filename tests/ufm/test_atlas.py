@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ufm.__main__ import COMMANDS
-from ufm.atlas import Atlas, as_result, atlas_of, check_size
+from ufm.atlas import Atlas
 from ufm.atlas_comparison import compare
 from ufm.atlas_report import is_strict_saddle, morse_result
 from ufm.command_line import main
@@ -68,7 +68,7 @@ def test_more_samples_are_a_larger_decay():
     """For convex losses n samples a class have the landscape of one sample with decay_H n times as large."""
     two = _grown(Problem(CrossEntropy(), 3, 3, 2, 5e-3, 5e-3, 1e-2), starts=200)
     one = _grown(Problem(CrossEntropy(), 3, 3, 1, 5e-3, 1e-2, 1e-2), starts=200)
-    assert compare(as_result(two)["rows"], as_result(one)["rows"]).is_isomorphic
+    assert compare(two.as_result()["rows"], one.as_result()["rows"]).is_isomorphic
     assert [row.value for row in two.rows] == pytest.approx([row.value for row in one.rows], abs=1e-12)
 
 
@@ -92,7 +92,7 @@ def test_squared_error_has_grassmannians(decay_b, manifolds, indices):
 def test_without_bias_the_landscapes_of_losses_differ():
     """K = 3, c = 0.02, no bias: cross entropy has 4 orbits, focal loss with gamma = 1 has 5."""
     ce, focal = (
-        as_result(_grown(Problem(loss, 3, 3, 1, 0.02, 0.02, None)))["rows"] for loss in (CrossEntropy(), Focal(1.0))
+        _grown(Problem(loss, 3, 3, 1, 0.02, 0.02, None)).as_result()["rows"] for loss in (CrossEntropy(), Focal(1.0))
     )
     comparison = compare(ce, focal)
     assert not comparison.is_isomorphic
@@ -115,8 +115,10 @@ def test_a_canonical_point_has_no_empty_columns():
 
 def test_an_atlas_is_written_and_read_back():
     atlas = _grown(Problem(CrossEntropy(), 3, 4, 1, 5e-3, 5e-3, 1e-2), starts=100, rounds=1)
-    written = json.loads(json.dumps(as_result(atlas), default=lambda value: value.tolist()).replace("Infinity", "null"))
-    again = atlas_of(Atlas(atlas.problem), written)
+    written = json.loads(
+        json.dumps(atlas.as_result(), default=lambda value: value.tolist()).replace("Infinity", "null")
+    )
+    again = Atlas(atlas.problem).read_back(written)
     again.grow(100)
     atlas.grow(100)
     for one, other in zip(again.rows, atlas.rows, strict=True):
@@ -146,7 +148,7 @@ def test_what_is_too_large_is_refused_with_the_estimate(capsys):
     assert "GB" in capsys.readouterr().err
     assert _run("atlas", "--classes", "9") == 2
     with pytest.raises(ValueError, match=r"fits into half of the memory \(.* GB\)"):
-        check_size(Problem(CrossEntropy(), 8, 8, 1000, 1e-3, 1e-3))
+        Atlas(Problem(CrossEntropy(), 8, 8, 1000, 1e-3, 1e-3))
 
 
 def test_atlases_are_compared(tmp_path, capsys):

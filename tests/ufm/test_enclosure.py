@@ -11,7 +11,8 @@ from ufm.atlas import Atlas
 from ufm.ball_model import BallModel
 from ufm.enclosure import BOX, enclose
 from ufm.hessian import dense_hessian
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.margin_enclosure import enclose_margin
 from ufm.prediction import predict
 from ufm.problem import Problem

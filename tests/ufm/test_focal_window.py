@@ -8,6 +8,7 @@ import pytest
 import torch
 from flint import arb
 
+from tests.reference_values import FOCAL_WINDOWS
 from ufm.__main__ import COMMANDS
 from ufm.ball_model import BallModel
 from ufm.command_line import main
@@ -15,17 +16,6 @@ from ufm.focal_certificate import PartialState, _fixed_basis, _parameters, _poin
 from ufm.focal_window import TwoLevels, ray_thresholds, window
 from ufm.hessian import dense_hessian
 
-# K, gamma, c_low, c_M, c_high, margin at c_M.
-WINDOWS = (
-    (20, 3, 0.063146112826619, 0.063215566125145, 0.063239619544054, 0.218427165),
-    (30, 3, 0.040703976535721, 0.041228888234781, 0.041432854184035, 0.814580055),
-    (50, 3, 0.023332368273296, 0.024151701974222, 0.024521485129327, 1.505930661),
-    (100, 3, 0.011057048189786, 0.011752115591455, 0.012136896680172, 2.373137933),
-    (1000, 3, 0.0010176848390285, 0.0011085796258136, 0.0012027555268639, 4.965236592),
-    (100, 1, 0.010360517018599, 0.010491193315838, 0.010558923148177, 1.989294354),
-    (100, 5, 0.011721754552016, 0.012739587402524, 0.013278842313904, 2.207626534),
-    (20, 5, 0.069189580126705, 0.069189712981226, 0.069189757319818, 0.007432937),
-)
 # K = 30, gamma = 3, c = c_M: m, value, t, B of the states with the other classes at zero.
 STATES = (
     (20, 3.07220705376048477, None, None),
@@ -47,11 +37,10 @@ def _state(states, m, kind, place):
     return PartialState(30, 3.0, float(states.strengths[place]), 0.0, m, *values)
 
 
-@pytest.mark.parametrize("row", WINDOWS, ids=lambda row: f"K={row[0]},gamma={row[1]}")
+@pytest.mark.parametrize("row", FOCAL_WINDOWS, ids=lambda row: f"K={row[0]},gamma={row[1]}")
 def test_thresholds(row):
-    found = ray_thresholds(row[0], float(row[1]))
+    found = ray_thresholds(*row[:2])
     assert dataclasses.astuple(found)[:3] == pytest.approx(row[2:5], rel=3e-11)
-    # Where the window is all but closed the margin itself is ill-conditioned.
     assert found.margin == pytest.approx(row[5], rel=1e-8 if row[5] > 0.01 else 1e-6)
     assert not found.is_continuous
 

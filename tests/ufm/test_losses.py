@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.conftest import LOSSES
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError, make_loss
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 
 LABELS = torch.tensor([0, 2, 1, 2, 0])
 K = 3

@@ -17,7 +17,7 @@ from ufm.deep import DeepProblem
 from ufm.factors import factors_of, packed, relabelled, widened, with_dimension
 from ufm.hessian import dense_hessian
 from ufm.losses import CrossEntropy, LabelSmoothing, SquaredError
-from ufm.model_atlas import ModelAtlas, as_result, atlas_of, check_size
+from ufm.model_atlas import ModelAtlas
 from ufm.model_atlas_report import claims, evidence, summary
 from ufm.model_choice import target_of
 from ufm.newton import find_critical_points
@@ -98,7 +98,7 @@ def test_hidden_layers_have_partially_active_minima(grown):
     assert [row.value for row in rows] == pytest.approx([value for value, _ in states], abs=1e-12)
     assert [row.index == 0 for row in rows] == [1 not in pair for _, pair in states]  # 2^K labelled, 3 up to symmetry
     assert not any(row.is_degenerate for row in rows)
-    text = "\n".join(summary(grown["deep"], as_result(grown["deep"]) | evidence(grown["deep"])))
+    text = "\n".join(summary(grown["deep"], grown["deep"].as_result() | evidence(grown["deep"])))
     assert "Local minima up to the symmetries: rows 1, 2, 4." in text
 
 
@@ -183,8 +183,10 @@ def test_copies_are_those_of_the_balanced_count():
 
 def test_an_atlas_of_spheres_is_written_and_read_back(grown):
     atlas = grown["spheres"]
-    written = json.loads(json.dumps(as_result(atlas), default=lambda value: value.tolist()).replace("Infinity", "null"))
-    again = atlas_of(ModelAtlas(SPHERES), written)
+    written = json.loads(
+        json.dumps(atlas.as_result(), default=lambda value: value.tolist()).replace("Infinity", "null")
+    )
+    again = ModelAtlas(SPHERES).read_back(written)
     before = [(row.value, row.found, row.copies_found, row.indices) for row in atlas.rows]
     assert before == [(row.value, row.found, row.copies_found, row.indices) for row in again.rows]
     again.grow(60)
@@ -239,7 +241,7 @@ def test_a_search_that_reaches_nothing_counts_its_starts(name):
         (["--model", "imbalance", "--model.sizes", "[1,1,1,1,1,1,1,1,2]"], "`--classes` must be an integer in [2, 8]"),
         (["--model", "multilabel", "--loss", "mse"], "`--loss` must be ce"),
         (["--model", "multilabel", "--classes", "2"], "`--model.multiplicity` must be 1 to classes - 1"),
-        (["--model", "spheres", "--dim", "9000"], "`--dim` must be such that the search fits"),
+        (["--model", "spheres", "--dim", "9000"], "`--dim` must be such that the work fits"),
     ],
 )
 def test_wrong_requests(words, message, capsys, tmp_path):
@@ -250,4 +252,4 @@ def test_wrong_requests(words, message, capsys, tmp_path):
 
 def test_what_is_too_large_is_refused():
     with pytest.raises(ValueError, match=r"fits into half of the memory \(.* GB\)"):
-        check_size(SphereProblem(CrossEntropy(), 8, 8, 3000, temperature=1.0))
+        ModelAtlas(SphereProblem(CrossEntropy(), 8, 8, 3000, temperature=1.0))

@@ -12,7 +12,8 @@ from ufm.critical_points import classify
 from ufm.hessian import dense_hessian, smallest_eigenpair
 from ufm.lbfgs_batched import BatchedLbfgs
 from ufm.lbfgs_compiled import CompiledLbfgs
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.loss import Loss
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.minimise import METHODS, minimise
 from ufm.newton import find_critical_points
 from ufm.prediction import predict

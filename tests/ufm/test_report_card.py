@@ -5,8 +5,9 @@ import torch
 
 from ufm.__main__ import COMMANDS
 from ufm.command_line import main
+from ufm.loss import Loss
 from ufm.loss_properties import properties
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.own_loss import loss_of
 from ufm.prediction import phase_boundaries
 from ufm.problem import Problem

@@ -1,0 +1,125 @@
+"""What no stored record has: other axes, nothing known, one of a thing only, values that are no numbers."""
+
+import math
+from pathlib import Path
+
+import pytest
+from matplotlib import pyplot
+
+from figures import collapse_curves, conditioning, experiments, phase_diagram, report_card, softmax_codes
+from figures.report import geometry
+from figures.tables import compare, compare_similarity, compare_transfer
+from figures.tables import experiments as experiments_table
+
+SETTING = {"loss": {"name": "ce"}, "classes": 4, "dim": 6, "per_class": 3, "starts": 8}
+
+
+@pytest.fixture
+def panels(monkeypatch):
+    """Draws a script's figure without a file and returns what is in it."""
+    figures = []
+
+    def draw(script, *records):
+        monkeypatch.setattr(script, "save", lambda figure, path: figures.append(figure))
+        script.draw(*records, path=Path("none"))
+        return figures[-1].axes
+
+    yield draw
+    for figure in figures:
+        pyplot.close(figure)
+
+
+def scan(axes: dict[str, list[float]]) -> dict:
+    """A scan whose last axis is c: the predicted change is at c = 2, and a quarter of the starts is lost."""
+    c = [1.0, 2.0, 4.0]
+    repeats = math.prod(map(len, axes.values())) // len(c)
+    etf = [0.75, 0.5, 0.0]
+    cells = {"etf": etf, "zero": [0.0, 0.25, 0.75], "partial": [0.0] * 3, "other": [0.0] * 3, "c": c}
+    cells |= {"c_zero_best": [2.0] * 3, "c_zero_stable": [3.0] * 3, "c_etf_ends": [9.0] * 3}
+    result = {"axes": axes, "cells": {name: values * repeats for name, values in cells.items()}}
+    return {"setting": SETTING, "result": result}
+
+
+def test_a_scan_over_one_axis_is_lines_with_its_boundaries(panels):
+    (panel,) = panels(phase_diagram, scan({"decay": [1.0, 2.0, 4.0]}))
+    labels = {line.get_label(): line for line in panel.lines}
+    assert labels["ETF"].get_ydata().tolist() == [0.75, 0.5, 0.0]
+    assert labels["not converged"].get_ydata().tolist() == [0.25, 0.25, 0.25]
+    assert "other" not in labels
+    assert labels["zero becomes the best"].get_xdata() == pytest.approx([2.0, 2.0])  # a boundary on a cell itself
+    assert 2 < labels["zero becomes a local minimum"].get_xdata()[0] < 4
+    assert "the ETF ceases to exist" not in labels  # beyond the scan
+    assert panel.get_xscale() == "log"
+
+
+def test_of_more_axes_the_first_two_are_shown_and_the_others_named(panels):
+    (panel,) = panels(phase_diagram, scan({"gamma": [0.0, 1.0], "dim": [5, 6], "decay": [1.0, 2.0, 4.0]}))
+    assert (panel.get_ylabel(), panel.get_xlabel()) == ("gamma", "dim")
+    assert panel.get_title().endswith("decay at its first value")
+
+
+def test_a_smoothing_whose_cells_are_no_etf_has_no_curve(panels):
+    cells = {"condition_number": [7.0, 9.0, 5.0, 6.0], "best_state": ["etf", "etf", "zero", "zero"]}
+    result = {"axes": {"alpha": [0.0, 0.1], "decay": [1e-3, 1e-2]}, "cells": cells}
+    (panel,) = panels(conditioning, {"setting": SETTING, "result": result})
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["cross entropy"]
+    cells["best_state"] = ["zero"] * 4
+    (panel,) = panels(conditioning, {"setting": SETTING, "result": result})
+    assert not panel.has_data()
+
+
+def test_a_run_of_which_a_metric_is_never_a_number_has_no_curve_there(panels):
+    line = {"epoch": 1, "train": dict.fromkeys(collapse_curves.METRICS, 0.1) | {"nc1_quotient": None}}
+    record = {"setting": SETTING, "result": {"metrics": [line]}}
+    first, *others = panels(collapse_curves, record)
+    assert not first.has_data()
+    assert all(panel.has_data() for panel in others)
+
+
+def test_one_experiment_leaves_a_panel_empty(panels):
+    curves = {"kind_of_run": [{"epoch": [1, 2], "nc1_trace": [1.0, 0.1]}] * 2}
+    entry = {"name": "some_claim", "curves": curves, "statements": [{"outcome": "showed"}, {"outcome": "not decided"}]}
+    shown, spare = panels(experiments, {"result": {"experiments": [entry]}})
+    assert shown.get_title() == "some claim\n1 not decided, 1 showed"
+    assert not spare.axison
+
+
+def test_a_card_of_a_loss_whose_zero_is_never_stable_has_no_line_there(panels):
+    ray = {"margin": [-2.0, -1.0, 0.0], "mse": [9.0, 4.0, 1.0], "ce": [3.0, 2.0, 1.0]}
+    row = {"decay_W": 1e-3, "etf": 1.0, "zero": 0.0, "partial": 0.0, "other": 0.0}
+    record = {"result": {"ray": ray, "by_decay": [row, row | {"decay_W": 1e-2}], "zero_stable": None}}
+    left, right = panels(report_card, record)
+    assert left.get_ylim() == pytest.approx((0, 1.2 * 2.0))  # cross entropy at margin -1
+    assert [line.get_label() for line in right.lines] == ["ETF"]
+
+
+def test_codes_of_which_nothing_is_known_stand_alone(panels):
+    row = {"K": 7, "margin": 0.8, "exact": None, "packing": None}
+    (panel,) = panels(softmax_codes, {"setting": {"dim": 5}, "result": {"rows": [row]}})
+    assert [line.get_label() for line in panel.lines] == ["code found"]
+
+
+def test_geometry_is_of_few_classes_and_finite():
+    run = {"K": 11, "geometry": {}}
+    assert geometry.view("one", {"result": {"runs": [run]}}) == []
+    assert geometry.view("one", {"setting": SETTING | {"classes": 11}, "result": {"rows": []}}) == []
+    stored = {"x": [math.nan] * 4, "columns": 1}
+    with pytest.raises(ValueError, match="not finite"):
+        geometry.view("one", {"setting": {"classes": 2, "per_class": 1}, "result": {"rows": [stored]}})
+
+
+def test_tables_say_what_cannot_be_compared():
+    network = {"similarity": [], "transfer_errors": [], "depth_fit": None}
+    record = {"result": {"networks": [network]}}
+    assert "One condition" in compare_similarity.table(record)
+    assert "One condition" in compare_transfer.table(record)
+    assert compare.spread({"mean": None, "deviation": None}) == "-"
+    fit = {"conditions": 2, "slope": 0.5, "low": None, "high": 1.0, "scatter": 0.1, "depth": 4.0}
+    assert compare_transfer.depth_sentence(fit | {"low": -0.1}).endswith("m is not determined.")
+    assert compare_transfer.depth_sentence(fit | {"low": 0.4}).endswith("m = 4.")
+
+
+def test_a_statement_without_a_number_has_a_dash():
+    row = {"sentence": "x", "measured": [1.0, None], "predicted": None, "low": None, "high": 1.0, "strict": True}
+    cells = experiments_table._row(row | {"outcome": "not decided", "tried": ""})
+    assert cells == ["x", "-", "", "wanted < 1", "*not decided*"]

@@ -1,0 +1,63 @@
+"""What a loss is: one number per sample from its logits; gradient, Hessian product and convex conjugate go with it.
+
+The losses themselves are in `ufm/losses.py`. One of your own is a subclass with a `__call__`: gradient and Hessian
+product then come from automatic differentiation.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Logits = Float[Tensor, "*batch N K"]
+Labels = Int[Tensor, " N"]
+PerSample = Float[Tensor, "*batch N"]
+LogitOperator = Callable[[Float[Tensor, "*more N K"]], Float[Tensor, "*more N K"]]
+
+
+class Loss:
+    """A loss: (logits, labels) -> one number per sample, no factor 1/N. Samples must not see each other."""
+
+    is_convex = False
+    """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
+
+    def label_count(self, K: int) -> int:
+        """How many labels there are: the K classes, unless a label is something else."""
+        return K
+
+    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
+        """The loss of each sample."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(logits, labels).")
+
+    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
+        """The loss of each sample and its gradient in that sample's logits."""
+        with torch.enable_grad():
+            z = logits.detach().requires_grad_()
+            value = self(z, labels)
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+    def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
+        """Second derivative in each sample's logits, as a function direction -> product (leading axes broadcast)."""
+
+        def product(direction: Tensor) -> Tensor:
+            z, v = (logits + torch.zeros_like(direction)).detach(), (direction + torch.zeros_like(logits)).detach()
+            with torch.enable_grad():
+                z = z.clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(self(z, labels).sum(), z, create_graph=True)
+                along = (gradient * v).sum()
+                if not along.requires_grad:  # the loss is linear
+                    return torch.zeros_like(v)
+                (result,) = torch.autograd.grad(along, z)
+            return result
+
+        return product
+
+    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
+        """Convex conjugate sup_z <dual, z> - loss(z) of each sample, +inf outside its domain.
+
+        Raises:
+            NotImplementedError: if the loss is not convex or nobody has written its conjugate.
+        """
+        raise NotImplementedError(f"{self} has no convex conjugate: it is not convex, or nobody has written it.")
