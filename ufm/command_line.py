@@ -155,7 +155,8 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         if issubclass(command.setting, ResumableSetting):
             given = parser.parse_args(words, defaults=False)[parsed.command]
             values["given"] = frozenset(name for name in values if name in given)
-        return command.run(command.setting(**values))
+        with process.interruptible():
+            return command.run(command.setting(**values))
     except RequestError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
