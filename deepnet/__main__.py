@@ -1,7 +1,4 @@
-"""`python -m deepnet train | measure | compare | experiment | grid`.
-
-Everything heavy is imported by the function that needs it.
-"""
+"""`python -m deepnet train | measure | compare | grid | experiment`; what is heavy is imported by whoever needs it."""
 
 import sys
 from pathlib import Path
@@ -92,12 +89,14 @@ def _compare(setting: CompareSetting, folder: Path) -> int:
 def run_grid(setting: GridSetting) -> int:
     """Train what the folder lacks, then table, rows, record and picture; exit code 3 if a run failed."""
     from deepnet import grid
+    from ufm.engine import check_reachable
     from ufm.output_folder import claimed, output_folder
 
     check_new_file(setting.json, "--json")
     if setting.resume is not None:
         setting = grid.resumed_grid(setting)
     runs = grid.possible_runs(setting)
+    check_reachable(setting.engine)
     with claimed(setting.resume, "--resume") if setting.resume else output_folder(setting.out, "grid") as folder:
         return _grid(setting, runs, folder)
 
@@ -108,6 +107,7 @@ def _grid(setting: GridSetting, runs: "Sequence[Run]", folder: Path) -> int:
 
     from deepnet import grid, grid_report
     from figures import accuracy_heat_map
+    from ufm.output_folder import given_back_if_refused
     from ufm.parallel import local_workers
 
     grid.write_grid(folder, setting)
@@ -117,10 +117,12 @@ def _grid(setting: GridSetting, runs: "Sequence[Run]", folder: Path) -> int:
     print(f"{len(works)} runs, {len(todo)} to train, in {folder}", flush=True)
     began = time.perf_counter()
     try:
-        with grid_report.progress(todo) as on_end:
+        is_new = setting.resume is None
+        with given_back_if_refused(folder, is_new, "*/setting.json"), grid_report.progress(todo) as on_end:
             failures = grid.train_all(todo, setting, folder, workers, on_end)
     except BaseException:
-        print(f"\nstopped; go on with: python -m deepnet grid --resume {folder}", file=sys.stderr)
+        if (folder / grid.GRID).exists():
+            print(f"\nstopped; go on with: python -m deepnet grid --resume {folder}", file=sys.stderr)
         raise
     rows = [grid.row(work, failures.get(work.run.name)) for work in works]
     result = grid_report.as_result(rows, time.perf_counter() - began)

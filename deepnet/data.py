@@ -134,7 +134,7 @@ def _balanced(split: Split, per_class: int | None, argument: str, generator: tor
         return split
     classes = _shuffled_classes(split.labels, generator)
     least = min(len(members) for members in classes)
-    check(per_class <= least, argument, per_class, f"at most {least}, what the smallest class has")
+    check(per_class <= least, argument, per_class, f"at most {least}, what the smallest class has left (--validation)")
     index = torch.cat([members[:per_class] for members in classes]).sort().values
     return Split(split.images[index], split.labels[index])
 

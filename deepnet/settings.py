@@ -15,6 +15,11 @@ MOST = 10**6
 class TrainSetting(ResumableSetting):
     """Train a network on real images, measuring neural collapse as it happens.
 
+    What is minimised is the mean loss plus decay/2 times the squared norm of every parameter. Measured on clean images
+    of every split, in eval mode: loss, accuracy, top-5 accuracy, nll, ece (15 bins, Guo et al. 2017), margins; NC1 to
+    NC4 (`ufm/collapse.py` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
+    (`deepnet/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
+
     Examples:
         python -m deepnet train --data digits --per-class 20 --width 0.25 --epochs 20
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
@@ -111,6 +116,9 @@ class TrainSetting(ResumableSetting):
 class MeasureSetting(CommonSetting):
     """Measure loss, accuracy and neural collapse of a run's network on clean images.
 
+    The measures are those of `train`; beside them stand the reliability diagram of the test images and one temperature
+    fitted on the validation images.
+
     Examples:
         python -m deepnet measure --run results/focal
         python -m deepnet measure --run results/focal --checkpoint best --json focal.json
@@ -129,6 +137,12 @@ class MeasureSetting(CommonSetting):
 @dataclass(frozen=True, kw_only=True)
 class CompareSetting(CommonSetting):
     """Compare the last layer of trained networks with what the unconstrained feature model predicts.
+
+    The model's decay of the features is read off the balance decay_W |W|^2 = decay_H |H|^2, so that |w| / |h| is a
+    calibration; identities test whether the last layer is stationary and collapsed; predictions could fail where it is
+    both (deepnet/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay its part
+    along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
+    statistics. Several runs of one network predict each other, and their features are set side by side.
 
     Examples:
         python -m deepnet compare --runs results/focal
@@ -165,6 +179,10 @@ class ExperimentSetting(CommonSetting):
 
     NAME is one experiment of deepnet/experiments/, or all. The same command with --out FOLDER goes on with what is in
     the folder. The seed is that of the first of --seeds runs. Exit code 0 whatever shows; 1 if a training failed.
+
+    A statement is a number with bounds. With the 90 % confidence interval of its mean over the seeds (Student's t) it
+    showed if the whole interval lies within the bounds, did not show if none of it does, and is not decided otherwise,
+    or if a run failed. Nothing is corrected for the number of statements.
 
     Examples:
         python -m deepnet experiment

@@ -52,7 +52,7 @@ def _geometry(condition: dict[str, Any], rows: dict[str, Any]) -> str:
     share = dimensions["ratio"]["mean"]
     shape = "a simplex" if share is not None and share >= SIMPLEX else "short of a simplex"
     measured, predicted = dimensions["measured"]["mean"], dimensions["predicted"]["mean"]
-    return f"{collapse} (NC1 {_number(nc1)}), {shape} ({_number(measured)} of {predicted:.0f} dimensions)."
+    return f"{collapse} (NC1 trace {_number(nc1)}), {shape} ({_number(measured)} of {predicted:.0f} dimensions)."
 
 
 def _last_layer(condition: dict[str, Any], identity: tuple[float, str]) -> str:

@@ -31,6 +31,10 @@ class FiguresSetting(OutputSetting):
 class ReportSetting(OutputSetting):
     """Build one self-contained page of theorems, phase diagrams, atlases, trainings, geometry and report cards.
 
+    The theorem table has filters; a cell of the phase diagram shows its end states and the curves through it, a
+    critical point of the atlas its classes, index and certificate, a training the model's prediction at an epoch to
+    choose. What is chosen is in the address, so that a link brings it back.
+
     Examples:
         python -m figures report
         python -m figures report --data results --out page

@@ -3,13 +3,18 @@
 import importlib
 import re
 import shlex
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ufm import __version__
-from ufm.command_line import main
+from ufm.command_line import OutputSetting, main
 
+ROOT = Path(__file__).parent.parent
 PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
 COMMANDS = [
     (package, name)
@@ -58,4 +63,20 @@ def test_the_version_is_one(package, capsys):
 
 
 def test_the_citation_has_that_version():
-    assert f"\nversion: {__version__}\n" in (Path(__file__).parent.parent / "CITATION.cff").read_text()
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def interrupted_within_an_import(setting: OutputSetting) -> int:
+    """What numpy makes of a Ctrl-C while it is imported."""
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    raise RecursionError("maximum recursion depth exceeded")
+
+
+def test_ctrl_c_that_a_library_swallows_is_an_interrupt_still():
+    here = "tests.test_manual"
+    code = f"from ufm.command_line import *; from {here} import interrupted_within_an_import as run; import signal; "
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "main('tried', '', {'it': Command(OutputSetting, run)}, ['it'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "tried: interrupted.\n")

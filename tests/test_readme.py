@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from figures.readme import PLACE, with_tables
+from figures.stored import DATA
 from ufm.command_line import main
+from ufm.records import read_record
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -61,3 +63,53 @@ def test_the_links_lead_somewhere():
     assert any(link.startswith("#") for link in links)
     for link in links:
         assert link.startswith("https://") or link in anchors or (ROOT / link).exists(), link
+
+
+def result(name):
+    """Of a stored record."""
+    return read_record(DATA / f"{name}.json")["result"]
+
+
+def _residuals(conditions, statistics):
+    means = [condition["stationarity"][statistics]["mean"] for condition in conditions]
+    return f"{min(means):.2g} to {max(means):.2g}"
+
+
+def _cka(record, split):
+    pairs = [pair["cka"]["mean"] for pair in record["networks"][0]["similarity"] if pair["split"] == split]
+    return f"{min(pairs):.2g} to {max(pairs):.2g}"
+
+
+def _worst_transfer(name):
+    """Of the plain model, over both nets: the largest of the errors in brackets."""
+    errors = [each for which in ("compare", "compare_mlp") for each in result(which)["networks"][0]["transfer_errors"]]
+    plain = [each["worst"][name] for each in errors if each["depth"] == 1 and not each["is_fitted"]]
+    return max(value for value in plain if value is not None)
+
+
+def facts():
+    """What the prose says in numbers, made from the records (of measured nets and of report cards)."""
+    resnet = result("compare")
+    conditions = resnet["networks"][0]["conditions"]
+    focal = next(condition for condition in conditions if condition["loss"]["name"] == "focal")
+    cosines = [pair["mean_cosine"]["mean"] for pair in resnet["networks"][0]["similarity"] if pair["split"] == "train"]
+    zero = {name: result(f"report_card_{name}")["zero_stable"] for name in ("ce", "poly1", "gce")}
+    sooner = next(each for each in result("experiments")["experiments"] if "label_smoothing" in each["name"])
+    yield f"nearly with focal loss (NC1 trace {focal['nc1_trace']['mean']:.2g})"
+    yield f"(residual {_residuals(conditions, 'running')})"
+    yield f"by batch statistics ({_residuals(conditions, 'batch')})"
+    yield f"margins miss by {_worst_transfer('margin'):.0%} at most".replace("%", " %")
+    yield f"|w| by {_worst_transfer('|w|'):.0%}, |h| by up to {_worst_transfer('|h|'):.0%}".replace("%", " %")
+    yield f"the training loss by up to a factor of {1 + _worst_transfer('training loss'):.0f}"
+    yield f"(mean cosine at least {min(cosines):.3f}, CKA {_cka(resnet, 'train')})"
+    yield f"(CKA {_cka(resnet, 'test')}, the same class for a third)"
+    yield f"| cross entropy | + | + | + | ETF | {zero['ce']:.3f} |"
+    yield f"| Poly-1 | + | + | + | ETF | {zero['poly1']:.3f} |"
+    yield f"some partly collapsed | {zero['gce']:.3f} |"
+    ratios = sooner["statements"][0]["measured"]
+    yield "in all three runs (28 epochs instead of 32)" if ratios == [28 / 32] * 3 else f"epochs in ratios {ratios}"
+
+
+def test_the_prose_says_what_the_records_say():
+    prose = " ".join(README.split())
+    assert [fact for fact in facts() if fact not in prose] == []

@@ -148,6 +148,7 @@ def run_focal_window(setting: FocalWindowSetting) -> int:
 def run_scan(setting: ScanSetting) -> int:
     """Compute what the folder lacks, then the table, the record and the picture."""
     from ufm import shards
+    from ufm.engine import check_reachable
     from ufm.output_folder import claimed, output_folder
     from ufm.records import check_new_file
     from ufm.scan import Scan
@@ -156,6 +157,7 @@ def run_scan(setting: ScanSetting) -> int:
     if setting.resume is not None:
         setting = shards.resumed_setting(setting)
     scan = Scan(setting)  # refused here, before a folder is made or a grid added
+    check_reachable(setting.engine)
     with claimed(setting.resume, "--resume") if setting.resume else output_folder(setting.out, "scan") as folder:
         return _scan(scan, folder)
 
@@ -168,6 +170,7 @@ def _scan(scan: "Scan", folder: Path) -> int:
 
     from figures import phase_diagram
     from ufm import scan_report, shards
+    from ufm.output_folder import given_back_if_refused
     from ufm.records import read_record, write_record
     from ufm.scan import Scan
 
@@ -178,11 +181,16 @@ def _scan(scan: "Scan", folder: Path) -> int:
     print(f"{scan}, in {folder}", flush=True)
     began = time.perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    is_new = setting.resume is None
     try:
-        with Progress("{task.description}", *columns, transient=True) as progress:
+        with (
+            given_back_if_refused(folder, is_new, f"{shards.SHARDS}/*"),
+            Progress("{task.description}", *columns, transient=True) as progress,
+        ):
             failures = scan.fill(folder, progress)
     except BaseException:
-        print(f"\nstopped; go on with: python -m ufm scan --resume {folder}", file=sys.stderr)
+        if (folder / shards.SETTING).exists():
+            print(f"\nstopped; go on with: python -m ufm scan --resume {folder}", file=sys.stderr)
         raise
     rows = scan.rows(folder)
     scan_report.show(scan, rows, failures)

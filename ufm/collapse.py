@@ -34,6 +34,9 @@ class FeatureStats:
         nearest_mean_disagreement: share of samples whose nearest class mean is not the class the classifier picks.
         mean_square_norm: (1/N) sum_i |h_i|^2 (not centred).
         W, b: the last layer.
+
+    Raises:
+        ValueError: if any of them is not float64.
     """
 
     class_means: Float[Tensor, "*batch K d"]
@@ -43,6 +46,10 @@ class FeatureStats:
     mean_square_norm: Float[Tensor, "*batch"]
     W: Float[Tensor, "*batch K d"]
     b: Float[Tensor, "*batch K"]
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            check(value.dtype == torch.float64, f"FeatureStats({name}=...)", value.dtype, "a float64 tensor")
 
     @property
     def global_mean(self) -> Float[Tensor, "*batch d"]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from ufm import __version__, manual, process
+from ufm import __version__, complaints, manual, process
 from ufm.config_file import ConfigFile
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         if issubclass(command.setting, ResumableSetting):
             given = parser.parse_args(words, defaults=False)[parsed.command]
             values["given"] = frozenset(name for name in values if name in given)
-        return command.run(command.setting(**values))
+        with process.interruptible():
+            return command.run(command.setting(**values))
     except RequestError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -207,11 +208,12 @@ def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None
     """Refuse null where it means nothing; the parser lets a file say it of any option."""
     types = get_type_hints(setting)
     for name, value in values.items():
-        check(value is not None or type(None) in get_args(types[name]), _option(name), "null", "given or left out")
-
-
-def _option(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
+        check(
+            value is not None or type(None) in get_args(types[name]),
+            complaints.option(name),
+            "null",
+            "given or left out",
+        )
 
 
 class _Parser(ArgumentParser):
@@ -225,47 +227,7 @@ class _Parser(ArgumentParser):
         return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        self.exit(2, f"{self.prog.replace(' [options]', '')}: {_sentence(str(ex or message))}\n")
-
-
-def _sentence(complaint: str) -> str:
-    """The parser's complaint on one line, its most common forms in this project's words."""
-    line = " ".join(complaint.split())
-    for form, sentence in _FORMS.items():
-        if match := re.fullmatch(form, line):
-            return sentence(match)
-    return line
-
-
-def _wrong_type(match: re.Match[str]) -> str:
-    kind = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
-    kind = {"float": "float (a finite number)"}.get(kind, kind)
-    option, allowed = _option(match["key"]), f"of type {kind}"
-    if match["key"] in ("loss", "model", "head"):
-        allowed = f"a name, its parameters as {option}.NAME VALUE"
-    if choices := re.match(r"typing\.Literal\[(.*?)\]", kind):
-        allowed = f"one of {choices[1]}"
-    return f"`{option}` must be {allowed}, got {match['value'] or 'nothing'}."
-
-
-_FORMS: dict[str, Callable[[re.Match[str]], str]] = {
-    r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)": (
-        lambda match: f"`{_option(match['key'])}` must be one of {match['type']}, got {match['value'] or 'nothing'}."
-    ),
-    r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
-    r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
-    r" Errors: .*Given value type: .*? Given value: ?(?P<value>.*)": _wrong_type,
-    r"unrecognized arguments: (?P<words>.*)": (
-        lambda match: f"`{match['words']}` must be left out: there is no such option, --help lists those there are."
-    ),
-    r"the following arguments are required: \w+\.(?P<key>\w+)": (
-        lambda match: f"`{_option(match['key'])}` must be given, got nothing."
-    ),
-    r"argument (?P<option>--\w+): expected one argument": (
-        lambda match: f"`{match['option'].replace('_', '-')}` must be followed by a value, got nothing."
-    ),
-}
-"""The parser's complaints, as patterns, in this project's words."""
+        self.exit(2, f"{self.prog.replace(' [options]', '')}: {complaints.in_our_words(str(ex or message))}\n")
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.command_line import check
-from ufm.model import Model, Point
+from ufm.model import Model, Point, check_points
 
 Layers = list[Float[Tensor, "*batch d d"]]
 
@@ -86,7 +86,12 @@ class DeepProblem(Model):
         return math.exp(sum(map(math.log, decays)) / len(decays))
 
     def factorised(self, x: Float[Tensor, "*batch P"]) -> tuple[Tensor, Layers, Tensor, Tensor]:
-        """W, the layers between (the one after the features first), H and b, as views."""
+        """W, the layers between (the one after the features first), H and b, as views.
+
+        Raises:
+            ValueError: if x is not float64.
+        """
+        check_points(x)
         sizes = [self.K * self.d, *[self.d**2] * len(self.inner), self.N * self.d, self.K * self.has_bias]
         first, *inner, features, bias = torch.split(x, sizes, -1)
         W, H = (part.view(*x.shape[:-1], -1, self.d) for part in (first, features))

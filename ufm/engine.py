@@ -70,6 +70,18 @@ def map_units(
         pool.stop()
 
 
+def check_reachable(engine: EngineSetting) -> None:
+    """Refuse a cluster that does not answer before anything is written.
+
+    Raises:
+        ValueError: if there is no cluster at the address.
+    """
+    if engine.name == "ray" and engine.address is not None:
+        from ufm.engine_ray import connect
+
+        connect(engine).shutdown()
+
+
 @dataclass
 class _Attempt(Generic[Unit]):
     unit: Unit

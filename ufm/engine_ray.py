@@ -26,20 +26,8 @@ class RayPool(Pool):
     """
 
     def __init__(self, function: Callable[[Any], Any], engine: EngineSetting) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # An accelerator's visibility is left alone on tasks that ask for none, as Ray will do by default.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
-
-        self._ray, self._engine = ray, engine
-        new = {} if engine.address else {"include_dashboard": False}
-        try:
-            _knock(engine.address)
-            ray.init(address=engine.address or "local", log_to_driver=False, logging_level="ERROR", **new)
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise RequestError(f"`--engine.address` must be a Ray cluster, got {engine.address} ({reason}).") from None
-        work: Any = ray.remote(num_cpus=engine.cpus, num_gpus=engine.gpus, max_retries=0)(attempt_elsewhere)
+        self._ray, self._engine = connect(engine), engine
+        work: Any = self._ray.remote(num_cpus=engine.cpus, num_gpus=engine.gpus, max_retries=0)(attempt_elsewhere)
         self._begin: Callable[[Any], Any] = lambda unit: work.remote(function, unit, engine.cpus)
         self._busy: list[Any] = []
 
@@ -69,6 +57,27 @@ class RayPool(Pool):
             return self._ray.get(task)
         except self._ray.exceptions.RayError as error:
             return None, f"the worker died ({' '.join(str(error).split())[:300]})"
+
+
+def connect(engine: EngineSetting) -> Any:
+    """The module `ray`, connected to the cluster.
+
+    Raises:
+        ValueError: if there is no cluster at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # An accelerator's visibility is left alone on tasks that ask for none, as Ray will do by default.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    new = {} if engine.address else {"include_dashboard": False}
+    try:
+        _knock(engine.address)
+        ray.init(address=engine.address or "local", log_to_driver=False, logging_level="ERROR", **new)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"`--engine.address` must be a Ray cluster, got {engine.address} ({reason}).") from None
+    return ray
 
 
 def _knock(address: str | None) -> None:

@@ -23,7 +23,9 @@ class EngineSetting:
     """The engine: processes on this machine, a Ray cluster, or SLURM job arrays."""
 
     name: Literal["local", "ray", "slurm"] = "local"
-    """local (see --workers), ray (extra `ray`) or slurm (extra `slurm`); `--engine ray` is short for this."""
+    """local (see --workers), ray (extra `ray`) or slurm (extra `slurm`); `--engine ray` is short for this. With slurm,
+    run on a login node with --out where the nodes see it: units are job arrays of up to 1,000 tasks, Ctrl-C cancels
+    them; when the driver is killed they live on, and --resume takes over what is queued, running or done."""
     address: str | None = None
     """ray: address of the cluster, e.g. auto, head:6379, ray://head:10001; default: a new one on this machine."""
     cpus: int = 1

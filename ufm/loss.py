@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.command_line import check
+
 Logits = Float[Tensor, "*batch N K"]
 Labels = Int[Tensor, " N"]
 PerSample = Float[Tensor, "*batch N"]
@@ -31,10 +33,16 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(logits, labels).")
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
-        """The loss of each sample and its gradient in that sample's logits."""
+        """The loss of each sample and its gradient in that sample's logits.
+
+        Raises:
+            ValueError: if the loss is not one number per sample in the precision of the logits.
+        """
         with torch.enable_grad():
             z = logits.detach().requires_grad_()
             value = self(z, labels)
+            got, expected = ((each.dtype, tuple(each.shape)) for each in (value, z[..., 0]))
+            check(got == expected, f"{type(self).__name__}(...)", got, f"one number per sample, {expected}")
             (gradient,) = torch.autograd.grad(value.sum(), z)
         return value.detach(), gradient
 

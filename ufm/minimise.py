@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.command_line import check
 from ufm.end_points import EndPoints, check_request
 from ufm.lbfgs_batched import MEMORY, BatchedLbfgs
 from ufm.lbfgs_compiled import CompiledLbfgs
@@ -51,7 +53,7 @@ def minimise(
             whose parameters differ by start.
 
     Raises:
-        ValueError: if the starts are not float64 or an argument is out of bounds.
+        ValueError: if the starts or what the objective returns are not float64, or an argument is out of bounds.
     """
     check_request(starts, tolerance, max_steps)
     request = _Request(objective, takes_rows, tolerance, max_steps, progress, profile)
@@ -87,6 +89,8 @@ def _run(request: _Request, starts: Tensor, first: int) -> EndPoints:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):
                     f, g = request.objective(work.trial, *([first + work.rows] if request.takes_rows else []))
+                allowed = "one whose value and gradient are float64"
+                check(f.dtype == g.dtype == torch.float64, "objective", f"{f.dtype} and {g.dtype}", allowed)
                 with phase("line search"):
                     work.search(f, g)
                 with phase("history"):

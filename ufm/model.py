@@ -134,6 +134,15 @@ class Model(ABC):
         return [(self.take(rows), x[rows]) for rows in chunks]
 
 
+def check_points(x: Tensor) -> None:
+    """Refuse points in less than float64, whose rounding is above what certificates and curvatures are judged by.
+
+    Raises:
+        ValueError: if they are not float64.
+    """
+    check(x.dtype == torch.float64, "x", x.dtype, "a float64 tensor of points (x.double())")
+
+
 @lru_cache(maxsize=64)
 def _labels(n: int, sizes: tuple[int, ...] | int, device: torch.device) -> Tensor:
     """Asked for at every evaluation."""

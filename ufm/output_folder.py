@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,3 +54,15 @@ def claimed(folder: Path, argument: str) -> Iterator[Path]:
         yield folder
     finally:
         os.close(handle)
+
+
+@contextmanager
+def given_back_if_refused(folder: Path, is_new: bool, results: str) -> Iterator[None]:
+    """Empty a new folder again when an engine refuses the request, unless it holds `results` (a glob) by then."""
+    try:
+        yield
+    except RequestError:
+        if is_new and not any(folder.glob(results)):
+            for each in folder.iterdir():
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+        raise

@@ -24,10 +24,14 @@ Rows = slice | Tensor
 def check_parameter(is_allowed: bool | Tensor, argument: str, value: Parameter, allowed: str) -> None:
     """Refuse a number that is not allowed, or a tensor with one among its entries; `is_allowed` says which are.
 
+    A number is Python's int or float (numpy's float64 is one): others would take its float32 arithmetic along.
+
     Raises:
         ValueError: naming the argument, the first value that is not allowed, and what is.
     """
     if not isinstance(value, Tensor):
+        is_number = isinstance(value, int | float)
+        check(is_number, argument, f"{type(value).__name__} {value}", "a number or a float64 tensor (starts,)")
         check(bool(is_allowed), argument, value, allowed)
         return
     is_vector = value.dtype == torch.float64 and value.dim() == 1

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ufm import parameters, problem_compiled
 from ufm.command_line import check
-from ufm.model import Model, Point
+from ufm.model import Model, Point, check_points
 from ufm.parameters import Parameter, Rows, along, check_parameter, is_per_start
 
 
@@ -79,7 +79,12 @@ class Problem(Model):
         return result
 
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
-        """W, H and b as views into the flat vector."""
+        """W, H and b as views into the flat vector.
+
+        Raises:
+            ValueError: if x is not float64.
+        """
+        check_points(x)
         in_W, in_H = self.K * self.d, self.N * self.d
         W = x[..., :in_W].view(*x.shape[:-1], self.K, self.d)
         H = x[..., in_W : in_W + in_H].view(*x.shape[:-1], self.N, self.d)

@@ -1,8 +1,13 @@
-"""How this process asks the operating system for memory and how its threads wait; set before torch is imported."""
+"""How this process asks for memory and how its threads wait (set before torch is imported), and how it is stopped."""
 
 import ctypes
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 _MMAP_MAX, _TRIM_THRESHOLD, _TOP_PAD = -4, -1, -2  # names and numbers of <malloc.h>
 
@@ -23,3 +28,31 @@ def prepare() -> None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, -1)
         mallopt(_TOP_PAD, 2**28)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Make every error that follows a Ctrl-C a KeyboardInterrupt.
+
+    One that strikes while a library is being imported may come out of it as another error.
+    """
+    is_interrupted = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal is_interrupted
+        is_interrupted = True
+        signal.default_int_handler(number, frame)
+
+    is_ours = threading.current_thread() is threading.main_thread()
+    is_ours = is_ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_ours:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if is_interrupted:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

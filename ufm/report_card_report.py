@@ -17,7 +17,7 @@ COMPARED = {
     "margin": "margin",
     "p_y": "p_y",
     "condition_number": "condition number",
-    "nc1_trace": "NC1",
+    "nc1_trace": "NC1 trace",
     "nc2_etf_distance": "NC2",
     "nc3_self_duality": "NC3",
     "steps_mean": "steps",
@@ -65,7 +65,7 @@ def _property(item: Property) -> str:
     if item.holds:
         return "no counterexample found"
     where = ", ".join(f"{name} {_shown(value)}" for name, value in item.point.items())
-    return f"no: off by {item.worst:.2g} at {where}"
+    return f"no: off by {abs(item.worst):.2g} at {where}"
 
 
 def _other_minima(card: Card) -> str:
@@ -100,7 +100,8 @@ def _comparison(card: Card) -> Table:
 
 
 def _name(spec: dict[str, Any]) -> str:
-    return " ".join(str(value) for value in spec.values())
+    parameters = ", ".join(f"{key} {value}" for key, value in spec.items() if key != "name")
+    return f"{spec['name']} ({parameters})" if parameters else str(spec["name"])
 
 
 def _shown(value: Any) -> str:

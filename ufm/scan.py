@@ -81,4 +81,4 @@ class Scan:
         size = f"up to {math.ceil(self.bytes / 1e6)} MB"
         if not self.is_local:
             return f"{work}, {len(self.units)} units on {self.setting.engine.name}, {size} each"
-        return f"{work}, {self.workers or 'no'} worker processes, {size}"
+        return f"{work}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}, {size}"

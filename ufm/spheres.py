@@ -24,7 +24,7 @@ from torch.nn.functional import normalize
 
 from ufm.command_line import RequestError, check
 from ufm.losses import CrossEntropy
-from ufm.model import Model, Point
+from ufm.model import Model, Point, check_points
 from ufm.prediction import cross_entropy_of_margin
 from ufm.target import Target
 
@@ -137,6 +137,7 @@ class SphereProblem(Model):
         return product
 
     def _rows(self, x: Tensor) -> Tensor:
+        check_points(x)
         return x.view(*x.shape[:-1], self.K + self.N, self.d)
 
     def _polar(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ def table(record: dict[str, Any]) -> str:
         for name in conditions[0][what]:
             cells = (spread(one[what][name]) if name in one[what] else "-" for one in conditions)
             rows.append([f"{label}, {name} statistics", "measured", *cells])
-    for name, label in (("nc1_quotient", "NC1"), ("nc1_trace", "NC1, trace form"), ("nc2_etf_distance", "NC2")):
+    for name, label in (("nc1_quotient", "NC1"), ("nc1_trace", "NC1 trace"), ("nc2_etf_distance", "NC2")):
         rows.append([f"{label}, first → last epoch", "measured", *(_change(group, name) for group in groups)])
     rows.append(["training accuracy, worst run", "measured", *(_worst_accuracy(group) for group in groups)])
     verdicts = "\n".join(f"- *{one['condition']}*: {one['verdict']}" for one in conditions)

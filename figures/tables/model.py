@@ -8,7 +8,7 @@ from figures.tables.markdown import markdown
 CLAIMS = {
     "value": "objective",
     "logits": "logits",
-    "nc1_trace": "NC1",
+    "nc1_trace": "NC1 trace",
     "nc2_etf_distance": "NC2",
     "nc3_self_duality": "NC3",
     "tag-wise": "tag-wise averages",

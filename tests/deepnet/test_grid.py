@@ -1,11 +1,5 @@
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -14,10 +8,10 @@ from deepnet import grid
 from deepnet.__main__ import COMMANDS
 from deepnet.grid_report import maps
 from deepnet.grid_setting import GridSetting
+from tests.disturbing import MOMENTS, SIGNS, disturbed, undisturbed
 from ufm.command_line import main
+from ufm.records import HALF_WRITTEN
 
-KILLS = 3
-ROOT = Path(__file__).parent.parent.parent
 TINY = ["grid", "--data=digits", "--net=mlp", "--width=0.0625", "--per-class=6", "--test-per-class=3"]
 TINY += ["--batch-size=20"]
 AXES = ["--grid.loss", "ce,focal:gamma=2", "--grid.epochs", "1,2"]
@@ -98,38 +92,34 @@ def test_maps_by_hand():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_killed_at_random_it_ends_with_the_runs_of_an_undisturbed_grid(tmp_path):
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("sign", SIGNS)
+def test_stopped_at_random_moments_it_ends_with_the_runs_of_an_undisturbed_grid(tmp_path, sign):
     random.seed(0)
-    words = [*TINY, "--grid.loss", "ce,focal:gamma=2", "--grid.epochs", "6,12", "--workers", "2"]
+    asked = ["deepnet", *TINY, "--grid.loss", "ce,focal:gamma=2", "--grid.epochs", "6,12", "--workers", "2"]
+    seconds = undisturbed(*asked, "--out", tmp_path / "undisturbed")
+    expected = _lines_of(tmp_path / "undisturbed")
+    assert len(expected) == 4
+    moments = number = 0
+    while moments < MOMENTS:
+        folder, number = tmp_path / f"grid-{number}", number + 1
+        code, done = 1, {}
+        while code != 0 and moments < MOMENTS:
+            is_new = not (folder / "grid.json").exists()
+            words = [*asked, "--out", folder] if is_new else ["deepnet", "grid", "--workers", "2", "--resume", folder]
+            code = disturbed(words, seconds, sign)
+            moments += code != 0
+            records = {path: path.read_bytes() for path in folder.glob("*/record.json")}
+            assert done.items() <= records.items()
+            done = records
+        undisturbed("deepnet", "grid", "--workers", "2", "--resume", folder)
+        assert _lines_of(folder) == expected
+        assert list(folder.rglob(HALF_WRITTEN)) == []
+    print(f"grid, {sign.name}: stopped at {moments} moments, in {number} folders")
 
-    def start(*more):
-        command = [sys.executable, "-m", "deepnet", *words, *more]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    began, driver = time.monotonic(), start("--out", str(tmp_path / "undisturbed"))
-    output, _ = driver.communicate()
-    assert driver.returncode == 0, output
-    seconds, kills, is_done = time.monotonic() - began, 0, False
-    while not is_done:
-        is_new = not (tmp_path / "killed" / "grid.json").exists()
-        words = words if is_new else ["grid", "--workers", "2"]
-        driver = start("--out" if is_new else "--resume", str(tmp_path / "killed"))
-        try:
-            output, _ = driver.communicate(timeout=random.uniform(0.3, 0.9) * seconds if kills < KILLS else None)
-            assert driver.returncode == 0, output
-            is_done = True
-        except subprocess.TimeoutExpired:
-            os.kill(driver.pid, signal.SIGKILL)
-            driver.communicate()
-            kills += 1
-    assert kills
-    metrics = [
-        {path.parent.name: _lasting(path) for path in (tmp_path / name).glob("*/metrics.jsonl")}
-        for name in ("undisturbed", "killed")
-    ]
-    assert metrics[0] == metrics[1]
-    assert len(metrics[0]) == 4
+def _lines_of(folder):
+    return {path.parent.name: _lasting(path) for path in folder.glob("*/metrics.jsonl")}
 
 
 def _lasting(path):

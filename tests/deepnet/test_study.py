@@ -52,7 +52,7 @@ def test_minimisers_of_the_model_predict_each_other(exact):
 
 def test_the_words_follow_the_numbers(exact):
     words = exact["networks"][0]["conditions"][0]["verdict"]
-    assert words.startswith("Collapsed (NC1")
+    assert words.startswith("Collapsed (NC1 trace")
     assert "a simplex (4 of 4 dimensions)" in words
     assert "Last layer stationary" in words
     assert exact["networks"][0]["conditions"][0]["balance"]["running"]["mean"] == pytest.approx(1, abs=1e-9)

@@ -1,5 +1,6 @@
 """Ray (a real local cluster) and SLURM (fake programs that run the jobs as processes) against the local engine."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -188,13 +189,18 @@ def test_a_missing_package_names_the_extra(monkeypatch):
             EngineSetting(name=engine)
 
 
-def test_sbatch_that_refuses_is_one_sentence(tmp_path, slurm, capsys):
+@pytest.mark.parametrize("package", ["ufm", "deepnet"])
+def test_sbatch_that_refuses_is_one_sentence_and_leaves_nothing(tmp_path, slurm, capsys, package):
     (tmp_path / "slurm-bin" / "sbatch").write_text("#!/bin/sh\necho 'invalid partition: nowhere' >&2; exit 1\n")
-    words = [*GRID.split(), "--engine", "slurm", "--out", str(tmp_path / "scan")]
-    assert main("python -m ufm", "", COMMANDS, words) == 2
+    asked = GRID if package == "ufm" else "grid --preset small"
+    words = [*asked.split(), "--engine", "slurm", "--out", str(tmp_path / "new" / "folder")]
+    commands = importlib.import_module(f"{package}.__main__").COMMANDS
+    assert main(f"python -m {package}", "", commands, words) == 2
     error = capsys.readouterr().err
     assert "`--engine slurm` must come with options that sbatch takes" in error
     assert "invalid partition: nowhere" in error
+    assert "stopped" not in error
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, ray, capsys):

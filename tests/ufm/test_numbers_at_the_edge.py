@@ -2,15 +2,26 @@
 
 import itertools
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import mpmath
 import pytest
 import torch
 
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.certificate import certify
+from ufm.collapse import FeatureStats, collapse_metrics
+from ufm.critical_points import classify
+from ufm.hessian import smallest_eigenpair
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, Loss, SquaredError
+from ufm.minimise import minimise
+from ufm.newton import find_critical_points
 from ufm.prediction import Prediction, predict
 from ufm.problem import Problem
+from ufm.starts import normal_starts
 
+ROOT = Path(__file__).parent.parent.parent
 DECAYS = [(1e-300, 1e-300), (1e-300, 1.0), (1e-300, 1e300), (1e300, 1e300), (1e-17, 1e-17), (3e-3, 1e-3)]
 
 
@@ -119,3 +130,80 @@ def test_a_loss_beyond_the_largest_number_is_infinite_and_never_nan(loss):
     value, gradient = loss.value_and_gradient(z, labels)
     assert value.item() == math.inf
     assert torch.isfinite(gradient).all()
+
+
+PROBLEM = Problem(LabelSmoothing(0.1), K=4, d=5, n=3, decay_W=5e-3, decay_H=1e-3)
+
+
+class InFloat32(Loss):
+    """A loss that forgets the precision of its logits."""
+
+    def __call__(self, logits, labels):
+        return CrossEntropy()(logits, labels).float()
+
+
+def starts(problem=PROBLEM, count=3):
+    return normal_starts(problem.size, seed=0, first=0, count=count)
+
+
+POINT = r"`x` must be a float64 tensor of points \(x.double\(\)\), got torch.float32"
+FLOAT32_BY_MISTAKE = {
+    "starts of minimise": (
+        lambda: minimise(PROBLEM.value_and_gradient, starts().float()),
+        "`starts` must be a float64",
+    ),
+    "objective of minimise": (
+        lambda: minimise(lambda x: tuple(each.float() for each in PROBLEM.value_and_gradient(x)), starts()),
+        "`objective` must be one whose value and gradient are float64, got torch.float32 and torch.float32",
+    ),
+    "starts of find_critical_points": (lambda: find_critical_points(PROBLEM, starts().float()), "must be a float64"),
+    "value": (lambda: PROBLEM.value(starts().float()), POINT),
+    "value and gradient": (lambda: PROBLEM.value_and_gradient(starts().float()), POINT),
+    "logits": (lambda: PROBLEM.logits(starts().float()), POINT),
+    "Hessian": (lambda: PROBLEM.hessian(starts().float()), POINT),
+    "certify": (lambda: certify(PROBLEM, starts().float()), POINT),
+    "classify": (lambda: classify(PROBLEM, starts().float()), POINT),
+    "smallest_eigenpair": (lambda: smallest_eigenpair(PROBLEM, starts().float()), POINT),
+    "decay, tensor": (lambda: Problem(CrossEntropy(), 4, 5, 3, torch.ones(3), 1e-3), "got torch.float32"),
+    "statistics": (
+        lambda: FeatureStats(
+            torch.ones(2, 2), torch.ones(()), torch.ones(2, 2), *torch.ones(2), torch.ones(2, 2), torch.ones(2)
+        ),
+        r"`FeatureStats\(class_means=...\)` must be a float64 tensor",
+    ),
+    "own loss": (
+        lambda: minimise(Problem(InFloat32(), 4, 5, 3, 5e-3, 1e-3).value_and_gradient, starts()),
+        r"`InFloat32\(...\)` must be one number per sample, \(torch.float64, \(3, 12\)\), got \(torch.float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FLOAT32_BY_MISTAKE)
+def test_float32_by_mistake_is_refused(case):
+    request, sentence = FLOAT32_BY_MISTAKE[case]
+    with pytest.raises(ValueError, match=sentence):
+        request()
+
+
+def test_numpy_s_float32_is_refused_as_a_parameter():
+    """In a process without this test suite's checks of types, which would refuse it first."""
+    code = "import numpy as np; from ufm.losses import *; LabelSmoothing(np.float32(0.1))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "`LabelSmoothing(alpha=...)` must be a number or a float64 tensor (starts,), got float32 0.1" in done.stderr
+
+
+def test_where_float32_is_meant_the_answer_is_right_to_its_rounding():
+    """Networks: losses keep the logits' precision, metrics take features in it and sum in float64."""
+    logits, labels = torch.tensor([[30.0, 0.0, -2.0], [-30.0, 1.0, 3.0]]), torch.tensor([0, 0])
+    for loss in (CrossEntropy(), LabelSmoothing(0.1), Focal(2.0), SquaredError(5.0)):
+        value, exact = loss(logits, labels), loss(logits.double(), labels)
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=0)
+    W, H, b = (part[0] for part in PROBLEM.unpack(starts()))
+    single, double = (
+        collapse_metrics(FeatureStats.from_features(H.to(dtype), PROBLEM.labels(), W.to(dtype), b.to(dtype)))
+        for dtype in (torch.float32, torch.float64)
+    )
+    for name, value in single.items():
+        assert value.dtype == torch.float64
+        torch.testing.assert_close(value, double[name], rtol=1e-5, atol=0)

@@ -74,3 +74,4 @@ def test_killed_twenty_times_it_ends_with_the_rows_of_an_undisturbed_run(tmp_pat
                 words = ["--resume", str(folder), "--workers", "2"]
         assert read_rows(folder) == expected
     assert interrupted >= 3
+    print(f"scan, SIGKILL: {kills} kills, {interrupted} of them of the driver, in {run} folders")

@@ -10,6 +10,10 @@ from ufm.settings.checks import check_integer, check_tolerance
 class ReportCardSetting(CommonSetting):
     """What is known about a loss, yours or a built-in one: properties, end states of the model, comparison.
 
+    A loss is any callable (logits (M, K), labels (M,)) -> loss of each sample (M,), as a class, whose parameters are
+    then those of its constructor, or as a function; its module lies in the current folder or is installed. A property
+    is searched for counterexamples, so "no counterexample found" is no proof.
+
     Examples:
         python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7
         python -m ufm report-card --loss focal --loss.gamma 3 --classes 5
@@ -18,7 +22,7 @@ class ReportCardSetting(CommonSetting):
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
-    """module.Class (or module.function) with its parameters as --loss.NAME, or ce, ls, focal, mse."""
+    """Yours as module.Class or module.function, or ce, ls, focal, mse; parameters as --loss.NAME VALUE."""
     classes: int = 4
     """Number of classes K >= 2."""
     dim: int = 6

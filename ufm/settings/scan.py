@@ -13,7 +13,8 @@ from ufm.settings.checks import check_integer, check_tolerance
 class ScanSetting(ResumableSetting):
     """Minimise over a grid of problems and draw where the starts end against where theory says they do.
 
-    The folder can be resumed and extended.
+    A start ends in the ETF, at zero, in a partial collapse (only some classes active), or in another state. The
+    folder can be resumed and extended: Ctrl-C and kill -9 lose only the units at work.
 
     Examples:
         python -m ufm scan --loss focal --grid.gamma 0:8:9 --grid.decay 1e-3:1e-1:9:log

@@ -84,7 +84,8 @@ class VerifySetting(CommonSetting):
         check_integer("--max-steps", self.max_steps, 1, 10**9)
         check_integer("--saddle-starts", self.saddle_starts, 0, 10**6)
         loss = self.loss.get("name")
-        check(loss in (*LOSS_NAMES, "all"), "--loss", loss, f"one of {', '.join(LOSS_NAMES)} or all")
+        elsewhere = " (one of your own goes to report-card and scan)" if "." in str(loss) else ""
+        check(loss in (*LOSS_NAMES, "all"), "--loss", loss, f"one of {', '.join(LOSS_NAMES)} or all{elsewhere}")
         extra = next((key for key in self.loss if key != "name"), "")
         check(loss != "all" or not extra, f"--loss.{extra}", self.loss.get(extra), "left out when --loss is all")
 
