@@ -1,4 +1,4 @@
-"""`python -m deepnet train | measure | compare | grid | experiment`; what is heavy is imported by whoever needs it."""
+"""`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
 
 import sys
 from pathlib import Path

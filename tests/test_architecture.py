@@ -16,6 +16,7 @@ ALLOWED = {
         "ufm.central_path",
         "ufm.collapse",
         "ufm.command_line",
+        "ufm.compiled",
         "ufm.engine",
         "ufm.engine_setting",
         "ufm.grid",
