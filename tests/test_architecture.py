@@ -17,6 +17,7 @@ ALLOWED = {
         "ufm.collapse",
         "ufm.command_line",
         "ufm.compiled",
+        "ufm.compiled",
         "ufm.engine",
         "ufm.engine_setting",
         "ufm.grid",
