@@ -17,7 +17,6 @@ ALLOWED = {
         "ufm.collapse",
         "ufm.command_line",
         "ufm.compiled",
-        "ufm.compiled",
         "ufm.engine",
         "ufm.engine_setting",
         "ufm.grid",
