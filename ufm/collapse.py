@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm import collapse_compiled
 from ufm.command_line import check
 
-CHUNK_BYTES = 2**20
-"""Features in memory are taken in pieces of about this size, which a core's own cache holds together with copies."""
+CHUNK_BYTES = 2**22
+"""Features in memory are taken in pieces of about this size, which a processor's caches hold together with copies."""
 
 Sweep = Callable[[], Iterable[tuple[Float[Tensor, "*batch n d"], Int[Tensor, " n"]]]]
 """Gives all features and labels, batch by batch; the same again when called again."""
@@ -100,9 +101,15 @@ def _class_means(sweep: Sweep, K: int) -> tuple[Float[Tensor, " K"], Float[Tenso
         H = batch.to(_working_precision(batch))
         if shift.ndim == 0:
             shift = H.mean(-2, keepdim=True)
-        one_hot = torch.nn.functional.one_hot(labels, K).to(H.dtype)
-        counts = counts.to(H.device) + one_hot.sum(0).double()
-        sums = sums.to(H.device) + (one_hot.mT @ (H - shift)).double()
+            sums = torch.zeros(*H.shape[:-2], K, H.shape[-1], dtype=torch.float64, device=H.device)
+        own_counts = torch.bincount(labels, minlength=K)
+        check(len(own_counts) == K, "labels", len(own_counts) - 1, f"below K = {K}, the rows of W")
+        counts = counts.to(H.device) + own_counts.double()
+        if collapse_compiled.can_take(H):
+            collapse_compiled.add_class_sums(H, labels, shift, sums)
+        else:
+            one_hot = torch.nn.functional.one_hot(labels, K).to(H.dtype)
+            sums += (one_hot.mT @ (H - shift)).double()
     check(bool((counts > 0).all()), "labels", counts.long().tolist(), "such that every class has a sample (counts)")
     return counts, sums / counts[:, None] + shift
 

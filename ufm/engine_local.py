@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -63,7 +64,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, function), daemon=True)
-        self._process.start()
+        with _ctrl_c_later():
+            self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
         self.is_alive = True
 
@@ -85,9 +87,19 @@ class _Worker:
         self.connection.close()
 
 
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Block Ctrl-C for a moment, which a process that begins here does for good: it is the driver's to handle."""
+    resource_tracker.ensure_running()  # begins a process of its own, after which nothing would be blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(connection: Connection, function: Callable[..., object]) -> None:
     """What a worker does until the driver hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     with suppress(EOFError, OSError):
         while True:

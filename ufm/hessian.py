@@ -106,16 +106,20 @@ def smallest_eigenpair(
     width = with_basis if keeps_basis and not is_dense else WORKING_BYTES // per_point
     width = max(1, min(width, math.ceil(len(x) / cores(x.device))))
 
-    def solve(chunk: tuple[Model, Tensor]) -> SmallestEigenpair:
-        part, points = chunk
+    # Made before the work: what stays between temporaries that go would keep the C library from using their room again.
+    found = SmallestEigenpair(x.new_empty(len(x)), torch.empty_like(x), x.new_empty(len(x)))
+
+    def solve(chunk: tuple[int, tuple[Model, Tensor]]) -> None:
+        number, (part, points) = chunk
         pair = _dense(part, points) if is_dense else lanczos(part.hessian(points), points, tolerance, keeps_basis)
+        rows = slice(number * width, number * width + len(points))
+        for name, values in vars(pair).items():
+            getattr(found, name)[rows] = values
         if progress:
             progress(len(points))
-        return pair
 
-    parts = map_chunks(solve, problem.split(x, width), x.device)
-    columns = zip(*((part.value, part.vector, part.residual) for part in parts), strict=True)
-    return SmallestEigenpair(*(torch.cat(column) for column in columns))
+    map_chunks(solve, enumerate(problem.split(x, width)), x.device)
+    return found
 
 
 def _dense(problem: Model, x: Tensor) -> SmallestEigenpair:
@@ -140,7 +144,7 @@ def lanczos(
     """
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
-    # In one piece: vectors that stay between temporaries that go would keep the C library from using their room again.
+    # In one piece, for the reason above.
     basis = like.new_empty(LANCZOS_STEPS if keeps_basis else 0, *like.shape)
     value, weights = torch.zeros_like(like[:, 0]), like.new_zeros(len(like), LANCZOS_STEPS)
     is_known = torch.zeros_like(value, dtype=torch.bool)

@@ -166,10 +166,12 @@ def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tup
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
     setting, model, device = case.setting, case.model, case.device
     phase = phases(profile)
+    # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
+    status, measures = torch.empty(setting.starts, dtype=torch.int64), dict[str, Tensor]()
     solving = progress.add_task(f"{case.spec['name']}: minimise", total=setting.starts)
     curving = progress.add_task(f"{case.spec['name']}: smallest eigenvalue", total=setting.starts)
 
-    def check_block(block: range) -> tuple[Tensor, Measures]:
+    def check_block(block: range) -> None:
         with phase("starts"):
             starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
@@ -177,16 +179,20 @@ def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tup
         finite = end.status != Status.NONFINITE
         end = dataclasses.replace(end, x=model.normalised(torch.where(finite[:, None], end.x, 0.0)))
         with phase("measures"):
-            measures = measure(model, case.target, end)
+            found = measure(model, case.target, end)
         with phase("smallest eigenvalue"):
             pair = smallest_eigenpair(model, end.x, progress=partial(progress.advance, curving))
-        measures["smallest eigenvalue"] = pair.value - pair.residual
-        return end.status.cpu(), {name: values.where(finite, torch.nan).cpu() for name, values in measures.items()}
+        found["smallest eigenvalue"] = pair.value - pair.residual
+        rows = slice(block.start, block.stop)
+        status[rows] = end.status.cpu()
+        for name, values in found.items():
+            whole = measures.setdefault(name, torch.empty(setting.starts, dtype=torch.float64))
+            whole[rows] = values.where(finite, torch.nan).cpu()
 
     step = min(max(1, BLOCK_BYTES // (8 * model.size)), math.ceil(setting.starts / cores(device)))
     blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
-    statuses, parts = zip(*map_chunks(check_block, blocks, device), strict=True)
-    return torch.cat(statuses), {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    map_chunks(check_block, blocks, device)
+    return status, measures
 
 
 def _elsewhere(case: _Case, status: Tensor, measures: Measures) -> list[dict[str, Any]]:

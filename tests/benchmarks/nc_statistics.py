@@ -2,8 +2,8 @@
 
 The *sums*: class sums Y'H, logits H W' and projections on the class means H M', three products in the features' own
 precision, nothing subtracted and nothing of size d x d; with all features at once, as three lines of torch, and in
-batches of 500, as `deepnet` runs its forward passes. `FeatureStats` needs these three, with every feature
-less its class mean before the third and its first batch's mean before the first. The *dense formulas* build the d x d
+batches of 500, as `deepnet` runs its forward passes. `FeatureStats` needs the last two of features less their class
+means, and takes the class sums by additions. The *dense formulas* build the d x d
 matrices S_W and S_B and the pseudo-inverse of S_B, as NC1 = tr(S_W S_B^+) / K is written.
 """
 

@@ -178,3 +178,18 @@ def test_fewer_dimensions_than_classes_and_the_zero_solution(normal):
 def test_a_class_without_samples_is_refused(normal):
     with pytest.raises(ValueError, match=r"labels.*every class has a sample"):
         FeatureStats.from_features(normal(3, 2), torch.tensor([0, 1, 1]), normal(3, 2), normal(3))
+
+
+def test_a_label_beyond_the_rows_of_the_classifier_is_refused(noisy):
+    H, W, b = noisy
+    with pytest.raises(ValueError, match="labels"):
+        FeatureStats.from_features(H, LABELS + 1, W, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_class_means_of_a_large_offset_are_exact_in_either_precision(normal, dtype):
+    H = (1e4 + normal(50, 600)).to(dtype)
+    labels = torch.arange(50) % K
+    means = FeatureStats.from_features(H, labels, normal(K, 600), normal(K)).class_means
+    expected = torch.stack([H[labels == k].double().mean(0) for k in range(K)])
+    assert float((means - expected).abs().max()) < 1e-11  # h - shift is exact, and sums are in float64

@@ -1,0 +1,43 @@
+"""Sums of features by class on CPU cores: one addition a number, where a product with one-hot labels takes K.
+
+Columns are summed in parallel, so that no two threads write the same sums.
+"""
+
+from typing import no_type_check
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ufm.compiled import parallel_kernel
+
+COLUMNS = 256
+"""Columns at a time: the sums of some ten classes stay in a core's first cache."""
+
+
+def can_take(H: Tensor) -> bool:
+    """One set of features on the CPU in single or double precision, its rows without gaps."""
+    return H.ndim == 2 and H.device.type == "cpu" and H.dtype in (torch.float32, torch.float64) and H.is_contiguous()
+
+
+def add_class_sums(
+    H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "1 d"], sums: Float[Tensor, "K d"]
+) -> None:
+    """Add each sample's h - shift, a difference in the features' precision, to its class's row of float64 `sums`."""
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(torch.get_num_threads(), most))
+    _add(H.detach().numpy(), labels.numpy(), shift[0].numpy(), sums.numpy())
+
+
+@parallel_kernel
+@no_type_check
+def _add(H, labels, shift, sums):
+    n, d = H.shape
+    for block in numba.prange((d + COLUMNS - 1) // COLUMNS):
+        low, high = block * COLUMNS, min(d, (block + 1) * COLUMNS)
+        for i in range(n):
+            k = labels[i]
+            for c in range(low, high):
+                sums[k, c] += np.float64(H[i, c] - shift[c])
