@@ -16,14 +16,18 @@ PADDING = 4
 
 
 class Moves(NamedTuple):
-    """What happens to each image of a batch: rows and columns cut off the padded image's top and left, then a flip."""
+    """What happens to each of n images: rows and columns cut off the padded image's top and left, then a flip."""
 
     shifts: Int[Tensor, "2 n"]
     is_flipped: Bool[Tensor, " n"]
 
-    def of(self, share: slice) -> "Moves":
+    def of(self, images: slice | Int[Tensor, " m"]) -> "Moves":
         """Those of some of the images."""
-        return Moves(self.shifts[:, share], self.is_flipped[share])
+        return Moves(self.shifts[:, images], self.is_flipped[images])
+
+    def to(self, device: torch.device) -> "Moves":
+        """The same on a device, where the images must be."""
+        return Moves(self.shifts.to(device), self.is_flipped.to(device))
 
 
 def random_moves(n: int, generator: torch.Generator, padding: int = PADDING) -> Moves:
@@ -46,9 +50,8 @@ def augmented(images: Batch, moves: Moves) -> Batch:
 def cropped(images: Batch, shifts: Int[Tensor, "2 n"], padding: int = PADDING) -> Batch:
     """Pad with zeros and cut each image out again, `shifts` rows and columns from the corner."""
     height, width = images.shape[2:]
-    shifts = shifts.to(images.device, non_blocking=True)[:, :, None]
-    rows = shifts[0] + torch.arange(height, device=images.device)  # (n, height)
-    columns = shifts[1] + torch.arange(width, device=images.device)  # (n, width)
+    rows = shifts[0, :, None] + torch.arange(height, device=images.device)  # (n, height)
+    columns = shifts[1, :, None] + torch.arange(width, device=images.device)  # (n, width)
     padded = functional.pad(images, (padding,) * 4)
     each = torch.arange(len(images), device=images.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -56,5 +59,4 @@ def cropped(images: Batch, shifts: Int[Tensor, "2 n"], padding: int = PADDING) -
 
 def flipped(images: Batch, is_flipped: Bool[Tensor, " n"]) -> Batch:
     """Mirror the chosen images left to right."""
-    is_flipped = is_flipped.to(images.device, non_blocking=True)
     return torch.where(is_flipped[:, None, None, None], images.flip(-1), images)

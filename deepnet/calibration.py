@@ -40,12 +40,12 @@ class ReliabilityBin:
 
 
 def negative_log_likelihood(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
-    """Mean of -log p_y (Guo et al. 2017, equation 6, there summed)."""
+    """Mean of -log p_y (Guo et al. 2017, section 2, there summed)."""
     return torch.nn.functional.cross_entropy(logits.double(), labels)
 
 
 def expected_calibration_error(logits: Logits, labels: Labels, bins: int = BINS) -> Float[Tensor, ""]:
-    """Sum over bins of |B|/N |accuracy(B) - confidence(B)| (Guo et al. 2017, equations 3 and 5)."""
+    """Sum over bins of |B|/N |accuracy(B) - confidence(B)| (Guo et al. 2017, section 2)."""
     _, confidence, right = _binned(logits, labels, bins)
     return (right - confidence).abs().sum() / len(labels)
 

@@ -1,4 +1,7 @@
-"""One epoch of training. Nothing in the inner loop waits for the device: losses stay there until the epoch ends."""
+"""One epoch of training. Nothing in the inner loop waits for the device.
+
+What is random is drawn and sent there before the first step, and losses stay there until the epoch ends.
+"""
 
 from collections.abc import Callable
 
@@ -7,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from deepnet import distributed
-from deepnet.augmentation import augmented, random_moves
+from deepnet.augmentation import Moves, augmented, random_moves
 from deepnet.features import forward
 from deepnet.optimiser import learning_rate
 from deepnet.tags import right
@@ -21,9 +24,11 @@ def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[lis
         group["lr"] = learning_rate(training.setting, training.epoch)
     training.net.train()
     losses, counts = [], []
-    parts = batches(len(split.labels), training.setting.batch_size, training.generator, split.labels.device)
+    samples, device, generator = len(split.labels), split.labels.device, training.generator
+    parts = batches(samples, training.setting.batch_size, generator, device)
+    moves = random_moves(samples, generator).to(device) if training.setting.augment else None
     for index in parts:
-        loss, count = _step(training, index)
+        loss, count = _step(training, index, moves)
         losses.append(loss)
         counts.append(count)
         on_step(len(index))
@@ -44,17 +49,22 @@ def batches(count: int, size: int, generator: torch.Generator, device: torch.dev
     return parts
 
 
-def _step(training: Training, batch: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+def _step(training: Training, batch: Int[Tensor, " n"], moves: Moves | None) -> tuple[Tensor, Tensor]:
     """One step on these samples of the training split, of which this process takes its share.
+
+    Args:
+        training: the run.
+        batch: which samples.
+        moves: augmentation of all samples, if any.
 
     Returns:
         The share's part of the mean loss before the step, and how many of its samples had the right answer.
     """
     setting, data, split = training.setting, training.data, training.data.splits["train"]
-    share = distributed.own_share()
-    images, labels = data.normalise(split.images[batch[share]]), split.labels[batch[share]]
-    if setting.augment:
-        images = augmented(images, random_moves(len(batch), training.generator).of(share))
+    own = batch[distributed.own_share()]
+    images, labels = data.normalise(split.images[own]), split.labels[own]
+    if moves is not None:
+        images = augmented(images, moves.of(own))
     logits, _ = forward(training.step_net, images, setting.precision)
     loss = training.loss(logits, labels).sum() / len(batch)
     training.optimiser.zero_grad()

@@ -29,7 +29,7 @@ class Reading:
         norm_global_mean: |mu_G|.
         self_duality_cosine: <W, M> / |W| |M| for the centred W.
         mean_cosine: mean over pairs of classes of the cosine of their centred means.
-        dimensions: tr(A)^2 / tr(A^2) with A = M M', how many dimensions the class means fill evenly.
+        dimensions: tr(A)^2 / tr(A^2) with A = M M', the participation ratio: dimensions that class means fill evenly.
         between_share: variance between classes over total variance.
         gradient_norm, gradient_along_W, norm_W: |G'H|, <G'H, W> and |W|, all Frobenius.
     """

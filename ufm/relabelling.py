@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ufm.model import Model
 from ufm.pick_all_labels import PickAllLabels
-from ufm.symmetry import SAME
+from ufm.symmetry import SAME, colours
 
 WORKING_BYTES = 2**27
 
@@ -81,14 +81,8 @@ def label_sets(model: Model) -> list[frozenset[int]]:
 
 def copies(relabellings: Relabellings, logits: Float[Tensor, "N K"]) -> Copies:
     """Every labelled copy of a point: which logits are equal is decided once, then counted with integers."""
-    tolerance = SAME * max(1.0, float(logits.abs().max()))
-    values, order = np.unique(logits.flatten().numpy(), return_inverse=True)
-    steps = np.diff(values)
-    ends = np.concatenate([[0], (steps > tolerance).cumsum()])
-    spread = max(float(np.ptp(values[ends == colour])) for colour in range(int(ends[-1]) + 1))
-    gap = float(steps[steps > tolerance].min()) if (steps > tolerance).any() else math.inf
-    colours = torch.from_numpy(ends[order.reshape(logits.shape)].astype(np.float64))
-    images = relabellings.images(colours)
+    equal, spread, gap = colours(logits, SAME * max(1.0, float(logits.abs().max())))
+    images = relabellings.images(torch.from_numpy(equal.astype(np.float64)))
     first = np.unique(images.flatten(1).numpy(), axis=0, return_index=True)[1]
     chosen = torch.from_numpy(np.sort(first))
     some = Relabellings(relabellings.classes[chosen], relabellings.samples[chosen], relabellings.labels)

@@ -69,10 +69,10 @@ def class_permutations(K: int) -> Int[Tensor, "count K"]:
 def copies(logits: Float[Tensor, "K n K"], tolerance: float = SAME) -> Copies:
     """Every labelled copy of a point: which logits are equal is decided once, then counted with integers."""
     K, n = logits.shape[0], logits.shape[1]
-    colours, spread, gap = _colours(logits, tolerance * max(1.0, float(logits.abs().max())))
+    equal, spread, gap = colours(logits, tolerance * max(1.0, float(logits.abs().max())))
     permutations = class_permutations(K)
-    images = _permuted(torch.from_numpy(colours), permutations)
-    base = int(colours.max()) + 1
+    images = _permuted(torch.from_numpy(equal), permutations)
+    base = int(equal.max()) + 1
     weights = torch.tensor([base**power for power in range(K)])
     rows = (images * weights).sum(-1).sort(-1).values  # each sample's logits as one integer, in any fixed order
     first = np.unique(rows.flatten(1).numpy(), axis=0, return_index=True)[1]
@@ -98,6 +98,21 @@ def same_copy(
 def distance(a: Float[Tensor, "K n K"], b: Float[Tensor, "C K n K"]) -> float:
     """Smallest largest difference of the logits of `a` and those of any copy in `b`, samples in any order."""
     return float(_sample_distances(a[None], b).amin(-1).amax((-2, -1)).min())
+
+
+def colours(logits: Float[Tensor, "*axes"], tolerance: float) -> tuple[Int[np.ndarray, "*axes"], float, float]:
+    """Equal logits get equal integers; sorted neighbours closer than the tolerance are equal.
+
+    Returns:
+        The integers; the largest difference within one of them, and the smallest between two (inf if there is one).
+    """
+    values, order = np.unique(logits.flatten().numpy(), return_inverse=True)
+    steps = np.diff(values)
+    ends = np.concatenate([[0], (steps > tolerance).cumsum()])
+    bounds = [values[ends == colour] for colour in range(int(ends[-1]) + 1)]
+    spread = max(float(group[-1] - group[0]) for group in bounds)
+    gap = float(steps[steps > tolerance].min()) if (steps > tolerance).any() else math.inf
+    return ends[order].reshape(logits.shape).astype(np.int64), spread, gap
 
 
 def together(
@@ -126,17 +141,6 @@ def together(
             block.append(k)
     is_collapsed = bool((features - mean[:, None]).abs().max() <= scale)
     return blocks, [k for k in range(problem.K) if zero[k]], is_collapsed
-
-
-def _colours(logits: Tensor, tolerance: float) -> tuple["np.ndarray", float, float]:
-    """Equal logits get equal integers; sorted neighbours closer than the tolerance are equal."""
-    values, order = np.unique(logits.flatten().numpy(), return_inverse=True)
-    steps = np.diff(values)
-    ends = np.concatenate([[0], (steps > tolerance).cumsum()])
-    bounds = [values[ends == colour] for colour in range(int(ends[-1]) + 1)]
-    spread = max(float(group[-1] - group[0]) for group in bounds)
-    gap = float(steps[steps > tolerance].min()) if (steps > tolerance).any() else math.inf
-    return ends[order].reshape(logits.shape).astype(np.int64), spread, gap
 
 
 def _permuted(logits: Tensor, permutations: Tensor) -> Tensor:

@@ -42,9 +42,15 @@ def test_no_step_waits_for_the_device(changes):
     setting = TrainSetting(
         **{"data": "digits", "net": "mlp", "width": 0.125, "per_class": 6, "batch_size": 20, **changes}
     )
-    training, until_then = begin(setting), []
+    training, until_then, drawn = begin(setting), [], []
+
+    def on_step(_):
+        until_then.append(list(reads.found))
+        drawn.append(training.generator.get_state())
+
     with HostReads() as reads:
-        train_epoch(training, lambda _: until_then.append(list(reads.found)))
+        train_epoch(training, on_step)
     assert len(until_then) >= 3
     assert until_then[-1] == []
+    assert all(torch.equal(state, drawn[0]) for state in drawn)  # nothing is drawn on the host between the steps
     assert reads.found  # the epoch's end reads its sums
