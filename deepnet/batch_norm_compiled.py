@@ -17,7 +17,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from torch import Tensor
 
-from ufm.compiled import parallel_kernel
+from ufm.compiled import parallel_kernel, use_threads_of_torch
 
 PARTS = 16
 BLOCK = 64
@@ -269,6 +269,5 @@ def _nothing(maps: Tensor) -> np.ndarray:
 
 def _parts(rows: np.ndarray) -> int:
     """How many parts the loops are cut into; they run on as many threads as torch's do."""
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(torch.get_num_threads(), most))
+    use_threads_of_torch()
     return min(PARTS, len(rows))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import parallel_kernel
+from ufm.compiled import parallel_kernel, use_threads_of_torch
 
 COLUMNS = 256
 """Columns at a time: the sums of some ten classes stay in a core's first cache."""
@@ -26,8 +26,7 @@ def add_class_sums(
     H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "1 d"], sums: Float[Tensor, "K d"]
 ) -> None:
     """Add each sample's h - shift, a difference in the features' precision, to its class's row of float64 `sums`."""
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(torch.get_num_threads(), most))
+    use_threads_of_torch()
     _add(H.detach().numpy(), labels.numpy(), shift[0].numpy(), sums.numpy())
 
 

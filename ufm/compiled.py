@@ -30,7 +30,21 @@ kernel = _compiled(fastmath={"contract"})
 sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
 """Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
 parallel_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"}, parallel=True)
-"""Decorator: as `sum_kernel`, its `prange` loops on all threads."""
+"""Decorator: as `sum_kernel`, its `prange` loops on several threads; `use_threads_of_torch` before each call."""
+
+
+def use_threads_of_torch() -> None:
+    """Run the next parallel kernels on as many threads as torch uses, and leave torch's number as it is.
+
+    Both may share one OpenMP, whose number of threads numba sets to that of all cores when it starts.
+    """
+    import torch
+
+    count = torch.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -1,5 +1,8 @@
 """The compiled passes against torch's own layers in float64, and what they must keep of them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -90,6 +93,18 @@ def test_the_number_of_threads_moves_no_bit():
     torch.set_num_threads(threads)
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_torch_keeps_its_number_of_threads(count):
+    code = f"""
+import torch
+from deepnet.batch_norm import BatchNorm2d
+torch.set_num_threads({count})
+BatchNorm2d(3)(torch.randn(2, 3, 4, 4)).sum().backward()
+assert torch.get_num_threads() == {count}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # it is the first call of a process that could change it
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)

@@ -173,7 +173,7 @@ FLOAT32_BY_MISTAKE = {
     ),
     "own loss": (
         lambda: minimise(Problem(InFloat32(), 4, 5, 3, 5e-3, 1e-3).value_and_gradient, starts()),
-        r"`InFloat32\(...\)` must be one number per sample, \(torch.float64, \(3, 12\)\), got \(torch.float32",
+        r"`InFloat32\(...\)` must be one number per sample, \(torch.float64, \(\d, 12\)\), got \(torch.float32",
     ),
 }
 
