@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,9 +74,21 @@ def interrupted_within_an_import(setting: OutputSetting) -> int:
     raise RecursionError("maximum recursion depth exceeded")
 
 
-def test_ctrl_c_that_a_library_swallows_is_an_interrupt_still():
+def interrupted_within_the_compiler(setting: OutputSetting) -> int:
+    """A callback of the compiler swallows what is raised in it, and the command would go on to its end."""
+    callback = compile(
+        "import signal; signal.raise_signal(signal.SIGINT)", "llvmlite/binding/executionengine.py", "exec"
+    )
+    with suppress(KeyboardInterrupt):
+        exec(callback)
+    time.sleep(60)
+    return 0
+
+
+@pytest.mark.parametrize("where", ["an_import", "the_compiler"])
+def test_ctrl_c_that_a_library_swallows_is_an_interrupt_still(where):
     here = "tests.test_manual"
-    code = f"from ufm.command_line import *; from {here} import interrupted_within_an_import as run; import signal; "
+    code = f"from ufm.command_line import *; from {here} import interrupted_within_{where} as run; import signal; "
     code += "signal.signal(signal.SIGINT, signal.default_int_handler); "
     code += "main('tried', '', {'it': Command(OutputSetting, run)}, ['it'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -34,14 +34,18 @@ def prepare() -> None:
 def interruptible() -> Iterator[None]:
     """Make every error that follows a Ctrl-C a KeyboardInterrupt.
 
-    One that strikes while a library is being imported may come out of it as another error.
+    One that strikes while a library is being imported may come out of it as another error. One that strikes within a
+    callback of numba's compiler would be swallowed there, so it strikes again a moment later.
     """
     is_interrupted = False
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal is_interrupted
         is_interrupted = True
-        signal.default_int_handler(number, frame)
+        if _is_in_the_compiler(frame):
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            signal.default_int_handler(number, frame)
 
     is_ours = threading.current_thread() is threading.main_thread()
     is_ours = is_ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -56,3 +60,11 @@ def interruptible() -> Iterator[None]:
     finally:
         if is_ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_in_the_compiler(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.endswith("llvmlite/binding/executionengine.py"):
+            return True
+        frame = frame.f_back
+    return False
