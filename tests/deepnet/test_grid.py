@@ -132,7 +132,7 @@ def test_a_run_that_was_killed_before_its_record_gets_one(tmp_path):
     folder = tmp_path / "grid"
     assert run(*TINY, "--epochs", "1", "--grid.seed", "0,1", "--workers", "0", "--out", folder) == 0
     before = json.loads((folder / "record.json").read_text())["result"]["rows"]
-    (folder / "seed0" / "record.json").unlink()  # between the last checkpoint and the record
+    (folder / "seed0" / "record.json").rename(folder / "seed0" / ".record.json.x.part")  # while it wrote the record
     for path in (folder / "seed1").iterdir():
         if path.name != "setting.json":  # between the setting and the first checkpoint
             path.unlink()
@@ -140,4 +140,5 @@ def test_a_run_that_was_killed_before_its_record_gets_one(tmp_path):
     after = json.loads((folder / "record.json").read_text())["result"]["rows"]
     for one, other in zip(before, after, strict=True):
         assert {**one, "minutes": 0} == {**other, "minutes": 0}
+    assert list(folder.rglob(HALF_WRITTEN)) == []
     assert not any(work.is_done for work in [grid.Work(GridSetting(grid={"seed": "0"}).runs()[0], tmp_path / "none")])
