@@ -92,9 +92,10 @@ def _moments(x, parts):
 
 @parallel_kernel
 @no_type_check
-def _outputs(x, shortcut, scale, offset, y, is_rectified, parts):
-    """y = relu(scale x + offset + shortcut), or what of it is asked for."""
+def _outputs(x, shortcut, line, y, is_rectified, parts):
+    """y = relu(scale x + offset + shortcut), or what of it is asked for; `line` is mean, scale and offset."""
     R, C = x.shape
+    scale, offset = line[1], line[2]
     zero = np.float32(0)
     has_shortcut = shortcut.size > 0
     for part in numba.prange(parts):
@@ -114,9 +115,10 @@ def _outputs(x, shortcut, scale, offset, y, is_rectified, parts):
 
 @parallel_kernel
 @no_type_check
-def _gradient_sums(dy, x, y, mean, scale, offset, g, is_rectified, parts):
+def _gradient_sums(dy, x, y, line, g, is_rectified, parts):
     """Sums over each part of the gradient g before ReLU, and of g (x - mean); with a shortcut, `g` is filled, too."""
     R, C = x.shape
+    mean, scale, offset = line[0], line[1], line[2]
     zero = np.float32(0)
     plain, weighted = np.zeros((parts, C)), np.zeros((parts, C))
     has_shortcut = g.size > 0
@@ -149,9 +151,10 @@ def _gradient_sums(dy, x, y, mean, scale, offset, g, is_rectified, parts):
 
 @parallel_kernel
 @no_type_check
-def _input_gradients(g, x, mean, scale, offset, slope, constant, dx, is_masked, parts):
-    """dx = scale g + slope (x - mean) + constant; `g` is zero where ReLU was, or `is_masked` asks for it here."""
+def _input_gradients(g, x, line, tilt, dx, is_masked, parts):
+    """dx = scale g + slope (x - mean) + constant, the last two in `tilt`; g is zero where ReLU was, or `is_masked`."""
     R, C = x.shape
+    mean, scale, offset, slope, constant = line[0], line[1], line[2], tilt[0], tilt[1]
     zero = np.float32(0)
     for part in numba.prange(parts):
         row = np.empty(C, np.float32)
@@ -210,32 +213,31 @@ class Normalise(torch.autograd.Function):
         """In one pass; a shortcut comes with ReLU."""
         x = x.contiguous(memory_format=torch.channels_last)
         y, rows = torch.empty_like(x), _rows(x)
-        scale = weight * (of_x.variance + eps).rsqrt()
-        line = _by_entry(scale, x), _by_entry(bias - scale * of_x.mean, x)
+        deviation = (of_x.variance + eps).sqrt()
+        scale = weight / deviation
+        line = torch.stack([of_x.mean, scale, bias - scale * of_x.mean])
         added = _nothing(x) if shortcut is None else _rows(shortcut.to(x.dtype))
-        _outputs(rows, added, *line, _rows(y), is_rectified, _parts(rows))
-        ctx.eps, ctx.is_rectified, ctx.has_shortcut = eps, is_rectified, shortcut is not None
-        ctx.save_for_backward(x, y if ctx.has_shortcut else None, weight, bias, *of_x)
+        _outputs(rows, added, _by_entry(line, x), _rows(y), is_rectified, _parts(rows))
+        ctx.is_rectified, ctx.has_shortcut = is_rectified, shortcut is not None
+        ctx.save_for_backward(x, y if ctx.has_shortcut else None, line, deviation)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Float[Tensor, "n c h w"]) -> tuple[Tensor | None, ...]:
         """In two passes, of which the first also makes the shortcut's gradient."""
-        x, y, weight, bias, mean, variance = ctx.saved_tensors
-        deviation = (variance + ctx.eps).sqrt()
-        scale = weight / deviation
-        rows, parts = _rows(x), _parts(_rows(x))
-        line = _by_entry(mean, x), _by_entry(scale, x), _by_entry(bias - scale * mean, x)
+        x, y, line, deviation = ctx.saved_tensors
+        rows, line_by_entry, scale = _rows(x), _by_entry(line, x), line[1]
+        parts, count = _parts(rows), x.numel() // x.shape[1]
         to_shortcut = torch.empty_like(x) if ctx.has_shortcut else None
         seen, g = (_nothing(x) if maps is None else _rows(maps) for maps in (y, to_shortcut))
-        sums = _gradient_sums(_rows(dy), rows, seen, *line, g, ctx.is_rectified, parts)
+        sums = _gradient_sums(_rows(dy), rows, seen, line_by_entry, g, ctx.is_rectified, parts)
         to_bias, weighted = (torch.from_numpy(_by_channel(of_parts, x).sum(0)).float() for of_parts in sums)
-        to_weight, count = weighted / deviation, x.numel() // x.shape[1]
-        slope, constant = -scale / deviation * to_weight / count, -scale * to_bias / count
+        to_weight = weighted / deviation
+        tilt = torch.stack([-scale / deviation * to_weight / count, -scale * to_bias / count])
         before, is_masked = (g, False) if ctx.has_shortcut else (_rows(dy), ctx.is_rectified)
         dx = torch.empty_like(x)
-        _input_gradients(before, rows, *line, _by_entry(slope, x), _by_entry(constant, x), _rows(dx), is_masked, parts)
+        _input_gradients(before, rows, line_by_entry, _by_entry(tilt, x), _rows(dx), is_masked, parts)
         return dx, to_shortcut, to_weight, to_bias, None, None, None
 
 
@@ -253,8 +255,8 @@ def _pixels_in_a_row(maps: Float[Tensor, "n c h w"]) -> int:
     return pixels
 
 
-def _by_entry(of_channels: Float[Tensor, " c"], maps: Float[Tensor, "n c h w"]) -> np.ndarray:
-    """A number for each channel as numbers for each entry of a row."""
+def _by_entry(of_channels: Float[Tensor, "k c"], maps: Float[Tensor, "n c h w"]) -> np.ndarray:
+    """k numbers for each channel as k numbers for each entry of a row."""
     return np.tile(of_channels.detach().float().numpy(), _pixels_in_a_row(maps))
 
 

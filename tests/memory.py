@@ -26,7 +26,7 @@ CORES = len(os.sched_getaffinity(0))
 FEATURES_GB = 0.5 + 1_000_000 * 512 * 4 / 2**30
 """Python with torch, pieces of the features, and the features themselves."""
 SCAN_GB = 1.8 + 0.55 * CORES
-"""A million cells and their names take 1.4 GB in the driver, a worker up to 0.4 GB of its own; each with 30 % more."""
+"""The driver with a million cells and their names, and what is a worker's own."""
 VERIFY_GB = 0.5 + 0.5 * CORES
 """Python with torch and numba; a core's points, temporaries and Lanczos vectors. It must not grow with the starts."""
 SECONDS_WITH_ROWS = 60
