@@ -3,6 +3,9 @@
 Balls are python-flint's `arb` (Johansson 2017, Arb). Derivatives are written out from p = softmax(z); with u = log p_y
 and focal loss phi(u) = -(1 - e^u)^gamma u, gradient = phi'(u) (e_y - p) and Hessian
 phi''(u) (e_y - p)(e_y - p)' - phi'(u) (diag(p) - p p'), and cross entropy is phi(u) = -u.
+
+Loss parameters and decays are taken as the exact values of the doubles in `Problem`: what is proved is proved of that
+model (decay 0.01 is the double next to 1/100), and not of decimals that a user typed.
 """
 
 from functools import cached_property
@@ -19,6 +22,10 @@ Ball = Any
 Balls = list[Ball]
 Matrix = Any
 """An `arb_mat`."""
+GRADIENT_RADIUS = 1e-9
+"""An enclosure of the gradient that is wider than this does not tell a critical point from others."""
+NOT_STATIONARY = "not critical in the full model"
+"""Why a proof is refused that `is_stationary` does not confirm."""
 
 
 class BallModel:
@@ -115,6 +122,15 @@ class BallModel:
         return entries
 
 
+def is_stationary(model: BallModel) -> bool:
+    """Whether the full gradient, all over the model's small ball around a critical point, contains 0 and is narrow.
+
+    Every enclosure of a critical point in this project has to pass this, however it was found: one along a subspace or
+    a ray that no symmetry of the model fixes leaves a gradient across it.
+    """
+    return all(entry.contains(0) and entry.rad() < GRADIENT_RADIUS for entry in model.gradient)
+
+
 def loss_value(loss: Loss, z: Balls, y: int) -> Ball:
     """One sample's loss.
 
@@ -151,7 +167,7 @@ def loss_derivatives(loss: Loss, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
     weights = [(value - z[y]).exp() for value in z]
     total = sum(weights, arb(0))
     p = [weight / total for weight in weights]
-    slope, curvature = _in_log_p(loss, total)
+    slope, curvature = in_log_p(loss, total)
     away = [one - probability for one, probability in zip(target, p, strict=True)]
     gradient = [slope * entry for entry in away]
     if isinstance(loss, LabelSmoothing):
@@ -166,7 +182,7 @@ def _squares(values: Balls) -> Ball:
     return sum((value * value for value in values), arb(0))
 
 
-def _in_log_p(loss: Loss, total: Ball) -> tuple[Ball, Ball]:
+def in_log_p(loss: Loss, total: Ball) -> tuple[Ball, Ball]:
     """phi'(u) and phi''(u) at u = log p_y = -log(total)."""
     if not isinstance(loss, Focal):
         return arb(-1), arb(0)

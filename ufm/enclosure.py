@@ -4,11 +4,14 @@
 tangent space of the symmetry orbit) are bordered off: F(x, mu) = (grad f(x) + A mu, A'(x - x0)). Krawczyk's operator
 maps a box around (x0, 0) into its interior, so F has exactly one zero in the box (Krawczyk 1969; Moore, Kearfott and
 Cloud 2009). There grad f = -A mu, and since f is invariant, T' grad f = 0 for the generators T of the symmetries; T'A
-is proved invertible on the box, so mu = 0: a true critical point.
+is proved invertible on the box, so mu = 0: a true critical point. The full gradient over the ball found is held against
+0 besides (`ufm.ball_model.is_stationary`).
 
 *Index.* V'Hess V is proved negative definite for as many vectors as are claimed, and positive definite for the others
 but those of the kernel that the symmetries force, all over the box (diagonal dominance; the vectors are approximate
 eigenvectors). If the numbers add up to all variables, the index is exact.
+
+The model is the one whose decays and loss parameters are exactly the doubles in `Problem`.
 """
 
 import math
@@ -20,7 +23,7 @@ from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.ball_model import BallModel, Balls, Matrix
+from ufm.ball_model import NOT_STATIONARY, BallModel, Balls, Matrix, is_stationary
 from ufm.problem import Problem
 from ufm.symmetry import is_shift_invariant
 
@@ -28,6 +31,7 @@ BOX = 1e-12
 """Half the side of the box in which a critical point is proved to lie."""
 PRECISION = 128
 """Bits."""
+LEAVES_THE_BOX = "existence: Krawczyk's image leaves the box"
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,11 @@ def enclose(
         model = BallModel(problem, box)
         radius = _krawczyk(problem, x, directions, model)
         if not radius < BOX:
-            return Enclosure(False, radius, index, False, precision, "existence: Krawczyk's image leaves the box")
+            return Enclosure(False, radius, index, False, precision, LEAVES_THE_BOX)
         if not _is_transversal(problem, box, directions, weights):
             return Enclosure(False, radius, index, False, precision, "existence: the symmetries' directions degenerate")
+        if not is_stationary(BallModel(problem, [arb(value, radius) for value in x.tolist()])):
+            return Enclosure(False, radius, index, False, precision, NOT_STATIONARY)
         within = inertia(model.hessian, index_within, directions.shape[1])
         rank = 0 if not x[: problem.K * problem.d].any() else problem.d
         beyond = inertia(model.empty_column, escapes, rank) if dim > problem.d else (True, True)

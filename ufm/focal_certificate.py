@@ -1,7 +1,14 @@
 """Is a partial state of focal loss a local minimiser? Proved in ball arithmetic, for any number of classes.
 
-The state is fixed by the permutations of its m active and of its K - m other classes (with the rotations that they
-induce), so the Hessian commutes with them, and each irreducible representation contributes one small block, repeated.
+*Existence.* Krawczyk's operator on all points with the state's symmetries (`ufm.focal_window`): there a zero of the
+gradient along that subspace is one of the full gradient. The full model's gradient over the ball found is held against
+0 besides (`ufm.ball_model.is_stationary`), so that a subspace which no symmetry fixes proves nothing. The model is the
+one whose gamma and decays are exactly the doubles given, at n = 1 and equal decays of W and H; unequal ones with the
+same c follow by scaling W and H.
+
+*Minimum.* The state is fixed by the permutations of its m active and of its K - m other classes (with the rotations
+that they induce), so the Hessian commutes with them, and each irreducible representation contributes one small block,
+repeated.
 All representations that occur in (W, H, b) have a vector that is fixed by the permutations of active classes 3..m and
 of other classes 2..K - m: those in R^m (x) R^m are [m], [m-1,1], [m-2,2], [m-2,1,1], whose restrictions to S_{m-2}
 contain the trivial one by the branching rule. So every eigenvalue of the Hessian is one of the Hessian restricted to
@@ -16,10 +23,14 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, ctx
 
-from ufm.ball_model import BallModel, Balls, Matrix
-from ufm.enclosure import BOX, PRECISION, inertia, is_dominated
+from ufm.ball_model import NOT_STATIONARY, BallModel, Balls, Matrix, is_stationary
+from ufm.enclosure import BOX, LEAVES_THE_BOX, PRECISION, inertia, is_dominated
+from ufm.focal_window import States, TwoLevels
 from ufm.losses import Focal
 from ufm.problem import Problem
+
+NEGATIVE = "critical, with a negative eigenvalue (numeric)"
+UNDECIDED = "critical, its curvature not shown to be positive"
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class PartialState:
     Attributes:
         K, gamma, c, decay_b: the model.
         m: active classes; K for the ETF.
-        omega, eta, bias: as in `ufm.focal_window`, numerical.
+        omega, eta, bias, angle: as in `ufm.focal_window`, numerical.
     """
 
     K: int
@@ -40,11 +51,25 @@ class PartialState:
     omega: float
     eta: float
     bias: float
+    angle: float = 0.0
 
     @property
     def problem(self) -> Problem:
         """The model with m + 1 columns: m hold the simplex (one of them empty), one what tells the others apart."""
         return Problem(Focal(self.gamma), self.K, self.m + 1, 1, self.c, self.c, self.decay_b)
+
+    @property
+    def point(self) -> Balls:
+        """(W, H, b) of the numbers stored, each entry within the working precision."""
+        return _point(_parameters(self), [arb(self.omega), arb(self.eta), arb(self.bias)])
+
+
+def state_found(levels: TwoLevels, states: States, m: int, kind: int, place: int = 0) -> PartialState | None:
+    """The state of m active classes and one of `KINDS` at a strength as the search has left it, None if it has none."""
+    parts = (states.omega, states.eta, states.bias, states.angle)
+    coordinates = [float(part[m - 1, kind, place]) for part in parts]
+    c, gamma = float(states.strengths[place]), float(levels.loss.gamma)
+    return None if math.isnan(coordinates[0]) else PartialState(levels.K, gamma, c, levels.decay_b, m, *coordinates)
 
 
 @dataclass(frozen=True)
@@ -52,13 +77,14 @@ class MinimumProof:
     """What was proved of a partial state.
 
     Attributes:
-        is_critical: a true critical point of this symmetry lies within `radius` of the stored (omega, eta, B).
+        is_critical: a true critical point of the full model, with this symmetry, lies within `radius`.
         is_minimum: the Hessian there is positive definite up to rotations (and a free constant of the bias).
-        radius: of the ball.
+        radius: Euclidean distance in the coordinates of the fixed subspace (`_fixed_directions`), infinite if none.
         value: enclosure of the objective, in decimal.
         value_low, value_high: its bounds.
         smallest_eigenvalue: smallest eigenvalue that is no rotation's (numeric).
         precision: bits.
+        reason: what could not be shown; empty for a minimum.
     """
 
     is_critical: bool
@@ -69,35 +95,42 @@ class MinimumProof:
     value_high: float
     smallest_eigenvalue: float
     precision: int
+    reason: str
 
 
 def prove_minimum(state: PartialState, negative: int = 0, precision: int = PRECISION) -> MinimumProof:
     """Prove that the state is critical and, but for `negative` directions of the fixed subspace, a minimum."""
     with ctx.workprec(precision):
-        coordinates = [state.omega, state.eta, state.bias]
-        directions = _parameters(state)
-        active = [j for j, value in enumerate(coordinates) if value != 0 or (j == 2 and state.m < state.K)]
-        active = [j for j in active if j < 2 or state.decay_b is not None]
-        at_point = BallModel(state.problem, _point(directions, [arb(value) for value in coordinates]))
-        box = [arb(value, BOX) if j in active else arb(value) for j, value in enumerate(coordinates)]
-        over_box = BallModel(state.problem, _point(directions, box))
-        radius = _krawczyk([directions[j] for j in active], at_point, over_box)
-        tight = [arb(value, min(radius, 1.0)) if j in active else arb(value) for j, value in enumerate(coordinates)]
-        value = BallModel(state.problem, _point(directions, tight)).value
+        centre, directions = state.point, _fixed_directions(state)
+        over_box = BallModel(state.problem, _around(centre, directions, BOX))
+        radius = _krawczyk(directions, BallModel(state.problem, centre), over_box)
+        tight = BallModel(state.problem, _around(centre, directions, min(radius, 1.0)))
         basis = _fixed_basis(state)
         hessian = restricted(over_box, basis)
         kernel, is_kernel = _kernel(state, over_box, basis)
-        is_definite = all(inertia(hessian, negative, kernel)) and is_kernel
+        smallest = _smallest(hessian, basis, kernel)
+        reason = _refusal(radius, tight)
+        is_critical = not reason
+        if is_critical and not (is_kernel and all(inertia(hessian, negative, kernel)) and negative == 0):
+            reason = NEGATIVE if smallest < 0 else UNDECIDED
         return MinimumProof(
-            is_critical=radius < BOX,
-            is_minimum=radius < BOX and is_definite and negative == 0,
+            is_critical=is_critical,
+            is_minimum=not reason,
             radius=radius,
-            value=value.str(18),
-            value_low=math.nextafter(float(value.lower()), -math.inf),
-            value_high=math.nextafter(float(value.upper()), math.inf),
-            smallest_eigenvalue=_smallest(hessian, basis, kernel),
+            value=tight.value.str(18),
+            value_low=math.nextafter(float(tight.value.lower()), -math.inf),
+            value_high=math.nextafter(float(tight.value.upper()), math.inf),
+            smallest_eigenvalue=smallest,
             precision=precision,
+            reason=reason,
         )
+
+
+def _refusal(radius: float, tight: BallModel) -> str:
+    """Why there is no true critical point of the full model in the ball, or nothing."""
+    if not radius < BOX:
+        return LEAVES_THE_BOX
+    return "" if is_stationary(tight) else NOT_STATIONARY
 
 
 def restricted(model: BallModel, basis: list[list[int]] | list[Balls]) -> Matrix:
@@ -128,24 +161,62 @@ def _split(problem: Problem, vector: Any) -> tuple[Matrix, Matrix, Any]:
     return arb_mat(K, d, vector[: K * d]), arb_mat(N, d, vector[K * d : (K + N) * d]), b
 
 
-def _parameters(state: PartialState) -> list[Balls]:
-    """The directions of omega, eta and B, as balls: x is linear in these three."""
+def _columns(state: PartialState, simplex: int, common: Balls) -> Balls:
+    """K rows: `simplex` times I - 11'/m on the m classes, then a column of `common`."""
     K, m = state.K, state.m
-    simplex = [[arb(int(k == j)) - arb(1) / m if k < m and j < m else arb(0) for j in range(m + 1)] for k in range(K)]
-    away = [(arb(K - m) / (m * K)).sqrt() if k < m else -(arb(m) / ((K - m) * K)).sqrt() for k in range(K)]
-    apart = [[away[k] if j == m else arb(0) for j in range(m + 1)] for k in range(K)]
-    shift = [arb(K - m) / K if k < m else -arb(m) / K for k in range(K)]
-    found = [[entry for row in rows for entry in row] * 2 for rows in (simplex, apart)]
-    bias = [arb(0)] * K if state.decay_b is not None else []
-    nothing = [arb(0)] * (2 * K * (m + 1))
-    return [found[0] + bias, found[1] + bias, nothing + (shift if state.decay_b is not None else [])]
+    rows = [[simplex * (arb(int(k == j)) - arb(1) / m) if k < m else arb(0) for j in range(m)] for k in range(K)]
+    return [entry for row, last in zip(rows, common, strict=True) for entry in [*row, last]]
+
+
+def _patterns(state: PartialState) -> tuple[Balls, Balls, Balls]:
+    """v, u and s of `ufm.focal_window`; v and s are zero where no class is left over."""
+    K, m = state.K, state.m
+    v = [(arb(K - m) / (m * K)).sqrt() if k < m else -(arb(m) / ((K - m) * K)).sqrt() for k in range(K)]
+    return v, [1 / arb(K).sqrt()] * K, [arb(K - m) / K if k < m else -arb(m) / K for k in range(K)]
+
+
+def _parameters(state: PartialState) -> list[Balls]:
+    """The directions of omega, eta (at the state's angle) and B in (W, H, b), in which a state is linear."""
+    v, u, s = _patterns(state)
+    cos, sin = arb(state.angle).cos(), arb(state.angle).sin()
+    nothing, bias = [arb(0)] * state.K, [arb(0)] * (state.K * (state.decay_b is not None))
+    simplex = _columns(state, 1, nothing) * 2 + bias
+    apart = _columns(state, 0, v) + _columns(state, 0, [cos * x + sin * y for x, y in zip(v, u, strict=True)]) + bias
+    return [simplex, apart, _columns(state, 0, nothing) * 2 + (s if bias else [])]
+
+
+def _fixed_directions(state: PartialState) -> list[Balls]:
+    """A basis of the points with the state's symmetry: every direction along which it may be no critical point.
+
+    The simplex of W and H together and against each other; the column that tells the others apart, in W and H together,
+    against each other and, where the angle turns, in H alone; and the bias.
+    """
+    v, u, _ = _patterns(state)
+    half = state.K * (state.m + 1)
+    simplex, apart, bias = _parameters(state)
+    found = []
+    for direction, is_there in ((simplex, state.omega != 0), (apart, state.eta != 0)):
+        opposed = direction[:half] + [-entry for entry in direction[half : 2 * half]] + direction[2 * half :]
+        found += [direction, opposed] if is_there else []
+    if state.eta != 0:
+        cos, sin = arb(state.angle).cos(), arb(state.angle).sin()
+        turned = _columns(state, 0, [cos * y - sin * x for x, y in zip(v, u, strict=True)])
+        found.append([arb(0)] * half + turned + [arb(0)] * (len(bias) - 2 * half))
+    return [*found, bias] if state.decay_b is not None and state.m < state.K else found
 
 
 def _point(directions: list[Balls], coordinates: Balls) -> Balls:
+    """The directions' sum with these weights."""
     return [
         sum((c * entry for c, entry in zip(coordinates, entries, strict=True)), arb(0))
         for entries in zip(*directions, strict=True)
     ]
+
+
+def _around(centre: Balls, directions: list[Balls], radius: float) -> Balls:
+    """The box of all points whose coordinates along the directions differ from the centre's by at most `radius`."""
+    box = _point(directions, [arb(0, radius)] * len(directions))
+    return [middle + width for middle, width in zip(centre, box, strict=True)]
 
 
 def _krawczyk(directions: list[Balls], at_point: BallModel, over_box: BallModel) -> float:

@@ -2,13 +2,24 @@
 
 -phi'(a) = S(a) is not monotone for many classes, so zero and the ETF are both local minimisers for c between
 c_low = S(0)/(K - 1) and c_high = max S/(K - 1), c = sqrt(n decay_W decay_H). Between them stand *partial* states: m
-classes on a simplex, the other K - m together. By symmetric criticality they are the critical points of f on the points
-that are fixed by permuting the m classes and the K - m others (with a rotation), which have mean logits
+classes on a simplex, the other K - m together (n = 1). They are fixed by symmetries of f: permutations of the m classes
+and of the K - m others, each with a rotation of feature space; reflections of feature directions; and the reflection
+(W, b) -> (I - 2 11'/K) (W, b), which moves all logits of a sample alike. With I - 11'/m on the m classes in m - 1
+feature directions and one more direction for what tells the others apart, the points fixed by all of these are
 
-    Z = t (I - 11'/m) on the m classes + beta v v',   v = (sqrt((K - m)/(m K)), -sqrt(m/((K - m) K))),
+    W = omega_W (I - 11'/m) + w v e',    H = omega_H (I - 11'/m) + (h v + k u) e',    b = B s,
 
-bias difference B, t = omega^2, beta = eta^2, and penalty c ((m - 1) t + beta) + decay_b/2 B^2 m (K - m)/K. With
-beta = 0 the others are at zero; m = K is the ETF ray.
+    v = (sqrt((K - m)/(m K)), -sqrt(m/((K - m) K))),   u = (1, ..., 1)/sqrt(K),   s = ((K - m)/K, -m/K),
+
+first entry for the m classes. By symmetric criticality their critical points are those of f. There decay_W W'W =
+decay_H H'H, so that at equal decays c they are omega_W = omega_H = omega, w = eta, (h, k) = eta (cos(angle),
+sin(angle)): f depends on t = omega^2, beta = eta^2, B and the angle, through the mean logits
+
+    Z = H W' = t (I - 11'/m) + beta (cos(angle) v + sin(angle) u) v'
+
+and the penalty c ((m - 1) t + beta) + decay_b/2 B^2 m (K - m)/K. The feature u that all classes share does the work of
+a bias, at a cost: the angle is 0 where the bias is free (then G'1 = 0, hence 1'H = 0) and in general not 0 where it is
+decayed or absent and beta > 0. With beta = 0 the others are at zero; m = K is the ETF ray.
 """
 
 import math
@@ -62,7 +73,7 @@ class States:
 
     Attributes:
         value: objective (m, kind, c).
-        omega, eta, bias: where it is attained.
+        omega, eta, bias, angle: where it is attained.
         strengths: c.
     """
 
@@ -70,6 +81,7 @@ class States:
     omega: Float[Tensor, "K 2 G"]
     eta: Float[Tensor, "K 2 G"]
     bias: Float[Tensor, "K 2 G"]
+    angle: Float[Tensor, "K 2 G"]
     strengths: Float[Tensor, " G"]
 
     @property
@@ -97,7 +109,7 @@ def ray_thresholds(K: int, gamma: float) -> Thresholds:
 
 
 class TwoLevels:
-    """f on the symmetric points; a row of x is (omega, eta, B, m, c), the last two constant.
+    """f on the balanced symmetric points; a row of x is (omega, eta, B, angle, m, c), the last two constant.
 
     Args:
         K: classes.
@@ -108,25 +120,27 @@ class TwoLevels:
     def __init__(self, K: int, gamma: float, decay_b: float | None) -> None:
         self.K, self.loss, self.decay_b = K, Focal(gamma), decay_b
 
-    def value(self, x: Float[Tensor, "*batch 5"]) -> Float[Tensor, "*batch"]:
-        """f, differentiable."""
-        K, (omega, eta, B, m, c) = self.K, x.unbind(-1)
-        B = B * (self.decay_b is not None)
+    def value(self, x: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch"]:
+        """f, differentiable; B counts where there is a bias, the angle where it is not free."""
+        K, (omega, eta, B, angle, m, c) = self.K, x.unbind(-1)
+        B, angle = B * (self.decay_b is not None), angle * (self.decay_b != 0)
         t, beta, others = omega.square(), eta.square(), K - m
-        per_other = torch.where(others > 0, beta / others.clamp(min=1), 0.0)
-        lead = t * (1 - 1 / m) + beta / m + B  # of an active class's own logit over the others'
+        along = beta * angle.cos()
+        shift = B + beta * angle.sin() / (m * others).clamp(min=1).sqrt()  # what acts as a bias
+        per_other = torch.where(others > 0, along / others.clamp(min=1), 0.0)
+        lead = t * (1 - 1 / m) + along / m + shift  # of an active class's own logit over the others'
         active = torch.log((m - 1) * torch.exp(-t) + others * torch.exp(-lead))
-        behind = torch.log((others - 1).clamp(min=0) + m * torch.exp(B - per_other))
+        behind = torch.log((others - 1).clamp(min=0) + m * torch.exp(shift - per_other))
         loss = (m * self.loss.of_deficit(active) + others * self.loss.of_deficit(behind)) / K
         return loss + c * ((m - 1) * t + beta) + (self.decay_b or 0.0) / 2 * B.square() * m * others / K
 
-    def value_and_gradient(self, x: Float[Tensor, "S 5"]) -> tuple[Float[Tensor, " S"], Float[Tensor, "S 5"]]:
-        """f and its gradient in (omega, eta, B)."""
+    def value_and_gradient(self, x: Float[Tensor, "S 6"]) -> tuple[Float[Tensor, " S"], Float[Tensor, "S 6"]]:
+        """f and its gradient in (omega, eta, B, angle)."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             value = self.value(x)
             (gradient,) = torch.autograd.grad(value.sum(), x)
-        return value.detach(), gradient * gradient.new_tensor([1.0, 1.0, 1.0, 0.0, 0.0])
+        return value.detach(), gradient * (torch.arange(6) < 4)
 
     def states(self, strengths: Float[Tensor, " G"]) -> States:
         """Minimise for every m and c from several starts, and sort the ends by kind."""
@@ -134,32 +148,33 @@ class TwoLevels:
         size = math.sqrt(max(1.0, math.log(K)))
         seeds = torch.tensor([[0.5, 0.01], [1.0, 0.01], [1.5, 0.01], [1.0, 0.5], [0.7, 0.7], [1.0, 1.5]]) * size
         shape = (K, G, len(seeds))
-        x = torch.zeros(*shape, 5, dtype=torch.float64)
+        x = torch.zeros(*shape, 6, dtype=torch.float64)
         x[..., :2] = seeds.double()
-        x[..., 3] = torch.arange(1, K + 1, dtype=torch.float64)[:, None, None]
-        x[..., 4] = strengths[:, None]
+        x[..., 4] = torch.arange(1, K + 1, dtype=torch.float64)[:, None, None]
+        x[..., 5] = strengths[:, None]
         x[K - 1, ..., 1] = 0.0  # the ETF ray
-        end = self.polished(minimise(self.value_and_gradient, x.view(-1, 5), 1e-10, 2000).x)
+        end = self.polished(minimise(self.value_and_gradient, x.view(-1, 6), 1e-10, 2000).x)
         value, gradient = self.value_and_gradient(end)
-        return self._sorted(end.view(*shape, 5), value.view(shape), gradient.norm(dim=1).view(shape), strengths)
+        return self._sorted(end.view(*shape, 6), value.view(shape), gradient.norm(dim=1).view(shape), strengths)
 
-    def polished(self, x: Float[Tensor, "S 5"]) -> Float[Tensor, "S 5"]:
+    def polished(self, x: Float[Tensor, "S 6"]) -> Float[Tensor, "S 6"]:
         """Newton steps in the variables that are not zero, kept where the gradient gets shorter."""
         for _ in range(POLISHING_STEPS):
-            gradient = self.value_and_gradient(x)[1][:, :3]
-            x = torch.where((x[:, :5].square() <= VANISHES) & (torch.arange(5) < 2), 0.0, x)
-            hessian = torch.func.vmap(torch.func.hessian(self.value))(x)[:, :3, :3]
-            active = torch.stack([x[:, 0] != 0, x[:, 1] != 0, torch.ones(len(x), dtype=torch.bool)], 1)
+            gradient = self.value_and_gradient(x)[1][:, :4]
+            x = torch.where((x.square() <= VANISHES) & (torch.arange(6) < 2), 0.0, x)
+            hessian = torch.func.vmap(torch.func.hessian(self.value))(x)[:, :4, :4]
+            omega, eta, always = x[:, 0] != 0, x[:, 1] != 0, torch.ones(len(x), dtype=torch.bool)
+            active = torch.stack([omega, eta, always, eta], 1)
             hessian = hessian * active[:, :, None] * active[:, None, :]
             step = (torch.linalg.pinv(hessian, rtol=1e-10) @ (gradient * active)[:, :, None])[..., 0]
-            moved = torch.cat([x[:, :3] - step, x[:, 3:]], 1)
+            moved = torch.cat([x[:, :4] - step, x[:, 4:]], 1)
             shorter = self.value_and_gradient(moved)[1].norm(dim=1) < self.value_and_gradient(x)[1].norm(dim=1)
             x = torch.where(shorter[:, None], moved, x)
         return x
 
     def _sorted(self, x: Tensor, value: Tensor, gradient: Tensor, strengths: Tensor) -> States:
         """The lowest end of each kind; ends not converged, at zero, or the ETF (m = K - 1, beta = t) do not count."""
-        t, beta, m = x[..., 0].square(), x[..., 1].square(), x[..., 3]
+        t, beta, m = x[..., 0].square(), x[..., 1].square(), x[..., 4]
         is_good = gradient <= 1e-9
         is_merged = (beta > VANISHES) & ((t > VANISHES) | (m == 1))
         is_etf = (m == self.K - 1) & ((t - beta).abs() < 1e-5)
@@ -167,10 +182,12 @@ class TwoLevels:
         masked = torch.where(kinds, value[:, None], math.inf)
         lowest, place = masked.min(-1)
         found = torch.isfinite(lowest)
-        x = torch.where((m == 1)[..., None] & (torch.arange(5) == 0), 0.0, x)  # one class has no simplex
-        best = (column[:, None].expand_as(masked).gather(-1, place[..., None])[..., 0] for column in x.unbind(-1)[:3])
-        omega, eta, B = (torch.where(found, column, math.nan) for column in best)
-        return States(torch.where(found, lowest, math.nan), omega.abs(), eta.abs(), B, strengths)
+        x = torch.where((m == 1)[..., None] & (torch.arange(6) == 0), 0.0, x)  # one class has no simplex
+        x = torch.where((beta <= VANISHES)[..., None] & (torch.arange(6) == 3), 0.0, x)  # nothing that has an angle
+        best = (column[:, None].expand_as(masked).gather(-1, place[..., None])[..., 0] for column in x.unbind(-1)[:4])
+        omega, eta, B, angle = (torch.where(found, column, math.nan) for column in best)
+        angle = torch.atan2(angle.sin(), angle.cos())
+        return States(torch.where(found, lowest, math.nan), omega.abs(), eta.abs(), B, angle, strengths)
 
 
 def window(levels: TwoLevels, thresholds: Thresholds) -> tuple[float, float] | None:

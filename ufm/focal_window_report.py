@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ufm.ball_model import in_log_p
 from ufm.enclosure import PRECISION
-from ufm.focal_certificate import MinimumProof, PartialState, prove_minimum
-from ufm.focal_window import KINDS, States, Thresholds, TwoLevels, order_of_transitions, ray_thresholds, window
+from ufm.focal_certificate import prove_minimum, state_found
+from ufm.focal_window import KINDS, Thresholds, TwoLevels, order_of_transitions, ray_thresholds, window
+from ufm.losses import Focal
 from ufm.margin_enclosure import focal_slope_ball, focal_value_ball
 from ufm.prediction import focal_of_margin
 from ufm.settings.focal_window import FocalWindowSetting
@@ -32,22 +35,28 @@ def measure(setting: FocalWindowSetting) -> dict[str, Any]:
     inner = None if thresholds.is_continuous else window(levels, thresholds)
     order = [] if inner is None else order_of_transitions(levels, *inner, setting.points)
     at = thresholds.maxwell if setting.at is None else setting.at
-    states = levels.states(torch.tensor([at], dtype=torch.float64))
     return result | {
         "window": inner,
         "order": order,
         "at": at,
-        "zero_is_minimum": zero_is_minimum(K, gamma, at),
+        "zero_is_minimum": zero_is_minimum(K, gamma, at, setting.decay_b),
         "zero_low": _zero_low(K, gamma),
-        "states": _states(setting, states, at),
+        "states": _states(setting, levels, at),
         "curves": None if thresholds.is_continuous else _curves(levels, thresholds, setting.points),
     }
 
 
-def zero_is_minimum(K: int, gamma: float, c: float) -> bool:
-    """Whether W = H = 0 is proved to be a strict local minimiser up to the bias: S(0) < (K - 1) c, in balls."""
+def zero_is_minimum(K: int, gamma: float, c: float, decay_b: float | None) -> bool:
+    """Whether W = H = 0 is proved, in balls, to be a strict local minimiser (up to a free constant of the bias).
+
+    There the Hessian splits: it is positive in (W, H) where S(0) < (K - 1) c, and (phi'' - phi')/K + decay_b in the
+    bias, up to its constant; phi as a function of log p, at p = 1/K.
+    """
     with ctx.workprec(PRECISION):
-        return bool(focal_slope_ball(arb(0), K, arb(gamma)) < (K - 1) * arb(c))
+        slope, curvature = in_log_p(Focal(gamma), arb(K))
+        in_bias = (curvature - slope) / K + arb(decay_b or 0.0)
+        in_factors = (K - 1) * arb(c) - focal_slope_ball(arb(0), K, arb(gamma))
+        return bool(in_factors > 0) and (decay_b is None or bool(in_bias > 0))
 
 
 def _zero_low(K: int, gamma: float) -> float:
@@ -56,27 +65,24 @@ def _zero_low(K: int, gamma: float) -> float:
         return math.nextafter(float(focal_value_ball(arb(0), K, arb(gamma)).lower()), -math.inf)
 
 
-def _states(setting: FocalWindowSetting, states: States, at: float) -> list[dict[str, Any]]:
+def _states(setting: FocalWindowSetting, levels: TwoLevels, at: float) -> list[dict[str, Any]]:
     """One entry per m and kind at one strength, with its proof."""
+    states = levels.states(torch.tensor([at], dtype=torch.float64))
     rows = []
     sizes = range(1, setting.classes + 1)
     for m in track(sizes, description="proving", transient=True) if setting.certify else sizes:
         for kind, name in enumerate(KINDS):
-            value, omega, eta, bias = (float(part[m - 1, kind, 0]) for part in _parts(states))
-            if math.isnan(value):
+            state = state_found(levels, states, m, kind)
+            if state is None:
                 continue
-            state = PartialState(setting.classes, setting.gamma, at, setting.decay_b, m, omega, eta, bias)
             proof = prove_minimum(state) if setting.certify else None
             others = "ETF" if m == setting.classes else name
             rows.append(
-                {"m": m, "others": others, "value": value, "t": omega**2, "beta": eta**2, "bias": bias}
+                {"m": m, "others": others, "value": float(states.value[m - 1, kind, 0])}
+                | {"t": state.omega**2, "beta": state.eta**2, "bias": state.bias, "angle": state.angle}
                 | {"proof": proof and dataclasses.asdict(proof)}
             )
     return rows
-
-
-def _parts(states: States) -> tuple[torch.Tensor, ...]:
-    return states.value, states.omega, states.eta, states.bias
 
 
 def _curves(levels: TwoLevels, thresholds: Thresholds, points: int) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def _curves(levels: TwoLevels, thresholds: Thresholds, points: int) -> dict[str,
 
 
 def spurious(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """States proved to be local minimisers with a value proved to be above another state's (or zero's)."""
+    """States proved to be local minimisers with a value proved to be above another one's."""
     proved = [row for row in result["states"] if row["proof"] and row["proof"]["is_minimum"]]
     if not proved:
         return []
@@ -102,7 +108,7 @@ def show(setting: FocalWindowSetting, result: dict[str, Any]) -> None:
     """Print the thresholds, the order of transitions and the states."""
     console = Console()
     if not console.is_terminal:
-        console.width = 130
+        console.width = 150
     thresholds = result["thresholds"]
     print(f"focal {setting.gamma:g}, K = {setting.classes}, c = sqrt(n decay_W decay_H):")
     if result["is_continuous"]:
@@ -122,20 +128,24 @@ def show(setting: FocalWindowSetting, result: dict[str, Any]) -> None:
         print("no partial state is lower than both the ETF and zero (numeric, of two-level states).")
     if result["states"]:
         console.print(_table(setting, result))
-        for line in _verdict(result):
+        for line in _verdict(setting, result):
             console.print(line, soft_wrap=True, highlight=False)
 
 
-def _verdict(result: dict[str, Any]) -> list[str]:
-    proofs: list[MinimumProof] = [row["proof"] for row in result["states"] if row["proof"]]
+def _verdict(setting: FocalWindowSetting, result: dict[str, Any]) -> list[str]:
+    proofs = [row["proof"] for row in result["states"] if row["proof"]]
     if not proofs:
         return []
-    worst = max(row["proof"]["radius"] for row in result["states"])
+    doubles = f"c = {result['at']!r}, gamma = {setting.gamma!r}"
+    doubles += "" if not setting.decay_b else f", bias decay = {setting.decay_b!r}"
+    worst = max((proof["radius"] for proof in proofs if proof["is_critical"]), default=math.nan)
     lines = [
         f"{len(spurious(result))} states are proved to be strict local minimisers (up to rotations, n = 1) although a "
-        f"lower point exists: balls of radius <= {worst:.0e}, {PRECISION} bits.",
+        f"lower point exists: balls of radius <= {worst:.0e}, {PRECISION} bits, for exactly the doubles {doubles}.",
         f"zero is {'proved' if result['zero_is_minimum'] else 'not proved'} to be a strict local minimiser.",
     ]
+    for reason, count in Counter(proof["reason"] for proof in proofs if proof["reason"]).items():
+        lines.append(f"{count} of {len(proofs)} states are not proved to be minimisers: {reason}.")
     best = min(result["states"], key=lambda row: row["value"])
     rivals = [row["proof"]["value_low"] for row in result["states"] if row["others"] == "ETF" and row["proof"]]
     rivals.append(result["zero_low"])
@@ -147,11 +157,11 @@ def _verdict(result: dict[str, Any]) -> list[str]:
 def _table(setting: FocalWindowSetting, result: dict[str, Any]) -> Table:
     title = f"states at c = {result['at']:.12g} (value at zero {result['value_at_zero']:.12f})"
     table = Table(title=title, title_justify="left")
-    for name in ("m", "others", "value", "less zero's", "t", "beta", "B", "smallest eigenvalue", "proved"):
+    for name in ("m", "others", "value", "less zero's", "t", "beta", "B", "angle", "smallest eigenvalue", "proved"):
         table.add_column(name, justify="left" if name in ("others", "proved") else "right")
     for row in result["states"]:
         proof = row["proof"]
-        numbers = f"{row['t']:.9f}", f"{row['beta']:.9f}", f"{row['bias']:.9f}"
+        numbers = (f"{row[name]:.9f}" for name in ("t", "beta", "bias", "angle"))
         smallest = "-" if proof is None else f"{proof['smallest_eigenvalue']:.3g}"
         values = f"{row['value']:.14f}", f"{row['value'] - result['value_at_zero']:.3e}"
         table.add_row(str(row["m"]), row["others"], *values, *numbers, smallest, _proved(proof))
@@ -163,4 +173,4 @@ def _proved(proof: dict[str, Any] | None) -> str:
         return "-"
     if proof["is_minimum"]:
         return f"minimum, ball {proof['radius']:.0e}"
-    return f"critical, ball {proof['radius']:.0e}" if proof["is_critical"] else "nothing"
+    return f"critical, ball {proof['radius']:.0e}" if proof["is_critical"] else proof["reason"]

@@ -2,14 +2,18 @@
 
 The formulas are those of `ufm.prediction`: closed forms for cross entropy, label smoothing and squared error; for focal
 loss the interval Newton operator on S(a) = (K - 1) c, S = -phi', which proves exactly one root in the box, and S' < 0
-there, so the root is a strict minimum along the ray; its value is compared with zero's in balls.
+there, so the root is a strict minimum along the ray; its value is compared with zero's in balls. The ray is no subspace
+that a symmetry fixes, so the full model's gradient at the ETF of every margin in the ball is held against 0
+(`ufm.ball_model.is_stationary`). The model is the one whose decays and loss parameters are exactly the doubles given.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from flint import arb, ctx
 
+from ufm.ball_model import BallModel, Balls, is_stationary
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.prediction import predict
 from ufm.problem import Problem
@@ -47,38 +51,56 @@ def enclose_margin(problem: Problem, precision: int = PRECISION, near: float | N
         near: focal loss only: the number in whose neighbourhood a root is to be proved, by default the prediction.
     """
     with ctx.workprec(precision):
-        loss, K = problem.loss, problem.K
-        c = (arb(problem.n) * arb(float(problem.decay_W)) * arb(float(problem.decay_H))).sqrt()
-        if isinstance(loss, SquaredError):
-            weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
-            a = arb(float(loss.rescale)) - K * c / weight
-            values = (
-                weight * (a - arb(float(loss.rescale))) ** 2 / 2 / K,
-                weight * arb(float(loss.rescale)) ** 2 / 2 / K,
-            )
-            return _result(a, (K - 1) * (values[0] + c * a), (K - 1) * values[1], precision)
-        if isinstance(loss, Focal):
-            found = _focal(problem, arb(float(loss.gamma)), c, predict(problem).margin if near is None else near)
-            if found is None:
-                return None
-            return _result(
-                found,
-                focal_value_ball(found, K, arb(float(loss.gamma))) + (K - 1) * c * found,
-                focal_value_ball(arb(0), K, arb(float(loss.gamma))),
-                precision,
-            )
-        if not isinstance(loss, CrossEntropy):
+        found = _on_the_ray(problem, near)
+        if found is None or not found[0] > 0 or not is_stationary(BallModel(*etf_ball(problem, found[0]))):
             return None
-        alpha = arb(float(loss.alpha)) if isinstance(loss, LabelSmoothing) else arb(0)
-        a = (1 / (c + alpha / K) - (K - 1)).log()
-        slope = alpha * (K - 1) / K + (K - 1) * c
-        return _result(a, (1 + (K - 1) * (-a).exp()).log() + slope * a, arb(K).log(), precision)
+        a, value, at_zero = found
+        return MarginEnclosure(a.str(40), float(a.rad()), float(a.mid()), bool(value < at_zero), precision)
 
 
-def _result(a: Ball, value: Ball, at_zero: Ball, precision: int) -> MarginEnclosure | None:
-    if not a > 0:
+def etf_ball(problem: Problem, a: Ball) -> tuple[Problem, Balls]:
+    """The model with K columns and in it the balanced ETF of margin a, (W, H, b) with H W' = a (I - 11'/K).
+
+    Squared error moves the mean logit by its bias, weight (b - rescale/K) + decay_b b = 0.
+    """
+    K, n = problem.K, problem.n
+    decay_W, decay_H = arb(float(problem.decay_W)), arb(float(problem.decay_H))
+    w, h = (a * (n * decay_H / decay_W).sqrt()).sqrt(), (a * (decay_W / (n * decay_H)).sqrt()).sqrt()
+    simplex = [[arb(int(k == j)) - arb(1) / K for j in range(K)] for k in range(K)]
+    b = arb(0)
+    if isinstance(problem.loss, SquaredError):
+        weight = _weight(problem.loss, K)
+        b = weight * arb(float(problem.loss.rescale)) / K / (weight + arb(float(problem.decay_b or 0.0)))
+    x = [w * entry for row in simplex for entry in row]
+    x += [h * entry for row in simplex for _ in range(n) for entry in row]
+    return dataclasses.replace(problem, d=K), x + [b] * (K * problem.has_bias)
+
+
+def _weight(loss: SquaredError, K: int) -> Ball:
+    return arb(1) if loss.convention == "half_norm" else arb(2) / K
+
+
+def _on_the_ray(problem: Problem, near: float | None) -> tuple[Ball, Ball, Ball] | None:
+    """The margin, the objective there and the one at zero, both less what the bias adds to either."""
+    loss, K = problem.loss, problem.K
+    c = (arb(problem.n) * arb(float(problem.decay_W)) * arb(float(problem.decay_H))).sqrt()
+    if isinstance(loss, SquaredError):
+        weight, rescale = _weight(loss, K), arb(float(loss.rescale))
+        a = rescale - K * c / weight
+        value = (K - 1) * (weight * (a - rescale) ** 2 / 2 / K + c * a)
+        return a, value, (K - 1) * weight * rescale**2 / 2 / K
+    if isinstance(loss, Focal):
+        gamma = arb(float(loss.gamma))
+        found = _focal(problem, gamma, c, predict(problem).margin if near is None else near)
+        if found is None:
+            return None
+        return found, focal_value_ball(found, K, gamma) + (K - 1) * c * found, focal_value_ball(arb(0), K, gamma)
+    if not isinstance(loss, CrossEntropy):
         return None
-    return MarginEnclosure(a.str(40), float(a.rad()), float(a.mid()), bool(value < at_zero), precision)
+    alpha = arb(float(loss.alpha)) if isinstance(loss, LabelSmoothing) else arb(0)
+    a = (1 / (c + alpha / K) - (K - 1)).log()
+    slope = alpha * (K - 1) / K + (K - 1) * c
+    return a, (1 + (K - 1) * (-a).exp()).log() + slope * a, arb(K).log()
 
 
 def _focal(problem: Problem, gamma: Ball, c: Ball, near: float) -> Ball | None:
