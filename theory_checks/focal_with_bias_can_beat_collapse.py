@@ -6,8 +6,8 @@ Source: Zhou et al. 2022 (all losses), global minimisers of focal loss: too stro
 
 Evidence: interval. 22 classes on a simplex with margin t, 8 with zero weights and features, bias higher by B on the 22:
 at t = 0.8142, B = 0.04297 the objective is below every F(a), a >= 0 (balls over [0, 3]; beyond, the penalty alone is
-higher). Its value is cross-checked with the model. For (K - 1) c <= 1 collapse is global also with a bias
-(`focal_with_bias_collapses_for_small_decays`); without bias always.
+higher); c, t and B are exactly these decimals. Its value is cross-checked with the model. For (K - 1) c <= 1 collapse
+is global also with a bias (`focal_with_bias_collapses_for_small_decays`); without bias always.
 
 False twin: the same state with B = 0.
 """

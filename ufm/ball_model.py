@@ -23,7 +23,7 @@ Balls = list[Ball]
 Matrix = Any
 """An `arb_mat`."""
 GRADIENT_RADIUS = 1e-9
-"""An enclosure of the gradient that is wider than this does not tell a critical point from others."""
+"""A gradient's enclosure that is wider than this times the curvature does not tell critical points from others."""
 NOT_STATIONARY = "not critical in the full model"
 """Why a proof is refused that `is_stationary` does not confirm."""
 
@@ -122,13 +122,14 @@ class BallModel:
         return entries
 
 
-def is_stationary(model: BallModel) -> bool:
-    """Whether the full gradient, all over the model's small ball around a critical point, contains 0 and is narrow.
+def is_stationary(x: Balls, gradient: Balls) -> bool:
+    """Whether the full gradient over the small ball x, said to hold a critical point, contains 0 and is narrow.
 
     Every enclosure of a critical point in this project has to pass this, however it was found: one along a subspace or
     a ray that no symmetry of the model fixes leaves a gradient across it.
     """
-    return all(entry.contains(0) and entry.rad() < GRADIENT_RADIUS for entry in model.gradient)
+    curvature = max([1.0, *(float(abs(entry).upper()) ** 2 for entry in x)])  # the order of second derivatives
+    return all(entry.contains(0) and entry.rad() < GRADIENT_RADIUS * curvature for entry in gradient)
 
 
 def loss_value(loss: Loss, z: Balls, y: int) -> Ball:

@@ -85,7 +85,8 @@ def enclose(
             return Enclosure(False, radius, index, False, precision, LEAVES_THE_BOX)
         if not _is_transversal(problem, box, directions, weights):
             return Enclosure(False, radius, index, False, precision, "existence: the symmetries' directions degenerate")
-        if not is_stationary(BallModel(problem, [arb(value, radius) for value in x.tolist()])):
+        ball = [arb(value, radius) for value in x.tolist()]
+        if not is_stationary(ball, BallModel(problem, ball).gradient):
             return Enclosure(False, radius, index, False, precision, NOT_STATIONARY)
         within = inertia(model.hessian, index_within, directions.shape[1])
         rank = 0 if not x[: problem.K * problem.d].any() else problem.d

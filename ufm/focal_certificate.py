@@ -104,12 +104,13 @@ def prove_minimum(state: PartialState, negative: int = 0, precision: int = PRECI
         centre, directions = state.point, _fixed_directions(state)
         over_box = BallModel(state.problem, _around(centre, directions, BOX))
         radius = _krawczyk(directions, BallModel(state.problem, centre), over_box)
-        tight = BallModel(state.problem, _around(centre, directions, min(radius, 1.0)))
+        ball = _around(centre, directions, min(radius, 1.0))
+        tight = BallModel(state.problem, ball)
         basis = _fixed_basis(state)
         hessian = restricted(over_box, basis)
         kernel, is_kernel = _kernel(state, over_box, basis)
         smallest = _smallest(hessian, basis, kernel)
-        reason = _refusal(radius, tight)
+        reason = _refusal(radius, ball, tight)
         is_critical = not reason
         if is_critical and not (is_kernel and all(inertia(hessian, negative, kernel)) and negative == 0):
             reason = NEGATIVE if smallest < 0 else UNDECIDED
@@ -126,11 +127,11 @@ def prove_minimum(state: PartialState, negative: int = 0, precision: int = PRECI
         )
 
 
-def _refusal(radius: float, tight: BallModel) -> str:
+def _refusal(radius: float, ball: Balls, tight: BallModel) -> str:
     """Why there is no true critical point of the full model in the ball, or nothing."""
     if not radius < BOX:
         return LEAVES_THE_BOX
-    return "" if is_stationary(tight) else NOT_STATIONARY
+    return "" if is_stationary(ball, tight.gradient) else NOT_STATIONARY
 
 
 def restricted(model: BallModel, basis: list[list[int]] | list[Balls]) -> Matrix:

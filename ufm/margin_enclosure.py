@@ -52,9 +52,12 @@ def enclose_margin(problem: Problem, precision: int = PRECISION, near: float | N
     """
     with ctx.workprec(precision):
         found = _on_the_ray(problem, near)
-        if found is None or not found[0] > 0 or not is_stationary(BallModel(*etf_ball(problem, found[0]))):
+        if found is None or not found[0] > 0:
             return None
         a, value, at_zero = found
+        model, x = etf_ball(problem, a)
+        if not is_stationary(x, BallModel(model, x).gradient):
+            return None
         return MarginEnclosure(a.str(40), float(a.rad()), float(a.mid()), bool(value < at_zero), precision)
 
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from flint import arb, ctx
 
+from ufm import enclosure
 from ufm.atlas import Atlas
-from ufm.ball_model import BallModel
+from ufm.ball_model import NOT_STATIONARY, BallModel, is_stationary
 from ufm.enclosure import BOX, enclose
 from ufm.hessian import dense_hessian
 from ufm.loss import Loss
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.margin_enclosure import enclose_margin
+from ufm.margin_enclosure import enclose_margin, etf_ball
 from ufm.prediction import predict
 from ufm.problem import Problem
 
@@ -100,6 +101,38 @@ def test_a_loss_without_balls_says_so(normal):
     problem = Problem(Mine(), 3, 2, 1, 5e-3, 5e-3, 0.0)
     with pytest.raises(NotImplementedError, match="ball arithmetic"):
         enclose(problem, normal(problem.size), 0, 0, 2)
+
+
+def test_a_proof_that_the_full_gradient_contradicts_is_refused(normal, monkeypatch):
+    problem = Problem(CrossEntropy(), 3, 2, 1, 5e-3, 5e-3, 0.0)
+    monkeypatch.setattr(enclosure, "_krawczyk", lambda *_: 1e-15)  # as if it had found a zero of something else
+    proof = enclose(problem, normal(problem.size), 0, 0, 2)
+    assert not proof.is_proved
+    assert proof.reason == NOT_STATIONARY
+
+
+def test_wide_balls_show_no_critical_point():
+    zero = [arb(0)] * 3
+    assert is_stationary(zero, [arb(1e-12, 2e-12)] * 3)
+    assert not is_stationary(zero, [arb(0, 1e-12), arb(1e-11, 1e-12), arb(0)])
+    assert not is_stationary(zero, [arb(0, 1e-3)] * 3)
+    assert not is_stationary(zero, [arb("nan")] * 3)
+
+
+@pytest.mark.parametrize("decay_b", [None, 0.0, 0.02])
+@pytest.mark.parametrize(
+    ("loss", "a"), [(CrossEntropy(), 4.0), (Focal(3.0), 1.5), (SquaredError(), 0.8), (SquaredError(15.0, "mean"), 14.0)]
+)
+def test_the_simplex_of_a_margin_is_critical_where_the_margin_is_right_and_nowhere_else(loss, a, decay_b):
+    problem = Problem(loss, 4, 6, 3, 5e-3, 1e-3, decay_b)
+    found = enclose_margin(problem)
+    x = etf_ball(problem, arb(found.text))
+    assert is_stationary(x[1], BallModel(*x).gradient)
+    floats = torch.tensor([[float(entry.mid()) for entry in x[1]]], dtype=torch.float64)
+    assert float(x[0].value_and_gradient(floats)[1].norm()) < 1e-14
+    for wrong in (a, found.margin + 1e-6):
+        x = etf_ball(problem, arb(wrong))
+        assert not is_stationary(x[1], BallModel(*x).gradient)
 
 
 # K = 4, n = 3, decays 5e-3 and 1e-3: margins to 17 digits (mpmath, 40 digits).

@@ -32,7 +32,7 @@ class FocalWindowSetting(CommonSetting):
     points: int = 200
     """Points of the curves and of the order of transitions."""
     certify: bool = True
-    """Prove each state in ball arithmetic (n = 1)."""
+    """Prove each state in ball arithmetic (n = 1), for decays and gamma that are exactly the doubles given."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
