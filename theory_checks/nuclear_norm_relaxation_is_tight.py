@@ -1,4 +1,5 @@
-"""The model's minimum is that of its convex relaxation: primal and dual values of a solver bracket the closed form.
+"""d = K - 1, four problems: the model's minimum is that of its convex relaxation, and primal and dual values bracket
+the closed form.
 
 Source: Zhu et al. 2021, Theorem 3.1 (proof); Zhou et al. 2022 (squared error)
 
