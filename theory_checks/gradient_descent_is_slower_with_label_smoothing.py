@@ -8,7 +8,7 @@ Evidence: numeric. k is the ratio of extreme eigenvalues of the dense Hessian at
 the minimiser plus noise off the kernel, gradient descent runs until the gradient is 1e-7 of its first norm, and the
 last ratio of norms is compared with the formula.
 
-The order depends on the decays and on the smoothing: near the zero solution it is the other way round.
+At larger decays and smoothings the order may be the opposite (K c = 0.3, alpha = 0.5).
 
 False twin: k of the loss part alone, K p.
 """
