@@ -65,7 +65,9 @@ def _trained(L: int, sigmas: tuple[float, ...], beta: float, law: Callable[..., 
     aligned = max(np.abs(np.abs(right @ left) - np.eye(size)).max() for (_, _, right), (left, _, _) in pairwise(svds))
     reached = int((ends.value < ends.value[best] + 1e-9).sum())
     return [
-        step(f"L = {L}: {int(ends.is_converged.sum())} of {STARTS} converged, {reached} at the lowest value", reached),
+        step(
+            f"L = {L}: {int(ends.is_converged.sum())} of {STARTS} converged, {reached} at the lowest value", reached > 1
+        ),
         # |gradient| 1e-9 over curvature 1e-2 gives 1e-7 in the layers and its square in f.
         deviation(f"L = {L}: |f - closed form {minimum:.9f}|", abs(float(ends.value[best]) - minimum), 1e-12),
         deviation(f"L = {L}: singular values of the layers", float(singular), 1e-6),

@@ -43,5 +43,5 @@ def _verdict(beyond: int) -> Verdict:
             step("the cross-polytope's vertices have <e, other vertex> <= 0, so distance >= 1", max(products) <= 0),
             step("it has K vertices", (2 * d - largest).is_nonnegative),
         ],
-        sizes=f"all d >= 2, d + 2 <= K <= 2 d + {beyond}",
+        sizes=f"all d >= 2, d + 2 <= K <= {2 * d + beyond}",
     )
