@@ -1,5 +1,5 @@
-"""Label smoothing: margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and norms fall as delta
-rises.
+"""Label smoothing, on the ETF ray: best margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and
+norms fall as delta rises.
 
 Source: Guo et al. 2024 (cross entropy versus label smoothing), closed form of the minimiser
 

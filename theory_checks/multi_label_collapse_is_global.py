@@ -1,4 +1,5 @@
-"""Pick-all-labels: simplex classifier and scaled tag-wise averages attain the minimum, also with unequal or missing m.
+"""Pick-all-labels, d >= K - 1: simplex classifier and scaled tag-wise averages attain the minimum, also with unequal or
+missing m.
 
 Source: Li et al. 2024 (multi-label neural collapse), global minimisers
 

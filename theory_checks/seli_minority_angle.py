@@ -1,5 +1,5 @@
-"""In SELI with K/2 classes of size R and K/2 of size 1, two minority rows of W have cosine (x - 2)/(x + K - 2), x^2 =
-(R + 1)/2.
+"""In SELI with K >= 4, K/2 classes of size R and K/2 of size 1, two minority rows of W have cosine (x - 2)/(x + K - 2),
+x^2 = (R + 1)/2.
 
 Source: Thrampoulidis et al. 2022, SELI geometry under step imbalance (minority collapse is asymptotic)
 
