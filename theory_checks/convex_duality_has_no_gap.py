@@ -1,4 +1,5 @@
-"""Cross entropy and label smoothing: the ETF of closed-form margin is a global minimiser, with or without bias.
+"""Cross entropy and label smoothing, K c + alpha < 1: the ETF of closed-form margin is a global minimiser, with or
+without bias.
 
 Source: Zhu et al. 2021, Theorem 3.1 (cross entropy); Zhou et al. 2022 (all losses; label smoothing)
 
@@ -44,6 +45,7 @@ def _verdict(smoothing: int) -> Verdict:
             step("its sum over samples is zero (feasible with a free bias)", is_zero((K - 1) * n * off + n * own)),
             # |11' - K Y| = K sqrt(n): `collapse_is_global_without_bias`.
             step("|G| = s (dual feasible)", is_zero(c * K * sympy.sqrt(n) / (n * K) - s)),
+            step("the margin is positive: p - r = 1 - K c - alpha", is_zero(p - r - (1 - K * c - alpha))),
             step("primal - dual = 0", is_zero(sympy.expand(primal - dual))),
         ],
         sizes="all K >= 2, n >= 1, d >= K - 1, decays with K c + alpha < 1, any decay of the bias",

@@ -3,11 +3,11 @@
 Source: Zhou et al. 2022 (all losses), local landscape of focal loss; the exact region is derived here
 
 Evidence: symbolic. A loss psi(x) of x = log sum_{j != y} e^{z_j} - z_y has the Hessian psi'' u u' + psi' (diag w - w
-w'), u = w - e_y (checked for undefined psi at K = 3 and 4), and e_y' Hess e_y = psi''. Focal loss has psi' > 0, so its
-Hessian is positive semidefinite iff psi'' >= 0. The sign of psi'' is that of r(p) = 1 + 2 g + g log p - g^2 p log p /
-(1 - p), r' = g/p + g^2 (p - 1 - log p)/(1 - p)^2 > 0 on (0, 1), r -> -infinity at 0, r(1) = 1 + 2 g + g^2 > 0: one root
-p_infl. The region {p_y >= p_infl} is a sublevel set of a convex function, hence convex: inside it the convex theory
-holds. How large it is: `focal_has_one_margin_up_to_17_classes`.
+w'), u = w - e_y, for every K (`softmax_loss_derivatives`), diag w - w w' is positive semidefinite, and e_y' Hess e_y =
+psi''. Focal loss has psi' > 0, so its Hessian is positive semidefinite iff psi'' >= 0. The sign of psi'' is that of
+r(p) = 1 + 2 g + g log p - g^2 p log p / (1 - p), r' = g/p + g^2 (p - 1 - log p)/(1 - p)^2 > 0 on (0, 1), r -> -infinity
+at 0, r(1) = 1 + 2 g + g^2 > 0: one root p_infl. The region {p_y >= p_infl} is a sublevel set of a convex function,
+hence convex: inside it the convex theory holds. How large it is: `focal_has_one_margin_up_to_17_classes`.
 
 False twin: the sign condition without the factor 2 (the curvature of a different loss).
 """
@@ -15,7 +15,7 @@ False twin: the sign condition without the factor 2 (the curvature of a differen
 import sympy
 
 from theory_checks.symbols import is_positive, is_zero, tangent_line_of_exp
-from theory_checks.verdict import Finding, Verdict, step
+from theory_checks.verdict import Verdict, step
 
 
 def check() -> Verdict:
@@ -42,7 +42,6 @@ def _verdict(factor: int) -> Verdict:
     return Verdict.of(
         "symbolic",
         [
-            *(_hessian(K) for K in (3, 4)),
             step("psi' > 0", is_positive(sympy.simplify(slope / (odds / (1 + odds)) ** g))),
             step(
                 "psi'' = p (1 - p)^(g + 1) r(p)",
@@ -53,20 +52,5 @@ def _verdict(factor: int) -> Verdict:
             step("r -> -infinity at p = 0", sympy.limit(r_of_p, P, 0, "+") == -sympy.oo),
             step("r(1) > 0", is_positive(sympy.limit(r_of_p, P, 1))),
         ],
-        sizes="all gamma > 0, all K (the form of the Hessian: K = 3, 4), all logits",
+        sizes="all gamma > 0, all K, all logits",
     )
-
-
-def _hessian(K: int) -> Finding:
-    """The Hessian of psi(x(z)) for an undefined psi, label 0."""
-    z = sympy.symbols(f"z:{K}", real=True)
-    psi = sympy.Function("psi")
-    others = sum(sympy.exp(entry) for entry in z[1:])
-    x = sympy.log(others) - z[0]
-    w = sympy.Matrix([0, *(sympy.exp(entry) / others for entry in z[1:])])
-    u = w - sympy.Matrix([1] + [0] * (K - 1))
-    t = sympy.Symbol("t", real=True)
-    first, second = (sympy.Subs(sympy.diff(psi(t), t, order), t, x).doit() for order in (1, 2))
-    claimed = second * u * u.T + first * (sympy.diag(*w) - w * w.T)
-    difference = sympy.hessian(psi(x), z).doit() - claimed
-    return step(f"Hessian = psi'' u u' + psi' (diag w - w w'), K = {K}", all(is_zero(entry) for entry in difference))

@@ -1,4 +1,5 @@
-"""Focal loss, many classes: at one c_M zero and an ETF of positive margin tie, both strict minima of the ETF ray.
+"""Focal loss at seven (K, gamma), K = 20 to 1000: at one c_M zero and an ETF of positive margin tie, both strict minima
+of the ETF ray.
 
 Source: Zhou et al. 2022 (all losses) on focal loss; the first-order exchange (Maxwell point) is derived here
 
@@ -10,7 +11,7 @@ at c_M the two are the only minima of the ray; as (K - 1) c a tells, the ETF is 
 the best margin jumps. c_M lies above S(0)/(K - 1), where zero stops being a saddle
 (`zero_is_a_saddle_below_a_threshold`).
 
-False twin: K = 10, where S falls from a = 0 on and the margin goes to zero continuously.
+False twin: K = 17, gamma = 3, where S falls from a = 0 on and the margin goes to zero continuously.
 """
 
 import sympy
@@ -22,7 +23,7 @@ from theory_checks.verdict import Finding, Verdict, positive, step
 from ufm.margin_enclosure import focal_slope_ball, focal_value_ball
 
 CASES = [(20, 3.0), (30, 3.0), (50, 3.0), (100, 3.0), (1000, 3.0), (100, 1.0), (100, 5.0)]
-FEW = [(10, 3.0)]
+FEW = [(17, 3.0)]
 FIRST = (0.01, 0.1, 0.5, 1.0, 2.0)
 """Margins at which the exchange may still lie ahead; LAST lies beyond it."""
 LAST = 8.0

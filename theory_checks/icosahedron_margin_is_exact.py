@@ -4,9 +4,9 @@ Source: Jiang et al. 2023 (generalised neural collapse), softmax codes beyond K 
 
 Evidence: symbolic, in the field Q(sqrt 5). For a vertex w the five neighbours have <w, v> = 1/sqrt(5), their mean is
 w/sqrt(5), and all other vertices have <w, v> <= 1/sqrt(5): so the nearest point of the hull of the others is w/sqrt(5),
-in direction w (self-duality). By symmetry of the vertex list under the checked inner products all 12 are alike.
+in direction w (self-duality). Checked for each of the 12.
 
-False twin: the value 1 - 1/sqrt(3).
+False twin: the same with a vertex left out, K = 11, whose former neighbours have a better feature than themselves.
 """
 
 import itertools
@@ -18,21 +18,21 @@ from theory_checks.verdict import Verdict, step
 
 
 def check() -> Verdict:
-    """sqrt(5)."""
-    return _verdict(5)
+    """All vertices."""
+    return _verdict(12)
 
 
 def refuted() -> Verdict:
-    """sqrt(3)."""
-    return _verdict(3)
+    """One left out."""
+    return _verdict(11)
 
 
-def _verdict(radicand: int) -> Verdict:
+def _verdict(K: int) -> Verdict:
     golden = (1 + sympy.sqrt(5)) / 2
     corners = [(0, a, b * golden) for a, b in itertools.product((1, -1), repeat=2)]
-    vertices = [sympy.Matrix(corner[turn:] + corner[:turn]) for corner in corners for turn in range(3)]
+    vertices = [sympy.Matrix(corner[turn:] + corner[:turn]) for corner in corners for turn in range(3)][:K]
     square = sympy.expand(1 + golden**2)
-    cosine = 1 / sympy.sqrt(radicand)
+    cosine = 1 / sympy.sqrt(5)
 
     @cache
     def excess(product: sympy.Expr) -> sympy.Expr:
@@ -49,10 +49,10 @@ def _verdict(radicand: int) -> Verdict:
         "symbolic",
         [
             step(
-                "12 vertices of equal length",
-                len(vertices) == 12 and all(sympy.expand(v.dot(v) - square) == 0 for v in vertices),
+                f"{K} different vertices of equal length",
+                len(set(map(tuple, vertices))) == K and all(sympy.expand(v.dot(v) - square) == 0 for v in vertices),
             ),
             step("each has 5 neighbours whose mean is cos w, and no other vertex is closer", all(nearest)),
         ],
-        sizes="K = 12, d = 3",
+        sizes=f"K = {K}, d = 3",
     )

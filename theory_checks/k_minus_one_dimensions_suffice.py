@@ -1,10 +1,12 @@
-"""d = K - 1 is enough: from every random start all four losses reach the predicted minimum, as for d = K and d > K.
+"""K = 5: d = K - 1 is enough. From every random start the losses (gamma = 2, alpha = 0.1) reach the predicted minimum,
+as for d = K and K + 4.
 
 Source: Zhou et al. 2022 (all losses), role of the feature dimension (the landscape theorem asks for d > K)
 
 Evidence: numeric, 12 starts at three scales for each loss and d. Derived for cross entropy and label smoothing at d = K
-- 1: a critical point has rank W <= K - 1; at full rank G G' = s^2 times a projector, so |G|_2 = s and the dual
-certificate holds; below full rank there is a null vector and `negative_curvature_direction` applies.
+- 1 and every K: a critical point has rank W <= K - 1; at full rank G G' = s^2 times a projector, so |G|_2 = s and the
+dual certificate holds; below full rank there is a null vector and `negative_curvature_direction` applies. For focal
+loss the sentence is false with more classes: `focal_has_spurious_minima`.
 
 False twin: d = K - 2.
 """

@@ -1,11 +1,11 @@
-"""Label smoothing: margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and norms fall as delta
-rises.
+"""Label smoothing, on the ETF ray: best margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and
+norms fall as delta rises.
 
 Source: Guo et al. 2024 (cross entropy versus label smoothing), closed form of the minimiser
 
 Evidence: symbolic for all K, n, decays and delta in [0, 1): the derivative of the objective on the ETF ray vanishes
-there, the objective is strictly convex, and |w_k|^2, |h|^2 are multiples of the margin that do not depend on delta.
-Global optimality: `convex_duality_has_no_gap`.
+there, the objective is strictly convex, its slope at zero is a multiple of K c + delta - 1; and |w_k|^2, |h|^2 are
+multiples of the margin that do not depend on delta. Global optimality: `convex_duality_has_no_gap`.
 
 False twin: delta in place of delta/K in the off-class probability.
 """
@@ -38,6 +38,9 @@ def _verdict(share: Callable[..., Any]) -> Verdict:
     margin = sympy.log(1 / off - K + 1)
     mass = 1 / (1 + excess)  # K c + delta in (0, 1)
     slope = sympy.diff(sympy.log(K * (1 + excess) - K + 1), excess)
+    at_zero = sympy.diff(objective, a).subs(a, 0)
+    lW, lH, n, length = sympy.symbols("decay_W decay_H n length", positive=True)  # length = a (K - 1)/K
+    square_w, square_h = length * sympy.sqrt(n * lH / lW), length * sympy.sqrt(lW / (n * lH))
     return Verdict.of(
         "symbolic",
         [
@@ -48,7 +51,13 @@ def _verdict(share: Callable[..., Any]) -> Verdict:
                 is_positive(sympy.simplify(sympy.diff(objective, a, 2).subs(K, excess + 1))),
             ),
             step("zero at K c + delta = 1", is_zero(margin.subs(c, (1 - delta) / K))),
+            step(
+                "beyond, the objective rises from zero: its slope there is (K - 1)(K c + delta - 1)/K",
+                is_zero(at_zero - q * (K * c + delta - 1) / K),
+            ),
             step("the margin falls in K c + delta", is_positive(slope) and is_positive(-sympy.diff(mass, excess))),
+            step("the norms: |w_k| |h| is the logit a (K - 1)/K", is_zero(square_w * square_h - length**2)),
+            step("and decay_W |W|^2 = decay_H |H|^2", is_zero(lW * K * square_w - lH * n * K * square_h)),
         ],
         sizes="all K >= 2, n, decays, 0 <= delta < 1",
     )

@@ -1,11 +1,13 @@
-"""Where |G|_2 > s and W has a null vector a, the direction (u a', -v a') has curvature -2 (|G|_2 - s), for every loss.
+"""At a critical point with W a = 0, |a| = 1, the direction (x u a', -v a'/x), x = (decay_H/decay_W)^(1/4), has
+curvature -2 (|G|_2 - s) for every loss, (u, v) the top singular pair of G.
 
 Source: Zhu et al. 2021, proof of Theorem 3.2; Zhou et al. 2022 (squared error)
 
-Evidence: symbolic, for an arbitrary smooth loss of the logits. Along W + e x u a', H - e y v a' with W a = H a = 0
-every logit is exactly z - e^2 x y u_k v_i, so the second derivative is decay_W x^2 + decay_H y^2 - 2 x y <G, u v'>.
-With x = (decay_H / decay_W)^(1/4) = 1/y this is -2 (|G| - s), s = sqrt(decay_W decay_H). Checked with an undefined
-function of all K N logits at K = 2, N = 3, d = 3, and for the generic logit at any size.
+Evidence: symbolic, for an arbitrary twice differentiable loss of the logits and all sizes. H a = 0 too, since decay_W
+W'W = decay_H H'H at a critical point. Along W + e x u a', H - e y v a' every logit is exactly z - e^2 x y u_k v_i (the
+generic one, a along the last axis): its first derivative at e = 0 is zero and its second -2 x y u_k v_i, so that by the
+chain rule that of the loss is -2 x y <G, u v'>. With the decays, x = 1/y and <G, u v'> = |G|_2 it is -2 (|G|_2 - s), s
+= sqrt(decay_W decay_H). Once more with an undefined function of all K N logits at K = 2, N = 3, d = 3.
 
 False twin: the opposite sign of the step in H.
 """
@@ -50,9 +52,18 @@ def _verdict(sign: int) -> Verdict:
     return Verdict.of(
         "symbolic",
         [
+            step("the generic logit, any K, N and d: no first and the second derivative 2 x y u v", _generic(x, y)),
             step("every logit moves by e^2 x y u_k v_i and by nothing else", moved.is_zero_matrix),
             step("the loss's second derivative is 2 x y <G, u v'>", is_zero(second - 2 * x * y * inner)),
             step("with the decays it is -2 (|G| - s)", is_zero(curvature - claimed)),
         ],
-        sizes="every twice differentiable loss; all decays > 0; the logits at K = 2, N = 3, d = 3",
+        sizes="every twice differentiable loss; all K, N, d, decays > 0; all logits at once at K = 2, N = 3, d = 3",
     )
+
+
+def _generic(x: sympy.Expr, y: sympy.Expr) -> bool:
+    """Of logit (i, k): the inner product over the axes other than a is a number, along a both rows start at 0."""
+    e, before, u, v = sympy.symbols("e before u v", real=True)
+    logit = before + (e * x * u) * (e * y * v)
+    at_zero = [sympy.diff(logit, e, order).subs(e, 0) for order in (1, 2)]
+    return is_zero(at_zero[0]) and is_zero(at_zero[1] - 2 * x * y * u * v)

@@ -46,7 +46,8 @@ def _verdict(*, behind: bool) -> Verdict:
         "numeric",
         [
             step(
-                f"{reached} of {STARTS} starts at the lowest value, {int(ends.is_converged.sum())} converged", reached
+                f"{reached} of {STARTS} starts at the lowest value, {int(ends.is_converged.sum())} converged",
+                reached > 1,
             ),
             deviation(f"|f - closed form {minimum:.10f}|", abs(float(ends.value[best]) - minimum), 1e-10),
             # |gradient| 1e-9 over the decay 1e-2 gives 1e-7 in the layers.

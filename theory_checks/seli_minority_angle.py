@@ -1,12 +1,12 @@
-"""In SELI with K/2 classes of size R and K/2 of size 1, two minority rows of W have cosine (x - 2)/(x + K - 2), x^2 =
-(R + 1)/2.
+"""In SELI with K >= 4, K/2 classes of size R and K/2 of size 1, two minority rows of W have cosine (x - 2)/(x + K - 2),
+x^2 = (R + 1)/2.
 
 Source: Thrampoulidis et al. 2022, SELI geometry under step imbalance (minority collapse is asymptotic)
 
 Evidence: symbolic. W W' is proportional to ((I - J) D (I - J))^(1/2), J = 11'/K, D = diag(n_k). Its eigenvalues are R
 on differences of majority classes, 1 on differences of minority classes and (R + 1)/2 on the contrast of both groups,
-shown for K = 4, 6, 8, 10; the cosine follows. It is -1/(K - 1) at R = 1, 0 at R = 7 for every K, rises with R and
-tends to 1: without decay minority classifiers coincide only in the limit.
+for every even K; the cosine follows. It is -1/(K - 1) at R = 1, 0 at R = 7 for every K, rises with R and tends to 1:
+without decay minority classifiers coincide only in the limit.
 
 False twin: the harmonic mean 2R/(R + 1) in place of the arithmetic one.
 """
@@ -14,11 +14,9 @@ False twin: the harmonic mean 2R/(R + 1) in place of the arithmetic one.
 from collections.abc import Callable
 
 import sympy
-from sympy import Expr, Matrix
+from sympy import Expr
 
 from theory_checks.verdict import Verdict, step
-
-GROUP_SIZES = (2, 3, 4, 5)
 
 
 def check() -> Verdict:
@@ -42,31 +40,39 @@ def _verdict(mean: Callable[[Expr], Expr]) -> Verdict:
     return Verdict.of(
         "symbolic",
         [
-            *(
-                step(f"K = {2 * m}: eigenvalues R, 1 and {mean(R)}", _has_eigenvalues(m, R, mean(R)))
-                for m in GROUP_SIZES
-            ),
+            step(f"eigenvalues R, 1 and {mean(R)}, every K", _has_eigenvalues(half, R, mean(R))),
             step("the cosine is that of the square root", _is_zero(product / length - cosine)),
             step("R = 1: -1/(K - 1)", _is_zero(cosine.subs(R, 1) + 1 / (K - 1))),
             step("R = 7: orthogonal", _is_zero(cosine.subs(R, 7))),
             step("rises with R", slope.is_positive),
-            step("tends to 1 as R grows", sympy.limit(cosine.subs(half, 3), R, sympy.oo) == 1),
+            step("tends to 1 as R grows, every K", sympy.limit(cosine, R, sympy.oo) == 1),
         ],
-        sizes="all R > 0; eigenvalues for K = 4, 6, 8, 10, cosine for all K > 2",
+        sizes="all R > 0, all even K >= 4",
     )
 
 
-def _has_eigenvalues(m: int, R: Expr, on_contrast: Expr) -> bool:
-    K = 2 * m
-    centre = sympy.eye(K) - sympy.ones(K, K) / K
-    A = centre * sympy.diag(*[R] * m, *[1] * m) * centre
-    pairs = [(R, _difference(K, 0, j)) for j in range(1, m)] + [(1, _difference(K, m, m + j)) for j in range(1, m)]
-    pairs += [(on_contrast, Matrix([1] * m + [-1] * m)), (0, sympy.ones(K, 1))]
-    return all((A * v - value * v).applyfunc(sympy.simplify).is_zero_matrix for value, v in pairs)
+def _has_eigenvalues(half: Expr, R: Expr, on_contrast: Expr) -> bool:
+    """Of (I - J) D (I - J), on vectors that add up to zero: entries, class sizes, numbers of classes, eigenvalue.
 
+    The differences of two classes of one group (beside the group's others and the other group), and the contrast.
+    """
 
-def _difference(K: int, i: int, j: int) -> Matrix:
-    return Matrix(K, 1, lambda k, _: int(k == i) - int(k == j))
+    def image(entries: list[Expr], weights: list[Expr], counts: list[Expr]) -> list[Expr]:
+        scaled = [weight * entry for weight, entry in zip(weights, entries, strict=True)]
+        mean = sum(count * entry for count, entry in zip(counts, scaled, strict=True)) / (2 * half)
+        return [entry - mean for entry in scaled]
+
+    one, none = sympy.Integer(1), sympy.Integer(0)
+    vectors = [
+        ([one, -one, none, none], [R, R, R, one], [one, one, half - 2, half], R),
+        ([one, -one, none, none], [one, one, one, R], [one, one, half - 2, half], one),
+        ([one, -one], [R, one], [half, half], on_contrast),
+    ]
+    return all(
+        _is_zero(found - value * entry)
+        for entries, weights, counts, value in vectors
+        for found, entry in zip(image(entries, weights, counts), entries, strict=True)
+    )
 
 
 def _is_zero(expression: Expr) -> bool:

@@ -1,4 +1,5 @@
-"""The least cross entropy f of unit vectors at temperature t has -t log(2 N) <= t log f + rho <= t log(K - 1).
+"""The least cross entropy f of unit vectors at temperature t, rho their best least margin, has -t log(2 N) <= t log f +
+rho <= t log(K - 1).
 
 Source: Jiang et al. 2023 (generalised neural collapse), limit of small temperature
 

@@ -3,12 +3,12 @@
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes
 
 Evidence: symbolic, derived here. If no gap exceeds pi, the distance of a point to its neighbours' chord is 2 sin(x/2)
-sin(y/2) for gaps x, y; the product over all K points is that of (sin(x_k/2))^2 times 2^K, and log sin is concave, so
-the least is at most 2 sin(pi/K)^2. If a gap exceeds pi, the other K - 1 add up to less than pi and some pair of
-neighbours to at most pi / floor((K - 1)/2), which gives 2 sin(pi / (4 floor((K - 1)/2)))^2, no more since 4 floor((K -
-1)/2) >= K.
+sin(y/2) for gaps x, y (the angles at the neighbours, y/2 and x/2, are not obtuse: the foot lies on the chord); the
+product over all K points is that of (sin(x_k/2))^2 times 2^K, and log sin is concave, so the least is at most 2
+sin(pi/K)^2. If a gap exceeds pi, the other K - 1 add up to less than pi and some pair of neighbours to at most pi /
+floor((K - 1)/2), which gives 2 sin(pi / (4 floor((K - 1)/2)))^2, no more since 4 floor((K - 1)/2) >= K.
 
-False twin: 1 - cos(pi / K).
+False twin: 1 - cos(2 pi / (K - 1)), the distance of one point fewer.
 """
 
 import sympy
@@ -18,16 +18,16 @@ from theory_checks.verdict import Verdict, step
 
 
 def check() -> Verdict:
-    """With 1 - cos(2 pi / K)."""
-    return _verdict(2)
+    """With 2 pi / K."""
+    return _verdict(0)
 
 
 def refuted() -> Verdict:
-    """With 1 - cos(pi / K)."""
+    """With 2 pi / (K - 1)."""
     return _verdict(1)
 
 
-def _verdict(turns: int) -> Verdict:
+def _verdict(fewer: int) -> Verdict:
     x, y, K = sympy.symbols("x y K", positive=True)
     q = sympy.Symbol("q", integer=True, positive=True)
     # Points at angles -x, 0, y: twice the triangle's area, and the chord.
@@ -35,7 +35,7 @@ def _verdict(turns: int) -> Verdict:
     half = sympy.sin(x / 2) * sympy.sin(y / 2)
     chord = 2 * sympy.sin((x + y) / 2)
     cross = (sympy.cos(x) - 1) * sympy.sin(y) + sympy.sin(x) * (sympy.cos(y) - 1)  # (P1 - P0) x (P2 - P0)
-    claimed = 1 - sympy.cos(turns * sympy.pi / K)
+    claimed = 1 - sympy.cos(2 * sympy.pi / (K - fewer))
     pair = 2 * half - (sympy.cos((x - y) / 2) - sympy.cos((x + y) / 2))
     return Verdict.of(
         "symbolic",

@@ -1,4 +1,5 @@
-"""Unit features and unit classifier rows: CE with temperature is least at the simplex, log(1 + (K-1) e^(-tau K/(K-1))).
+"""Unit features and unit classifier rows, d >= K - 1: CE with temperature is least at the simplex, log(1 + (K-1)
+e^(-tau K/(K-1))).
 
 Source: Yaras et al. 2022 (normalised features), global minimisers
 

@@ -1,5 +1,5 @@
-"""Unit features and weights: every random start reaches the simplex's value, also where d = K - 1 and beyond the bound
-on tau.
+"""Unit features and weights, five cases with K = 4 and 6: all 16 random starts reach the simplex's value, also where d
+= K - 1 and beyond the bound on tau.
 
 Source: Yaras et al. 2022 (normalised features), benign landscape (d > K and tau below a bound)
 

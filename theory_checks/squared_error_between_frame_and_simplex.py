@@ -1,12 +1,13 @@
-"""Squared error: a simplex ETF iff decay_b <= K c / (1 - K c), an orthogonal frame without bias, between them
-otherwise.
+"""Squared error, K c < 1, d >= K: a simplex ETF iff decay_b <= K c / (1 - K c), an orthogonal frame without bias,
+between them otherwise.
 
 Source: Zhou et al. 2022 (squared error); Tirer and Bruna 2022 for the two ends
 
 Evidence: symbolic, derived here. Logits (a Pi + a' J) (x) 1_n' with Pi = I - 11'/K, J = 11'/K and bias beta 1, where a
 = 1 - K c, a' = max(0, 1 - K c (1 + l)/l), beta = (1 - a')/(K (1 + l)), l = decay_b, c = sqrt(n decay_W decay_H). The
 gradient G has singular values |1 - a|/(K sqrt n) on Pi and |a' + K beta - 1|/(K sqrt n) on J: equal to s where the
-component is active, at most s where it is not. g is convex, so that is global optimality, for all K, n and decays.
+component is active, at most s where it is not. g is convex, strictly in Z + b 1', so that is global optimality and the
+logits are unique, for all K, n and decays.
 
 False twin: the threshold decay_b <= K c.
 """
@@ -52,6 +53,7 @@ def _verdict(threshold: Callable[..., Any]) -> Verdict:
             step("a' = 0 at the threshold", is_zero(a_common.subs(decay, at_threshold))),
             step("below it |G| on 1 is less than s", is_positive(sympy.factor((s - on_ones_alone).subs(decay, below)))),
             step("above it a' > 0", is_positive(sympy.factor(a_common.subs(decay, above)))),
+            step("and a' < a with any bias", is_positive(sympy.simplify(a - a_common))),
             step(
                 "without bias (decay -> infinity) a' = a: orthogonal frame",
                 is_zero(sympy.limit(a_common, decay, sympy.oo) - a),

@@ -1,4 +1,5 @@
-"""The squared error is exactly L_NC1 + L_NC2/3 + L_perp, and L_perp = 0 iff W is the least-squares classifier.
+"""Equal class sizes, decay > 0: the squared error is exactly L_NC1 + L_NC2/3 + L_perp, and L_perp = 0 iff W is the
+least-squares classifier.
 
 Source: Han, Papyan, Donoho 2021 (squared error, central path), decomposition
 

@@ -1,4 +1,5 @@
-"""Supervised contrastive loss on unit features, all N samples in the batch, is least at the collapsed simplex.
+"""Supervised contrastive loss on unit features, equal class sizes n >= 2, all N samples in the batch, d >= K - 1, is
+least at the collapsed simplex.
 
 Source: Zhou et al. 2022 (all losses), supervised contrastive loss; Graf et al. 2021
 

@@ -1,4 +1,5 @@
-"""Gradient descent on the model: the decomposition holds at every step, and L_perp <= |grad_W|^2/(2 decay_W) vanishes.
+"""Gradient descent on the model (K = 4, d = 6, n = 5): the decomposition holds at every step looked at, and L_perp <=
+|grad_W|^2/(2 decay_W) vanishes.
 
 Source: Han, Papyan, Donoho 2021 (squared error, central path), on trajectories of the unconstrained feature model
 
@@ -43,7 +44,7 @@ def _verdict(decay: float) -> Verdict:
             ratio.append(away / loss)
         x = x - STEP_SIZE * gradient
     ratios = torch.stack(ratio)
-    last = (ratios >= 1e-3).sum(0)  # the ratio falls
+    large = (ratios >= 1e-3).flip(0).int().cummax(0).values.sum(0)  # places up to the last at which it is large
     return Verdict.of(
         "numeric",
         [
@@ -52,7 +53,8 @@ def _verdict(decay: float) -> Verdict:
             step(f"L_perp <= |grad_W|^2 / (2 decay_W) (excess {beyond:.1g} of the loss)", beyond <= 1e-12),
             step(f"L_perp / L at the end: {float(ratios[-1].max()):.1g}, below 1e-6", ratios[-1].max() < 1e-6),
             step(
-                f"L_perp < L/1000 from step {EVERY * int(last.min())} to {EVERY * int(last.max())} on, by start", True
+                f"L_perp < L/1000 from step {EVERY * int(large.min())} to {EVERY * int(large.max())} on, by start",
+                large.max() <= len(ratios) // 4,
             ),
         ],
         margin_is=DIGITS,

@@ -81,7 +81,13 @@ class Verdict:
 
 
 def step(text: str, holds: object) -> Finding:
-    """A step that is true or not."""
+    """A step that is true or not; None (computer algebra cannot say) is not.
+
+    Raises:
+        TypeError: if `holds` is a number: a count holds whenever it is not zero, which is seldom what is meant.
+    """
+    if isinstance(holds, int | float) and not isinstance(holds, bool):
+        raise TypeError(f"`holds` of the step {text!r} must be a truth value, got the number {holds}.")
     return Finding(text, bool(holds))
 
 

@@ -1,5 +1,5 @@
-"""Two-layer ReLU net on whitened data: prediction Y diag((1 - beta/sqrt(n_k))_+), one neuron per class, any class
-sizes.
+"""Two-layer ReLU net on whitened data, four choices of class sizes: prediction Y diag((1 - beta/sqrt(n_k))_+), one
+neuron per class.
 
 Source: Ergen and Pilanci 2021 (convex duality), whitened data and vector output; collapse as a corollary
 

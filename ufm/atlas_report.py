@@ -17,7 +17,7 @@ SIGNIFICANT = 1e-9
 
 
 def morse_result(atlas: Atlas) -> dict[str, Any]:
-    """The Morse relations in every dimension, and for each row the dimensions in which its absence would be noticed."""
+    """The Morse relations in every dimension; what they would notice if a row, or two rows together, were absent."""
     rows = [critical_set(row) for row in atlas.rows]
     return {
         "is_applicable": not any(row.is_degenerate for row in atlas.rows),
@@ -26,6 +26,7 @@ def morse_result(atlas: Atlas) -> dict[str, Any]:
             for verdict in morse.check_all(rows, atlas.dimensions)
         ],
         "noticed_without": morse.noticed(rows, atlas.dimensions),
+        "unnoticed_pairs": morse.unnoticed_pairs(rows, atlas.dimensions),
     }
 
 
@@ -101,7 +102,9 @@ def _missing(relations: dict[str, Any]) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in by.items())
     if blind:
         return f"Rows whose absence no relation would notice: {', '.join(map(str, blind))} (noticed by: {counts})."
-    return f"The absence of any single row would be noticed, of {len(noticed)} by: {counts}."
+    pairs = ", ".join(f"{i + 1} and {j + 1}" for i, j in relations["unnoticed_pairs"])
+    together = f"; not that of two together: {pairs}" if pairs else ", and of any two together"
+    return f"The absence of any single row would be noticed{together}; of {len(noticed)} by: {counts}."
 
 
 def _word(holds: bool) -> str:

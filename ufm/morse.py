@@ -18,8 +18,9 @@ j(j + 1)/2 - 1 over Grassmannians. So e(k, m) = sum_{j=0}^m (-1)^(j(j+1)/2) chi(
 Each statement holds in *every* dimension d: the points of rank <= d of an atlas are all critical points of the model
 with d feature columns (`ufm.orbit`). In dimension d a row of rank d enters the Euler sum with +- its copies, so the
 sums for d = 1, 2, ... notice every single row that is missing. What they cannot notice: sets of missing rows whose
-terms cancel, such as two of one rank, equally many copies, and indices of opposite parity; and a Grassmannian of Euler
-characteristic zero.
+terms cancel, such as two of one rank, equally many copies, and indices of opposite parity, whether or not they are born
+in one fold (`unnoticed_pairs`: for cross entropy with K = 5 the two rows ab|c|d|e of rank 2 with 30 copies, and a|b
+(cde) with abc|de, 10 copies each); and a Grassmannian of Euler characteristic zero.
 
 For squared error a row is a Grassmannian Gr_r(R^R) of orbits. Its equivariant series is P(Gr_r(R^R)) P(BO(d - rank)):
 the homotopy quotient of {isometries of the tautological bundle into R^d} is Gr x BO. Its plain one is P(Gr) P(V) where
@@ -119,6 +120,19 @@ def noticed(rows: Sequence[CriticalSet], dimensions: Sequence[int]) -> list[dict
                 "euler": [v.dimension for v in verdicts if v.euler != 1],
             }
         )
+    return found
+
+
+def unnoticed_pairs(rows: Sequence[CriticalSet], dimensions: Sequence[int]) -> list[tuple[int, int]]:
+    """The pairs of rows that could be missing together, each noticed by itself, and all statements would still hold."""
+    alone = [bool(any(entry.values())) for entry in noticed(rows, dimensions)]
+    terms = [tuple(_euler_term(row, d) if row.rank <= d else 0 for d in dimensions) for row in rows]
+    found = []
+    for i, j in itertools.combinations(range(len(rows)), 2):
+        if alone[i] and alone[j] and not any(map(sum, zip(terms[i], terms[j], strict=True))):
+            rest = [row for number, row in enumerate(rows) if number not in (i, j)]
+            if all(verdict.holds for verdict in check_all(rest, dimensions)):
+                found.append((i, j))
     return found
 
 

@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 
 from ufm.hessian import dense_hessian
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing
+from ufm.minimise import minimise
 from ufm.prediction import predict, predicted_point
 from ufm.problem import Problem
 
@@ -32,6 +33,26 @@ def test_without_bias_nothing_lies_below_the_ray_even_in_the_focal_window(gamma,
     predicted = predicted_point(problem, predict(problem))
     noise = normal(200, problem.size) * torch.logspace(-3, 0.5, 200, dtype=torch.float64)[:, None]
     assert (problem.value(predicted + noise) - predict(problem).value).min() >= -SLACK
+
+
+def focal_of_margin(u, K, gamma):
+    odds = (K - 1) * np.exp(-u)
+    return (odds / (1 + odds)) ** gamma * np.log1p(odds)
+
+
+@pytest.mark.parametrize("sigma", [0.6, 0.8, 1.0])
+def test_between_the_two_thresholds_focal_loss_with_a_bias_is_least_at_zero(sigma, normal):
+    """S(1/3) = 0.523 < sigma <= 1: the tangent of slope sigma touches phi at a negative margin, too low a bound."""
+    K, gamma, n = 3, 3.0, 2
+    decay = sigma / (K - 1) / math.sqrt(n)
+    problem = Problem(Focal(gamma), K=K, d=3, n=n, decay_W=decay, decay_H=decay, decay_b=0.0)
+    at_zero = (2 / 3) ** 3 * math.log(3)
+    too_low = np.min(focal_of_margin(np.linspace(-30, 3, 100_000), K, gamma) + sigma * np.linspace(-30, 3, 100_000))
+    assert too_low < at_zero - 5e-4
+    ends = minimise(problem.value_and_gradient, 2 * normal(40, problem.size), 1e-9, 5000)
+    assert predict(problem).is_proved_global
+    assert predict(problem).value == pytest.approx(at_zero, abs=1e-12)
+    assert ends.value.min() >= at_zero - SLACK
 
 
 def hull_distance(w, others):

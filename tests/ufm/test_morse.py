@@ -14,10 +14,29 @@ from ufm.morse import (
     grassmannian_euler,
     noticed,
     quotient_euler,
+    unnoticed_pairs,
 )
 
 # Cross entropy at K = 3: rank, index within the columns, escapes per empty column, copies.
 THREE = [CriticalSet(2, 0, 0, 1), CriticalSet(1, 0, 1, 3), CriticalSet(1, 1, 1, 3), CriticalSet(0, 0, 2, 1)]
+
+
+# Cross entropy at K = 5, d = 6, decays 0.005, 0.005, 0.01: rank, index in six columns, copies, as `ufm atlas` prints.
+FIVE = [
+    *((4, 0, 1), (3, 3, 10), (3, 4, 15), (2, 8, 12), (3, 5, 20), (3, 6, 5), (2, 9, 60), (2, 10, 15), (2, 10, 60)),
+    *((3, 6, 10), (2, 10, 30), (2, 11, 30), (2, 12, 10), (2, 11, 60), (1, 15, 60), (1, 16, 60), (1, 16, 60)),
+    *(
+        (2, 12, 15),
+        (1, 17, 30),
+        (2, 12, 10),
+        (1, 17, 15),
+        (1, 17, 10),
+        (1, 17, 20),
+        (1, 18, 10),
+        (1, 18, 5),
+        (0, 24, 1),
+    ),
+]
 
 
 def _squared_error(R, escapes_at_zero=None):
@@ -105,6 +124,20 @@ def test_what_no_relation_can_notice():
     """A pair of one rank, equally many copies, neighbouring indices: born together in a fold, missed together."""
     pair = [CriticalSet(1, 0, 1, 6), CriticalSet(1, 1, 1, 6)]
     assert all(verdict.holds for verdict in check_all([*THREE, *pair], [1, 2, 4]))
+
+
+def test_two_pairs_of_the_five_class_atlas_could_be_missing():
+    """By brute force over all 325 pairs; a|b (cde) and abc|de, 22 and 24, are no fold: their classes differ."""
+    rows = [CriticalSet(r, index - (6 - r) * (4 - r), 4 - r, copies) for r, index, copies in FIVE]
+    dimensions = [1, 2, 3, 4, 6]
+    assert all(verdict.holds for verdict in check_all(rows, dimensions))
+    missing = [
+        (i, j)
+        for i, j in itertools.combinations(range(len(rows)), 2)
+        if all(v.holds for v in check_all([row for n, row in enumerate(rows) if n not in (i, j)], dimensions))
+    ]
+    assert missing == [(10, 11), (21, 23)]
+    assert unnoticed_pairs(rows, dimensions) == missing
 
 
 def test_a_negative_coefficient_far_out_is_seen():

@@ -1,0 +1,128 @@
+"""No step that cannot fail: every twin fails where it is false, in a finding that holds for the claim itself."""
+
+import ast
+import importlib
+import inspect
+import re
+
+import pytest
+
+from theory_checks import verdict
+from theory_checks.claims import FOLDER, list_claims
+
+FAILS_AT = {
+    "collapse_has_no_flat_directions_but_rotations": "decay_b = 0.0: .* zeros",
+    "collapse_is_global_without_bias": "bound on s",
+    "convex_duality_has_no_gap": "primal - dual = 0",
+    "deep_cross_entropy_prefers_low_rank": "it is negative at K = 6",
+    "deep_linear_layers_align": "L = 3: singular values",
+    "deep_linear_threshold_of_the_zero_solution": "costs as much as zero",
+    "deep_linear_zero_stays_a_local_minimum": "value against the nearest state",
+    "focal_has_one_margin_up_to_17_classes": "minus the discriminant for K",
+    "focal_has_spurious_minima": "a strict local minimum",
+    "focal_is_convex_exactly_above_one_probability": "psi'' = p",
+    "focal_is_convex_where_p_exceeds_0585": "minus the discriminant at p",
+    "focal_margin_need_not_be_unique": "at the lower c",
+    "focal_with_bias_can_beat_collapse": "partial collapse",
+    "focal_with_bias_collapses_for_small_decays": "at least the slope",
+    "focal_zero_and_etf_exchange": r"for some a$|a_M in",
+    "gradient_descent_is_slower_with_label_smoothing": "k rises with smoothing",
+    "hardest_margin_is_the_one_vs_rest_distance": "distance less margin",
+    "icosahedron_margin_is_exact": "5 neighbours",
+    "imbalanced_margins_have_the_encoded_labels_geometry": "off the diagonal are positive",
+    "imbalanced_squared_error_drops_small_classes": "primal less dual",
+    "k_minus_one_dimensions_suffice": "Focal, d",
+    "label_smoothing_closed_form": "stationary",
+    "label_smoothing_improves_the_loss_part_of_the_hessian": "blocks of the dense Hessian",
+    "label_smoothing_worsens_the_hessian_with_decays": "difference of the condition numbers",
+    "minority_classes_collapse_at_an_exact_decay": "less the dual bound",
+    "multi_label_collapse_is_global": "off the bracket",
+    "multi_label_optimal_values": "against",
+    "negative_curvature_direction": "with the decays",
+    "nuclear_norm_relaxation_is_tight": "lowest value found",
+    "orthogonal_frame_without_bias": "slope at zero vanishes",
+    "other_critical_points_are_strict_saddles": "negative curvature",
+    "pick_all_labels_has_tag_wise_averages": "stationary in t",
+    "rank_one_data_splits_into_two_lassos": "less the dual value",
+    "relu_layer_keeps_the_value_not_the_features": "Gram matrix",
+    "relu_training_is_a_convex_programme": "relative width",
+    "renormalised_flow_has_exact_singular_values": "against the law",
+    "seli_minority_angle": "eigenvalues R",
+    "small_temperature_finds_softmax_codes": "worst sample's loss",
+    "softmax_code_in_the_plane": "equal gaps",
+    "softmax_code_is_the_simplex_up_to_d_plus_1": "at most d",
+    "softmax_code_need_not_be_unique": "least margin 1",
+    "softmax_code_stays_at_one_up_to_2d": "K vertices",
+    "softmax_loss_derivatives": "psi'' of focal loss",
+    "softmax_losses_are_contrastive": "tangent lines at m",
+    "sphere_groups_are_saddles": "negative for all G",
+    "spheres_have_the_simplex_as_minimiser": "claimed minimum",
+    "spheres_reach_the_simplex_from_random_starts": r"\|f - minimum\|",
+    "squared_error_between_frame_and_simplex": "a' = 0 at the threshold",
+    "squared_error_splits_along_the_central_path": "sum of the three parts",
+    "supervised_contrastive_loss_has_the_simplex_as_minimiser": "the collapsed simplex has it",
+    "total_collapse_on_spheres_is_a_strict_saddle": "claimed eigenvalue",
+    "training_approaches_the_central_path": "L_perp / L at the end",
+    "whitened_relu_network_has_closed_form_layers": "less the dual value",
+    "zero_is_a_saddle_below_a_threshold": "focal loss: gradient",
+    "zero_of_deeper_layers_is_a_local_minimum": "tends to 0 with r",
+}
+"""The finding in which each twin is meant to fail."""
+CLAIMS = {claim.name: claim for claim in list_claims()}
+
+
+def test_every_claim_says_where_its_twin_fails():
+    assert set(FAILS_AT) == set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_twin_fails_in_the_finding_it_is_meant_to(name):
+    module = importlib.import_module(f"theory_checks.{name}")
+    held = [finding for finding in module.check().findings if re.search(FAILS_AT[name], finding.text)]
+    failed = [finding for finding in module.refuted().findings if re.search(FAILS_AT[name], finding.text)]
+    assert held, "the claim has no such finding"
+    assert all(finding.holds for finding in held)
+    assert any(not finding.holds for finding in failed)
+
+
+def _calls(name):
+    """The second argument of every `step(...)` of a file."""
+    tree = ast.parse((FOLDER / f"{name}.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) == 2]
+    return [call.args[1] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "step"]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_no_step_is_a_constant_or_asks_for_any_one_of_many(name):
+    for argument in _calls(name):
+        assert not (isinstance(argument, ast.Constant) and argument.value), ast.unparse(argument)
+        assert not re.search(r"^any\(|\.any\(\)$", ast.unparse(argument)), ast.unparse(argument)
+
+
+@pytest.mark.parametrize("number", [0, 1, 23, 1.5])
+def test_a_count_is_no_truth_value(number):
+    with pytest.raises(TypeError, match="must be a truth value"):
+        verdict.step("23 of 30 starts", number)
+    assert not verdict.step("unknown to computer algebra", None).holds
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_what_is_shown_at_instances_only_names_them_in_its_sentence(claim):
+    """Sizes in brackets or after a comma, a number of cases or of random draws."""
+    if re.search(r"\n\nEvidence: (numeric|certificate)", claim.text):
+        named = r"\b[KCd] = \d|\b(two|three|four|five|seven|\d+) (random|cases|data sets|problems|choices)"
+        assert re.search(named, claim.sentence) or claim.name in OF_LAYERS, claim.sentence
+
+
+OF_LAYERS = {"deep_linear_zero_stays_a_local_minimum", "relu_layer_keeps_the_value_not_the_features"}
+"""Sentences whose sizes are in the evidence only."""
+
+
+def test_checks_and_twins_are_one_function_with_another_argument():
+    """So that a twin differs from its claim by what its docstring says; one has two bodies."""
+    two_bodies = [
+        name
+        for name in CLAIMS
+        if "_verdict(" not in inspect.getsource(importlib.import_module(f"theory_checks.{name}").refuted)
+    ]
+    assert two_bodies == ["other_critical_points_are_strict_saddles"]
