@@ -8,21 +8,17 @@ import os
 import re
 import sys
 import traceback
-from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from jsonargparse import ArgumentParser, set_parsing_settings
-
-from ufm import __version__, complaints, manual, process
-from ufm.config_file import ConfigFile
+from ufm import complaints, process, streams
 
 if TYPE_CHECKING:
     import torch
 
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    from ufm.parser import Parser
 
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
@@ -32,6 +28,11 @@ HeadSpec = dict[str, bool | int | float | str]
 
 ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+LONGEST_SHOWN = 1000
+"""Characters of a value in a complaint."""
 
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
@@ -93,19 +94,12 @@ class Command:
     is_default: bool = False
     positional: str | None = None
 
-    @property
-    def description(self) -> str:
-        """What `--help` says before the options."""
-        return self.about or manual.description(self.setting.__doc__ or "")
-
-    @property
-    def epilog(self) -> str:
-        """What `--help` says after them."""
-        return manual.epilog(self.setting.__doc__ or "")
-
 
 class RequestError(ValueError):
     """A request that cannot be met: the message names the argument, the value and what is allowed."""
+
+    argument = ""
+    """The argument, where `complaint` wrote the message."""
 
 
 def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
@@ -115,8 +109,16 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
         RequestError: unless `is_allowed`.
     """
     if not is_allowed:
-        shown = value if str(value).strip() else "nothing"
-        raise RequestError(f"`{argument}` must be {allowed}, got {shown}.")
+        raise complaint(argument, value, allowed)
+
+
+def complaint(argument: str, value: object, allowed: str) -> RequestError:
+    """That sentence, its value cut where it is long."""
+    text = str(value)
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
+    error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
+    error.argument = argument
+    return error
 
 
 def torch_device(name: str) -> "torch.device":
@@ -145,89 +147,56 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         words = [name for name, command in commands.items() if command.is_default] + words
     if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
         words = [words[0], f"--{named.positional}", *words[1:]]
-    parser = _parser(prog, description, commands, words[0] if words else "")
+    with streams.plain_where_needed():
+        code = _answered(prog, _parser(prog, description, commands), words)
+        sys.stdout.flush()
+    if code == INTERRUPTED and argv is None:
+        os._exit(code)  # threads at work on a chunk would be waited for otherwise
+    return code
+
+
+def _answered(prog: str, parser: "Parser", words: Sequence[str]) -> int:
+    """The exit code, after the work or one sentence on why there is none."""
+    values: dict[str, Any] = {}
     try:
-        parsed = parser.parse_args(words)
-        command = commands[parsed.command]
-        process.prepare()
-        values = _values(command.setting, parsed[parsed.command])
-        _check_null(command.setting, values)
-        if issubclass(command.setting, ResumableSetting):
-            given = parser.parse_args(words, defaults=False)[parsed.command]
-            values["given"] = frozenset(name for name in values if name in given)
         with process.interruptible():
-            return command.run(command.setting(**values))
+            request = parser.parse_args(words)
+            process.prepare()
+            values, command = request[request.command], parser.commands[request.command]
+            return command.run(_made(command.setting, values))
     except RequestError as error:
-        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        text = str(error).replace(f"`{error.argument}`", f"`{complaints.as_given(error.argument, values)}`", 1)
+        print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
-        sys.stdout.flush()
-        os._exit(130)  # threads at work on a chunk would be waited for otherwise
+        return INTERRUPTED
     except OSError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            print(f"{prog}: this needs more memory than there is ({str(error).splitlines()[0]}).", file=sys.stderr)
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            print(f"{prog}: this needs more memory than there is ({reason}).", file=sys.stderr)
         else:
             traceback.print_exc()
         return 3
 
 
-def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str) -> "_Parser":
-    """The parser of all commands; only the one that was asked for gets its options, which take the time."""
-    parser = _Parser(prog=prog, description=description, epilog=manual.EXIT_CODES, exit_on_error=True)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="Show it and exit.")
-    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
-    for name, command in commands.items():
-        usage = f"{prog} {name} [--option VALUE ...]"
-        sub = _Parser(usage=usage, description=command.description, epilog=command.epilog)
-        if name == asked:
-            about = "YAML file with the same keys; options after it override it."
-            sub.add_argument("--config", action=ConfigFile, help=about)
-            sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
-        subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
-    return parser
+def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str = "") -> "Parser":
+    from ufm.parser import Parser
+
+    return Parser(prog, description, commands)
 
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 """What torch says on a CPU and on an accelerator."""
 
 
-def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
-    """The value of every field that is an option, or a setting of its own with options below its name."""
-    values = {each.name: (each.type, parsed[each.name]) for each in dataclasses.fields(setting) if each.name != "given"}
-    return {
-        name: kind(**_values(kind, value)) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else value
-        for name, (kind, value) in values.items()
-    }
-
-
-def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None:
-    """Refuse null where it means nothing; the parser lets a file say it of any option."""
-    types = get_type_hints(setting)
-    for name, value in values.items():
-        check(
-            value is not None or type(None) in get_args(types[name]),
-            complaints.option(name),
-            "null",
-            "given or left out",
-        )
-
-
-class _Parser(ArgumentParser):
-    """Dashes in option names, no abbreviated options, negative numbers as values, one-sentence errors."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=manual.ManualPage, **keywords)
-        self._negative_number_matcher = re.compile(r"^-(\.?\d|inf|nan)")
-
-    def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        self.exit(2, f"{self.prog.replace(' [options]', '')}: {complaints.in_our_words(str(ex or message))}\n")
+def _made(setting: type[Any], values: Mapping[str, Any]) -> Any:
+    """The setting, and those it consists of."""
+    kinds = get_type_hints(setting)
+    return setting(**{n: _made(kinds[n], v) if dataclasses.is_dataclass(kinds[n]) else v for n, v in values.items()})
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:
