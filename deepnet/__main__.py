@@ -1,6 +1,14 @@
 """`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
 
 import sys
+from os.path import dirname
+
+sys.path.insert(0, dirname(dirname(__file__)))  # this project's `ufm`, whatever lies in the current folder
+from ufm import start
+
+del sys.path[0]
+start.begin(__name__, "python -m deepnet")
+
 from pathlib import Path
 from typing import TYPE_CHECKING
 

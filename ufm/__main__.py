@@ -1,6 +1,14 @@
 """`python -m ufm COMMAND`: the laboratory of the unconstrained feature model."""
 
 import sys
+from os.path import dirname
+
+sys.path.insert(0, dirname(dirname(__file__)))  # this project's `ufm`, whatever lies in the current folder
+from ufm import start
+
+del sys.path[0]
+start.begin(__name__, "python -m ufm")
+
 from pathlib import Path
 from typing import TYPE_CHECKING
 

@@ -8,12 +8,28 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from ufm import complaints, process, streams
+from ufm import complaints, process, start, streams
+from ufm.command import Command
+from ufm.complaints import RequestError, check
+
+__all__ = [
+    "Command",
+    "CommonSetting",
+    "HeadSpec",
+    "LossSpec",
+    "ModelSpec",
+    "OutputSetting",
+    "RequestError",
+    "ResumableSetting",
+    "check",
+    "main",
+    "torch_device",
+]
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +47,6 @@ ModelSpec = dict[str, bool | int | float | str | list[int]]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-LONGEST_SHOWN = 1000
-"""Characters of a value in a complaint."""
-
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
 
@@ -47,9 +60,25 @@ class OutputSetting:
     json: Path | None = None
     """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
 
+    def __post_init__(self) -> None:
+        if self.json is None:
+            return
+        resumed = getattr(self, "resume", None)
+        for folder in filter(None, (self.out, resumed)):
+            allowed = f"a file that is not in the folder {folder}, nor that folder"
+            check(not _is_within(self.json, folder), "--json", self.json, allowed)
+        folder = self.out or resumed or Path("results")
+        check(not _is_within(folder, self.json), "--json", self.json, f"no folder of the results, {folder}")
+
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
         return dataclasses.asdict(self)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder's own or lies in it, links followed."""
+    place = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), place]) == place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +91,7 @@ class CommonSetting(OutputSetting):
     """Torch device to compute on: cpu, cuda, cuda:1, mps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
 
 
@@ -78,47 +108,6 @@ class ResumableSetting(CommonSetting):
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
         return {name: value for name, value in super().as_dict().items() if name != "given"}
-
-
-@dataclass(frozen=True)
-class Command:
-    """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
-
-    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
-    `positional` is the field that may be given without its option's name, as the first word after the command.
-    """
-
-    setting: type[OutputSetting]
-    run: Callable[[Any], int]
-    about: str = ""
-    is_default: bool = False
-    positional: str | None = None
-
-
-class RequestError(ValueError):
-    """A request that cannot be met: the message names the argument, the value and what is allowed."""
-
-    argument = ""
-    """The argument, where `complaint` wrote the message."""
-
-
-def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
-    """Raise the project's one kind of complaint: the argument, what is allowed, the value.
-
-    Raises:
-        RequestError: unless `is_allowed`.
-    """
-    if not is_allowed:
-        raise complaint(argument, value, allowed)
-
-
-def complaint(argument: str, value: object, allowed: str) -> RequestError:
-    """That sentence, its value cut where it is long."""
-    text = str(value)
-    shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
-    error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
-    error.argument = argument
-    return error
 
 
 def torch_device(name: str) -> "torch.device":
@@ -161,6 +150,8 @@ def _answered(prog: str, parser: "Parser", words: Sequence[str]) -> int:
     try:
         with process.interruptible():
             request = parser.parse_args(words)
+            if file := start.stranger():
+                raise RequestError(f"`{file}` must have another name: it stands in for a package of this project.")
             process.prepare()
             values, command = request[request.command], parser.commands[request.command]
             return command.run(_made(command.setting, values))

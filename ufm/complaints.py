@@ -1,6 +1,6 @@
-"""What is wrong with the words of a command line, in this project's one kind of sentence.
+"""What is wrong with a request, in this project's one kind of sentence.
 
-Each names the argument, what is allowed, and what was given (`ufm.command_line.check` for everything else).
+Each names the argument, what is allowed, and what was given.
 """
 
 import re
@@ -11,9 +11,37 @@ from typing import Any
 FEW_COMMANDS = 12
 """Up to which a wrong one is answered with all of them."""
 LOSS_PARAMETER = re.compile(r"--(alpha|gamma|rescale|convention)\b")
+LONGEST_SHOWN = 1000
+"""Characters of a value."""
 _OF_A_CALL = re.compile(r"\w+\((\w+)=\.\.\.\)")
 _SYMBOLS = {"K": "classes", "d": "dim", "n": "per_class"}
 """Arguments of the models, and the options that set them."""
+
+
+class RequestError(ValueError):
+    """A request that cannot be met: the message names the argument, the value and what is allowed."""
+
+    argument = ""
+    """The argument, where `complaint` wrote the message."""
+
+
+def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
+    """Raise the project's one kind of complaint: the argument, what is allowed, the value.
+
+    Raises:
+        RequestError: unless `is_allowed`.
+    """
+    if not is_allowed:
+        raise complaint(argument, value, allowed)
+
+
+def complaint(argument: str, value: object, allowed: str) -> RequestError:
+    """That sentence, its value cut where it is long."""
+    text = str(value)
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
+    error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
+    error.argument = argument
+    return error
 
 
 def option(key: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ufm.command_line import RequestError, complaint
+from ufm.complaints import RequestError, complaint
 from ufm.yaml_core import Raw, parsed
 
 LARGEST = 2**16

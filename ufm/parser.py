@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Any, NoReturn, get_origin, get_type_hints
 
 from ufm import __version__, complaints, config_file, manual
-from ufm.command_line import Command, RequestError, complaint
+from ufm.command import Command
+from ufm.complaints import RequestError, complaint
 from ufm.typed import default_of, typed
 from ufm.yaml_core import NULLS, Plain, Quoted, Raw, Word, dumped, parsed, shown
 

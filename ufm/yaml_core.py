@@ -121,7 +121,7 @@ def dumped(values: dict[str, Any]) -> str:
     """A document that `parsed` reads; text that would be something else without quotes has them."""
     import yaml
 
-    dumper = type("Dumper", (yaml.SafeDumper,), {"yaml_implicit_resolvers": {}})
+    dumper: Any = type("Dumper", (yaml.SafeDumper,), {"yaml_implicit_resolvers": {}})
     known = {
         "null": "null|Null|NULL|~|",
         "bool": "|".join(_TRUTH),

@@ -94,6 +94,7 @@ class AtlasCompareSetting(OutputSetting):
     """Folders of two or more atlases of the same K, d and n."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(len(self.atlases) >= 2, "--atlases", [str(path) for path in self.atlases], "two folders or more")
 
 
