@@ -24,11 +24,11 @@ def with_tables(text: str) -> str:
 
 def update(readme: Path) -> None:
     """Write every table into its place and draw every picture it shows anew."""
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     scripts = figure_scripts()
     for name in dict.fromkeys(PICTURE.findall(text)):
         draw_stored(scripts[name], DATA, GALLERY / f"{name}.png")
-    readme.write_text(with_tables(text))
+    readme.write_text(with_tables(text), encoding="utf-8")
 
 
 def _place(found: re.Match[str]) -> str:
