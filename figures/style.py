@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
+from ufm.records import atomic_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -68,12 +70,13 @@ def subplots(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], *
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """Write the figure in the format that `path` is named after.
+    """Write the figure in the format that `path` is named after, whole or not at all.
 
     Raises:
         ValueError: if nothing in it has a finite place: a blank figure would say nothing about what is missing.
     """
     if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
         raise ValueError("there is nothing finite to draw")
-    figure.savefig(path)
+    with atomic_file(path, "wb") as file:
+        figure.savefig(file, format=path.suffix.removeprefix("."))
     return path

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from ufm import complaints, process, start, streams
 from ufm.command import Command
 from ufm.complaints import RequestError, check
+from ufm.showing import forgiving_streams
 
 __all__ = [
     "Command",
@@ -130,26 +131,30 @@ def torch_device(name: str) -> "torch.device":
 
 
 def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
-    """Parse, run, and turn a wrong request into one sentence and exit code 2."""
-    words = _normalised(sys.argv[1:] if argv is None else argv)
-    if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
-        words = [name for name, command in commands.items() if command.is_default] + words
-    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
-        words = [words[0], f"--{named.positional}", *words[1:]]
-    with streams.plain_where_needed():
-        code = _answered(prog, _parser(prog, description, commands), words)
-        sys.stdout.flush()
+    """Parse and run, whatever becomes of standard output and error meanwhile; the exit code."""
+    with streams.plain_where_needed(), forgiving_streams(prog):
+        code = _answered(_parser(prog, description, commands), sys.argv[1:] if argv is None else argv)
     if code == INTERRUPTED and argv is None:
         os._exit(code)  # threads at work on a chunk would be waited for otherwise
     return code
 
 
-def _answered(prog: str, parser: "Parser", words: Sequence[str]) -> int:
+def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
+    """The default command added where none is named, and the option's name to a value that may do without."""
+    words = _normalised(argv)
+    if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
+        words = [name for name, command in commands.items() if command.is_default] + words
+    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
+        words = [words[0], f"--{named.positional}", *words[1:]]
+    return words
+
+
+def _answered(parser: "Parser", argv: Sequence[str]) -> int:
     """The exit code, after the work or one sentence on why there is none."""
-    values: dict[str, Any] = {}
+    prog, values = parser.prog, dict[str, Any]()
     try:
         with process.interruptible():
-            request = parser.parse_args(words)
+            request = parser.parse_args(_words(parser.commands, argv))
             if file := start.stranger():
                 raise RequestError(f"`{file}` must have another name: it stands in for a package of this project.")
             process.prepare()
