@@ -189,6 +189,8 @@ def _scan(scan: "Scan", folder: Path) -> int:
     if len(grids := shards.asked_grids(folder)) > 1:
         scan = Scan(setting, grids)
     print(f"{scan}, in {folder}", flush=True)
+    if scan.without_simplex:
+        print(f"warning: {scan.without_simplex}", file=sys.stderr)
     began = time.perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     is_new = setting.resume is None

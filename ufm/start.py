@@ -29,11 +29,11 @@ class OurPackages:
 
 
 def begin(name: str, prog: str) -> None:
-    """Answer Ctrl-C with one sentence, find our own packages, and draw to files whatever the user's backend is."""
+    """Answer Ctrl-C with one sentence, find our own packages, draw to files, compile; whatever the user's settings."""
     if name not in _AS_A_PROGRAM:
         return
     sys.meta_path.insert(0, OurPackages)
-    os.environ["MPLBACKEND"] = "agg"
+    os.environ |= {"MPLBACKEND": "agg", "NUMBA_DISABLE_JIT": "0"}  # without the compiler our loops would take hours
     if name != "__main__" or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return
 
