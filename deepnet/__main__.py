@@ -1,6 +1,14 @@
 """`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
 
 import sys
+from os.path import dirname
+
+sys.path.insert(0, dirname(dirname(__file__)))  # this project's `ufm`, whatever lies in the current folder
+from ufm import start
+
+del sys.path[0]
+start.begin(__name__, "python -m deepnet")
+
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,12 +167,16 @@ def _train(setting: TrainSetting) -> int:
 
 def _train_with_progress(training: "Training", folder: Path) -> str | None:
     from deepnet import distributed
+    from deepnet.epoch import steps_of
     from deepnet.progress import TrainingProgress
     from deepnet.train import train
 
     if distributed.rank() > 0:
         return train(training, folder, lambda _: None, lambda _: None)
-    images = len(training.data.splits["train"].labels)
+    images, setting = len(training.data.splits["train"].labels), training.setting
+    if steps_of(images, setting.batch_size) == 1:
+        found = f"`--batch-size` {setting.batch_size} takes all {images} training images at once"
+        print(f"warning: one step an epoch, {setting.epochs} in all: {found}", file=sys.stderr)
     with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
         return train(training, folder, progress.step, progress.epoch)
 

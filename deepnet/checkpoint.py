@@ -138,7 +138,7 @@ def read_setting(folder: Path) -> dict[str, Any]:
         ValueError: if the folder is not a run's.
     """
     try:
-        setting = dict(json.loads((folder / SETTING).read_text()))
+        setting = dict(json.loads((folder / SETTING).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RequestError(
             f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."
@@ -172,7 +172,9 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
     check(setting.out is None, "--out", setting.out, "left out with --resume (the run goes on in its folder)")
     stored, asked = read_setting(setting.resume), plain_setting(setting)
     for name in sorted(setting.given & asked.keys()):
-        may_differ = name in _MAY_MOVE or asked[name] == stored[name] or (name == "epochs" and asked[name] > stored[name])
+        may_differ = (
+            name in _MAY_MOVE or asked[name] == stored[name] or (name == "epochs" and asked[name] > stored[name])
+        )
         check(may_differ, f"--{name.replace('_', '-')}", asked[name], f"{stored[name]}, as the run has it, or left out")
         stored[name] = asked[name]
     of_the_process = {name: getattr(setting, name) for name in _OF_THE_PROCESS}
@@ -181,7 +183,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
 
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     """Add one epoch to `metrics.jsonl` (nan and infinities become null)."""
-    with (folder / METRICS).open("a") as file:
+    with (folder / METRICS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -211,7 +213,7 @@ def cut_metrics(folder: Path, epochs: int) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(errors="replace").splitlines() if path.exists() else []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _parsed(path: Path, lines: list[str]) -> list[dict[str, Any]]:

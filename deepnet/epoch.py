@@ -49,6 +49,12 @@ def batches(count: int, size: int, generator: torch.Generator, device: torch.dev
     return parts
 
 
+def steps_of(count: int, size: int) -> int:
+    """How many batches that are."""
+    parts = -(-count // size)
+    return parts - (parts > 1 and count % size == 1)
+
+
 def _step(training: Training, batch: Int[Tensor, " n"], moves: Moves | None) -> tuple[Tensor, Tensor]:
     """One step on these samples of the training split, of which this process takes its share.
 

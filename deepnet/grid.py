@@ -71,7 +71,7 @@ def resumed_grid(setting: GridSetting) -> GridSetting:
     assert folder is not None
     check(setting.out is None, "--out", setting.out, "left out with --resume (the grid goes on in its folder)")
     try:
-        stored = dict(json.loads((folder / GRID).read_text()))
+        stored = dict(json.loads((folder / GRID).read_text(encoding="utf-8")))
         chosen = frozenset(stored.pop("chosen"))
         stored["data_folder"] = Path(stored["data_folder"])
         moved = {name: getattr(setting, name) for name in (*_OF_THE_CALL, *(setting.given & set(_MAY_MOVE)))}

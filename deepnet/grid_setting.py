@@ -21,6 +21,9 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "small": ({"data": "digits", "net": "mlp", "lr": 0.05}, SMALL),
 }
 """Options that differ from those of `deepnet train`, and the axes."""
+MOST_RUNS = 10_000
+LONGEST_NAME = 255
+"""Bytes, of a folder."""
 _NO_AXES = ("given", "out", "json", "resume", "device", "data_folder", "download", "head")
 
 
@@ -56,7 +59,8 @@ class GridSetting(TrainSetting):
         check(self.workers is None or self.workers >= 0, "--workers", self.workers, ">= 0")
         asks = bool(self.grid) or self.preset is not None or self.resume is not None
         check(asks, "--grid", "none", "given, or a --preset, e.g. --grid.loss ce,ls --grid.seed 0:2:3")
-        _ = self.axes
+        count = math.prod(map(len, self.axes.values()))
+        check(count <= MOST_RUNS, "--grid", f"{count} runs", f"of at most {MOST_RUNS} runs")
 
     @property
     def axes(self) -> dict[str, Sequence[Any]]:
@@ -83,6 +87,9 @@ class GridSetting(TrainSetting):
         runs = [Run(_name(point), TrainSetting(**base | point)) for point in points]
         names = [run.name for run in runs]
         check(len(set(names)) == len(names), "--grid", self.all_axes, "made of different values")
+        longest = max(names, key=lambda name: len(name.encode()))
+        allowed = f"such that the name of a run's folder has at most {LONGEST_NAME} bytes"
+        check(len(longest.encode()) <= LONGEST_NAME, "--grid", longest, allowed)
         return runs
 
 
@@ -124,6 +131,8 @@ def _loss(text: str) -> LossSpec:
     pairs = [parameter.partition("=") for parameter in parameters]
     if not all(key and value for key, _, value in pairs):
         raise RequestError(f"`--grid.loss` must be losses as ce or focal:gamma=2, with commas between, got {text}.")
+    keys = ["name", *(key for key, _, _ in pairs)]
+    check(len({*keys}) == len(keys), "--grid.loss", text, "made of losses that have each parameter once")
     return {"name": name, **{key: _number(value) for key, _, value in pairs}}
 
 

@@ -35,7 +35,12 @@ def check_classes(labels: Int[Tensor, " N"], classes: int, source: str) -> None:
     least, most = int(counts.argmin()), int(counts.argmax())
     check(bool(counts[least] > 0), source, f"none of class {least}", f"complete, with images of all {classes} classes")
     found = f"{counts[least]} of class {least} and {counts[most]} of class {most}"
-    check(bool(counts[least] == counts[most]), source, found, f"complete, with equally many images of all {classes} classes")
+    check(
+        bool(counts[least] == counts[most]),
+        source,
+        found,
+        f"complete, with equally many images of all {classes} classes",
+    )
 
 
 def content(path: Path) -> bytes:

@@ -28,8 +28,8 @@ def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimiz
 
 
 def learning_rate(setting: TrainSetting, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 0."""
+    """The learning rate of an epoch, counted from 0; of the first it is the setting's, however short the run."""
     if setting.schedule == "cosine":
         return setting.lr * (1 + math.cos(math.pi * epoch / setting.epochs)) / 2
-    drops = sum(epoch >= int(part * setting.epochs / 7) for part in (3, 5))
+    drops = sum(epoch >= max(1, int(part * setting.epochs / 7)) for part in (3, 5))
     return setting.lr * 0.1**drops

@@ -207,6 +207,7 @@ class ExperimentSetting(CommonSetting):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(2 <= self.seeds <= 1000, "--seeds", self.seeds, "an integer in [2, 1000]")
+        check(self.seed <= 2**63 - self.seeds, "--seed", self.seed, "an integer in [0, 2^63 - seeds]")
         for option, value, least in (("--per-class", self.per_class, 20), ("--epochs", self.epochs, 8)):
             check(least <= value <= MOST, option, value, f"an integer in [{least}, {MOST}]")
 

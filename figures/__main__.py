@@ -1,6 +1,14 @@
 """`python -m figures [all | report]`: every figure, or the page, from stored records; nothing is computed."""
 
 import sys
+from os.path import dirname
+
+sys.path.insert(0, dirname(dirname(__file__)))  # this project's `ufm`, whatever lies in the current folder
+from ufm import start
+
+del sys.path[0]
+start.begin(__name__, "python -m figures")
+
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path

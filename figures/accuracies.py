@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import training_curves
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 from figures.training_curves import SPLITS, TRAIN
 
 RECORDS = training_curves.RECORDS | {
@@ -14,12 +14,10 @@ RECORDS = training_curves.RECORDS | {
 }
 
 
+@in_our_style
 def draw(*records: dict[str, Any], path: Path) -> Path:
     """A panel per split, a curve per record."""
-    use_style()
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 3, figsize=(1.5 * COLUMN, 0.5 * COLUMN), sharey=True)
+    figure, panels = subplots(1, 3, figsize=(1.5 * COLUMN, 0.5 * COLUMN), sharey=True)
     for axes, split in zip(panels, SPLITS, strict=True):
         for colour, record in zip(COLOURS, records, strict=False):
             lines = [line for line in record["result"]["metrics"] if split in line]

@@ -5,22 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLUMN, save, use_style
+from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = {"grid_small": "python -m deepnet grid --preset small --json figures/data/grid_small.json"}
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One row of maps: accuracy by loss; a second: difference to cross entropy by loss, and the variance."""
-    use_style()
-    from matplotlib import pyplot
-
     maps = record["result"]["maps"]
     accuracy = {loss: _percent(values) for loss, values in maps["mean"].items()}
     difference = {f"{loss} - ce": _percent(values) for loss, values in maps["difference"].items()}
     variance = 100 * _percent(maps["variance"])  # in squares of a percent
     columns = max(len(accuracy), len(difference) + 1)
-    figure, areas = pyplot.subplots(2, columns, figsize=(COLUMN * max(1, columns / 3), 4.4), squeeze=False)
+    figure, areas = subplots(2, columns, figsize=(COLUMN * max(1, columns / 3), 4.4), squeeze=False)
     for area in areas.flat:
         area.set_axis_off()
     low, high = _range(accuracy.values())

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
-
 from figures import feature_penalty
-from figures.style import COLUMN, save, use_style
+from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = feature_penalty.RECORDS
 
@@ -18,11 +16,11 @@ TERMS = {
 }
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Every run in a record of `deepnet compare` that was trained with squared error, terms over epochs."""
-    use_style()
     runs = [run for run in record["result"]["runs"] if "central_path_loss" in run["collapse"][-1]]
-    figure, axes = pyplot.subplots(figsize=(COLUMN, 0.55 * COLUMN))
+    figure, axes = subplots(figsize=(COLUMN, 0.55 * COLUMN))
     for index, run in enumerate(runs):
         epochs = [line["epoch"] for line in run["collapse"]]
         for number, (term, label) in enumerate(TERMS.items()):

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"claims": "python -m theory_checks --json figures/data/claims.json"}
 
@@ -14,13 +14,11 @@ SOURCE, RANK, MARGIN, VERDICT, END = 3.7, 5.5, 5.65, 6.5, 7.1
 """Where the columns begin, in inches, and the width of all."""
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A row per claim; claims that fail or did not run are written large."""
-    use_style()
-    from matplotlib import pyplot
-
     rows = record["result"]["rows"]
-    figure, axes = pyplot.subplots(figsize=(1.2 * COLUMN, 0.19 * len(rows) + 0.8))
+    figure, axes = subplots(figsize=(1.2 * COLUMN, 0.19 * len(rows) + 0.8))
     for place, row in enumerate(rows):
         verdict = row["verdict"]
         axes.scatter(RANK, place, marker="s", s=40, color=RIGOUR[verdict["rigour"]] if verdict else "0.8")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import accuracies
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 
 RECORDS = accuracies.RECORDS
 
@@ -16,12 +16,10 @@ METRICS = {
 }
 
 
+@in_our_style
 def draw(*records: dict[str, Any], path: Path) -> Path:
     """A panel per metric, a curve per record; NC4 is a share of samples and may be 0."""
-    use_style()
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(2, 2, figsize=(1.2 * COLUMN, 0.8 * COLUMN), sharex=True)
+    figure, panels = subplots(2, 2, figsize=(1.2 * COLUMN, 0.8 * COLUMN), sharex=True)
     for axes, (name, title) in zip(panels.flat, METRICS.items(), strict=True):
         for colour, record in zip(COLOURS, records, strict=False):
             lines = [(line["epoch"], line["train"][name]) for line in record["result"]["metrics"] if "train" in line]

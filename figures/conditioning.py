@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {
     "scan_conditioning": "python -m ufm scan --loss ls --grid.alpha 0,0.05,0.1,0.2,0.4 --grid.decay 1e-5:0.09:25:log "
@@ -11,15 +11,13 @@ RECORDS = {
 }
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A curve per alpha; cells whose best end point is not the ETF are left out."""
-    use_style()
-    from matplotlib import pyplot
-
     result, setting = record["result"], record["setting"]
     alphas, decays = result["axes"]["alpha"], result["axes"]["decay"]
     numbers, states = result["cells"]["condition_number"], result["cells"]["best_state"]
-    figure, axes = pyplot.subplots(figsize=(COLUMN, 3.6))
+    figure, axes = subplots(figsize=(COLUMN, 3.6))
     for i, alpha in enumerate(alphas):
         part = slice(i * len(decays), (i + 1) * len(decays))
         cells = zip(decays, numbers[part], states[part], strict=True)

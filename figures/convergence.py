@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 from figures.verification import FLOOR
 
 RECORDS = {
@@ -13,13 +13,11 @@ RECORDS = {
 MEASURES = {"value": "|objective - predicted| / f(0)", "gradient": "norm of the gradient"}
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A panel per measure: the median of all starts as a line, least to greatest as a band."""
-    use_style()
-    from matplotlib import pyplot
-
     verdicts = record["result"]["verdicts"]
-    figure, panels = pyplot.subplots(1, 2, figsize=(1.3 * COLUMN, 3.4))
+    figure, panels = subplots(1, 2, figsize=(1.3 * COLUMN, 3.4))
     for axes, (name, label) in zip(panels, MEASURES.items(), strict=True):
         for colour, verdict in zip(COLOURS, verdicts, strict=False):
             path_of = verdict["convergence"]

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"experiments": "python -m deepnet experiment --json figures/data/experiments.json"}
 
@@ -12,15 +12,13 @@ ACROSS = 2
 MEASURE = "nc1_trace"
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A thin line a seed, a colour a kind of run."""
-    use_style()
-    from matplotlib import pyplot
-
     experiments = record["result"]["experiments"]
     down = -(-len(experiments) // ACROSS)
     size = (ACROSS * COLUMN * 0.8, down * COLUMN * 0.55)
-    figure, panels = pyplot.subplots(down, ACROSS, figsize=size, squeeze=False)
+    figure, panels = subplots(down, ACROSS, figsize=size, squeeze=False)
     for panel, experiment in zip(panels.flat, experiments, strict=False):
         for (name, seeds), colour in zip(experiment["curves"].items(), COLOURS, strict=False):
             for number, curve in enumerate(seeds):

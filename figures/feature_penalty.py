@@ -4,10 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {
     "compare_mlp": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/mlp-ce-0, runs/mlp-ls-0, "
@@ -16,11 +15,11 @@ RECORDS = {
 }
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One panel a network: its runs, the line fitted to them, and the model's slope 2 (m = 1) through their mean."""
-    use_style()
     networks = [network for network in record["result"]["networks"] if network["depth_fit"]]
-    figure, panels = pyplot.subplots(1, max(1, len(networks)), figsize=(COLUMN, 0.7 * COLUMN), squeeze=False)
+    figure, panels = subplots(1, max(1, len(networks)), figsize=(COLUMN, 0.7 * COLUMN), squeeze=False)
     for axes, network in zip(panels[0], networks, strict=False):
         _panel(axes, network)
     return save(figure, path)

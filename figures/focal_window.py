@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"focal_window": "python -m ufm focal-window --classes 30 --gamma 3 --json figures/data/focal_window.json"}
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Values less zero's; on the right the part in which a partial state is lowest."""
-    use_style()
-    from matplotlib import pyplot
-
     result, setting = record["result"], record["setting"]
-    figure, axes = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 3.6))
+    figure, axes = subplots(1, 2, figsize=(1.5 * COLUMN, 3.6))
     for panel in axes:
         _curves(panel, result, setting["classes"])
         panel.set_xlabel("c = sqrt(n decay_W decay_H)")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 
 RECORDS = {"atlas": "python -m ufm atlas --loss ce --classes 4 --dim 5 --json figures/data/atlas.json"}
 
@@ -11,13 +11,11 @@ LARGEST_AREA = 2500
 """Square points."""
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One disc per orbit."""
-    use_style()
-    from matplotlib import pyplot
-
     rows = record["result"]["rows"]
-    figure, axes = pyplot.subplots(figsize=(COLUMN, 4))
+    figure, axes = subplots(figsize=(COLUMN, 4))
     scatter(axes, rows, largest_area(rows))
     axes.set_xlabel("objective")
     axes.set_ylabel("Morse index")

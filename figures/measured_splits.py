@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot
 
-from figures.style import COLUMN, save, use_style
+from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = {"measure": "python -m deepnet measure --run runs/ls-0 --json figures/data/measure.json"}
 
@@ -21,11 +20,11 @@ METRICS = {
 }
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Collapse metrics by split, from a record of `deepnet measure`; what is 0 or was no number has no bar."""
-    use_style()
     result = record["result"]
-    figure, axes = pyplot.subplots(figsize=(1.3 * COLUMN, 0.6 * COLUMN))
+    figure, axes = subplots(figsize=(1.3 * COLUMN, 0.6 * COLUMN))
     places, width = np.arange(len(METRICS)), 0.8 / len(result["splits"])
     for index, (split, measures) in enumerate(result["splits"].items()):
         values = [measures[key] or float("nan") for key in METRICS]

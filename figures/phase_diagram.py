@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 
 RECORDS = {
     "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
@@ -25,16 +25,14 @@ SAME = 1e-9
 """Boundaries as close as this everywhere are one."""
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Shares of the end states over the first two axes (the others at their first value), or along a single one."""
-    use_style()
-    from matplotlib import pyplot
-
     every = {name: np.array(values) for name, values in record["result"]["axes"].items()}
     axes = {name: values for name, values in every.items() if len(values) > 1} or dict([*every.items()][:1])
     cells = {name: _grid(values, axes) for name, values in record["result"]["cells"].items()}
     shares = shares_of([cells[name].astype(float) for name in list(STATES)[:-1]])
-    figure, area = pyplot.subplots(figsize=(COLUMN, 4.2 if len(axes) > 1 else 3.2))
+    figure, area = subplots(figsize=(COLUMN, 4.2 if len(axes) > 1 else 3.2))
     if len(axes) == 1:
         _lines(area, *next(iter(axes.items())), shares, cells)
     else:

@@ -4,10 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {
     "compare": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/ce-0, runs/ls-0, runs/focal-0, runs/mse-0, "
@@ -19,16 +18,16 @@ TICKS = (0, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 100)
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Every row of every condition in a record of `deepnet compare`; lines reach from the lowest to the highest run."""
-    use_style()
     runs = record["result"]["runs"]
     names = list(dict.fromkeys(row["name"] for run in runs for row in run["rows"]))
     kinds = {row["name"]: row["kind"] for run in runs for row in run["rows"]}
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         groups.setdefault(_label(run), []).append(run)
-    figure, axes = pyplot.subplots(figsize=(1.3 * COLUMN, 0.3 * len(names) + 1.4))
+    figure, axes = subplots(figsize=(1.3 * COLUMN, 0.3 * len(names) + 1.4))
     axes.axvline(1, color="0.5", linewidth=1)
     for index, (label, group) in enumerate(groups.items()):
         shift = 0.5 * ((index + 0.5) / len(groups) - 0.5)

@@ -3,22 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
-
 from figures import prediction_against_measurement
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = prediction_against_measurement.RECORDS
 
 NAMES = ("margin", "|w|", "variance between classes / total", "dimensions of class means")
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One panel a quantity and one for the residual, a line a run, a colour a condition."""
-    use_style()
     runs = record["result"]["runs"]
     conditions = list(dict.fromkeys(run["condition"] for run in runs))
-    figure, panels = pyplot.subplots(1, len(NAMES) + 1, figsize=(2.4 * COLUMN, 0.5 * COLUMN))
+    figure, panels = subplots(1, len(NAMES) + 1, figsize=(2.4 * COLUMN, 0.5 * COLUMN))
     for run in runs:
         colour = COLOURS[conditions.index(run["condition"]) % len(COLOURS)]
         lines = [line for line in run["trajectory"] if line["rows"]]

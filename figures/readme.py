@@ -24,7 +24,7 @@ def with_tables(text: str) -> str:
 
 def update(readme: Path) -> None:
     """Write every table into its place and draw every picture it shows anew."""
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     scripts = figure_scripts()
     for name in dict.fromkeys(PICTURE.findall(text)):
         draw_stored(scripts[name], DATA, GALLERY / f"{name}.png")

@@ -3,19 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
-
 from figures import measured_splits
-from figures.style import COLUMN, save, use_style
+from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = measured_splits.RECORDS
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """The reliability diagram of the test images in a record of `deepnet measure`; empty bins have no point."""
-    use_style()
     found = record["result"]["calibration"]
-    figure, axes = pyplot.subplots(figsize=(0.7 * COLUMN, 0.7 * COLUMN))
+    figure, axes = subplots(figsize=(0.7 * COLUMN, 0.7 * COLUMN))
     axes.plot([0, 1], [0, 1], ":", color="0.5")
     curves = {"as trained": "as_trained", f"temperature {found.get('temperature', 1):.3g}": "scaled"}
     for label, key in curves.items():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from figures.phase_diagram import ROUNDING, SHADES, STATES, shares_of
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 
 RECORDS = {
     "report_card_gce": "python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7 "
@@ -14,13 +14,11 @@ RECORDS = {
 }
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Left: value against margin, every loss; right: share of starts per end state against decay."""
-    use_style()
-    from matplotlib import pyplot
-
     result = record["result"]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 4))
+    figure, (left, right) = subplots(1, 2, figsize=(1.5 * COLUMN, 4))
     ray = dict(result["ray"])
     margin = ray.pop("margin")
     for i, (name, values) in enumerate(ray.items()):

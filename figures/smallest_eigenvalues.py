@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from figures import verification
-from figures.style import COLOURS, COLUMN, loss_name, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 
 RECORDS = verification.RECORDS
 
@@ -15,15 +15,11 @@ UNIT = 1e-11
 """The eigenvalues of the end points are zero up to rounding and are drawn in this unit."""
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Left: percentiles over all starts, zero up to rounding; right: one count per kind of other critical point."""
-    use_style()
-    from matplotlib import pyplot
-
     verdicts = record["result"]["verdicts"]
-    figure, rows = pyplot.subplots(
-        len(verdicts), 2, figsize=(COLUMN, 1.4 * len(verdicts) + 0.6), squeeze=False, sharex="col"
-    )
+    figure, rows = subplots(len(verdicts), 2, figsize=(COLUMN, 1.4 * len(verdicts) + 0.6), squeeze=False, sharex="col")
     minimisers = [_finite(verdict["quantiles"]["smallest eigenvalue"], UNIT) for verdict in verdicts]
     saddles = [_finite([row["smallest_eigenvalue"] for row in verdict["saddles"]], 1.0) for verdict in verdicts]
     for column, found in enumerate((minimisers, saddles)):

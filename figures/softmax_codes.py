@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"softmax_codes": "python -m ufm softmax-codes --starts 512 --json figures/data/softmax_codes.json"}
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Margins found, exact values, and the best known packings."""
-    use_style()
-    from matplotlib import pyplot
-
     rows, dim = record["result"]["rows"], record["setting"]["dim"]
-    figure, axes = pyplot.subplots(figsize=(COLUMN, 3.6))
+    figure, axes = subplots(figsize=(COLUMN, 3.6))
     exact = [(row["K"], row["exact"]) for row in rows if row["exact"] is not None]
     packings = [(row["K"], row["packing"]) for row in rows if row["packing"] is not None]
     if exact:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from figures.style import COLUMN, save, use_style
+from figures.style import COLUMN, in_our_style, save, subplots
 
 TRAIN = (
     "python -m deepnet train --data-folder data --per-class 50 --test-per-class 50 --net resnet18 --width 0.125 "
@@ -19,12 +18,12 @@ SPLITS = ("train", "validation", "test")
 COLLAPSE = {"nc1_quotient": "NC1", "nc2_etf_distance": "NC2", "nc3_self_duality": "NC3"}
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Loss, accuracies and NC1-NC3 on clean images, from a record of `deepnet train`."""
-    use_style()
     metrics = record["result"]["metrics"]
     measured = [line for line in metrics if "train" in line]
-    figure, (loss, accuracy, collapse) = pyplot.subplots(1, 3, figsize=(2 * COLUMN, COLUMN / 2))
+    figure, (loss, accuracy, collapse) = subplots(1, 3, figsize=(2 * COLUMN, COLUMN / 2))
     _curve(loss, metrics, "while training", lambda line: line["loss"])
     for split in (split for split in SPLITS if split in measured[-1]):
         _curve(loss, measured, split, lambda line, split=split: line[split]["loss"])

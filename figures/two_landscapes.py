@@ -5,7 +5,7 @@ from typing import Any
 
 from figures.landscape import RECORDS as ATLAS
 from figures.landscape import largest_area, scatter, title
-from figures.style import COLUMN, save, use_style
+from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = ATLAS | {
     "atlas_focal": "python -m ufm atlas --loss focal --loss.gamma 3 --classes 4 --dim 5 "
@@ -13,12 +13,10 @@ RECORDS = ATLAS | {
 }
 
 
+@in_our_style
 def draw(first: dict[str, Any], second: dict[str, Any], path: Path) -> Path:
     """A panel per atlas, one scale of areas and of indices; the values are those of each loss."""
-    use_style()
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 2, figsize=(1.5 * COLUMN, 4), sharey=True)
+    figure, panels = subplots(1, 2, figsize=(1.5 * COLUMN, 4), sharey=True)
     area = largest_area([*first["result"]["rows"], *second["result"]["rows"]])
     for axes, record in zip(panels, (first, second), strict=True):
         scatter(axes, record["result"]["rows"], area)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, save, use_style
+from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"verify": "python -m ufm verify --json figures/data/verify.json"}
 
@@ -18,13 +18,11 @@ FLOOR = 1e-17
 """Deviations below rounding are drawn here."""
 
 
+@in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A column per loss: sorted deviations of all starts; value against Morse index of other critical points."""
-    use_style()
-    from matplotlib import pyplot
-
     verdicts = record["result"]["verdicts"]
-    figure, axes = pyplot.subplots(
+    figure, axes = subplots(
         2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False, sharey="row"
     )
     for above, below, verdict in zip(*axes, verdicts, strict=True):

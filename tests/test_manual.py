@@ -88,8 +88,8 @@ def interrupted_within_the_compiler(setting: OutputSetting) -> int:
 @pytest.mark.parametrize("where", ["an_import", "the_compiler"])
 def test_ctrl_c_that_a_library_swallows_is_an_interrupt_still(where):
     here = "tests.test_manual"
-    code = f"from ufm.command_line import *; from {here} import interrupted_within_{where} as run; import signal; "
+    code = f"from ufm.command_line import *; from {here} import interrupted_within_{where} as run; import signal, sys; "
     code += "signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += "main('tried', '', {'it': Command(OutputSetting, run)}, ['it'])"
+    code += "sys.exit(main('tried', '', {'it': Command(OutputSetting, run)}, ['it']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "tried: interrupted.\n")

@@ -1,6 +1,14 @@
 """`python -m theory_checks [CLAIM]`: every claim, or one of them with its evidence."""
 
 import sys
+from os.path import dirname
+
+sys.path.insert(0, dirname(dirname(__file__)))  # this project's `ufm`, whatever lies in the current folder
+from ufm import start
+
+del sys.path[0]
+start.begin(__name__, "python -m theory_checks")
+
 import time
 from dataclasses import dataclass
 from functools import partial

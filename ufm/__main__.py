@@ -1,6 +1,14 @@
 """`python -m ufm COMMAND`: the laboratory of the unconstrained feature model."""
 
 import sys
+from os.path import dirname
+
+sys.path.insert(0, dirname(dirname(__file__)))  # this project's `ufm`, whatever lies in the current folder
+from ufm import start
+
+del sys.path[0]
+start.begin(__name__, "python -m ufm")
+
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,6 +175,7 @@ def run_scan(setting: ScanSetting) -> int:
 def _scan(scan: "Scan", folder: Path) -> int:
     """What the folder lacks of the scan, with the lock on the folder held."""
     import time
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
     from figures import phase_diagram
@@ -180,6 +189,8 @@ def _scan(scan: "Scan", folder: Path) -> int:
     if len(grids := shards.asked_grids(folder)) > 1:
         scan = Scan(setting, grids)
     print(f"{scan}, in {folder}", flush=True)
+    if scan.without_simplex:
+        print(f"warning: {scan.without_simplex}", file=sys.stderr)
     began = time.perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     is_new = setting.resume is None

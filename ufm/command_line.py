@@ -8,22 +8,34 @@ import os
 import re
 import sys
 import traceback
-from argparse import HelpFormatter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from jsonargparse import ArgumentParser, set_parsing_settings
-
-from ufm import __version__, complaints, manual, process
-from ufm.config_file import ConfigFile
+from ufm import complaints, process, start, streams
+from ufm.command import Command
+from ufm.complaints import RequestError, check
 from ufm.showing import forgiving_streams
+
+__all__ = [
+    "Command",
+    "CommonSetting",
+    "HeadSpec",
+    "LossSpec",
+    "ModelSpec",
+    "OutputSetting",
+    "RequestError",
+    "ResumableSetting",
+    "check",
+    "main",
+    "torch_device",
+]
 
 if TYPE_CHECKING:
     import torch
 
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    from ufm.parser import Parser
 
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
@@ -34,6 +46,8 @@ HeadSpec = dict[str, bool | int | float | str]
 ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
 """The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
 
@@ -47,9 +61,25 @@ class OutputSetting:
     json: Path | None = None
     """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
 
+    def __post_init__(self) -> None:
+        if self.json is None:
+            return
+        resumed = getattr(self, "resume", None)
+        for folder in filter(None, (self.out, resumed)):
+            allowed = f"a file that is not in the folder {folder}, nor that folder"
+            check(not _is_within(self.json, folder), "--json", self.json, allowed)
+        folder = self.out or resumed or Path("results")
+        check(not _is_within(folder, self.json), "--json", self.json, f"no folder of the results, {folder}")
+
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
         return dataclasses.asdict(self)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder's own or lies in it, links followed."""
+    place = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), place]) == place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +92,7 @@ class CommonSetting(OutputSetting):
     """Torch device to compute on: cpu, cuda, cuda:1, mps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
 
 
@@ -78,46 +109,6 @@ class ResumableSetting(CommonSetting):
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
         return {name: value for name, value in super().as_dict().items() if name != "given"}
-
-
-@dataclass(frozen=True)
-class Command:
-    """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
-
-    `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
-    `positional` is the field that may be given without its option's name, as the first word after the command.
-    """
-
-    setting: type[OutputSetting]
-    run: Callable[[Any], int]
-    about: str = ""
-    is_default: bool = False
-    positional: str | None = None
-
-    @property
-    def description(self) -> str:
-        """What `--help` says before the options."""
-        return self.about or manual.description(self.setting.__doc__ or "")
-
-    @property
-    def epilog(self) -> str:
-        """What `--help` says after them."""
-        return manual.epilog(self.setting.__doc__ or "")
-
-
-class RequestError(ValueError):
-    """A request that cannot be met: the message names the argument, the value and what is allowed."""
-
-
-def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
-    """Raise the project's one kind of complaint: the argument, what is allowed, the value.
-
-    Raises:
-        RequestError: unless `is_allowed`.
-    """
-    if not is_allowed:
-        shown = value if str(value).strip() else "nothing"
-        raise RequestError(f"`{argument}` must be {allowed}, got {shown}.")
 
 
 def torch_device(name: str) -> "torch.device":
@@ -141,100 +132,67 @@ def torch_device(name: str) -> "torch.device":
 
 def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
     """Parse and run, whatever becomes of standard output and error meanwhile; the exit code."""
-    with forgiving_streams(prog):
-        return _main(prog, description, commands, argv)
+    with streams.plain_where_needed(), forgiving_streams(prog):
+        code = _answered(_parser(prog, description, commands), sys.argv[1:] if argv is None else argv)
+    if code == INTERRUPTED and argv is None:
+        os._exit(code)  # threads at work on a chunk would be waited for otherwise
+    return code
 
 
-def _main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None) -> int:
-    """Parse, run, and turn a wrong request into one sentence and exit code 2."""
-    words = _normalised(sys.argv[1:] if argv is None else argv)
+def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
+    """The default command added where none is named, and the option's name to a value that may do without."""
+    words = _normalised(argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
     if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
         words = [words[0], f"--{named.positional}", *words[1:]]
-    parser = _parser(prog, description, commands, words[0] if words else "")
+    return words
+
+
+def _answered(parser: "Parser", argv: Sequence[str]) -> int:
+    """The exit code, after the work or one sentence on why there is none."""
+    prog, values = parser.prog, dict[str, Any]()
     try:
-        parsed = parser.parse_args(words)
-        command = commands[parsed.command]
-        process.prepare()
-        values = _values(command.setting, parsed[parsed.command])
-        _check_null(command.setting, values)
-        if issubclass(command.setting, ResumableSetting):
-            given = parser.parse_args(words, defaults=False)[parsed.command]
-            values["given"] = frozenset(name for name in values if name in given)
         with process.interruptible():
-            return command.run(command.setting(**values))
+            request = parser.parse_args(_words(parser.commands, argv))
+            if file := start.stranger():
+                raise RequestError(f"`{file}` must have another name: it stands in for a package of this project.")
+            process.prepare()
+            values, command = request[request.command], parser.commands[request.command]
+            return command.run(_made(command.setting, values))
     except RequestError as error:
-        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        text = str(error).replace(f"`{error.argument}`", f"`{complaints.as_given(error.argument, values)}`", 1)
+        print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
-        sys.stdout.flush()
-        os._exit(130)  # threads at work on a chunk would be waited for otherwise
+        return INTERRUPTED
     except OSError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            print(f"{prog}: this needs more memory than there is ({str(error).splitlines()[0]}).", file=sys.stderr)
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            print(f"{prog}: this needs more memory than there is ({reason}).", file=sys.stderr)
         else:
             traceback.print_exc()
         return 3
 
 
-def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str) -> "_Parser":
-    """The parser of all commands; only the one that was asked for gets its options, which take the time."""
-    parser = _Parser(prog=prog, description=description, epilog=manual.EXIT_CODES, exit_on_error=True)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="Show it and exit.")
-    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
-    for name, command in commands.items():
-        usage = f"{prog} {name} [--option VALUE ...]"
-        sub = _Parser(usage=usage, description=command.description, epilog=command.epilog)
-        if name == asked:
-            about = "YAML file with the same keys; options after it override it."
-            sub.add_argument("--config", action=ConfigFile, help=about)
-            sub.add_class_arguments(command.setting, as_group=False, skip={"given"})
-        subcommands.add_subcommand(name, sub, help=" ".join(command.description.split("\n\n")[0].split()))
-    return parser
+def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str = "") -> "Parser":
+    from ufm.parser import Parser
+
+    return Parser(prog, description, commands)
 
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 """What torch says on a CPU and on an accelerator."""
 
 
-def _values(setting: type[Any], parsed: Any) -> dict[str, Any]:
-    """The value of every field that is an option, or a setting of its own with options below its name."""
-    values = {each.name: (each.type, parsed[each.name]) for each in dataclasses.fields(setting) if each.name != "given"}
-    return {
-        name: kind(**_values(kind, value)) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else value
-        for name, (kind, value) in values.items()
-    }
-
-
-def _check_null(setting: type[OutputSetting], values: Mapping[str, Any]) -> None:
-    """Refuse null where it means nothing; the parser lets a file say it of any option."""
-    types = get_type_hints(setting)
-    for name, value in values.items():
-        check(
-            value is not None or type(None) in get_args(types[name]),
-            complaints.option(name),
-            "null",
-            "given or left out",
-        )
-
-
-class _Parser(ArgumentParser):
-    """Dashes in option names, no abbreviated options, negative numbers as values, one-sentence errors."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=manual.ManualPage, **keywords)
-        self._negative_number_matcher = re.compile(r"^-(\.?\d|inf|nan)")
-
-    def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(formatter))
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        self.exit(2, f"{self.prog.replace(' [options]', '')}: {complaints.in_our_words(str(ex or message))}\n")
+def _made(setting: type[Any], values: Mapping[str, Any]) -> Any:
+    """The setting, and those it consists of."""
+    kinds = get_type_hints(setting)
+    return setting(**{n: _made(kinds[n], v) if dataclasses.is_dataclass(kinds[n]) else v for n, v in values.items()})
 
 
 def _normalised(argv: Sequence[str]) -> list[str]:

@@ -13,6 +13,10 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ufm.compiled_cache import ForgivingCache
+from ufm.complaints import check
+
+_IS_OFF = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+check(not _IS_OFF, "NUMBA_DISABLE_JIT", _IS_OFF, "0 or not set: these loops run compiled only")
 
 
 def _compiled(**options: Any) -> Any:
@@ -23,8 +27,7 @@ def _compiled(**options: Any) -> Any:
             compiled = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
         except RuntimeError:
             return numba.njit(nogil=True, error_model="numpy", **options)(function)
-        if hasattr(compiled, "_cache"):  # with NUMBA_DISABLE_JIT it is the function itself
-            compiled._cache = ForgivingCache(compiled._cache)
+        compiled._cache = ForgivingCache(compiled._cache)
         return compiled
 
     return decorate

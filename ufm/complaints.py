@@ -1,24 +1,47 @@
-"""What the parser of the command line complains about, in this project's one kind of sentence.
+"""What is wrong with a request, in this project's one kind of sentence.
 
-Each names the argument, what is allowed, and what was given (`ufm.command_line.check` for everything else).
+Each names the argument, what is allowed, and what was given.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 FEW_COMMANDS = 12
 """Up to which a wrong one is answered with all of them."""
 LOSS_PARAMETER = re.compile(r"--(alpha|gamma|rescale|convention)\b")
+LONGEST_SHOWN = 1000
+"""Characters of a value."""
+_OF_A_CALL = re.compile(r"\w+\((\w+)=\.\.\.\)")
+_SYMBOLS = {"K": "classes", "d": "dim", "n": "per_class"}
+"""Arguments of the models, and the options that set them."""
 
 
-def in_our_words(complaint: str) -> str:
-    """The parser's complaint on one line, its most common forms in this project's words."""
-    line = " ".join(complaint.split())
-    for form, sentence in _FORMS.items():
-        if match := re.fullmatch(form, line):
-            return sentence(match)
-    return line
+class RequestError(ValueError):
+    """A request that cannot be met: the message names the argument, the value and what is allowed."""
+
+    argument = ""
+    """The argument, where `complaint` wrote the message."""
+
+
+def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
+    """Raise the project's one kind of complaint: the argument, what is allowed, the value.
+
+    Raises:
+        RequestError: unless `is_allowed`.
+    """
+    if not is_allowed:
+        raise complaint(argument, value, allowed)
+
+
+def complaint(argument: str, value: object, allowed: str) -> RequestError:
+    """That sentence, its value cut where it is long."""
+    text = str(value)
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
+    error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
+    error.argument = argument
+    return error
 
 
 def option(key: str) -> str:
@@ -26,53 +49,36 @@ def option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def _wrong_type(match: re.Match[str]) -> str:
-    kind = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
-    kind = {"float": "float (a finite number)"}.get(kind, kind)
-    name, allowed = option(match["key"]), f"of type {kind}"
-    if match["key"] in ("loss", "model", "head"):
-        allowed = f"a name, its parameters as {name}.NAME VALUE"
-    if kind == "dict":
-        allowed = f"given by name, {name}.NAME VALUE"
-    if choices := re.match(r"typing\.Literal\[(.*?)\]", kind):
-        allowed = f"one of {choices[1]}"
-    return f"`{name}` must be {allowed}, got {match['value'] or 'nothing'}."
-
-
-def _wrong_command(match: re.Match[str]) -> str:
+def wrong_command(word: str, names: Collection[str]) -> str:
     """All names where they are few; else those like the word, such as the claims that contain it."""
-    names = [name.strip("' ") for name in match["names"].split(",")]
-    near = [name for name in names if match["word"] in name] or get_close_matches(match["word"], names)
+    near = [name for name in names if word in name] or get_close_matches(word, names)
     allowed = f"one of {', '.join(names)}" if len(names) <= FEW_COMMANDS else "one of those that --help lists"
     if near and len(names) > FEW_COMMANDS:
         allowed += f", such as {', '.join(near)}"
-    return f"`COMMAND` must be {allowed}, got {match['word'] or 'nothing'}."
+    return f"`COMMAND` must be {allowed}, got {word or 'nothing'}."
 
 
-def _unknown_option(match: re.Match[str]) -> str:
+def unknown_option(words: str) -> str:
     """With a hint where a loss's parameter was given as if it were the command's."""
-    found = LOSS_PARAMETER.match(match["words"])
+    found = LOSS_PARAMETER.match(words)
     hint = f" (a loss's parameter is --loss.{found[1]}, an axis of a scan --grid.{found[1]})" if found else ""
-    return f"`{match['words']}` must be left out: there is no such option, --help lists those there are{hint}."
+    return f"`{words}` must be left out: there is no such option, --help lists those there are{hint}."
 
 
-_FORMS: dict[str, Callable[[re.Match[str]], str]] = {
-    r"Parser key \"(?P<key>[\w.]+)\": Expected a typing.Literal\[(?P<type>.*?)\]\.? Got value: ?(?P<value>.*)": (
-        lambda match: f"`{option(match['key'])}` must be one of {match['type']}, got {match['value'] or 'nothing'}."
-    ),
-    r"Parser key \"(?P<key>[\w.]+)\": Expected an? (?P<type><class '[\w.]+'>)\. Got value: ?(?P<value>.*)": _wrong_type,
-    r"Parser key \"(?P<key>[\w.]+)\": Does not validate against any of the Union subtypes Subtypes: (?P<type>.*?)"
-    r" Errors: .*Given value type: .*? Given value: ?(?P<value>.*)": _wrong_type,
-    r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<names>[^()]*)\)": _wrong_command,
-    r"expected \"command\" to be one of .*, but it was not provided\.?": (
-        lambda _: "`COMMAND` must be given, --help lists those there are, got nothing."
-    ),
-    r"unrecognized arguments: (?P<words>.*)": _unknown_option,
-    r"the following arguments are required: \w+\.(?P<key>\w+)": (
-        lambda match: f"`{option(match['key'])}` must be given, got nothing."
-    ),
-    r"argument (?P<option>--\w+): expected one argument": (
-        lambda match: f"`{match['option'].replace('_', '-')}` must be followed by a value, got nothing."
-    ),
-}
-"""The parser's complaints, as patterns, in this project's words."""
+def as_given(argument: str, values: Mapping[str, Any]) -> str:
+    """The user's option for an argument of a call, such as `Focal(gamma=...)`, or for an option that an axis sets."""
+    call = _OF_A_CALL.fullmatch(argument)
+    name = call[1] if call else argument.removeprefix("--").replace("-", "_")
+    name = _SYMBOLS.get(name, name) if call else name
+    names = (name, "decay") if name in ("decay_W", "decay_H") else (name,)  # `decay` sets both
+    grid = values.get("grid") or {}
+    if axes := [each for each in names if each in grid]:
+        return f"--grid.{axes[0]}"
+    if options := [each for each in names if call and each in values]:
+        return option(options[0])
+    if (call or name.startswith("loss.")) and "loss" in values:
+        key = name.removeprefix("loss.")
+        if key in grid:
+            return f"--grid.{key}"
+        return f"--grid.loss NAME:{key}" if "loss" in grid else f"--loss.{key}"
+    return argument

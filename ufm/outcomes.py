@@ -151,16 +151,30 @@ def _has_certificate(problem: Problem) -> bool:
 
 
 def _predicted(problem: Problem, best: float | None) -> Row:
-    """The prediction's columns, empty where theory has none for this loss or dimension."""
+    """The prediction's columns, empty where theory has none for this loss; of zero also where no simplex fits."""
     try:
         prediction = predict(problem)
     except RequestError:
-        return dict.fromkeys(PREDICTED)
+        return dict.fromkeys(PREDICTED) | _known_of_zero(problem)
     low, middle, high = phase_boundaries(problem)
     state = "zero" if prediction.is_zero else "etf"
     above = None if best is None else best - prediction.value
     numbers = prediction.value, above, prediction.margin, prediction.is_proved_global, prediction.c, low, middle, high
     return dict(zip(PREDICTED, (state, *numbers), strict=True))
+
+
+def _known_of_zero(problem: Problem) -> Row:
+    """What is known in dimensions too few for a simplex: where zero becomes stable, and best if the loss is convex.
+
+    Zero is left along a singular vector pair of the loss's gradient, a matrix of rank one, which every dimension has
+    room for; and the minimum over all ranks is a lower bound.
+    """
+    try:
+        stable, best, _ = phase_boundaries(dataclasses.replace(problem, d=max(problem.d, problem.K)))
+    except RequestError:
+        return {}
+    c = math.sqrt(problem.n) * math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
+    return {"c": c, "c_zero_stable": stable, "c_zero_best": best if problem.loss.is_convex else None}
 
 
 def _plain(column: Any) -> list[Any]:

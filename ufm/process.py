@@ -47,8 +47,8 @@ def interruptible() -> Iterator[None]:
         else:
             signal.default_int_handler(number, frame)
 
-    is_ours = threading.current_thread() is threading.main_thread()
-    is_ours = is_ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    former = signal.getsignal(signal.SIGINT)
+    is_ours = threading.current_thread() is threading.main_thread() and callable(former)
     if is_ours:
         signal.signal(signal.SIGINT, note)
     try:
@@ -59,7 +59,7 @@ def interruptible() -> Iterator[None]:
         raise
     finally:
         if is_ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, former)
 
 
 def _is_in_the_compiler(frame: FrameType | None) -> bool:

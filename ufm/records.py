@@ -178,7 +178,7 @@ def read_record(path: Path) -> dict[str, Any]:
         ValueError: if the file is missing, is not a record or has another schema.
     """
     try:
-        record = dict(json.loads(path.read_text()))
+        record = dict(json.loads(path.read_text(encoding="utf-8")))
         schema = record["schema"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(

@@ -48,6 +48,19 @@ class Scan:
         promised = self.setting.engine.memory
         return math.inf if promised is None else promised * 1e9
 
+    @property
+    def without_simplex(self) -> str:
+        """A sentence on the cells with d < K - 1, in which no simplex fits; empty if there is none."""
+        count = sum(cell.dim < cell.classes - 1 for cell in self.cells)
+        return (
+            ""
+            if count == 0
+            else (
+                f"in {count} of {len(self.cells)} cells d < K - 1: no simplex fits, so that no start can end in the ETF; theory "
+            "predicts nothing but zero, and where it becomes stable; end states with all classes active are other"
+            )
+        )
+
     def missing(self, folder: Path) -> list[Unit]:
         """The units that are not there yet and have cells of this grid."""
         done, wanted = read_rows(folder), set(self.ids)

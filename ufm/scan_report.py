@@ -26,6 +26,7 @@ def as_result(scan: Scan, rows: list[Row | None], failures: list[dict[str, Any]]
         "axes": scan.setting.axes,
         "cells": columns,
         "agreement": agreement,
+        "without_simplex": scan.without_simplex or None,
         "failures": failures,
         "rows_of": commits,
     }
@@ -63,6 +64,8 @@ def show(scan: Scan, rows: list[Row | None], failures: list[dict[str, Any]]) -> 
     if not console.is_terminal:
         console.width = 150
     console.print(_table(scan, rows))
+    if scan.without_simplex:
+        console.print(scan.without_simplex, soft_wrap=True, highlight=False)
     counts = agreements(scan, rows)
     if counts["predicted"]:
         console.print(

@@ -40,7 +40,7 @@ def write_setting(folder: Path, setting: ScanSetting) -> None:
 
 def asked_grids(folder: Path) -> list[dict[str, str]]:
     """All grids that were asked for in this folder, in their order."""
-    return list(json.loads((folder / SETTING).read_text())["grids"])
+    return list(json.loads((folder / SETTING).read_text(encoding="utf-8"))["grids"])
 
 
 def resumed_setting(setting: ScanSetting) -> ScanSetting:
@@ -65,7 +65,7 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
 def _stored(folder: Path) -> dict[str, Any]:
     """The setting in a scan's folder, checked like one from the command line."""
     try:
-        stored = dict(json.loads((folder / SETTING).read_text()))
+        stored = dict(json.loads((folder / SETTING).read_text(encoding="utf-8")))
         grids = stored.pop("grids")
         for grid in [*grids, stored["grid"]]:
             ScanSetting(**{**stored, "grid": grid})

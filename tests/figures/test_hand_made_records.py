@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 
 import pytest
-from matplotlib import pyplot
 
 from figures import collapse_curves, conditioning, experiments, phase_diagram, report_card, softmax_codes
 from figures.report import geometry
@@ -24,9 +23,7 @@ def panels(monkeypatch):
         script.draw(*records, path=Path("none"))
         return figures[-1].axes
 
-    yield draw
-    for figure in figures:
-        pyplot.close(figure)
+    return draw
 
 
 def scan(axes: dict[str, list[float]]) -> dict:

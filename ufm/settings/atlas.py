@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, OutputSetting, check
 from ufm.model_choice import ModelChoice
-from ufm.settings.checks import check_integer
+from ufm.settings.checks import check_bias_decay, check_integer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,7 @@ class AtlasSetting(CommonSetting):
         check_integer("--classes", self.model_choice.classes(self.classes), 2, 8)
         check_integer("--dim", self.dim, 1, 10_000)
         check_integer("--per-class", self.per_class, 1, 10_000)
+        check_bias_decay(self.decay_b)
         check_integer("--starts", self.starts, 1, 10**7)
         check_integer("--quiet-rounds", self.quiet_rounds, 1, 10**4)
         check_integer("--max-rounds", self.max_rounds, 1, 10**6)
@@ -93,6 +94,7 @@ class AtlasCompareSetting(OutputSetting):
     """Folders of two or more atlases of the same K, d and n."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(len(self.atlases) >= 2, "--atlases", [str(path) for path in self.atlases], "two folders or more")
 
 

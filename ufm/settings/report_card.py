@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ufm.command_line import CommonSetting, LossSpec, check
-from ufm.settings.checks import check_integer, check_tolerance
+from ufm.settings.checks import check_bias_decay, check_integer, check_tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class ReportCardSetting(CommonSetting):
         super().__post_init__()
         check_integer("--classes", self.classes, 2, 100)
         check(self.dim >= self.classes - 1, "--dim", self.dim, f">= classes - 1 = {self.classes - 1}")
+        check_bias_decay(self.decay_b)
         check_integer("--starts", self.starts, 1, 10**6)
         check_tolerance(self.tolerance)
         check_integer("--max-steps", self.max_steps, 1, 10**9)

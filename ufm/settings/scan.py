@@ -6,7 +6,7 @@ from pathlib import Path
 from ufm.command_line import LossSpec, ResumableSetting, check
 from ufm.engine_setting import EngineSetting
 from ufm.grid import axis
-from ufm.settings.checks import check_integer, check_tolerance
+from ufm.settings.checks import check_bias_decay, check_integer, check_tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class ScanSetting(ResumableSetting):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(bool(self.grid) or self.resume is not None, "--grid", "none", "given, e.g. --grid.decay 1e-4:1e-1:20:log")
+        check_bias_decay(self.decay_b)
         check_integer("--starts", self.starts, 1, 10**6)
         check_tolerance(self.tolerance)
         check_integer("--max-steps", self.max_steps, 1, 10**9)
