@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from deepnet.settings import TrainSetting
-from ufm.command_line import RequestError, check
+from ufm.command_line import RequestError, check, reason_of
 from ufm.records import atomic_file
 
 SETTING, METRICS = "setting.json", "metrics.jsonl"
@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:  # torch's own words advise to let it run
         raise RequestError(f"{path} must hold tensors and plain values, got code or other objects.") from None
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise RequestError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
 
 

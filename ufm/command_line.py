@@ -119,6 +119,11 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
         raise RequestError(f"`{argument}` must be {allowed}, got {shown}.")
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says; its type where it says nothing, as a lack of memory does."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def torch_device(name: str) -> "torch.device":
     """The torch device of that name.
 
@@ -131,7 +136,7 @@ def torch_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].split(". ")[0][:160]
+        reason = reason_of(error).split(". ")[0][:160]
         raise RequestError(
             f"`--device` must be a torch device with float64 on this machine, got {name or 'nothing'} ({reason})."
         ) from None
@@ -146,6 +151,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
     if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
         words = [words[0], f"--{named.positional}", *words[1:]]
     parser = _parser(prog, description, commands, words[0] if words else "")
+    command = None
     try:
         parsed = parser.parse_args(words)
         command = commands[parsed.command]
@@ -169,9 +175,15 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            print(f"{prog}: this needs more memory than there is ({str(error).splitlines()[0]}).", file=sys.stderr)
+            print(f"{prog}: this needs more memory than there is ({reason_of(error)}).", file=sys.stderr)
         else:
             traceback.print_exc()
+        return 3
+    except BaseException as error:  # of code that is not ours, such as a loss that ends the program with 0
+        if command is None:
+            raise  # the parser's own end, after --help or a complaint
+        reason = f"{type(error).__name__}: {reason_of(error)}"
+        print(f"{prog}: what the command called ended it ({reason}).", file=sys.stderr)
         return 3
 
 

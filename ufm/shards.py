@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from ufm.command_line import RequestError, check
+from ufm.command_line import RequestError, check, reason_of
 from ufm.records import atomic_file, provenance, remove_half_written
 from ufm.settings.scan import ScanSetting
 
@@ -115,7 +115,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise RequestError(f"{path} must be a file of a scan, but cannot be read ({reason}).") from None
 
 
