@@ -1,13 +1,14 @@
 """`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.grid_setting import GridSetting, Run
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.command_line import Command, RequestError, main
-from ufm.records import check_new_file, earlier_result, read_record, write_record
+from ufm.records import check_new_file, earlier_result, read_record, write_and_show, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def run_train(setting: TrainSetting) -> int:
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
     from deepnet.calibration import calibration_of
-    from deepnet.report import print_calibration, print_measures
+    from deepnet.report import print_measured
     from deepnet.train import measure_splits
     from deepnet.training import reopen
     from figures import measured_splits, reliability
@@ -43,11 +44,10 @@ def run_measure(setting: MeasureSetting) -> int:
     training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
     with output_folder(setting.out, "measure") as folder:
         splits = measure_splits(training)
-        print_measures(f"{setting.run}, epoch {training.epoch}", splits)
         found = calibration_of(training.net, training.data, training.setting.precision)
-        print_calibration(found)
         result = {"run": str(setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
-        record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+        show = partial(print_measured, f"{setting.run}, epoch {training.epoch}", splits, found)
+        record = write_and_show(setting.json or folder / "record.json", setting.as_dict(), result, show)
         picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
         diagram = reliability.draw(read_record(record), folder / "reliability.png")
         print(f"wrote {record}, {picture}, {diagram}")
@@ -76,8 +76,8 @@ def _compare(setting: CompareSetting, folder: Path) -> int:
         runs.append(compared_run(run, setting.device, setting.data_folder))
         print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
     result = study(runs, setting.depths)
-    study_report.show(result)
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    path, show = setting.json or folder / "record.json", partial(study_report.show, result)
+    record = write_and_show(path, setting.as_dict(), result, show)
     drawn = [prediction_against_measurement, prediction_over_epochs]
     drawn += [feature_penalty] if any(network["depth_fit"] for network in result["networks"]) else []
     drawn += [central_path] if any("central_path_loss" in run["measures"] for run in result["runs"]) else []
@@ -120,14 +120,16 @@ def _grid(setting: GridSetting, runs: "Sequence[Run]", folder: Path) -> int:
         is_new = setting.resume is None
         with given_back_if_refused(folder, is_new, "*/setting.json"), grid_report.progress(todo) as on_end:
             failures = grid.train_all(todo, setting, folder, workers, on_end)
+    except RequestError:
+        raise  # going on would end in the same
     except BaseException:
         if (folder / grid.GRID).exists():
             print(f"\nstopped; go on with: python -m deepnet grid --resume {folder}", file=sys.stderr)
         raise
     rows = [grid.row(work, failures.get(work.run.name)) for work in works]
     result = grid_report.as_result(rows, time.perf_counter() - began)
-    grid_report.show(rows, result)
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    path, show = setting.json or folder / "record.json", partial(grid_report.show, rows, result)
+    record = write_and_show(path, setting.as_dict(), result, show)
     picture = accuracy_heat_map.draw(read_record(record), folder / "accuracy_heat_map.png")
     print(f"runs: {grid_report.write_rows(folder, rows)}\nrecord: {record}\npicture: {picture}")
     return 3 if failures else 0
@@ -141,18 +143,18 @@ def _train(setting: TrainSetting) -> int:
         go_on = f"go on with: python -m deepnet train --resume {folder}"
         try:
             failure = _train_with_progress(training, folder)
+            if failure is None and distributed.rank() == 0:
+                _finish(training, folder, setting.json)
         except KeyboardInterrupt:
             print(f"\nstopped; {go_on}", file=sys.stderr)
             return 130
         except OSError as error:
             print(f"python -m deepnet: {error}; the last good state is kept, {go_on}", file=sys.stderr)
             return 3
-        if distributed.rank() > 0:
+        if failure is None or distributed.rank() > 0:
             return 0
-        if failure:
-            print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
-            return 1
-        return _finish(training, folder, setting.json)
+        print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
+        return 1
 
 
 def _train_with_progress(training: "Training", folder: Path) -> str | None:
@@ -167,7 +169,7 @@ def _train_with_progress(training: "Training", folder: Path) -> str | None:
         return train(training, folder, progress.step, progress.epoch)
 
 
-def _finish(training: "Training", folder: Path, json: Path | None) -> int:
+def _finish(training: "Training", folder: Path, json: Path | None) -> None:
     """Record, table and picture of a run that reached its last epoch."""
     from deepnet import checkpoint
     from deepnet.report import print_best, print_measures
@@ -182,7 +184,6 @@ def _finish(training: "Training", folder: Path, json: Path | None) -> int:
     files = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT, checkpoint.PREVIOUS, checkpoint.BEST)
     written = [str(folder / name) for name in files if (folder / name).exists()]
     print(f"wrote {', '.join(written)}, {record}, {picture}")
-    return 0
 
 
 def run_experiment(setting: ExperimentSetting) -> int:
@@ -214,8 +215,7 @@ def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]",
         print(f"\nstopped; the same command with --out {folder} goes on.", file=sys.stderr)
         return 130
     result = report.as_result(experiments, units, failures)
-    report.show(result)
-    record = write_record(folder / "record.json", setting.as_dict(), result)
+    record = write_and_show(folder / "record.json", setting.as_dict(), result, partial(report.show, result))
     if setting.json is not None:
         record = write_record(setting.json, setting.as_dict(), result)
     print(f"wrote {record}; the runs are in {folder}")

@@ -27,6 +27,11 @@ _OF_THE_PROCESS = ("out", "json", "resume", "download")
 _MAY_MOVE = ("device", "data_folder")
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a run in the folder has begun: a kill may leave `previous.pt` alone."""
+    return any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
+
+
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Replace the checkpoint, and keep the one before as `previous.pt`; an error or a kill leaves one of them good.
 
@@ -52,6 +57,11 @@ def load(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: if both are missing or damaged, or one belongs to another setting than the folder's.
     """
+    if not has_state(folder):
+        raise RequestError(
+            f"{folder / CHECKPOINT} must be a checkpoint of `deepnet train` that can be read, but there is none (a run "
+            f"that was stopped before its first one begins anew with `--out {folder}`)."
+        )
     try:
         state = _read(folder / CHECKPOINT)
     except RequestError as error:
@@ -92,7 +102,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     setting = state.get("setting", {})
     for name, value in read_setting(folder).items():
-        if setting.get(name) != value:
+        may_differ = name in (*_MAY_MOVE, "epochs")  # given anew when it was resumed
+        if not may_differ and setting.get(name) != value:
             raise RequestError(
                 f"the checkpoint in {folder} must be of the setting in {SETTING}: {name} is {value} there, "
                 f"{setting.get(name)} here."
@@ -152,6 +163,8 @@ def read_setting(folder: Path) -> dict[str, Any]:
 def resumed_setting(setting: TrainSetting) -> TrainSetting:
     """The setting of the run in `setting.resume`, computed on the device and with the data folder given, if any.
 
+    More epochs may be given too (`deepnet.run` says when).
+
     Raises:
         ValueError: if another field was given and differs; a run has one setting from its first epoch to its last.
     """
@@ -159,7 +172,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
     check(setting.out is None, "--out", setting.out, "left out with --resume (the run goes on in its folder)")
     stored, asked = read_setting(setting.resume), plain_setting(setting)
     for name in sorted(setting.given & asked.keys()):
-        may_differ = name in _MAY_MOVE or asked[name] == stored[name]
+        may_differ = name in _MAY_MOVE or asked[name] == stored[name] or (name == "epochs" and asked[name] > stored[name])
         check(may_differ, f"--{name.replace('_', '-')}", asked[name], f"{stored[name]}, as the run has it, or left out")
         stored[name] = asked[name]
     of_the_process = {name: getattr(setting, name) for name in _OF_THE_PROCESS}

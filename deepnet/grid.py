@@ -22,11 +22,10 @@ from deepnet.nets import NETS
 from deepnet.run import finish, opened
 from deepnet.settings import TrainSetting
 from deepnet.train import train
-from deepnet.training import reopen, selection_of
+from deepnet.training import selection_of
 from ufm.command_line import RequestError, check, torch_device
 from ufm.engine import map_units
 from ufm.losses import make_loss
-from ufm.output_folder import claimed
 from ufm.records import atomic_file, read_record
 
 GRID, RECORD = "grid.json", "record.json"
@@ -128,13 +127,9 @@ def train_run(work: Work) -> str:
     folder, asked = work.folder, work.run.setting
     if work.is_done:
         return ""
-    has_state = any((folder / name).exists() for name in (checkpoint.CHECKPOINT, checkpoint.PREVIOUS))
+    has_state = checkpoint.has_state(folder)
     if not has_state and folder.exists():
         shutil.rmtree(folder)  # killed before it had anything to lose
-    if has_state and checkpoint.load(folder)["epoch"] >= asked.epochs:  # killed while it wrote its record
-        with claimed(folder, "--resume"):
-            finish(reopen(folder, asked.device, asked.data_folder), folder, None)
-        return ""
     given = frozenset(checkpoint.plain_setting(asked))
     setting = replace(asked, resume=folder, given=given) if has_state else replace(asked, out=folder)
     with opened(setting) as (training, _):

@@ -39,6 +39,12 @@ def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     Console().print(table)
 
 
+def print_measured(title: str, splits: dict[str, dict[str, float]], calibration: dict[str, Any]) -> None:
+    """What `measure` found."""
+    print_measures(title, splits)
+    print_calibration(calibration)
+
+
 def print_best(best: dict[str, Any] | None) -> None:
     """The epoch that validation would choose, and what it is worth on the test images."""
     if best is not None:

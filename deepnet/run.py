@@ -1,8 +1,12 @@
-"""A run in its folder: opened (new, or where it stopped) and finished, by the first process if there are several."""
+"""A run in its folder: opened (new, or where it stopped) and finished, by the first process if there are several.
+
+A run that has reached its last epoch may be resumed too: it ends at once, with its record, or goes on with more epochs,
+whose learning rates are those of the longer run.
+"""
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ from deepnet.settings import TrainSetting
 from deepnet.training import Training, begin
 from ufm.command_line import RequestError, check
 from ufm.output_folder import claimed, output_folder
-from ufm.records import write_record
+from ufm.records import HALF_WRITTEN, read_record, write_record
 
 
 @contextmanager
@@ -20,7 +24,7 @@ def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
     """A new run in `setting.out`, or the one in `setting.resume` as its checkpoint left it; held alone meanwhile.
 
     Raises:
-        ValueError: if the setting cannot be met, the folder is in use or damaged, or the run is finished.
+        ValueError: if the setting cannot be met, or the folder is in use or damaged.
     """
     if setting.resume is None:
         training = begin(setting)
@@ -45,8 +49,11 @@ def result(training: Training, folder: Path) -> dict[str, Any]:
 
 
 def finish(training: Training, folder: Path, json: Path | None) -> Path:
-    """Write the record of a run that reached its last epoch."""
+    """Write the record of a run that reached its last epoch, unless it is there."""
     path = json or folder / "record.json"
+    with suppress(RequestError, KeyError):  # none, or one that was damaged
+        if read_record(path)["result"]["epoch"] == training.epoch:
+            return path
     return write_record(path, checkpoint.plain_setting(training.setting), result(training, folder))
 
 
@@ -55,19 +62,37 @@ def _new_folder(training: Training) -> Iterator[Path]:
     if distributed.rank() > 0:
         yield training.setting.out or Path()
         return
+    _clear_of_a_start(training.setting.out)
     with output_folder(training.setting.out, "train") as folder:
-        checkpoint.write_setting(folder, training.setting)
-        checkpoint.save(folder, training.state())
+        try:
+            checkpoint.write_setting(folder, training.setting)
+            checkpoint.save(folder, training.state())
+        except BaseException:  # a full disk
+            if not checkpoint.has_state(folder):
+                (folder / checkpoint.SETTING).unlink(missing_ok=True)
+            raise
         yield folder
 
 
+def _clear_of_a_start(folder: Path | None) -> None:
+    """Remove the setting of a run that was killed before its first state: alone in a folder, it is of no use to anyone."""
+    found = [] if folder is None else [path.name for path in folder.glob("*") if not path.match(HALF_WRITTEN)]
+    if folder is not None and found == [checkpoint.SETTING]:
+        with suppress(RequestError), claimed(folder, "--out"):  # not a run's, or one that begins now: refused in a moment
+            checkpoint.read_setting(folder)
+            (folder / checkpoint.SETTING).unlink()
+
+
 def _resumed(setting: TrainSetting, folder: Path) -> Training:
-    setting = checkpoint.resumed_setting(setting)
+    setting, stored = checkpoint.resumed_setting(setting), checkpoint.read_setting(folder)["epochs"]
     state = checkpoint.load(folder)
-    check(state["epoch"] < setting.epochs, "--resume", folder, "a run that has epochs left to train")
+    has_all = state["epoch"] >= stored or setting.epochs == stored
+    check(has_all, "--epochs", setting.epochs, f"{stored}, as the run has it, or left out until it has reached them")
     training = begin(setting)
     training.restore(state)
     if distributed.rank() == 0:
+        if setting.epochs > stored:
+            checkpoint.write_setting(folder, setting)
         checkpoint.cut_metrics(folder, training.epoch)
         _restore_best(training, folder)
     return training

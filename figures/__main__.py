@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ufm.command_line import Command, OutputSetting, RequestError, main
 from ufm.output_folder import output_folder
-from ufm.records import check_new_file, write_record
+from ufm.records import atomic_file, check_new_file, write_record
 
 STORED = Path(__file__).parent / "data"
 
@@ -66,10 +66,10 @@ def _draw_all(setting: FiguresSetting, folder: Path) -> int:
         else:
             drawn.append(name)
             print(", ".join(map(str, paths)), flush=True)
-    for name, reason in left_out.items():
-        print(f"not drawn: {name}: {reason}")
     result = {"drawn": drawn, "left_out": left_out}
     record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    for name, reason in left_out.items():
+        print(f"not drawn: {name}: {reason}")
     print(f"{len(drawn)} figures, {len(left_out)} not drawn\nrecord: {record}\npictures: {folder}")
     return 1 if left_out else 0
 
@@ -81,10 +81,11 @@ def run_report(setting: ReportSetting) -> int:
     with _begun(setting, setting.data, "report") as folder:
         page, left_out = build(setting.data)
         path = folder / "report.html"
-        path.write_text(page, encoding="utf-8")
+        with atomic_file(path) as file:
+            file.write(page)
+        record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"left_out": left_out})
         for reason in left_out:
             print(f"left out: {reason}")
-        record = write_record(setting.json or folder / "record.json", setting.as_dict(), {"left_out": left_out})
         print(f"record: {record}\npage: {path} ({len(page.encode()) / 1e6:.1f} MB)")
     return 1 if left_out else 0
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from figures.stored import DATA, draw_stored, figure_scripts
-from ufm.records import read_record
+from ufm.records import atomic_file, read_record
 
 ROOT = Path(__file__).parent.parent
 GALLERY = Path(__file__).parent / "gallery"
@@ -28,7 +28,8 @@ def update(readme: Path) -> None:
     scripts = figure_scripts()
     for name in dict.fromkeys(PICTURE.findall(text)):
         draw_stored(scripts[name], DATA, GALLERY / f"{name}.png")
-    readme.write_text(with_tables(text))
+    with atomic_file(readme) as file:
+        file.write(with_tables(text))
 
 
 def _place(found: re.Match[str]) -> str:

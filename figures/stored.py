@@ -66,10 +66,11 @@ def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
 def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Every record of a folder by its name, and a sentence for each file that is none.
 
-    A record is NAME.json in the folder itself, or the `record.json` of a command's folder anywhere below it.
+    A record is NAME.json in the folder itself, or the `record.json` of a command's folder anywhere below it. Names that
+    begin with a dot are other programs' (macOS leaves `._NAME.json` beside a file).
     """
     records, refused = {}, []
-    for path in sorted({*data.glob("*.json"), *data.glob("**/record.json")}):
+    for path in sorted({*data.glob("[!.]*.json"), *data.glob("**/record.json")}):
         try:
             name = path.relative_to(data).with_suffix("").as_posix().removesuffix("/record")
             records[name] = read_record(path)

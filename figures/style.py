@@ -7,6 +7,8 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 
+from ufm.records import atomic_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -45,7 +47,7 @@ def use_style() -> None:
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """Write the figure in the format that `path` is named after, and close it.
+    """Write the figure in the format that `path` is named after, whole or not at all, and close it.
 
     Raises:
         ValueError: if nothing in it has a finite place: a blank figure would say nothing about what is missing.
@@ -55,7 +57,8 @@ def save(figure: "Figure", path: Path) -> Path:
     try:
         if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
             raise ValueError("there is nothing finite to draw")
-        figure.savefig(path)
+        with atomic_file(path, "wb") as file:
+            figure.savefig(file, format=path.suffix.removeprefix("."))
     finally:
         pyplot.close(figure)
     return path

@@ -9,7 +9,7 @@ from pathlib import Path
 from theory_checks.claims import Claim, Row, list_claims, run, run_all
 from ufm.command_line import Command, OutputSetting, main
 from ufm.output_folder import output_folder
-from ufm.records import check_new_file, read_record, write_record
+from ufm.records import check_new_file, read_record, write_and_show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,9 @@ def _run(claims: list[Claim], setting: CheckSetting, folder: Path) -> int:
 
     began = time.perf_counter()
     rows, is_whole = _rows(claims)
-    if len(claims) == 1:
-        report.show_one(rows[0])
-    else:
-        report.show_all(rows)
+    show = partial(report.show_one, rows[0]) if len(claims) == 1 else partial(report.show_all, rows)
     result = report.as_result(rows, time.perf_counter() - began)
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    record = write_and_show(setting.json or folder / "record.json", setting.as_dict(), result, show)
     picture = picture_of_claims.draw(read_record(record), folder / "claims.png")
     print(f"record: {record}\npicture: {picture}")
     if not is_whole:

@@ -48,7 +48,7 @@ class Row:
 
 def list_claims() -> list[Claim]:
     """All claims, by source and name; nothing is imported."""
-    trees = {path.stem: ast.parse(path.read_text()) for path in FOLDER.glob("*.py")}
+    trees = {path.stem: ast.parse(path.read_text()) for path in FOLDER.glob("[!.]*.py")}
     claims = (_claim(name, tree) for name, tree in trees.items() if {"check", "refuted"} <= _functions(tree))
     return sorted(claims, key=lambda claim: (claim.source, claim.name))
 

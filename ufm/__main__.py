@@ -1,10 +1,11 @@
 """`python -m ufm COMMAND`: the laboratory of the unconstrained feature model."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ufm.command_line import Command, main
+from ufm.command_line import Command, RequestError, main
 from ufm.settings.atlas import AtlasCompareSetting, AtlasScanSetting, AtlasSetting
 from ufm.settings.focal_window import FocalWindowSetting
 from ufm.settings.report_card import ReportCardSetting
@@ -23,7 +24,7 @@ def run_verify(setting: VerifySetting) -> int:
     from figures import verification
     from ufm import verify_report
     from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, read_record, write_record
+    from ufm.records import check_new_file, read_record, write_and_show, write_record
     from ufm.verify import Verdict, verify
 
     check_new_file(setting.json, "--json")
@@ -37,13 +38,14 @@ def run_verify(setting: VerifySetting) -> int:
                 for verdict in pending:
                     verdicts.append(verdict)
                     write_record(record, setting.as_dict(), verify_report.as_result(verdicts, is_complete=False))
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, a full disk
             if verdicts:
                 verify_report.show(setting, verdicts)
+            if record.exists():
                 print(f"record of the losses that are finished: {record}")
             raise
-        verify_report.show(setting, verdicts)
-        write_record(record, setting.as_dict(), verify_report.as_result(verdicts, is_complete=True))
+        result = verify_report.as_result(verdicts, is_complete=True)
+        write_and_show(record, setting.as_dict(), result, partial(verify_report.show, setting, verdicts))
         picture = verification.draw(read_record(record), folder / "verification.png")
         print(f"record: {record}\npicture: {picture}")
     return 0 if all(verdict.holds for verdict in verdicts) else 1
@@ -63,7 +65,7 @@ def run_atlas(setting: AtlasSetting) -> int:
         folder = AtlasFolder.opened(setting, empty, path)
         try:
             folder.grow()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OSError):
             if folder.record.exists():
                 print(f"atlas so far, which `--out {path}` extends: {folder.record}")
             raise
@@ -84,17 +86,17 @@ def run_atlas_compare(setting: AtlasCompareSetting) -> int:
     """Rows side by side, and the verdicts."""
     import dataclasses
 
-    from ufm.comparison_report import read_atlases, show_comparison
+    from ufm.comparison_report import comparisons, read_atlases, show_comparison
     from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, write_record
+    from ufm.records import check_new_file, write_and_show
 
     check_new_file(setting.json, "--json")
     records = read_atlases(setting.atlases)
     with output_folder(setting.out, "atlas-compare") as folder:
-        found = show_comparison(setting.atlases, records)
+        found = comparisons(records)
         entries = [dataclasses.asdict(entry) | {"is_isomorphic": entry.is_isomorphic} for entry in found]
-        path = setting.json or folder / "record.json"
-        print(f"record: {write_record(path, setting.as_dict(), {'comparisons': entries})}")
+        path, show = setting.json or folder / "record.json", partial(show_comparison, setting.atlases, records, found)
+        print(f"record: {write_and_show(path, setting.as_dict(), {'comparisons': entries}, show)}")
     return 0 if all(entry.is_isomorphic for entry in found) else 1
 
 
@@ -120,9 +122,9 @@ def run_atlas_scan(setting: AtlasScanSetting) -> int:
             text = f"{loss_text(case[0])}, c {case[1]:g}, bias decay {case[2]}"
             print(f"{number}/{len(asked)} {text}: {len(done['rows'])} orbits, {done['seconds']:.1f} s", flush=True)
         classes = lettered(entries)
-        show_scan(entries, classes)
         if setting.json is not None:
             write_record(setting.json, setting.as_dict(), {"entries": entries, "classes": classes})
+        show_scan(entries, classes)
         print(f"record: {record}")
         return 0 if all(entry["morse_holds"] or entry["is_degenerate"] for entry in entries) else 1
 
@@ -132,13 +134,13 @@ def run_focal_window(setting: FocalWindowSetting) -> int:
     from figures import focal_window
     from ufm.focal_window_report import measure, show
     from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, read_record, write_record
+    from ufm.records import check_new_file, read_record, write_and_show
 
     check_new_file(setting.json, "--json")
     with output_folder(setting.out, "focal-window") as folder:
         result = measure(setting)
-        show(setting, result)
-        record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+        path, show_it = setting.json or folder / "record.json", partial(show, setting, result)
+        record = write_and_show(path, setting.as_dict(), result, show_it)
         print(f"record: {record}")
         if result["curves"]:
             print(f"picture: {focal_window.draw(read_record(record), folder / 'focal_window.png')}")
@@ -165,13 +167,12 @@ def run_scan(setting: ScanSetting) -> int:
 def _scan(scan: "Scan", folder: Path) -> int:
     """What the folder lacks of the scan, with the lock on the folder held."""
     import time
-
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
     from figures import phase_diagram
     from ufm import scan_report, shards
     from ufm.output_folder import given_back_if_refused
-    from ufm.records import read_record, write_record
+    from ufm.records import read_record, write_and_show
     from ufm.scan import Scan
 
     setting = scan.setting
@@ -188,35 +189,36 @@ def _scan(scan: "Scan", folder: Path) -> int:
             Progress("{task.description}", *columns, transient=True) as progress,
         ):
             failures = scan.fill(folder, progress)
+    except RequestError:
+        raise  # going on would end in the same
     except BaseException:
         if (folder / shards.SETTING).exists():
             print(f"\nstopped; go on with: python -m ufm scan --resume {folder}", file=sys.stderr)
         raise
     rows = scan.rows(folder)
-    scan_report.show(scan, rows, failures)
     result = scan_report.as_result(scan, rows, failures, shards.commits(folder))
     result["seconds"] = time.perf_counter() - began
-    record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+    path, show = setting.json or folder / "record.json", partial(scan_report.show, scan, rows, failures)
+    record = write_and_show(path, setting.as_dict(), result, show)
     picture = phase_diagram.draw(read_record(record), folder / "phase_diagram.png")
     print(f"rows: {folder / shards.SHARDS}\nrecord: {record}\npicture: {picture}")
     return 3 if failures else 0
 
 
 def run_report_card(setting: ReportCardSetting) -> int:
-    """The card as tables, record and picture."""
+    """The card as record, tables and picture."""
     from figures import report_card as figure
     from ufm import report_card_report
     from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, read_record, write_record
+    from ufm.records import check_new_file, read_record, write_and_show
     from ufm.report_card import asked, report_card
 
     check_new_file(setting.json, "--json")
     asked(setting)  # refused here, before a folder is made
     with output_folder(setting.out, "report-card") as folder:
         card = report_card(setting)
-        report_card_report.show(card)
-        result = report_card_report.as_result(card)
-        record = write_record(setting.json or folder / "record.json", setting.as_dict(), result)
+        result, show = report_card_report.as_result(card), partial(report_card_report.show, card)
+        record = write_and_show(setting.json or folder / "record.json", setting.as_dict(), result, show)
         picture = figure.draw(read_record(record), folder / "report_card.png")
         print(f"record: {record}\npicture: {picture}")
     return 0
@@ -238,9 +240,9 @@ def run_softmax_codes(setting: SoftmaxCodesSetting) -> int:
             rows = sorted([*rows, softmax_codes_report.row(setting, K)], key=lambda row: row["K"])
             write_record(record, setting.as_dict(), {"rows": rows})
             print(f"K = {K}: margin {next(row['margin'] for row in rows if row['K'] == K):.10f}", flush=True)
-        softmax_codes_report.show(setting, rows)
         if setting.json is not None:
             write_record(setting.json, setting.as_dict(), {"rows": rows})
+        softmax_codes_report.show(setting, rows)
         picture = figure.draw(read_record(record), folder / "softmax_codes.png")
         print(f"record: {record}\npicture: {picture}")
     return 0

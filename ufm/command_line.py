@@ -18,6 +18,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from ufm import __version__, complaints, manual, process
 from ufm.config_file import ConfigFile
+from ufm.showing import forgiving_streams
 
 if TYPE_CHECKING:
     import torch
@@ -144,6 +145,12 @@ def torch_device(name: str) -> "torch.device":
 
 
 def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
+    """Parse and run, whatever becomes of standard output and error meanwhile; the exit code."""
+    with forgiving_streams(prog):
+        return _main(prog, description, commands, argv)
+
+
+def _main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None) -> int:
     """Parse, run, and turn a wrong request into one sentence and exit code 2."""
     words = _normalised(sys.argv[1:] if argv is None else argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):

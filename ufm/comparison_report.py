@@ -31,8 +31,14 @@ def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
     return records
 
 
-def show_comparison(folders: list[Path], records: list[dict[str, Any]]) -> list[Comparison]:
-    """One line per kind with its values in every atlas; returns the comparisons with the first."""
+def comparisons(records: list[dict[str, Any]]) -> list[Comparison]:
+    """Every atlas with the first."""
+    first, *others = [record["result"]["rows"] for record in records]
+    return [compare(first, group) for group in others]
+
+
+def show_comparison(folders: list[Path], records: list[dict[str, Any]], found: list[Comparison]) -> None:
+    """One line per kind with its values in every atlas, then one per comparison with the first."""
     console = _console()
     rows = [record["result"]["rows"] for record in records]
     kinds = sorted({kind_of(row) for group in rows for row in group}, key=lambda kind: (-kind[0], kind[1:]))
@@ -44,12 +50,10 @@ def show_comparison(folders: list[Path], records: list[dict[str, Any]]) -> list[
         cells = (" ".join(f"{row['value']:.6f}" for row in group if kind_of(row) == kind) or "-" for group in rows)
         table.add_row(*map(str, kind), *cells)
     console.print(table)
-    found = [compare(rows[0], group) for group in rows[1:]]
     for folder, comparison in zip(folders[1:], found, strict=True):
         verdict = "isomorphic" if comparison.is_isomorphic else "NOT isomorphic"
         order = "" if comparison.has_same_order else "; the order of values differs"
         print(f"{folders[0]} and {folder}: {verdict}, {len(comparison.shared)} rows shared{order}.")
-    return found
 
 
 def show_scan(entries: list[dict[str, Any]], classes: dict[str, list[Kind]]) -> None:

@@ -88,7 +88,7 @@ class SlurmPool(Pool):
     def _jobs_of_an_earlier_driver(self) -> list[tuple[Any, Any]]:
         """Unit and job, of jobs that have succeeded or have not ended."""
         found = []
-        for path in sorted(self._folder.glob("*_submitted.pkl")):
+        for path in sorted(self._folder.glob("[!.]*_submitted.pkl")):
             job: Any = self._submitit.SlurmJob(self._folder, path.name.removesuffix("_submitted.pkl"))
             has_failed = job.done(force_check=True) and self._answer(job)[1] is not None
             if not has_failed:

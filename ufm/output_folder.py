@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ufm.command_line import RequestError
-from ufm.records import new_folder, remove_half_written
+from ufm.command_line import RequestError, check
+from ufm.records import commit, new_folder, remove_half_written
 
 
 @contextmanager
@@ -23,37 +23,46 @@ def output_folder(path: Path | None, name: str, continues: str | None = None) ->
     made = [each for each in (place, *place.parents) if not each.exists()]
     folder = new_folder(path, name) if is_new or path is None else path
     made += [folder] if path is None else []
-    try:
-        with claimed(folder, "--out"):
+    with claimed(folder, "--out"):  # as long as another process may write into it, it is not ours to remove
+        try:
             if is_new:
                 new_folder(folder, name)  # another process may have been there until now
             yield folder
-    finally:
-        for each in sorted(made, reverse=True):  # what lies in it first
-            with suppress(OSError):
-                each.rmdir()  # only if it is empty
+        finally:
+            for each in sorted(made, reverse=True):  # what lies in it first
+                with suppress(OSError):
+                    each.rmdir()  # only if it is empty
 
 
 @contextmanager
 def claimed(folder: Path, argument: str) -> Iterator[Path]:
     """Hold a folder and clear it of half-written files; the system lets go of it however the process ends.
 
+    What records will say of the commit is looked up now, before the work.
+
     Raises:
         ValueError: if another process holds it.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            allowed = "a folder in which no other process works"
-            raise RequestError(f"`{argument}` must be {allowed}, got {folder}.") from None
-        except OSError:
-            pass  # a file system without locks
+        is_alone = _locked(handle) and folder.exists() and os.path.samestat(os.fstat(handle), folder.stat())
+        check(is_alone, argument, folder, "a folder in which no other process works")
         remove_half_written(folder)
+        commit()
         yield folder
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Whether this process has the lock; true where the file system has none."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @contextmanager

@@ -64,9 +64,11 @@ def attempt(function: Callable[[Any], Any], unit: Any) -> tuple[Any, str | None]
 def attempt_elsewhere(function: Callable[[Any], Any], unit: Any, threads: int) -> tuple[Any, str | None]:
     """The same in a process that a cluster has started: with as many threads of torch as cores were asked for."""
     from ufm import process
+    from ufm.showing import forgiving_streams
 
     process.prepare()
     import torch
 
     torch.set_num_threads(threads)
-    return attempt(function, unit)
+    with forgiving_streams():
+        return attempt(function, unit)

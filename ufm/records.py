@@ -1,6 +1,8 @@
 """A record: what was asked, what came out, from which commit and versions. Written once and atomically."""
 
 import contextlib
+import errno
+import functools
 import json
 import math
 import os
@@ -9,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +36,7 @@ def new_folder(path: Path | None, name: str) -> Path:
 
     Raises:
         ValueError: if the folder exists and is not empty, or cannot be made.
+        OSError: if the disk is full.
     """
     folder = path or Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
     try:
@@ -41,6 +44,7 @@ def new_folder(path: Path | None, name: str) -> Path:
         occupied = next((found for found in folder.iterdir() if not found.match(HALF_WRITTEN)), None)
         tempfile.TemporaryFile(dir=folder).close()  # may it be written?
     except OSError as error:
+        pass_on_if_full(error)
         raise RequestError(f"`--out` must be a folder that can be made and written, got {folder} ({error}).") from None
     if occupied is not None:
         raise RequestError(f"`--out` must be a new or empty folder, got {folder} (it holds {occupied.name}).")
@@ -71,6 +75,7 @@ def check_new_file(path: Path | None, argument: str) -> None:
 
     Raises:
         ValueError: if `path` exists or its parent folder does not.
+        OSError: if the disk is full.
     """
     if path is None:
         return
@@ -78,15 +83,26 @@ def check_new_file(path: Path | None, argument: str) -> None:
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
+        pass_on_if_full(error)
         raise RequestError(f"`{argument}` must be in a folder that can be written, got {path} ({error}).") from None
+
+
+def pass_on_if_full(error: OSError) -> None:
+    """Raise it again if a disk is full or a file has its largest size: that is no wrong request."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise error
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary neighbour of `path` that takes its place once written and synced; on error nothing is left."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    """Open a temporary neighbour of `path` that takes its place once written and synced; on error nothing is left.
+
+    Text is UTF-8.
+    """
+    start = path.name[:40]  # with all of a long name it would be too long
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=".part")
     try:
-        with os.fdopen(handle, mode) as file:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -95,6 +111,14 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_and_show(path: Path, setting: dict[str, Any], result: dict[str, Any], show: Callable[[], object]) -> Path:
+    """Write one record, then show; where it cannot be written (a full disk), what is shown is all that is left."""
+    try:
+        return write_record(path, setting, result)
+    finally:
+        show()
 
 
 def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) -> Path:
@@ -116,11 +140,35 @@ def provenance() -> dict[str, Any]:
     """Where a result comes from: time, commit, machine and versions."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout this package is part of, marked `+changes` when the work tree differed; None outside.
+
+    Looked up once, so that a long run names what it began with. A package that lies in another repository (installed
+    in a project's `.venv`, copied into its folders) is not that repository's commit, whatever the environment says.
+    """
+    root = Path(__file__).resolve().parent.parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10, "check": True}
+        return subprocess.run(command, env=environment, **options).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != root:
+            return None
+        git("ls-files", "--error-unmatch", str(Path(__file__).resolve().relative_to(root)))
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -154,19 +202,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _commit() -> str | None:
-    """The checkout's commit, marked `+changes` when the work tree differs; None outside a checkout."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _plain(value: Any) -> Any:

@@ -1,10 +1,12 @@
 """The results of a scan: a folder of Parquet files, one per unit of work, each written atomically.
 
 `FOLDER/setting.json` says what was asked; `FOLDER/shards/*.parquet` are the rows, each file with the commit and the
-versions that made it in its metadata. Any reader of Parquet reads the folder `shards` as it is.
+versions that made it in its metadata. Any reader of Parquet reads the folder `shards` as it is. A file that cannot be
+read is named, with what to do; other files are left alone.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ from ufm.settings.scan import ScanSetting
 
 SETTING, SHARDS = "setting.json", "shards"
 _OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine")
+_NAME = re.compile(r"[0-9a-f]{16}\.parquet")
+"""A unit's id (`ufm.cells`)."""
 _TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
 
 
@@ -107,7 +111,8 @@ def commits(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted((folder / SHARDS).glob("*.parquet"))
+    """The files that `write_shard` has named: others (macOS leaves `._NAME.parquet`, people copies) are not ours."""
+    return sorted(path for path in (folder / SHARDS).glob("*.parquet") if _NAME.fullmatch(path.name))
 
 
 @contextmanager
@@ -116,7 +121,10 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         reason = reason_of(error)
-        raise RequestError(f"{path} must be a file of a scan, but cannot be read ({reason}).") from None
+        raise RequestError(
+            f"{path} must be a file of a scan, but cannot be read ({reason}); delete it, and --resume computes its "
+            "cells again."
+        ) from None
 
 
 def _type(column: str, rows: Sequence[dict[str, Any]]) -> pyarrow.DataType:

@@ -68,7 +68,7 @@ def conduct(units: Sequence[Unit], folder: Path) -> Iterator[tuple[Unit, str]]:
 
 def train_unit(unit: Unit) -> str:
     """Begin or go on with a run; return why it failed, if it did."""
-    if not (unit.folder / checkpoint.CHECKPOINT).exists():
+    if not checkpoint.has_state(unit.folder):
         shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
         setting = dataclasses.replace(unit.setting, out=unit.folder)
     elif checkpoint.load(unit.folder)["epoch"] == unit.setting.epochs:

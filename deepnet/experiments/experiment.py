@@ -51,7 +51,7 @@ class Experiment:
 
 def list_experiments() -> list[Experiment]:
     """All of them, by name; nothing heavy is imported."""
-    trees = {path.stem: ast.parse(path.read_text()) for path in sorted(FOLDER.glob("*.py"))}
+    trees = {path.stem: ast.parse(path.read_text()) for path in sorted(FOLDER.glob("[!.]*.py"))}
     return [_experiment(name, tree) for name, tree in trees.items() if {"RUNS", "STATEMENTS"} <= _names(tree)]
 
 
