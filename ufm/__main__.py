@@ -167,6 +167,7 @@ def run_scan(setting: ScanSetting) -> int:
 def _scan(scan: "Scan", folder: Path) -> int:
     """What the folder lacks of the scan, with the lock on the folder held."""
     import time
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
     from figures import phase_diagram
@@ -193,7 +194,8 @@ def _scan(scan: "Scan", folder: Path) -> int:
         raise  # going on would end in the same
     except BaseException:
         if (folder / shards.SETTING).exists():
-            print(f"\nstopped; go on with: python -m ufm scan --resume {folder}", file=sys.stderr)
+            words = f"--resume {folder}{shards.loss_again(setting)}"
+            print(f"\nstopped; go on with: python -m ufm scan {words}", file=sys.stderr)
         raise
     rows = scan.rows(folder)
     result = scan_report.as_result(scan, rows, failures, shards.commits(folder))

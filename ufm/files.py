@@ -1,7 +1,7 @@
-"""Files from elsewhere: only regular ones are opened, their size is known before they are read, and so is what JSON says.
+"""Files from elsewhere: only regular ones are opened, and nothing is read before its size is known.
 
-A pipe would be waited for without end and `/dev/zero` read without end; a number of 400 digits is no float, and nested
-lists of a thousand levels exhaust the stack of whatever walks through them.
+A pipe would be waited for and `/dev/zero` read without end. Of JSON, a number of 400 digits is no float, and lists of a
+thousand levels exhaust the stack of whatever walks through them.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""An object by its import path, `module.Name`: found without being called, and its module looked at before it is imported.
+"""An object by its import path, `module.Name`: not called, and its module looked at before it is imported.
 
-An import runs a module, and the path may stand in a file from elsewhere. So the module must be Python source outside the
-standard library that binds the name itself, which its text says, and a function or class must be defined there. What the
-object is for (a loss) is for the caller to check, who also alone calls it, within `foreign`.
+An import runs a module, and the path may stand in a file from elsewhere. So the module must be Python source outside
+the standard library that binds the name itself, which its text says, and a function or class must be defined there.
+What the object is for (a loss) is for the caller to check, who also alone calls it, within `foreign`.
 """
 
 import ast
@@ -24,8 +24,10 @@ from ufm import files
 from ufm.command_line import RequestError, reason_of
 
 LARGEST_SOURCE = 2**24
+"""Bytes of a module."""
 STANDARD = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 INSTALLED = ("site-packages", "dist-packages")
+"""Where Python keeps its library, and the names of the folders, below it or not, where it keeps packages."""
 OURS = __name__.partition(".")[0]
 
 

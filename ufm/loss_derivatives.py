@@ -1,7 +1,7 @@
 """Does a loss compute in float64, and are its derivatives those of its values? Compared with differences of values.
 
-A weight that was detached, a rounding whose gradient is made up, or a step in float32 gives end points that are none and
-properties that the loss does not have. Every answer is numeric evidence on the samples given.
+A weight that was detached, a rounding whose gradient is made up, or a step in float32 gives end points that are none
+and properties that the loss does not have. Every answer is numeric evidence on the samples given.
 """
 
 import torch
@@ -14,7 +14,8 @@ from ufm.loss import Loss
 TINY, SMALL, WIDE = 1e-9, 1e-5, 1e-3
 """Steps: one that float32 does not see, one for derivatives, and one that float32 does see."""
 SAME, NOISE = 1e-2, 1e-15
-"""How far two slopes of one function in float64 may lie apart, relatively; rounding of a value, relative to the largest."""
+"""How far two slopes of one function in float64 may lie apart, relatively; rounding of a value, relative to the
+largest."""
 WRONG = 1e-5
 """How far a derivative may lie from the differences, relative to the largest of any sample, where those are trusted."""
 

@@ -4,8 +4,8 @@
 function, `param` is passed with every call; an instance, which may be a `functools.partial`, is taken as it is. A
 subclass of `ufm.loss.Loss` keeps its own derivatives; of anything else they come from automatic differentiation.
 
-The path may stand in a file from elsewhere, so nothing is called that is not a loss by its looks: `ufm/import_string.py`
-finds the object, `_check_kind` looks at it.
+The path may stand in a file from elsewhere, so nothing is called that is not a loss by its looks:
+`ufm/import_string.py` finds the object, `_found` looks at it.
 """
 
 import dataclasses
@@ -230,9 +230,16 @@ def _with_defaults(function: Callable[..., Any], parameters: LossSpec) -> LossSp
 
 
 def _as_declared(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:
-    """Whole numbers become floats where the default is one."""
-    is_float = {parameter.name for parameter in _parameters(function) if isinstance(parameter.default, float)}
-    return {key: float(value) if key in is_float and type(value) is int else value for key, value in parameters.items()}
+    """Whole numbers become floats where the default is one, and the words true and false what they say."""
+    kinds = {parameter.name: type(parameter.default) for parameter in _parameters(function)}
+    truth = {"true": True, "false": False}
+
+    def declared(key: str, value: Any) -> Any:
+        if kinds.get(key) is float and type(value) is int:
+            return float(value)
+        return truth.get(value, value) if kinds.get(key) is bool else value
+
+    return {key: declared(key, value) for key, value in parameters.items()}
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -255,6 +262,6 @@ def _found(path: str) -> Any:
         is_called = any("__call__" in vars(each) for each in found.__mro__)
         check(is_called, "--loss", path, "a class whose instances are called as (logits, labels)")
     elif is_installed:
-        places = [each for each in _parameters(found) if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-        check(len(places) >= 2, "--loss", path, "a function (logits, labels), as it is of an installed package")
+        places = sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in _parameters(found))
+        check(places >= 2, "--loss", path, "a function (logits, labels), as it is of an installed package")
     return found
