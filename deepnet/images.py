@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from ufm import files
 from ufm.command_line import RequestError
 
 
@@ -24,13 +25,13 @@ class Images(NamedTuple):
     classes: int
 
 
-def content(path: Path) -> bytes:
-    """A file's bytes.
+def content(path: Path, largest: int) -> bytes:
+    """A file's bytes, of which there are at most so many.
 
     Raises:
-        ValueError: if it cannot be read.
+        ValueError: if it cannot be read or is larger.
     """
     try:
-        return path.read_bytes()
+        return files.content(path, largest)
     except OSError as error:
-        raise RequestError(f"{path} must be a file that can be read ({error.strerror}).") from None
+        raise RequestError(f"{path} must be a file that can be read ({error.strerror or error}).") from None

@@ -78,7 +78,10 @@ def _clear_of_a_start(folder: Path | None) -> None:
     """Remove the setting of a run that was killed before its first state: alone in a folder, it is of no use to anyone."""
     found = [] if folder is None else [path.name for path in folder.glob("*") if not path.match(HALF_WRITTEN)]
     if folder is not None and found == [checkpoint.SETTING]:
-        with suppress(RequestError), claimed(folder, "--out"):  # not a run's, or one that begins now: refused in a moment
+        with (
+            suppress(RequestError),
+            claimed(folder, "--out"),
+        ):  # not a run's, or one that begins now: refused in a moment
             checkpoint.read_setting(folder)
             (folder / checkpoint.SETTING).unlink()
 

@@ -4,6 +4,8 @@ Randomness (initial parameters, then order and augmentation) comes from one gene
 the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,7 @@ from deepnet.measures import Measure, measures_of
 from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
 from deepnet.settings import TrainSetting
-from ufm.command_line import RequestError, torch_device
+from ufm.command_line import RequestError, check, torch_device
 from ufm.loss import Loss
 from ufm.losses import make_loss
 
@@ -60,15 +62,51 @@ class Training:
         Raises:
             ValueError: if it lacks a part or its parameters are of another network.
         """
-        try:
-            self.net.load_state_dict(state["net"])
-            self.optimiser.load_state_dict(state["optimiser"])
+        with _of_this_network():
+            self.restore_net(state)
+            own = self.optimiser.state_dict()["param_groups"]  # the setting's, whatever a file says
+            self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
+            self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+            for parameter, kept in self.optimiser.state.items():
+                tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
+                _check_finite(tensors)
+                if any(value.shape not in (parameter.shape, ()) for value in tensors.values()):
+                    raise ValueError("the optimiser's state is of another size")
+
+    def restore_net(self, state: dict[str, Any]) -> None:
+        """Take the network and the epoch from a checkpoint.
+
+        Raises:
+            ValueError: as `restore`, or if a number in it is not finite.
+        """
+        with _of_this_network():
+            self.net.load_state_dict(state["net"])
+            if type(state["epoch"]) is not int or state["epoch"] < 0:
+                raise ValueError(f"epoch {state['epoch']}")
             self.epoch = state["epoch"]
-            self.best = None if state["best"] is None else tuple(state["best"])
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[-1].strip().rstrip(".")
-            raise RequestError(f"the checkpoint must be of this network and optimiser ({reason}).") from None
+        _check_finite(self.net.state_dict())
+
+
+@contextmanager
+def _of_this_network() -> Iterator[None]:
+    try:
+        yield
+    except RequestError:
+        raise
+    except (LookupError, TypeError, RuntimeError, ValueError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip().rstrip(".")
+        raise RequestError(f"the checkpoint must be of this network and optimiser ({reason}).") from None
+
+
+def _check_finite(tensors: dict[str, torch.Tensor]) -> None:
+    """Refuse nan and infinities, which a run never saves.
+
+    Raises:
+        ValueError: naming a tensor that has one.
+    """
+    bad = [name for name, value in tensors.items() if not bool(value.isfinite().all())]
+    check(not bad, "the checkpoint", f"a {', a '.join(bad[:1])} with nan or infinity", "of finite numbers")
 
 
 def begin(setting: TrainSetting) -> Training:
@@ -121,7 +159,5 @@ def reopen(
     training.restore(checkpoint.load(folder))
     checkpoint.read_metrics(folder)  # refused here if it is damaged
     if which == "best":
-        best = checkpoint.load_best(folder)
-        training.net.load_state_dict(best["net"])
-        training.epoch = best["epoch"]
+        training.restore_net(checkpoint.load_best(folder))
     return training

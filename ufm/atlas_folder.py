@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from ufm import atlas_report, model_atlas_report
 from ufm.atlas import Atlas
 from ufm.atlas_rounds import rounds_until_complete
-from ufm.command_line import LossSpec, ModelSpec, RequestError, check, reason_of
+from ufm.command_line import LossSpec, ModelSpec, RequestError, check
+from ufm.complaints import reason_of
 from ufm.losses import make_loss, parameters_of
 from ufm.model_atlas import ModelAtlas
 from ufm.problem import Problem

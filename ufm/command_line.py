@@ -120,11 +120,6 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
         raise RequestError(f"`{argument}` must be {allowed}, got {shown}.")
 
 
-def reason_of(error: BaseException) -> str:
-    """The first line of what an error says; its type where it says nothing, as a lack of memory does."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
 def torch_device(name: str) -> "torch.device":
     """The torch device of that name.
 
@@ -137,7 +132,7 @@ def torch_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = reason_of(error).split(". ")[0][:160]
+        reason = complaints.reason_of(error).split(". ")[0][:160]
         raise RequestError(
             f"`--device` must be a torch device with float64 on this machine, got {name or 'nothing'} ({reason})."
         ) from None
@@ -182,14 +177,14 @@ def _main(prog: str, description: str, commands: Mapping[str, Command], argv: Se
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            print(f"{prog}: this needs more memory than there is ({reason_of(error)}).", file=sys.stderr)
+            print(f"{prog}: this needs more memory than there is ({complaints.reason_of(error)}).", file=sys.stderr)
         else:
             traceback.print_exc()
         return 3
     except BaseException as error:  # of code that is not ours, such as a loss that ends the program with 0
         if command is None:
             raise  # the parser's own end, after --help or a complaint
-        reason = f"{type(error).__name__}: {reason_of(error)}"
+        reason = f"{type(error).__name__}: {complaints.reason_of(error)}"
         print(f"{prog}: what the command called ended it ({reason}).", file=sys.stderr)
         return 3
 

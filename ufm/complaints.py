@@ -26,6 +26,11 @@ def option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says; its type where it says nothing, as a lack of memory does."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def _wrong_type(match: re.Match[str]) -> str:
     kind = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", match["type"]).replace("NoneType", "null").strip("[]()")
     kind = {"float": "float (a finite number)"}.get(kind, kind)

@@ -3,13 +3,16 @@
 Aliases can stand for gigabytes and tags for Python objects; a setting needs neither.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # public, but not in their __all__
 
-LARGEST, DEEPEST = 2**16, 20
-"""Bytes of a file, and levels of nesting in it."""
+from ufm.files import DEEPEST, content, whole_number
+
+LARGEST = 2**16
+"""Bytes of a file."""
 
 
 class ConfigFile(ActionConfigFile):
@@ -45,16 +48,14 @@ def _keys(path: str) -> list[str]:
     """
     import yaml
 
-    with Path(path).open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError(f"more than {LARGEST} bytes")
     try:
-        text = content.decode()
+        text = content(Path(path), LARGEST).decode()
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise ValueError(f"anchors and tags are not allowed, line {event.start_mark.line + 1} has one")
+            if re.fullmatch(r"[+-]?[\d_]+", getattr(event, "value", None) or ""):
+                whole_number(event.value)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise ValueError(f"more than {DEEPEST} levels")

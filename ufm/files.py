@@ -23,14 +23,13 @@ def opened(path: Path, largest: int) -> BinaryIO:
     """Open a regular file of at most so many bytes, where a link leads to one, too.
 
     Raises:
-        OSError: if it cannot be opened.
-        ValueError: if it is a pipe, a device or the like, or larger.
+        OSError: if it cannot be opened, is a pipe, a device or the like, or larger.
     """
     file = open(path, "rb", opener=_regular)  # noqa: SIM115  # the caller closes it
     size = os.fstat(file.fileno()).st_size
     if size > largest:
         file.close()
-        raise ValueError(f"{size} bytes, more than the {largest} that such a file may have")
+        raise OSError(f"{size} bytes, more than the {largest} that such a file may have")
     return file
 
 
@@ -38,13 +37,13 @@ def content(path: Path, largest: int) -> bytes:
     """All bytes of a regular file.
 
     Raises:
-        OSError, ValueError: as `opened`, and if there is more in it than its size says.
+        OSError: as `opened`, and if there is more in it than its size says.
     """
     with opened(path, largest) as file:
         size = os.fstat(file.fileno()).st_size
         found = file.read(size + 1)
     if len(found) > size:
-        raise ValueError(f"more than the {size} bytes that it says it has")
+        raise OSError(f"more than the {size} bytes that it says it has")
     return found
 
 
@@ -52,7 +51,8 @@ def read_json(path: Path) -> Any:
     """The JSON value in a file.
 
     Raises:
-        OSError, ValueError: as `content` and `parse_json`.
+        OSError: as `content`.
+        ValueError: as `parse_json`.
     """
     return parse_json(content(path, LARGEST_JSON))
 
@@ -61,12 +61,12 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, one after the other, without their ends.
 
     Raises:
-        OSError, ValueError: as `opened`, and if a line is longer than a line may be.
+        OSError: as `opened`, and if a line is longer than a line may be.
     """
     with opened(path, LARGEST_LINES) as file:
         while line := file.readline(LONGEST_LINE + 1):
             if len(line) > LONGEST_LINE:
-                raise ValueError(f"a line of more than {LONGEST_LINE} bytes")
+                raise OSError(f"a line of more than {LONGEST_LINE} bytes")
             yield line.removesuffix(b"\n")
 
 
@@ -122,7 +122,7 @@ def _regular(name: str, flags: int) -> int:
     handle = os.open(name, flags | os.O_NONBLOCK)
     try:
         _check_regular(os.fstat(handle))
-    except ValueError:
+    except OSError:
         os.close(handle)
         raise
     return handle
@@ -130,4 +130,4 @@ def _regular(name: str, flags: int) -> int:
 
 def _check_regular(status: os.stat_result) -> None:
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # of a folder, `open` says so itself
-        raise ValueError("a pipe, a device or the like, no regular file")
+        raise OSError("a pipe, a device or the like, no regular file")
