@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from deepnet.download import fetch
-from deepnet.images import Images, Split, content
+from deepnet.images import Images, Split, check_classes, content
 from ufm.command_line import RequestError, check
 from ufm.files import opened
 
@@ -24,6 +24,7 @@ class Archive:
     """A CIFAR binary archive: records of `label_bytes` label bytes (the last one counts) and 3 x 32 x 32 pixels.
 
     Attributes:
+        is_even: whether all its files, training and test, have equally many records.
         images: how many records a file of either split has as published; none has more.
     """
 
@@ -34,6 +35,7 @@ class Archive:
     test_files: tuple[str, ...]
     label_bytes: int
     classes: int
+    is_even: bool
     images: tuple[int, int]
 
     def largest(self, file: str) -> int:
@@ -49,6 +51,7 @@ CIFAR10 = Archive(
     test_files=("test_batch.bin",),
     label_bytes=1,
     classes=10,
+    is_even=True,
     images=(10_000, 10_000),
 )
 CIFAR100 = Archive(
@@ -59,6 +62,7 @@ CIFAR100 = Archive(
     test_files=("test.bin",),
     label_bytes=2,  # coarse, fine
     classes=100,
+    is_even=False,
     images=(50_000, 10_000),
 )
 
@@ -67,7 +71,8 @@ def load_archive(archive: Archive, folder: Path, download: bool = False) -> Imag
     """Read CIFAR from an unpacked folder (`folder` or its subfolder of the official name), else from the archive in it.
 
     Raises:
-        ValueError: if a file is missing, truncated, or has a label out of range, or the archive cannot be had.
+        ValueError: if a file is missing, truncated (at a record too), has a label out of range or lacks a class, or the
+            archive cannot be had.
     """
     for unpacked in (folder, folder / archive.folder):
         if any((unpacked / file).is_file() for file in archive.train_files + archive.test_files):
@@ -81,11 +86,20 @@ def load_archive(archive: Archive, folder: Path, download: bool = False) -> Imag
 
 
 def _read_files(archive: Archive, read: Callable[[str], bytes], source: str) -> Images:
+    counts: dict[str, int] = {}
+
     def split(files: tuple[str, ...]) -> Split:
         parts = [_records(archive, read(file), f"{source}/{file}") for file in files]
-        return Split(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+        counts.update(zip(files, (len(part.labels) for part in parts), strict=True))
+        whole = Split(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+        check_classes(whole.labels, archive.classes, f"{source}/{', '.join(files)}")
+        return whole
 
-    return Images(split(archive.train_files), split(archive.test_files), archive.classes)
+    images = Images(split(archive.train_files), split(archive.test_files), archive.classes)
+    least, most = min(counts, key=counts.__getitem__), max(counts.values())
+    is_whole = counts[least] == most or not archive.is_even
+    check(is_whole, f"{source}/{least}", f"{counts[least]}", f"a file of {most} records, as the others are")
+    return images
 
 
 def _records(archive: Archive, content: bytes, source: str) -> Split:

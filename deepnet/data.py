@@ -84,6 +84,9 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
     kept = torch.bincount(rest.labels, minlength=images.classes)
     allowed = "such that every class keeps an image to train on"
     check(bool(kept.all()), "--validation", selection.validation, allowed)
+    counts = torch.bincount(held_out.labels, minlength=images.classes)
+    allowed = "0, or large enough that every class gives it an image"
+    check(selection.validation == 0 or bool(counts.all()), "--validation", selection.validation, allowed)
     train = _thinned(_balanced(rest, selection.per_class, "--per-class", generator), selection.imbalance, generator)
     splits = {
         "train": train,

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from deepnet.download import fetch
-from deepnet.images import Images, Split
+from deepnet.images import Images, Split, check_classes
 from ufm.command_line import RequestError, check
 from ufm.files import opened
 
@@ -47,7 +47,8 @@ def load_idx(files: IdxFiles, folder: Path, download: bool = False) -> Images:
     """Read the four files in `folder`.
 
     Raises:
-        ValueError: if a file is missing, has another hash or size than it should, or a label out of range.
+        ValueError: if a file is missing, has another hash or size than it should, a label out of range, or no image of
+            a class.
     """
     paths = {name: fetch(f"{files.url}/{name}", folder / name, sha, download) for name, sha in files.sha256.items()}
 
@@ -65,6 +66,7 @@ def _split(files: IdxFiles, images: Path, labels: Path) -> Split:
     check(len(pixels) == len(classes), str(labels), f"{len(classes)} labels", f"of {len(pixels)} labels, one an image")
     top = int(classes.max())
     check(top < files.classes, str(labels), f"label {top}", f"a file whose labels are below {files.classes}")
+    check_classes(classes.long(), files.classes, str(labels))
     return Split(pixels[:, None], classes.long())
 
 

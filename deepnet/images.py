@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from ufm import files
-from ufm.command_line import RequestError
+from ufm.command_line import RequestError, check
 
 
 class Split(NamedTuple):
@@ -23,6 +24,24 @@ class Images(NamedTuple):
     train: Split
     test: Split
     classes: int
+
+
+def check_classes(labels: Int[Tensor, " N"], classes: int, source: str) -> None:
+    """Refuse a published split that lacks images: in every one all classes have equally many.
+
+    Raises:
+        ValueError: if a class is absent, or has fewer images than another (a file was cut).
+    """
+    counts = torch.bincount(labels, minlength=classes)
+    least, most = int(counts.argmin()), int(counts.argmax())
+    check(bool(counts[least] > 0), source, f"none of class {least}", f"complete, with images of all {classes} classes")
+    found = f"{counts[least]} of class {least} and {counts[most]} of class {most}"
+    check(
+        bool(counts[least] == counts[most]),
+        source,
+        found,
+        f"complete, with equally many images of all {classes} classes",
+    )
 
 
 def content(path: Path, largest: int) -> bytes:

@@ -12,15 +12,20 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from ufm.compiled_cache import ForgivingCache
+
 
 def _compiled(**options: Any) -> Any:
     """A decorator; where nothing can be kept (a read-only installation and no home folder) every run compiles anew."""
 
     def decorate(function: Any) -> Any:
         try:
-            return numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+            compiled = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
         except RuntimeError:
             return numba.njit(nogil=True, error_model="numpy", **options)(function)
+        if hasattr(compiled, "_cache"):  # with NUMBA_DISABLE_JIT it is the function itself
+            compiled._cache = ForgivingCache(compiled._cache)
+        return compiled
 
     return decorate
 

@@ -8,8 +8,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 LARGEST_JSON, MOST_PARTS = 2**28, 2**22
 """Bytes of a record, that of a scan of half a million cells, and lists and objects in it."""
@@ -19,7 +20,7 @@ DEEPEST, DIGITS = 20, 300
 """Levels of nesting, and digits of a whole number, which a float can hold."""
 
 
-def opened(path: Path, largest: int) -> BinaryIO:
+def opened(path: Path, largest: int) -> BufferedReader:
     """Open a regular file of at most so many bytes, where a link leads to one, too.
 
     Raises:
