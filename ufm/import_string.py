@@ -98,7 +98,7 @@ def _place(error: BaseException) -> str:
 
 
 def _refused(path: str, argument: str, reason: str) -> RequestError:
-    return RequestError(f"`{argument}` must be an import path of your own or of a package, got {path} ({reason}).")
+    return RequestError(f"`{argument}` must be an import path that works here, got {path} ({reason}).")
 
 
 def _reason_of_spec(spec: ModuleSpec | None) -> str:
