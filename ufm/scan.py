@@ -57,7 +57,7 @@ class Scan:
             if count == 0
             else (
                 f"in {count} of {len(self.cells)} cells d < K - 1: no simplex fits, so that no start can end in the ETF; theory "
-            "predicts nothing but zero, and where it becomes stable; end states with all classes active are other"
+                "predicts nothing but zero, and where it becomes stable; end states with all classes active are other"
             )
         )
 

@@ -9,10 +9,8 @@ import math
 import re
 from typing import Any
 
-DEEPEST = 20
-"""Levels of nesting."""
-MOST_DIGITS = 300
-"""Of a number: more is beyond floating point."""
+from ufm.files import DEEPEST, DIGITS
+
 NULLS = frozenset({"null", "Null", "NULL", "~"})
 _TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _DECIMAL, _OCTAL, _HEXADECIMAL = "[-+]?[0-9]+", "0o[0-7]+", "0x[0-9a-fA-F]+"
@@ -88,7 +86,7 @@ def truth(text: str) -> bool | None:
 
 def integer(text: str) -> int | None:
     """An integer, in decimals (whatever zeros come first), 0o17 or 0x1F; None if it is none."""
-    if len(text) > MOST_DIGITS:
+    if len(text) > DIGITS:
         return None
     for pattern, base in ((_DECIMAL, 10), (_OCTAL, 8), (_HEXADECIMAL, 16)):
         if re.fullmatch(pattern, text):
