@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.command_line import LOSS_NAMES, LossSpec, RequestError, check
-from ufm.loss import Labels, Logits, Loss, PerSample
+from ufm.loss import Labels, Logits, Loss, PerSample, checked_labels
 from ufm.losses import make_loss, parameters_of
 from ufm.parameters import Parameter
 
@@ -44,6 +44,7 @@ class OwnLoss(Loss):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """All samples of all starts in one call; under `vmap` where parameters differ by start."""
+        labels = checked_labels(labels, logits)
         each = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         if not each:
             return _flat(self.function, logits, labels)
