@@ -85,11 +85,20 @@ def checked_labels(labels: Labels, logits: Logits, count: int | None = None) -> 
     """
     is_logits = isinstance(logits, Tensor) and logits.is_floating_point() and logits.ndim >= 2
     check(is_logits, "logits", described(logits), "a floating-point tensor (..., samples, classes)")
-    K, shape = logits.shape[-1], logits.shape[-2:-1]
+    return one_per_sample(labels, logits, logits.shape[-1] if count is None else count)
+
+
+def one_per_sample(labels: Labels, samples: Float[Tensor, "*batch N m"], count: int) -> Labels:
+    """The labels as int64, if there is one in [0, `count`) for each row of `samples`.
+
+    Raises:
+        ValueError: as `checked_labels`.
+    """
     check_label_type(labels)
-    check(labels.shape == shape, "labels", described(labels), f"one class per sample, a tensor {tuple(shape)}")
-    check(labels.device == logits.device, "labels", labels.device, f"on the device of the logits, {logits.device}")
-    return labels_below(labels, K if count is None else count)
+    shape = tuple(samples.shape[-2:-1])
+    check(labels.shape == shape, "labels", described(labels), f"one class per sample, a tensor {shape}")
+    check(labels.device == samples.device, "labels", labels.device, f"where the samples are, on {samples.device}")
+    return labels_below(labels, count)
 
 
 def check_label_type(labels: object) -> None:
