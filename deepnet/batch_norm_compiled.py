@@ -8,7 +8,6 @@ float64. They are cut into parts whose number does not depend on the threads at 
 
 from typing import Any, NamedTuple, no_type_check
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -17,7 +16,8 @@ from numba.core import types
 from numba.extending import intrinsic
 from torch import Tensor
 
-from ufm.compiled import parallel_kernel, use_threads_of_torch
+from ufm.compiled import sum_kernel
+from ufm.parallel import share_out
 
 PARTS = 16
 BLOCK = 64
@@ -57,13 +57,12 @@ def _narrow(typing_context: Any, value: Any, like: Any) -> Any:
     return like(types.float32, like), generate
 
 
-@parallel_kernel
+@sum_kernel
 @no_type_check
-def _moments(x, parts):
+def _moments(x, mean, squares, first_part, beyond):
     """Mean and sum of squared deviations of each column, for each part of the rows."""
-    R, C = x.shape
-    mean, squares = np.empty((parts, C)), np.empty((parts, C))
-    for part in numba.prange(parts):
+    (R, C), parts = x.shape, len(mean)
+    for part in range(first_part, beyond):
         low, high = R * part // parts, R * (part + 1) // parts
         first = min(low + BLOCK, high)
         shift = np.zeros(C, np.float32)  # near the mean, so that no large squares cancel
@@ -87,18 +86,17 @@ def _moments(x, parts):
         for c in range(C):
             mean[part, c] = shift[c] + linear[c] / (high - low)
             squares[part, c] = quadratic[c] - linear[c] * linear[c] / (high - low)
-    return mean, squares
 
 
-@parallel_kernel
+@sum_kernel
 @no_type_check
-def _outputs(x, shortcut, line, y, is_rectified, parts):
+def _outputs(x, shortcut, line, y, is_rectified, parts, first_part, beyond):
     """y = relu(scale x + offset + shortcut), or what of it is asked for; `line` is mean, scale and offset."""
     R, C = x.shape
     scale, offset = line[1], line[2]
     zero = np.float32(0)
     has_shortcut = shortcut.size > 0
-    for part in numba.prange(parts):
+    for part in range(first_part, beyond):
         for r in range(R * part // parts, R * (part + 1) // parts):
             if has_shortcut:
                 for c in range(C):
@@ -113,16 +111,15 @@ def _outputs(x, shortcut, line, y, is_rectified, parts):
                     y[r, c] = _narrow(scale[c] * _wide(x[r, c]) + offset[c], x[r, c])
 
 
-@parallel_kernel
+@sum_kernel
 @no_type_check
-def _gradient_sums(dy, x, y, line, g, is_rectified, parts):
+def _gradient_sums(dy, x, y, line, g, is_rectified, plain, weighted, first_part, beyond):
     """Sums over each part of the gradient g before ReLU, and of g (x - mean); with a shortcut, `g` is filled, too."""
-    R, C = x.shape
+    (R, C), parts = x.shape, len(plain)
     mean, scale, offset = line[0], line[1], line[2]
     zero = np.float32(0)
-    plain, weighted = np.zeros((parts, C)), np.zeros((parts, C))
     has_shortcut = g.size > 0
-    for part in numba.prange(parts):
+    for part in range(first_part, beyond):
         low, high = R * part // parts, R * (part + 1) // parts
         row = np.empty(C, np.float32)
         short_plain, short_weighted = np.empty(C, np.float32), np.empty(C, np.float32)
@@ -146,17 +143,16 @@ def _gradient_sums(dy, x, y, line, g, is_rectified, parts):
             for c in range(C):
                 plain[part, c] += short_plain[c]
                 weighted[part, c] += short_weighted[c]
-    return plain, weighted
 
 
-@parallel_kernel
+@sum_kernel
 @no_type_check
-def _input_gradients(g, x, line, tilt, dx, is_masked, parts):
+def _input_gradients(g, x, line, tilt, dx, is_masked, parts, first_part, beyond):
     """dx = scale g + slope (x - mean) + constant, the last two in `tilt`; g is zero where ReLU was, or `is_masked`."""
     R, C = x.shape
     mean, scale, offset, slope, constant = line[0], line[1], line[2], tilt[0], tilt[1]
     zero = np.float32(0)
-    for part in numba.prange(parts):
+    for part in range(first_part, beyond):
         row = np.empty(C, np.float32)
         for r in range(R * part // parts, R * (part + 1) // parts):
             for c in range(C):
@@ -186,7 +182,9 @@ def moments(x: Float[Tensor, "n c h w"]) -> Moments:
     """Mean and variance of each channel, in one pass; parts are joined as in Chan, Golub and LeVeque (1983)."""
     rows = _rows(x)
     parts = _parts(rows)
-    means, squares = (_by_channel(of_parts, x) for of_parts in _moments(rows, parts))
+    sums = np.empty((2, parts, rows.shape[1]))
+    share_out(_moments, parts, rows, *sums)
+    means, squares = (_by_channel(of_parts, x) for of_parts in sums)
     counts = np.diff(len(rows) * np.arange(parts + 1) // parts).repeat(len(means) // parts)[:, None]
     mean = (counts * means).sum(0) / counts.sum()
     variance = (squares + counts * (means - mean) ** 2).sum(0) / counts.sum()
@@ -217,7 +215,8 @@ class Normalise(torch.autograd.Function):
         scale = weight / deviation
         line = torch.stack([of_x.mean, scale, bias - scale * of_x.mean])
         added = _nothing(x) if shortcut is None else _rows(shortcut.to(x.dtype))
-        _outputs(rows, added, _by_entry(line, x), _rows(y), is_rectified, _parts(rows))
+        parts = _parts(rows)
+        share_out(_outputs, parts, rows, added, _by_entry(line, x), _rows(y), is_rectified, parts)
         ctx.is_rectified, ctx.has_shortcut = is_rectified, shortcut is not None
         ctx.save_for_backward(x, y if ctx.has_shortcut else None, line, deviation)
         return y
@@ -231,13 +230,15 @@ class Normalise(torch.autograd.Function):
         parts, count = _parts(rows), x.numel() // x.shape[1]
         to_shortcut = torch.empty_like(x) if ctx.has_shortcut else None
         seen, g = (_nothing(x) if maps is None else _rows(maps) for maps in (y, to_shortcut))
-        sums = _gradient_sums(_rows(dy), rows, seen, line_by_entry, g, ctx.is_rectified, parts)
+        sums = np.zeros((2, parts, rows.shape[1]))
+        share_out(_gradient_sums, parts, _rows(dy), rows, seen, line_by_entry, g, ctx.is_rectified, *sums)
         to_bias, weighted = (torch.from_numpy(_by_channel(of_parts, x).sum(0)).float() for of_parts in sums)
         to_weight = weighted / deviation
         tilt = torch.stack([-scale / deviation * to_weight / count, -scale * to_bias / count])
         before, is_masked = (g, False) if ctx.has_shortcut else (_rows(dy), ctx.is_rectified)
         dx = torch.empty_like(x)
-        _input_gradients(before, rows, line_by_entry, _by_entry(tilt, x), _rows(dx), is_masked, parts)
+        tilts = _by_entry(tilt, x)
+        share_out(_input_gradients, parts, before, rows, line_by_entry, tilts, _rows(dx), is_masked, parts)
         return dx, to_shortcut, to_weight, to_bias, None, None, None
 
 
@@ -270,6 +271,5 @@ def _nothing(maps: Tensor) -> np.ndarray:
 
 
 def _parts(rows: np.ndarray) -> int:
-    """How many parts the loops are cut into; they run on as many threads as torch's do."""
-    use_threads_of_torch()
+    """How many parts the loops are cut into."""
     return min(PARTS, len(rows))

@@ -76,7 +76,7 @@ def _alone(part: Path) -> Iterator[BinaryIO]:
 
 
 def _complete(url: str, file: BinaryIO, part: Path, sha256: str) -> None:
-    """Download what `part` lacks; if it then is not the file, an earlier call has left part of another one: all of it."""
+    """Download what `part` lacks; if it then is not the file, an earlier call left part of another one: all of it."""
     is_new = _size(file) == 0
     _continue(url, file, part)
     if not is_new and _sha256(part) != sha256:

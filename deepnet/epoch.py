@@ -15,6 +15,7 @@ from deepnet.features import forward
 from deepnet.optimiser import learning_rate
 from deepnet.tags import right
 from deepnet.training import Training
+from ufm.loss import mark_labels
 
 
 def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
@@ -69,6 +70,7 @@ def _step(training: Training, batch: Int[Tensor, " n"], moves: Moves | None) -> 
     setting, data, split = training.setting, training.data, training.data.splits["train"]
     own = batch[distributed.own_share()]
     images, labels = data.normalise(split.images[own]), split.labels[own]
+    mark_labels(labels, training.loss.label_count(data.classes))  # `begin_on` has read them
     if moves is not None:
         images = augmented(images, moves.of(own))
     logits, _ = forward(training.step_net, images, setting.precision)

@@ -87,7 +87,7 @@ def _new_folder(training: Training) -> Iterator[Path]:
 
 
 def _clear_of_a_start(folder: Path | None) -> None:
-    """Remove the setting of a run that was killed before its first state: alone in a folder, it is of no use to anyone."""
+    """Remove the setting of a run that was killed before its first state: alone in a folder, it is of no use."""
     found = [] if folder is None else [path.name for path in folder.glob("*") if not path.match(HALF_WRITTEN)]
     if folder is not None and found == [checkpoint.SETTING]:
         with (

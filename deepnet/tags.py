@@ -54,5 +54,5 @@ def _tag_wise_cosine(
     totals = H.new_zeros(count, H.shape[-1]).index_add(0, labels, H)
     means = totals / torch.bincount(labels, minlength=count)[:, None]
     means = means - means[:K].mean(0)
-    averages = loss.indicators(torch.arange(count, device=H.device), H.new_zeros(1, K)) @ means[:K]
+    averages = loss.indicators(torch.arange(count, device=H.device), H.new_zeros(count, K)) @ means[:K]
     return torch.nn.functional.cosine_similarity(means[K:], averages[K:]).mean()

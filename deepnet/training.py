@@ -20,7 +20,7 @@ from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, torch_device
-from ufm.loss import Loss
+from ufm.loss import Loss, labels_below
 from ufm.losses import make_loss
 
 
@@ -133,12 +133,14 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     """Draw the initial parameters for these data.
 
     Raises:
-        ValueError: if the loss, the network or the device cannot be had.
+        ValueError: if the loss, the network or the device cannot be had, or a label lies outside the classes.
     """
     loss = data.tags or make_loss(setting.loss)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
     data = data.to(device)
+    for split in data.splits.values():
+        labels_below(split.labels, loss.label_count(data.classes))
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

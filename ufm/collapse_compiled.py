@@ -1,17 +1,18 @@
-"""Sums of features by class on CPU cores: one addition a number, where a product with one-hot labels takes K.
+"""Sums of features by class, and their deviations from class means, on CPU cores: each one pass through memory.
 
-Columns are summed in parallel, so that no two threads write the same sums.
+A sum takes one addition a number, where a product with one-hot labels takes K. Sums are shared out by columns and
+deviations by rows, so that no two threads write the same numbers.
 """
 
 from typing import no_type_check
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import parallel_kernel, use_threads_of_torch
+from ufm.compiled import sum_kernel
+from ufm.parallel import share_out
 
 COLUMNS = 256
 """Columns at a time: the sums of some ten classes stay in a core's first cache."""
@@ -23,20 +24,42 @@ def can_take(H: Tensor) -> bool:
 
 
 def add_class_sums(
-    H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "1 d"], sums: Float[Tensor, "K d"]
+    H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "K d"], sums: Float[Tensor, "K d"]
 ) -> None:
-    """Add each sample's h - shift, a difference in the features' precision, to its class's row of float64 `sums`."""
-    use_threads_of_torch()
-    _add(H.detach().numpy(), labels.numpy(), shift[0].numpy(), sums.numpy())
+    """Add each sample's h - shift_y, a difference in the features' precision, to its class's row of float64 `sums`."""
+    blocks = (H.shape[1] + COLUMNS - 1) // COLUMNS
+    share_out(_add, blocks, H.numpy(), labels.numpy(), shift.numpy(), sums.numpy())
 
 
-@parallel_kernel
+def deviations(
+    H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], means: Float[Tensor, "K d"]
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+    """x = h - mean_y in the features' precision, and |x|^2 in float64, where a float32's square has room."""
+    x, squares = torch.empty_like(H), H.new_empty(len(H), dtype=torch.float64)
+    share_out(_deviations, len(H), H.numpy(), labels.numpy(), means.numpy(), x.numpy(), squares.numpy())
+    return x, squares
+
+
+@sum_kernel
 @no_type_check
-def _add(H, labels, shift, sums):
+def _add(H, labels, shift, sums, first_block, beyond):
     n, d = H.shape
-    for block in numba.prange((d + COLUMNS - 1) // COLUMNS):
+    for block in range(first_block, beyond):
         low, high = block * COLUMNS, min(d, (block + 1) * COLUMNS)
         for i in range(n):
             k = labels[i]
             for c in range(low, high):
-                sums[k, c] += np.float64(H[i, c] - shift[c])
+                sums[k, c] += np.float64(H[i, c] - shift[k, c])
+
+
+@sum_kernel
+@no_type_check
+def _deviations(H, labels, means, x, squares, first, beyond):
+    d = H.shape[1]
+    for i in range(first, beyond):
+        k, total = labels[i], 0.0
+        for c in range(d):
+            x[i, c] = H[i, c] - means[k, c]
+        for c in range(d):
+            total += np.float64(x[i, c]) * np.float64(x[i, c])
+        squares[i] = total

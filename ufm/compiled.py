@@ -1,6 +1,7 @@
 """How loops are compiled for CPU cores (numba): at first use, kept beside the source for the next run.
 
-Compiled code runs without Python's lock, so that threads over chunks use every core. A kernel is kept with its own
+Compiled code runs without Python's lock, so that threads over chunks or parts use every core (`ufm/parallel.py`); no
+kernel starts threads itself. A kernel is kept with its own
 source file only: what it calls stands in the same file or here, what it is to follow is an argument. The tests' type
 checker must leave kernels alone, so `typing.no_type_check` stands below each decorator.
 """
@@ -37,22 +38,6 @@ kernel = _compiled(fastmath={"contract"})
 """Decorator: compile as written, except that a product and a sum may become one instruction."""
 sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
 """Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
-parallel_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"}, parallel=True)
-"""Decorator: as `sum_kernel`, its `prange` loops on several threads; `use_threads_of_torch` before each call."""
-
-
-def use_threads_of_torch() -> None:
-    """Run the next parallel kernels on as many threads as torch uses, and leave torch's number as it is.
-
-    Both may share one OpenMP, whose number of threads numba sets to that of all cores when it starts.
-    """
-    import torch
-
-    count = torch.get_num_threads()
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    if torch.get_num_threads() != count:
-        torch.set_num_threads(count)
-
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -1,4 +1,4 @@
-"""What numba keeps of compiled loops from run to run is a help and no more: damaged or unwritable, loops are compiled."""
+"""What numba keeps of compiled loops is a help and no more: where it is damaged or unwritable, loops are compiled."""
 
 import glob
 from contextlib import suppress

@@ -9,6 +9,7 @@ p_y = 1 - 1e-17 and logits of +-1e4 are as accurate as any other point.
 
 A new loss is one subclass of `Loss` (`ufm/loss.py`) and its name in `LOSSES`.
 
+Every method refuses labels that are not one class per sample (`checked_labels`), with a ValueError.
 Numeric parameters may be one number, or one per start: a float64 tensor (S,) where the logits are (S, ..., N, K).
 """
 
@@ -24,7 +25,7 @@ from torch.nn import functional
 
 from ufm import deficit_compiled
 from ufm.command_line import LOSS_NAMES, check
-from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample
+from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.parameters import Parameter, along, check_parameter
 
 
@@ -45,16 +46,19 @@ class SoftMarginLoss(Loss):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """psi of each sample's deficit."""
+        labels = checked_labels(labels, logits)
         others = torch.logsumexp(_without_label(logits, labels), -1)
         return self.of_deficit(others - _at_label(logits, labels))
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """psi(x) and psi'(x) (w - e_y), w the softmax over the other classes."""
+        labels = checked_labels(labels, logits)
         x, u = _deficit(logits, labels)
         return self.of_deficit(x), self.slope(x)[..., None] * u
 
     def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
         """v -> psi'' (w - e_y)(w - e_y)' v + psi' (diag(w) - w w') v."""
+        labels = checked_labels(labels, logits)
         x, u = _deficit(logits, labels)
         w = u.clamp(min=0)
         slope, curvature = self.slope(x)[..., None], self.curvature(x)[..., None]
@@ -87,6 +91,7 @@ class CrossEntropy(SoftMarginLoss):
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """Negative entropy of dual + e_y where that is a distribution."""
+        labels = checked_labels(labels, dual)
         return _negative_entropy(dual + _one_hot(labels, dual))
 
 
@@ -106,11 +111,13 @@ class LabelSmoothing(CrossEntropy):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """Cross entropy plus alpha (z_y - mean(z))."""
+        labels = checked_labels(labels, logits)
         linear = _at_label(logits, labels) - _mean(logits)
         return super().__call__(logits, labels) + along(self.alpha, linear) * linear
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """Those of cross entropy plus alpha (z_y - mean(z)); the Hessian is that of cross entropy."""
+        labels = checked_labels(labels, logits)
         value, gradient = super().value_and_gradient(logits, labels)
         K = logits.shape[-1]
         linear = _at_label(logits, labels) - _mean(logits)
@@ -119,6 +126,7 @@ class LabelSmoothing(CrossEntropy):
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """Negative entropy of dual + target where that is a distribution."""
+        labels = checked_labels(labels, dual)
         K = dual.shape[-1]
         alpha = along(self.alpha, dual)
         return _negative_entropy(dual + (1 - alpha) * _one_hot(labels, dual) + alpha / K)
@@ -182,21 +190,25 @@ class SquaredError(Loss):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """weight/2 |z - r e_y|^2."""
+        labels = checked_labels(labels, logits)
         residual = logits - along(self.rescale, logits) * _one_hot(labels, logits)
         return self.weight(logits.shape[-1]) / 2 * residual.square().sum(-1)
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
         """The loss and weight (z - r e_y)."""
+        labels = checked_labels(labels, logits)
         residual = logits - along(self.rescale, logits) * _one_hot(labels, logits)
         gradient = self.weight(logits.shape[-1]) * residual
         return (gradient * residual).sum(-1) / 2, gradient
 
     def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
         """v -> weight v."""
+        checked_labels(labels, logits)
         return lambda direction: self.weight(logits.shape[-1]) * direction
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """|dual|^2 / (2 weight) + r dual_y."""
+        labels = checked_labels(labels, dual)
         own = _at_label(dual, labels)
         return dual.square().sum(-1) / (2 * self.weight(dual.shape[-1])) + along(self.rescale, own) * own
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from ufm import import_string
 from ufm.command_line import LOSS_NAMES, LossSpec, check
 from ufm.import_string import foreign
-from ufm.loss import Labels, Logits, Loss, PerSample
+from ufm.loss import Labels, Logits, Loss, PerSample, checked_labels
 from ufm.loss_derivatives import check_derivatives, check_precision, shown
 from ufm.losses import make_loss, parameters_of
 from ufm.parameters import Parameter
@@ -48,6 +48,7 @@ class OwnLoss(Loss):
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """All samples of all starts in one call; under `vmap` where parameters differ by start."""
+        labels = checked_labels(labels, logits)
         each = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         if not each:
             return _flat(self.function, logits, labels)

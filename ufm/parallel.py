@@ -3,12 +3,18 @@
 Small batched matrices gain little from torch's own threads, which wait for each other at every operation; threads over
 chunks meet only at the end, and stay efficient when other programs share the machine. On an accelerator the chunks
 simply follow each other.
+
+Compiled loops are shared out in the same way, never by OpenMP: its threads are gone in a process that was forked, as
+the workers of a data loader are, and the loops of a child would wait for them for ever (torch's own: `ufm/process.py`).
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import cache
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import torch
 
@@ -39,6 +45,24 @@ def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item], devic
             return list(pool.map(function, items))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # done, or interrupted: nobody waits for running chunks
+
+
+def share_out(kernel: Callable[..., None], parts: int, *arguments: Any) -> None:
+    """`kernel(*arguments, low, high)` for parts [low, high) that together are all, on as many threads as torch uses."""
+    shares = max(1, min(parts, torch.get_num_threads()))
+    bounds = [parts * i // shares for i in range(shares + 1)]
+    own, *others = pairwise(bounds)
+    pool = _threads(os.getpid(), shares - 1) if others else None
+    pending = [pool.submit(kernel, *arguments, *share) for share in others] if pool else []
+    kernel(*arguments, *own)
+    for each in pending:
+        each.result()
+
+
+@cache
+def _threads(process: int, count: int) -> ThreadPoolExecutor:
+    """Kept, since starting threads takes as long as many a loop; a forked process has none of its parent's."""
+    return ThreadPoolExecutor(count)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.command_line import check
-from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample
+from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.model import Point
 from ufm.problem import Problem
 from ufm.target import Target
@@ -78,7 +78,12 @@ class PickAllLabels(Loss):
         return torch.where(is_distribution, m * torch.xlogy(p, p).sum(-1), math.inf)
 
     def indicators(self, labels: Labels, like: Tensor) -> Tensor:
-        """1_S of every sample, (N, K), with the type and the K of these logits."""
+        """1_S of every sample, (N, K), with the type and the K of these logits.
+
+        Raises:
+            ValueError: on labels that are not one set per sample, or a set that lists a class beyond K.
+        """
+        labels = checked_labels(labels, like, len(self.sets))
         return _indicators(self.sets, like.shape[-1], like.dtype, like.device)[labels]
 
 
@@ -212,5 +217,6 @@ def _indicators(
 ) -> Float[Tensor, "sets K"]:
     result = torch.zeros(len(sets), K, dtype=dtype, device=device)
     for row, chosen in zip(result, sets, strict=True):
+        check(min(chosen) >= 0 and max(chosen) < K, "PickAllLabels(sets=...)", chosen, f"sets of classes in [0, {K})")
         row[list(chosen)] = 1
     return result

@@ -1,4 +1,4 @@
-"""How this process asks for memory and how its threads wait (set before torch is imported), and how it is stopped."""
+"""How this process asks for memory, how its threads wait (set before torch is imported), forks, and is stopped."""
 
 import ctypes
 import os
@@ -68,3 +68,14 @@ def _is_in_the_compiler(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _use_one_thread() -> None:
+    """In a forked process torch's threads are gone, and its next parallel region would wait for them for ever."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread)

@@ -160,8 +160,8 @@ def commit() -> str | None:
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(root), *words]
-        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10, "check": True}
-        return subprocess.run(command, env=environment, **options).stdout.strip()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != root:

@@ -68,7 +68,7 @@ def _open_standard_descriptors() -> None:
 
 
 def _discard(stream: Any) -> None:
-    """Lead its descriptor nowhere: what is in its buffer would fail again as the interpreter ends, with exit code 120."""
+    """Lead its descriptor nowhere: its buffer would fail again as the interpreter ends, with exit code 120."""
     with suppress(OSError, ValueError, AttributeError):
         descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
