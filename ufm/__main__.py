@@ -62,9 +62,8 @@ def run_verify(setting: VerifySetting) -> int:
 def run_atlas(setting: AtlasSetting) -> int:
     """Grow the atlas round by round, saved after each; then the certificates, the table, the picture."""
     from figures import landscape
-    from ufm import atlas_report, model_atlas_report
+    from ufm import atlas_report
     from ufm.atlas_folder import AtlasFolder, asked
-    from ufm.model_atlas import ModelAtlas
     from ufm.output_folder import output_folder
     from ufm.records import read_record
 
@@ -81,10 +80,7 @@ def run_atlas(setting: AtlasSetting) -> int:
             print(f"no start reached a critical point: {folder.atlas.statuses}\nrecord: {folder.record}")
             return 1
         result = folder.finish()
-        if isinstance(folder.atlas, ModelAtlas):
-            model_atlas_report.show(setting, folder.atlas, result)
-        else:
-            atlas_report.show(folder.atlas, result)
+        atlas_report.show(setting, folder.atlas, result)
         picture = landscape.draw(read_record(folder.record), path / "landscape.png")
         print(f"record: {folder.record}\npicture: {picture}")
     return 0 if all(result["claims"].values()) else 1

@@ -8,14 +8,12 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from ufm import atlas_report, model_atlas_report
 from ufm.atlas import Atlas
-from ufm.atlas_rounds import rounds_until_complete
+from ufm.atlas_evidence import evidence
+from ufm.atlas_search import rounds_until_complete
 from ufm.command_line import LossSpec, ModelSpec, RequestError, check
 from ufm.complaints import reason_of
 from ufm.losses import make_loss, parameters_of
-from ufm.model_atlas import ModelAtlas
-from ufm.problem import Problem
 from ufm.records import check_new_file, read_record, write_record
 from ufm.settings.atlas import AtlasSetting
 
@@ -26,7 +24,7 @@ EARLIER = {"model": {"name": "plain"}}
 """What records say that are older than the option."""
 
 
-def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas | ModelAtlas]:
+def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
     """The setting with every parameter of its loss, and an empty atlas of its model.
 
     Raises:
@@ -41,11 +39,7 @@ def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas | ModelAtlas]:
     spec: ModelSpec = {"name": choice.name, **choice.options}
     loss_spec: LossSpec = {"name": setting.loss["name"], **parameters_of(loss)}
     full = dataclasses.replace(setting, loss=loss_spec, model=spec, classes=model.K)
-    search: dict[str, Any] = {"seed": setting.seed, "is_symmetric": setting.symmetric}
-    if choice.name == "plain":
-        assert isinstance(model, Problem)
-        return full, Atlas(model, **search)
-    return full, ModelAtlas(model, **search)
+    return full, Atlas(model, seed=setting.seed, is_symmetric=setting.symmetric)
 
 
 @dataclass
@@ -54,10 +48,10 @@ class AtlasFolder:
 
     setting: AtlasSetting
     path: Path
-    atlas: Atlas | ModelAtlas
+    atlas: Atlas
 
     @classmethod
-    def opened(cls, setting: AtlasSetting, empty: Atlas | ModelAtlas, path: Path) -> "AtlasFolder":
+    def opened(cls, setting: AtlasSetting, empty: Atlas, path: Path) -> "AtlasFolder":
         """The folder with the atlas that is in it already, or the empty one.
 
         Raises:
@@ -97,18 +91,10 @@ class AtlasFolder:
 
     def finish(self) -> dict[str, Any]:
         """Certificates, Morse relations and the record with both; returns what was recorded."""
-        result = self._write(self._evidence(self.atlas))
+        result = self._write(evidence(self.atlas, self.setting.certify))
         if self.setting.json is not None:
             write_record(self.setting.json, self.setting.as_dict(), result)
         return result
-
-    def _evidence(self, atlas: Atlas | ModelAtlas) -> dict[str, Any]:
-        if isinstance(atlas, ModelAtlas):
-            return model_atlas_report.evidence(atlas)
-        if self.setting.certify:
-            _certify(atlas)
-        relations = atlas_report.morse_result(atlas)
-        return {"morse": relations, "claims": atlas_report.claims(atlas, relations)} | atlas_report.minimum(atlas)
 
     def _line(self, new: int) -> str:
         entry = self.atlas.rounds[-1]
@@ -122,15 +108,3 @@ class AtlasFolder:
         result = self.atlas.as_result() | extra
         write_record(self.record, self.setting.as_dict(), result)
         return result
-
-
-def _certify(atlas: Atlas) -> None:
-    """Ball arithmetic for every row that is isolated up to the symmetries."""
-    from ufm.enclosure import enclose
-
-    problem = atlas.problem
-    for row in atlas.rows:
-        if row.certificate is None and not row.is_degenerate:
-            small = dataclasses.replace(problem, d=row.columns)
-            in_columns = row.index - (problem.d - row.columns) * row.escapes
-            row.certificate = enclose(small, row.x, in_columns, row.escapes, problem.d).as_dict()

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ufm import atlas_report
 from ufm.atlas import Atlas
 from ufm.atlas_comparison import Kind, kind_of
-from ufm.atlas_rounds import rounds_until_complete
+from ufm.atlas_search import rounds_until_complete
 from ufm.command_line import LossSpec
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem
@@ -34,7 +33,6 @@ def atlas_entry(setting: AtlasScanSetting, spec: LossSpec, strength: float, deca
     atlas = Atlas(Problem(make_loss(spec), K, K, 1, strength, strength, decay_b), seed=setting.seed)
     for _ in rounds_until_complete(atlas, setting.starts, setting.quiet_rounds, setting.max_rounds, MAX_STEPS):
         pass
-    relations = atlas_report.morse_result(atlas)
     names = ("rank", "index", "copies", "apart", "value", "found", "curvature", "is_degenerate", "nullity")
     return {
         "loss": spec,
@@ -43,7 +41,7 @@ def atlas_entry(setting: AtlasScanSetting, spec: LossSpec, strength: float, deca
         "rows": [{name: getattr(row, name) for name in names} for row in atlas.rows],
         "is_quiet": atlas.quiet_rounds >= setting.quiet_rounds,
         "is_degenerate": any(row.is_degenerate for row in atlas.rows),
-        "morse_holds": all(verdict["holds"] for verdict in relations["dimensions"]),
+        "morse_holds": not atlas.unbalanced(),
         "local_minima": sum(row.index == 0 for row in atlas.rows),
         "statuses": atlas.statuses,
         "seconds": atlas.seconds,

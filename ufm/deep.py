@@ -40,6 +40,8 @@ class DeepProblem(Model):
         ValueError: on a size or decay outside these bounds, or a ReLU without a layer before it.
     """
 
+    why_no_morse_relation = "with hidden layers no relation is derived here"
+
     decay_W: float
     decay_H: float
     decay_b: float | None
@@ -63,6 +65,16 @@ class DeepProblem(Model):
     def has_bias(self) -> bool:
         """Whether b is a variable."""
         return self.decay_b is not None
+
+    @property
+    def has_free_bias(self) -> bool:
+        """Whether b is a variable without decay."""
+        return self.decay_b == 0
+
+    @property
+    def feature_spaces(self) -> int:
+        """M - 1, one between any two factors."""
+        return self.factors - 1
 
     @property
     def size(self) -> int:

@@ -25,7 +25,6 @@ from torch import Tensor
 
 from ufm.ball_model import NOT_STATIONARY, BallModel, Balls, Matrix, is_stationary
 from ufm.problem import Problem
-from ufm.symmetry import is_shift_invariant
 
 BOX = 1e-12
 """Half the side of the box in which a critical point is proved to lie."""
@@ -143,7 +142,7 @@ def _generators(problem: Problem, x: Any, zero: Any) -> list[list[Any]]:
             for i, row in enumerate(rows):
                 vector[i * d + a], vector[i * d + c] = row[c], -row[a]
             found.append(vector)
-    if is_shift_invariant(problem):
+    if problem.loss.is_shift_invariant:
         return found + ([[zero] * ((K + N) * d) + [zero + 1] * K] if problem.decay_b == 0 else [])
     for k in range(K):
         for j in range(k):

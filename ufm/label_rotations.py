@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ufm.losses import SquaredError
 from ufm.model import Model
+from ufm.relabelling import SAME
 from ufm.spheres import SphereProblem
-from ufm.symmetry import SAME
 
 
 def has_label_rotations(model: Model) -> bool:

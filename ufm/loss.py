@@ -26,6 +26,11 @@ class Loss:
     is_convex = False
     """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
 
+    is_shift_invariant = True
+    """Whether a constant added to all logits of a sample changes nothing; then 1'W = 0 at every critical point."""
+    rotates_labels = False
+    """Whether rotations of label space are symmetries, not only permutations of the classes."""
+
     def label_count(self, K: int) -> int:
         """How many labels there are: the K classes, unless a label is something else."""
         return K

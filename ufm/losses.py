@@ -177,6 +177,8 @@ class SquaredError(Loss):
     convention: Literal["half_norm", "mean"] = "half_norm"
 
     is_convex = True
+    is_shift_invariant = False
+    rotates_labels = True
 
     def __post_init__(self) -> None:
         is_allowed = (self.rescale >= 1e-50) & (self.rescale <= 1e50)

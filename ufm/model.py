@@ -48,6 +48,13 @@ class Model(ABC):
         ValueError: on a size outside these bounds.
     """
 
+    has_columns = False
+    """Whether a critical point of rank r is, but for a rotation, one with r feature columns beside columns of zeros."""
+    why_no_morse_relation = "no relation is derived here"
+    """Why the relations of `ufm.morse` are not held against its critical points; empty where they are."""
+    is_rectified = False
+    """Whether the model has kinks, at which there is no Hessian."""
+
     loss: Loss
     K: int
     d: int
@@ -89,6 +96,26 @@ class Model(ABC):
         """Whether b is a variable."""
 
     @property
+    def has_free_bias(self) -> bool:
+        """Whether b is a variable without decay."""
+        return False
+
+    @property
+    def redundant(self) -> int:
+        """How many variables change nothing at any point: lengths of vectors of which only the direction counts."""
+        return 0
+
+    @property
+    def feature_spaces(self) -> int:
+        """How many spaces can be rotated, each on its own."""
+        return 1
+
+    @property
+    def rotates_labels(self) -> bool:
+        """Whether rotations of label space, among classes of one size, are symmetries."""
+        return self.loss.rotates_labels
+
+    @property
     @abstractmethod
     def least_curvature(self) -> Parameter:
         """Roughly the least curvature at a minimiser, but for symmetries: |gradient| / this is a distance from it."""
@@ -105,6 +132,10 @@ class Model(ABC):
     @abstractmethod
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
         """The last layer."""
+
+    def spanning(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch R d"]:
+        """The vectors whose rank is that of a critical point: the rows of W, which the other factors balance."""
+        return self.unpack(x).W
 
     @abstractmethod
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:

@@ -38,6 +38,9 @@ class Problem(Model):
         ValueError: on a size or decay outside these bounds.
     """
 
+    has_columns = True
+    why_no_morse_relation = ""
+
     decay_W: Parameter
     decay_H: Parameter
     decay_b: Parameter | None = 0.0
@@ -59,6 +62,11 @@ class Problem(Model):
     def has_bias(self) -> bool:
         """Whether b is a variable."""
         return self.decay_b is not None
+
+    @property
+    def has_free_bias(self) -> bool:
+        """Whether b is a variable without decay."""
+        return isinstance(self.decay_b, int | float) and self.decay_b == 0
 
     @property
     def size(self) -> int:

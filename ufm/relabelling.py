@@ -2,6 +2,12 @@
 
 A permutation of classes carries every label (a class, or a set of them) to a label; it is a symmetry where the two have
 equally many samples. So class sizes stay, and so do counts of label sets. Samples of one label may be in any order.
+
+At a critical point of `Problem` the logits determine everything else up to O(d): Z = H W' without the bias follows from
+them because the bias is a function of the loss gradient (or, where it is free, the mean logits), and the factors of Z
+are balanced, decay_W W'W = decay_H H'H. So two points are the same *labelled copy* when their logits agree, and belong
+to the same *orbit* when a relabelling carries one's logits to the other's. Orbit sizes are counted exactly, on the
+pattern of equal logits.
 """
 
 import itertools
@@ -16,8 +22,9 @@ from torch import Tensor
 
 from ufm.model import Model
 from ufm.pick_all_labels import PickAllLabels
-from ufm.symmetry import SAME, colours
 
+SAME = 1e-6
+"""Logits that differ by at most this times max(1, largest logit) are the same."""
 WORKING_BYTES = 2**27
 
 
@@ -60,8 +67,8 @@ class Copies:
     """The labelled copies of one point.
 
     Attributes:
-        logits: one copy per entry, samples in order.
-        of_samples: copies of each under reordering samples within labels; 1 where features collapse.
+        logits: one copy per entry, samples in order; of classes alone, K! / (order of the stabiliser) in a balanced
+        model. of_samples: copies of each under reordering samples within labels; 1 where features collapse.
         spread: largest difference between logits that were taken to be equal.
         gap: smallest difference between logits that were taken to be different (inf if there is none).
     """
@@ -87,6 +94,21 @@ def copies(relabellings: Relabellings, logits: Float[Tensor, "N K"]) -> Copies:
     chosen = torch.from_numpy(np.sort(first))
     some = Relabellings(relabellings.classes[chosen], relabellings.samples[chosen], relabellings.labels)
     return Copies(some.images(logits), _orders(images[0], relabellings.labels), spread, gap)
+
+
+def colours(logits: Float[Tensor, "*axes"], tolerance: float) -> tuple[Int[np.ndarray, "*axes"], float, float]:
+    """Equal logits get equal integers; sorted neighbours closer than the tolerance are equal.
+
+    Returns:
+        The integers; the largest difference within one of them, and the smallest between two (inf if there is one).
+    """
+    values, order = np.unique(logits.flatten().numpy(), return_inverse=True)
+    steps = np.diff(values)
+    ends = np.concatenate([[0], (steps > tolerance).cumsum()])
+    bounds = [values[ends == colour] for colour in range(int(ends[-1]) + 1)]
+    spread = max(float(group[-1] - group[0]) for group in bounds)
+    gap = float(steps[steps > tolerance].min()) if (steps > tolerance).any() else math.inf
+    return ends[order].reshape(logits.shape).astype(np.int64), spread, gap
 
 
 def same_copy(

@@ -41,6 +41,8 @@ class SphereProblem(Model):
         ValueError: on a size or temperature outside these bounds.
     """
 
+    why_no_morse_relation = "on products of spheres no relation is derived here, and some critical sets are no orbits"
+
     temperature: float
 
     def __post_init__(self) -> None:
@@ -50,6 +52,16 @@ class SphereProblem(Model):
     @property
     def has_bias(self) -> bool:
         """None."""
+        return False
+
+    @property
+    def redundant(self) -> int:
+        """K + N lengths."""
+        return self.K + self.N
+
+    @property
+    def rotates_labels(self) -> bool:
+        """Never: classifier rows must stay unit vectors."""
         return False
 
     @property
@@ -97,6 +109,10 @@ class SphereProblem(Model):
         units = normalize(self._rows(x), dim=-1)
         W, H = units[..., : self.K, :], units[..., self.K :, :]
         return Point(self.temperature * W, H, torch.zeros_like(W[..., 0]))
+
+    def spanning(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch R d"]:
+        """Rows of W and features together: nothing balances them."""
+        return normalize(self._rows(x), dim=-1)
 
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
         """tau times the cosines."""

@@ -10,8 +10,9 @@ def table(record: dict[str, Any]) -> str:
     result = record["result"]
     rows = [["", "objective", "rank", "index", "copies", "classes, or singular values", "curvature"]]
     for number, row in enumerate(result["rows"], 1):
-        copies = "-" if row["is_degenerate"] else "set" if row["is_set"] else str(row["copies"])
-        index = "-".join(str(index) for index in sorted({min(row["indices"]), max(row["indices"])}))
+        copies = "-" if row["is_degenerate"] else "set" if row.get("is_set") else str(row["copies"])
+        indices = row.get("indices", [row["index"]])  # sets only: their points may differ
+        index = "-".join(str(index) for index in sorted({min(indices), max(indices)}))
         curvature = f"{row['curvature']:.3f}" if row["index"] else "minimum"
         cells = f"{row['value']:.8f}", str(row["rank"]), index, copies, f"`{row['apart']}`", curvature
         rows.append([escaped(cell) for cell in (str(number), *cells)])

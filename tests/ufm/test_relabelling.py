@@ -6,10 +6,16 @@ import math
 import pytest
 import torch
 
+from ufm.atlas import Atlas
 from ufm.losses import CrossEntropy, Focal
 from ufm.model import Point
+from ufm.orbit import together
 from ufm.problem import Problem
-from ufm.symmetry import copies, distance, labelled_logits, same_copy, together
+from ufm.relabelling import Relabellings, copies, same_copy
+
+
+def _balanced(K, n):
+    return Relabellings.of(Problem(CrossEntropy(), K, K, n, 1e-2, 1e-2))
 
 
 def _images(logits):
@@ -39,49 +45,55 @@ def test_orbit_sizes_are_those_of_brute_force(pattern, n, is_collapsed):
         logits[0, -1, 0] += 10  # one sample of one class is apart
     exact = {tuple(image.flatten().tolist()) for image in _images(logits)}
     noisy = logits + 1e-9 * torch.randn(logits.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = copies(noisy)
-    assert found.count == len(exact)
-    assert found.of_classes == len(found.logits)
-    assert math.factorial(3) % found.of_classes == 0
+    found = copies(_balanced(3, n), noisy.flatten(0, 1))
+    assert len(found.logits) * found.of_samples == len(exact)
+    assert math.factorial(3) % len(found.logits) == 0
     assert found.spread < 1e-7
     assert found.gap > 0.5
 
 
 def test_a_point_is_found_among_its_copies_whatever_the_order_of_samples(normal):
-    logits = normal(3, 2, 3)
-    mine = copies(logits)
-    assert mine.count == 6 * 2**3
-    image = mine.logits[4][:, [1, 0]]
-    number, apart = same_copy(image[None] + 1e-9, mine.logits)
+    logits, relabellings = normal(3, 2, 3), _balanced(3, 2)
+    mine = copies(relabellings, logits.flatten(0, 1))
+    assert len(mine.logits) * mine.of_samples == 6 * 2**3
+    image = mine.logits[4].view(3, 2, 3)[:, [1, 0]]
+    number, apart = same_copy(relabellings.ordered(image.flatten(0, 1)[None] + 1e-9), mine.logits)
     assert number.tolist() == [4]
     assert float(apart[0]) < 1e-8
     changed = image.clone()
     changed[0, 0, 0] += 1e-3
-    assert same_copy(changed[None], mine.logits)[0].tolist() == [-1]
+    assert same_copy(relabellings.ordered(changed.flatten(0, 1)[None]), mine.logits)[0].tolist() == [-1]
 
 
 def test_as_often_here_as_there():
     """Two samples of one kind and one of another are not one of the first and two of the second."""
+    relabellings = _balanced(2, 3)
     a = torch.zeros(2, 3, 2, dtype=torch.float64)
     a[0, :, 0] = torch.tensor([0.0, 0.0, 5.0])
     b = a.clone()
     b[0, :, 0] = torch.tensor([0.0, 5.0, 5.0])
-    assert same_copy(a[None], copies(b).logits)[0].tolist() == [-1]
-    assert same_copy(a[None], copies(a).logits)[0].tolist() != [-1]
+    mine = relabellings.ordered(a.flatten(0, 1)[None])
+    assert same_copy(mine, copies(relabellings, b.flatten(0, 1)).logits)[0].tolist() == [-1]
+    assert same_copy(mine, copies(relabellings, a.flatten(0, 1)).logits)[0].tolist() != [-1]
 
 
 def test_the_distance_of_rows_is_the_smallest_over_all_relabellings(normal):
     a, b = normal(4, 1, 4), normal(4, 1, 4)
     brute = min(float((a - image).abs().max()) for image in _images(b))
-    assert distance(a, copies(b).logits) == pytest.approx(brute, abs=1e-15)
+    relabellings = _balanced(4, 1)
+    apart = same_copy(relabellings.ordered(a.flatten(0, 1)[None]), copies(relabellings, b.flatten(0, 1)).logits)[1]
+    assert float(apart) == pytest.approx(brute, abs=1e-15)
 
 
-def test_softmax_logits_lose_their_constant(normal):
+def test_a_constant_in_the_logits_makes_no_new_orbit(normal):
     problem = Problem(CrossEntropy(), 3, 4, 2, 1e-2, 1e-2, 0.0)
     x = normal(problem.size)
     W, H, b = problem.unpack(x)
     shifted = problem.pack(Point(W + normal(4), H, b + 3.0))
-    torch.testing.assert_close(labelled_logits(problem, x), labelled_logits(problem, shifted))
+    atlas = Atlas(problem)
+    for point in (x, shifted):
+        atlas.add(problem, point[None])
+    assert [row.found for row in atlas.rows] == [2]
 
 
 def test_which_classes_are_together():
@@ -91,6 +103,5 @@ def test_which_classes_are_together():
     point = problem.pack(Point(w, H, torch.zeros(5, dtype=torch.float64)))
     assert together(problem, point) == ([[0, 1], [2]], [3, 4], True)
     H[0, 1] += 0.1
-    H[1, 1] -= 0.1
-    split = problem.pack(Point(w, H, torch.zeros(5, dtype=torch.float64)))
-    assert together(problem, split) == ([[0, 1], [2]], [3, 4], False)
+    uneven = problem.pack(Point(w, H, torch.zeros(5, dtype=torch.float64)))
+    assert together(problem, uneven) == ([[0, 1], [2]], [3, 4], False)

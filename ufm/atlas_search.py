@@ -1,0 +1,70 @@
+"""How an atlas is searched: the starts of a round, what a machine can hold, and when the search ends."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm.command_line import check
+from ufm.end_points import Status
+from ufm.model import Model
+from ufm.settings.checks import check_memory
+from ufm.starts import normal_starts
+from ufm.symmetric_starts import symmetrised
+
+if TYPE_CHECKING:
+    from ufm.atlas import Atlas
+
+SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
+"""Standard deviations of the starts; from smaller ones nearly all fall to zero."""
+ENDINGS = [status for status in Status if status != Status.RUNNING]
+MOST_CLASSES = 8
+"""All K! permutations of the classes are enumerated."""
+
+
+def check_size(model: Model) -> None:
+    """Refuse what the machine cannot hold, before any work.
+
+    A start at work needs 8 dense Hessians; a comparison holds all K! images of the logits three times.
+
+    Raises:
+        ValueError: if there are too many classes, or half of the memory is not enough.
+    """
+    check(model.K <= MOST_CLASSES, "--classes", model.K, f"at most {MOST_CLASSES} for an atlas (K! relabellings)")
+    check_memory("--dim", model.d, 8 * 8 * model.size**2)
+    check_memory("--per-class", model.n, 3 * 8 * math.factorial(model.K) * model.K * model.N)
+
+
+def search_starts(model: Model, seed: int, first: int, count: int, is_symmetric: bool) -> Float[Tensor, "S P"]:
+    """Normal starts of all scales; every other one is given a symmetry if `is_symmetric`."""
+    scale = SCALES[torch.arange(first, first + count) // 2 % len(SCALES)]
+    points = normal_starts(model.size, seed, first, count) * scale[:, None]
+    generator = torch.Generator().manual_seed((seed + 1) * 1_000_003 + first)
+    if is_symmetric:
+        points[1::2] = symmetrised(model, points[1::2], generator)
+    return points
+
+
+def rounds_until_complete(
+    atlas: "Atlas",
+    starts: int,
+    quiet_rounds: int,
+    max_rounds: int,
+    max_steps: int,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[int]:
+    """Grow round by round, yielding the number of new orbits, until `quiet_rounds` in a row have added none.
+
+    While a Morse relation then says that an orbit is missing, further rounds search the lowest dimension that it names.
+    """
+    quiet = 0
+    for _ in range(max_rounds):
+        missing = atlas.unbalanced() if quiet >= quiet_rounds else []
+        if quiet >= quiet_rounds and not missing:
+            return
+        new = atlas.grow(starts, max_steps, progress, missing[:1])
+        quiet = 0 if new else quiet + 1
+        yield new
