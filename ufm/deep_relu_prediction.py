@@ -1,18 +1,18 @@
 """Squared error and a ReLU after the last hidden layer, no bias: which states are known, and where one is the minimum.
 
 B, the product of the M - 1 factors before the ReLU, costs ((M-1)/2) mu |B|_p^p, p = 2/(M-1), mu the geometric mean of
-their decays; |B|_p^p is the sum of the p-th powers of the singular values. What counts of B for the loss is
-A = relu(B), and negative entries may lower its rank for nothing: *opposite pairs of classes*, B = a [[1, -1], [-1, 1]]
-with the single singular value 2 a, give A = a I at 2^(p-1) of the cost of B = a I. So a pair's two directions are those
-of the linear model with the strength t of their penalty (`ufm/deep_direction.py`) times 2^(3/M - 1): less for M > 3,
-the same for M = 3.
+their decays; |B|_p^p is the sum of the p-th powers of the singular values. What counts of B for the loss is A =
+relu(B), and negative entries may lower its rank for nothing: *opposite pairs of classes*, B = a [[1, -1], [-1, 1]] with
+the single singular value 2 a, give A = a I at 2^(p-1) of the cost of B = a I. So a pair's two directions are those of
+the linear model with the strength t of their penalty (`ufm/deep_direction.py`) times 2^(3/M - 1): less for M > 3, the
+same for M = 3.
 
 Two classes: the pair or zero is the minimum, for every M >= 3 (`theory_checks/relu_with_two_classes_is_a_pair.py`).
 
 More classes: the minimum is not known. Pairs are the best that a symmetric positive semidefinite B with a diagonal A
-can do (`theory_checks/deep_relu_pairs_lie_below_collapse.py`); other pre-activations can be lower, with M = 3 too
-(`theory_checks/relu_pentagon_lies_below_collapse.py`). That deep collapse is not optimal in ReLU models: Sukenik,
-Mondelli and Lampert 2024, with a ReLU in every layer.
+can do (`theory_checks/deep_relu_pairs_lie_below_the_linear_minimum.py`); other pre-activations can be lower, with M = 3
+too (`theory_checks/relu_pentagon_lies_below_the_linear_minimum.py`). That deep collapse is not optimal in ReLU models:
+Sukenik, Mondelli and Lampert 2024, with a ReLU in every layer.
 """
 
 import math
