@@ -22,14 +22,16 @@ FLOOR = 1e-17
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A column per loss: sorted deviations of all starts; value against Morse index of other critical points."""
     verdicts = record["result"]["verdicts"]
+    is_predicted = all(verdict["target"] is not None for verdict in verdicts)
     figure, axes = subplots(
         2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False, sharey="row"
     )
     for above, below, verdict in zip(*axes, verdicts, strict=True):
-        _deviations(above, verdict)
+        (_deviations if is_predicted else _objectives)(above, verdict)
         _saddles(below, verdict)
-    axes[0, 0].set_ylim(bottom=FLOOR / 3)
-    axes[0, 0].set_ylabel("deviation from the prediction")
+    if is_predicted:
+        axes[0, 0].set_ylim(bottom=FLOOR / 3)
+    axes[0, 0].set_ylabel("deviation from the prediction" if is_predicted else "objective")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
     axes[1, 0].set_ylabel("negative eigenvalues")
     return save(figure, path)
@@ -41,6 +43,13 @@ def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
         axes.semilogy([max(value, FLOOR) for value in values if value is not None], color=colour, label=label)
     name = verdict["spec"]["name"]
     axes.set_title(f"{name}: {'holds' if verdict['holds'] else 'FAILS'}")
+    axes.set_xlabel("starts, sorted (%)")
+
+
+def _objectives(axes: Any, verdict: dict[str, Any]) -> None:
+    """Where there is no prediction."""
+    axes.plot(verdict["quantiles"]["objective"], color=COLOURS[0], label="objective")
+    axes.set_title(f"{verdict['spec']['name']}: no prediction")
     axes.set_xlabel("starts, sorted (%)")
 
 

@@ -19,7 +19,7 @@ import torch
 
 from theory_checks.random_starts import minimise_from
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation, step
-from ufm.deep_prediction import energy, stationary_root
+from ufm.deep_direction import energy, stationary_root
 from ufm.starts import normal_starts
 
 CASES = ((2, (3.0, 2.0, 1.0), 0.3), (3, (3.0, 2.0, 1.0), 0.1), (4, (4.0, 3.0, 2.0), 0.05))

@@ -7,7 +7,8 @@
 factors costs at least (M/2) lam x^(2/M), lam = prod(decays)^(1/M), when the factors share it evenly. With squared error
 the singular directions decouple: each has x = u^M, u the largest root of a scalar equation, or x = 0. Unlike M = 2,
 both are local minima for M > 2, in every combination, but that under a decayed bias the direction along 1, which weighs
-less, turns into a simplex direction that is zero. Training from random starts ends in all of them.
+less, turns into a simplex direction that is zero. Training from random starts ends in all of them. Behind a ReLU other
+states are lower (`ufm/deep_relu_prediction.py`).
 """
 
 import itertools
@@ -120,6 +121,11 @@ class DeepProblem(Model):
         W, inner, H, b = self.factorised(x)
         return Point(W, self._forward(inner, H)[-1], b)
 
+    def before_last(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N d"]:
+        """W_L ... W_1 h_i of every sample, before a ReLU."""
+        _, inner, H, _ = self.factorised(x)
+        return self._products(inner, H)[-1]
+
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
         """W phi(W_L ... W_1 h_i) + b of every sample."""
         W, H, b = self.unpack(x)
@@ -170,8 +176,12 @@ class DeepProblem(Model):
 
     def _forward(self, inner: Layers, H: Tensor) -> list[Tensor]:
         """The features before every layer; the last are those that W sees."""
-        seen = list(itertools.accumulate(inner, lambda features, layer: features @ layer.mT, initial=H))
+        seen = self._products(inner, H)
         return [*seen[:-1], self._passed(seen[-1], seen[-1])]
+
+    def _products(self, inner: Layers, H: Tensor) -> list[Tensor]:
+        """H and what each layer makes of it, without a ReLU."""
+        return list(itertools.accumulate(inner, lambda features, layer: features @ layer.mT, initial=H))
 
     def _backward(self, W: Tensor, inner: Layers, seen: list[Tensor], G: Tensor) -> list[Tensor]:
         """The gradient in the output of every layer, that in H first."""

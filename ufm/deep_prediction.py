@@ -1,14 +1,13 @@
 """The minimum of models with hidden layers: every singular direction of the product on its own, active or zero.
 
-Squared error, linear: with sigma the target's singular value, a direction costs (x - sigma)^2/2 + (M/2) t x^(2/M) in
-suitable units. x = u^M > 0 is stationary iff u^(2M-2) - sigma u^(M-2) + t = 0; for M > 2 the larger root and zero are
-both local minima (Tirer and Bruna 2022 for M = 3, Ergen and Pilanci 2021; threshold for any M in
-`theory_checks/deep_linear_threshold_of_the_zero_solution.py`).
+Squared error, linear: `ufm/deep_direction.py` has the cost of a direction. The minimum is global with a bias of any
+decay (`theory_checks/deep_linear_minimum_is_global_with_any_bias.py`). With a ReLU: `ufm/deep_relu_prediction.py`.
 
 Softmax losses: the best point on the simplex ray Z = a (I - 11'/K) (x) 1_n', where all K - 1 directions share one
-margin, min over a of phi(a) + (K - 1) (M/2) lam (a sqrt n)^(2/M). For M > 2 this need not be the global minimum: the
-penalty prefers few directions (`theory_checks/deep_cross_entropy_prefers_low_rank.py`; Garrod and Keating 2024; for
-rectified models Sukenik et al. 2024).
+margin, min over a of phi(a) + (K - 1) (M/2) lam (a sqrt n)^(2/M). For M > 2 and K > 2 this need not be the global
+minimum: the penalty prefers few directions (`theory_checks/deep_cross_entropy_prefers_low_rank.py`; Garrod and Keating
+2024). With two classes and a convex loss it is: the loss is at least phi(m), m the mean margin (Jensen; a bias cancels
+in it), |m| sqrt n is at most the nuclear norm of Z, and sum x^(2/M) at least (sum x)^(2/M).
 """
 
 import math
@@ -22,41 +21,28 @@ from torch import Tensor
 
 from ufm.command_line import RequestError, check
 from ufm.deep import DeepProblem
+from ufm.deep_direction import energy, stationary_root
+from ufm.deep_relu_prediction import rectified_target
 from ufm.loss import Loss
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.prediction import cross_entropy_of_margin, focal_of_margin, focal_slope
 from ufm.target import Target
 
 
-def stationary_root(sigma: float, strength: float, M: int) -> float:
-    """The largest root u of u^(2M-2) - sigma u^(M-2) + strength = 0, or 0 if there is none (M >= 2)."""
-
-    def equation(u: float) -> float:
-        return u ** (2 * M - 2) - sigma * u ** (M - 2) + strength
-
-    least = (sigma * (M - 2) / (2 * M - 2)) ** (1 / M)  # where the equation's left side is least
-    if equation(least) >= 0:
-        return 0.0
-    return float(brentq(equation, least, sigma ** (1 / M), xtol=1e-300, rtol=1e-15))
-
-
-def energy(u: float, sigma: float, strength: float, M: int) -> float:
-    """(x - sigma)^2/2 + (M/2) strength x^(2/M) at x = u^M."""
-    return (u**M - sigma) ** 2 / 2 + M / 2 * strength * u * u
-
-
 def deep_target(problem: DeepProblem) -> Target:
     """The predicted minimum.
 
     Raises:
-        ValueError: if there is no hidden layer, classes differ in size, d is too small, or theory has no prediction.
+        NoPrediction: behind a ReLU, where the minimum is not known.
+        ValueError: if there is no hidden layer, classes differ in size, d is too small, or theory says nothing.
     """
     check(problem.factors >= 3, "factors", problem.factors, ">= 3 (two are the plain model)")
     check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes with hidden layers")
     if isinstance(problem.loss, SquaredError):
         if problem.is_rectified and problem.has_bias:
             raise RequestError("a ReLU with a bias has no prediction: `--decay-b` must be null with it.")
-        return _squared_error(problem, problem.loss)
+        of_loss = rectified_target if problem.is_rectified else _squared_error
+        return of_loss(problem, problem.loss)
     if problem.is_rectified:
         raise RequestError(f"a ReLU has a prediction for squared error only: `--loss` must be mse, got {problem.loss}.")
     return _on_simplex_ray(problem)
@@ -65,8 +51,8 @@ def deep_target(problem: DeepProblem) -> Target:
 def _squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
     """Each of K - 1 simplex directions and, unless the bias is free, the one along 1: active or zero.
 
-    Global because |Z - Y| is at least the distance of the singular values (Mirsky 1960), where all of the target's that
-    count weigh alike: with a free bias or none.
+    Global because |Z - (Y - b 1')| is at least the distance of the singular values (Mirsky 1960) for every bias b, and
+    the best b is a multiple of 1.
     """
     K, n, N, M = problem.K, problem.n, problem.N, problem.factors
     k, r = loss.weight(K), float(loss.rescale)
@@ -86,18 +72,14 @@ def _squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
     along = chosen[K - 1] if kept > 0 else 0.0
     bias = (1 - kept) * (r / math.sqrt(K) - along**M / math.sqrt(N)) / math.sqrt(K)
     point = _point(problem, chosen[0], along, bias)
-    is_proved = kept in (0.0, 1.0) and not problem.is_rectified
-    relu = "the ReLU's minimum is the linear one's by experience, which is not proved; before the ReLU features differ."
-    decayed = "with a decayed bias that the minimum keeps to the simplex and its centre is assumed, not proved."
     return Target(
         value=value,
         point=point,
         margin=chosen[0] ** M / math.sqrt(n),
-        is_proved_global=is_proved,
+        is_proved_global=True,
         facts={"u": chosen[0], "states": states},
         is_benign=False,
-        other_minima=None if problem.is_rectified else tuple(s for s in states if s > value * (1 + 1e-12)),
-        notes=(relu,) if problem.is_rectified else () if is_proved else (decayed,),
+        other_minima=tuple(s for s in states if s > value * (1 + 1e-12)),
     )
 
 
@@ -129,16 +111,19 @@ def _on_simplex_ray(problem: DeepProblem) -> Target:
     turns = np.flatnonzero((signs[:-1] < 0) & (signs[1:] > 0))
     minima = [float(brentq(rising, grid[i], grid[i + 1], xtol=1e-300, rtol=1e-15)) for i in turns]
     a = min([0.0, *minima], key=value)
-    unproved = "the prediction is the best simplex; with hidden layers, points of lower rank may be lower."
+    is_proved = K == 2 and problem.loss.is_convex
+    have_lower_pairs = a > 0 and K % 2 == 0 and K * 2 ** (2 / M) < 2 * (K - 1)
+    lower = "opposite pairs of classes are lower" if have_lower_pairs else "points of lower rank may be lower"
+    unproved = f"the prediction is the best simplex; with hidden layers, {lower}."
     return Target(
         value=value(a),
         point=_point(problem, (a * math.sqrt(n)) ** (1 / M), 0.0, 0.0),
         margin=a,
-        is_proved_global=False,
+        is_proved_global=is_proved,
         facts={"zero": value(0.0), "margins_on_ray": minima},
         is_benign=False,
         other_minima=None,
-        notes=(unproved,),
+        notes=() if is_proved else (unproved,),
     )
 
 
@@ -162,7 +147,7 @@ def _point(problem: DeepProblem, u: float, along: float, bias: float) -> Float[T
     """Factors whose product has the singular values u^M on the simplex and along^M on 11'/K.
 
     The columns of Q are the directions in class space; in those of layer l every singular value is u sqrt(lam/decay).
-    Where all are alike Q = I, which also keeps a ReLU's input non-negative.
+    Where all are alike Q = I.
     """
     K, d = problem.K, problem.d
     rank = (K if along > 0 else K - 1) if u > 0 else int(along > 0)

@@ -6,6 +6,20 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.command_line import RequestError
+
+
+class NoPrediction(RequestError):
+    """The minimum of a model is not known: it can be minimised, but what is found cannot be held against theory.
+
+    Attributes:
+        known: values of states that the model has, by what they are: the minimum is at most the lowest of them.
+    """
+
+    def __init__(self, why: str, known: dict[str, float]) -> None:
+        super().__init__(why)
+        self.known = known
+
 
 @dataclass(frozen=True)
 class Target:

@@ -3,14 +3,15 @@
 One `Verdict` per loss, for any of the models. Its claims are numeric evidence except the certificate, which bounds the
 global minimum from below by convex duality (in floating point). A start that fails a claim is named, with the command
 that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims about the minimiser
-are about the starts that reach it, and the others are counted and shown.
+are about the starts that reach it, and the others are counted and shown. Where it predicts no minimum nothing is
+claimed: what was found is shown (`ufm/unpredicted.py`).
 """
 
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -43,7 +44,8 @@ from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.settings.verify import VerifySetting
 from ufm.starts import normal_starts
-from ufm.target import Target
+from ufm.target import NoPrediction, Target
+from ufm.unpredicted import describe, states
 
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
@@ -58,11 +60,13 @@ class Verdict:
     `convergence` shows how the first starts came to their end points (`ufm/convergence.py`).
     A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
     `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
+    Without a prediction `target` is None, `no_prediction` says why, `known_states` has values of states that are known
+    to exist, and `found` one row per value at which starts end.
     """
 
     spec: LossSpec
-    target: Target
-    saddle_target: Target
+    target: Target | None
+    saddle_target: Target | None
     statuses: dict[str, int]
     claims: dict[str, Claim]
     quantiles: dict[str, list[float]]
@@ -73,6 +77,9 @@ class Verdict:
     minimisers_among_saddles: int
     seconds: float
     profile: dict[str, float]
+    no_prediction: str | None = None
+    known_states: dict[str, float] = field(default_factory=dict)
+    found: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
@@ -97,12 +104,16 @@ class _Case:
         return self._model("saddle_")
 
     @cached_property
-    def target(self) -> Target:
-        return target_of(self.model)
+    def prediction(self) -> Target | NoPrediction:
+        try:
+            return target_of(self.model)
+        except NoPrediction as none:
+            return none
 
     @cached_property
-    def saddle_target(self) -> Target:
-        return target_of(self.saddle_model)
+    def saddle_target(self) -> Target | None:
+        """None where there is no such search: at kinks."""
+        return None if is_rectified(self.model) else target_of(self.saddle_model)
 
     def _model(self, prefix: str) -> Model:
         setting = self.setting
@@ -123,7 +134,7 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     device = torch_device(setting.device)
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:
-        _ = case.target, case.saddle_target  # refused here if theory has none
+        _ = case.prediction, case.saddle_target  # what makes no sense is refused here
         check_resolution(case.model, setting.tolerance)
     return (_verdict(case, progress) for case in cases)
 
@@ -131,29 +142,31 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
 def _verdict(case: _Case, progress: Progress) -> Verdict:
     began = time.perf_counter()
     profile = Profile(case.device) if case.setting.profile else None
-    status, measures = _end_points(case, progress, profile)
-    setting, target = case.setting, case.target
+    setting, target, saddle_target = case.setting, case.prediction, case.saddle_target
+    if isinstance(target, NoPrediction):
+        return _without_prediction(case, target, progress, profile)
+    status, measures = _end_points(case, partial(measure, case.model, target), progress, profile)
     claims = claims_about(case.model, target, setting.tolerance, setting.first_start, status, measures)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
-    if setting.saddle_starts and not is_rectified(case.model):
+    if setting.saddle_starts and saddle_target is not None:
         with phases(profile)("other critical points"):
             ends = _search(case, progress)
             saddle_statuses = _count(ends.status)
-            saddles, minimisers, claim = _other_critical_points(case, ends)
+            saddles, minimisers, claim = _other_critical_points(case.saddle_model, saddle_target, ends)
         # Where zero is the minimiser there may be nothing else.
-        if target.is_benign and (saddles or not case.saddle_target.is_zero):
+        if target.is_benign and (saddles or not saddle_target.is_zero):
             claims["strict saddles"] = claim
     return Verdict(
         spec=case.spec,
         target=target,
-        saddle_target=case.saddle_target,
+        saddle_target=saddle_target,
         statuses=_count(status),
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
-        elsewhere=[] if target.is_benign else _elsewhere(case, status, measures),
-        convergence=_path(case),
+        elsewhere=[] if target.is_benign else _elsewhere(case, target, status, measures),
+        convergence=_path(case, target),
         saddle_statuses=saddle_statuses,
         saddles=saddles,
         minimisers_among_saddles=minimisers,
@@ -162,7 +175,33 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     )
 
 
-def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tuple[Int[Tensor, " S"], Measures]:
+def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, profile: Profile | None) -> Verdict:
+    """What the starts found; there are no claims."""
+    began = time.perf_counter()
+    status, measures = _end_points(case, partial(describe, case.model), progress, profile)
+    return Verdict(
+        spec=case.spec,
+        target=None,
+        saddle_target=None,
+        statuses=_count(status),
+        claims={},
+        quantiles={"objective": _quantiles(measures["objective"])},
+        elsewhere=[],
+        convergence={},
+        saddle_statuses={},
+        saddles=[],
+        minimisers_among_saddles=0,
+        seconds=time.perf_counter() - began,
+        profile=profile.seconds if profile else {},
+        no_prediction=str(none),
+        known_states=none.known,
+        found=states(_at_zero(case.model), case.setting.first_start, status, measures),
+    )
+
+
+def _end_points(
+    case: _Case, measured: Callable[[EndPoints], Measures], progress: Progress, profile: Profile | None
+) -> tuple[Int[Tensor, " S"], Measures]:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
     setting, model, device = case.setting, case.model, case.device
     phase = phases(profile)
@@ -179,7 +218,7 @@ def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tup
         finite = end.status != Status.NONFINITE
         end = dataclasses.replace(end, x=model.normalised(torch.where(finite[:, None], end.x, 0.0)))
         with phase("measures"):
-            found = measure(model, case.target, end)
+            found = measured(end)
         with phase("smallest eigenvalue"):
             pair = smallest_eigenpair(model, end.x, progress=partial(progress.advance, curving))
         found["smallest eigenvalue"] = pair.value - pair.residual
@@ -195,13 +234,18 @@ def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tup
     return status, measures
 
 
-def _elsewhere(case: _Case, status: Tensor, measures: Measures) -> list[dict[str, Any]]:
+def _at_zero(model: Model) -> float:
+    """f(0)."""
+    return float(model.value(torch.zeros(model.size, dtype=torch.float64)))
+
+
+def _elsewhere(case: _Case, target: Target, status: Tensor, measures: Measures) -> list[dict[str, Any]]:
     """The values, lowest first, at which starts end that do not reach the minimum."""
-    lost = (status == Status.CONVERGED) & ~reached(case.target, status, measures)
+    lost = (status == Status.CONVERGED) & ~reached(target, status, measures)
     rows: list[dict[str, Any]] = []
-    scale = float(case.model.value(torch.zeros(case.model.size, dtype=torch.float64)))
+    scale = _at_zero(case.model)
     for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
-        value = case.target.value + scale * float(measures["below"][i])
+        value = target.value + scale * float(measures["below"][i])
         if not rows or value - rows[-1]["value"] > SAME_VALUE:
             rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
         row = rows[-1]
@@ -217,12 +261,12 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
 
 
-def _path(case: _Case) -> dict[str, Any]:
+def _path(case: _Case, target: Target) -> dict[str, Any]:
     """How the first starts came to their end points."""
     setting, model = case.setting, case.model
     count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
-    found = convergence(model, case.target.value, starts, setting.tolerance, setting.max_steps)
+    found = convergence(model, target.value, starts, setting.tolerance, setting.max_steps)
     return {"starts": count, "percentiles": PERCENTILES, **found}
 
 
@@ -233,9 +277,8 @@ def _search(case: _Case, progress: Progress) -> EndPoints:
     return find_critical_points(case.saddle_model, starts, progress=partial(progress.advance, task))
 
 
-def _other_critical_points(case: _Case, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
+def _other_critical_points(model: Model, target: Target, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
     """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
-    target, model = case.saddle_target, case.saddle_model
     number = ends.is_converged.nonzero()[:, 0]
     found = classify(model, model.normalised(ends.x[number]))
     is_minimiser = (found.value - target.value).abs() <= SAME_VALUE * max(1.0, abs(target.value))

@@ -52,6 +52,8 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
         console.print(_profile_table(verdicts))
     if any(verdict.elsewhere for verdict in verdicts):
         console.print(_elsewhere_table(verdicts))
+    if any(verdict.found for verdict in verdicts):
+        console.print(_found_table(verdicts))
     for verdict in verdicts:
         for line in failures(setting, verdict):
             console.print(line, style="bold red", soft_wrap=True, highlight=False)
@@ -61,7 +63,8 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
 
 def notes(verdict: Verdict) -> list[str]:
     """What a reader must know beside the numbers."""
-    lines = list(verdict.target.notes)
+    lines = list(verdict.target.notes if verdict.target else [verdict.no_prediction or ""])
+    lines += [f"a state that exists has {value:.10f}: {name}." for name, value in verdict.known_states.items()]
     if "below" in verdict.claims and verdict.claims["below"].breakers:
         lines.append(
             f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
@@ -80,9 +83,9 @@ def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
     return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
 
 
-def _facts(target: Target) -> dict[str, Any]:
+def _facts(target: Target | None) -> dict[str, Any] | None:
     """Everything but the point itself."""
-    return {key: value for key, value in dataclasses.asdict(target).items() if key != "point"}
+    return {key: value for key, value in dataclasses.asdict(target).items() if key != "point"} if target else None
 
 
 def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
@@ -161,8 +164,8 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     for verdict in verdicts:
         table.add_column(loss_text(verdict.spec), justify="right")
     rows = {
-        "predicted objective": [f"{v.target.value:.10f}" for v in verdicts],
-        "predicted margin": [f"{v.target.margin:.8f}" for v in verdicts],
+        "predicted objective": [f"{v.target.value:.10f}" if v.target else "none" for v in verdicts],
+        "predicted margin": [f"{v.target.margin:.8f}" if v.target else "none" for v in verdicts],
     }
     for label, cells in rows.items():
         table.add_row(label, "", *cells)
@@ -175,9 +178,14 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     table.add_section()
     table.add_row("starts", "", *(_statuses(verdict.statuses) for verdict in verdicts))
     table.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
-    verdict_cells = ("[green]holds[/]" if verdict.holds else "[bold red]FAILS[/]" for verdict in verdicts)
-    table.add_row("verdict", "", *verdict_cells)
+    table.add_row("verdict", "", *map(_outcome, verdicts))
     return table
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.target is None:
+        return "nothing claimed"
+    return "[green]holds[/]" if verdict.holds else "[bold red]FAILS[/]"
 
 
 def _elsewhere_table(verdicts: list[Verdict]) -> Table:
@@ -187,9 +195,25 @@ def _elsewhere_table(verdicts: list[Verdict]) -> Table:
         table.add_column(column, justify="left" if column == "loss" else "right")
     for verdict in verdicts:
         for row in verdict.elsewhere[:SADDLES_SHOWN]:
-            numbers = f"{row['value']:.8f}", f"{row['value'] - verdict.target.value:.2g}"
+            above = row["value"] - verdict.target.value if verdict.target else math.nan
+            numbers = f"{row['value']:.8f}", f"{above:.2g}"
             counts = str(row["found"]), str(row["first_start"])
             table.add_row(loss_text(verdict.spec), *numbers, f"{row['smallest_eigenvalue']:.2g}", *counts)
+    return table
+
+
+def _found_table(verdicts: list[Verdict]) -> Table:
+    """Where starts end for which there is no prediction."""
+    table = Table(title="Where the starts end (lowest values first; numbers of the lowest start)", title_justify="left")
+    names = {"rank": "rank", "rank before": "rank before the ReLU", "nc1_trace": "NC1 trace"}
+    names |= {"nc2_etf_distance": "NC2 ETF distance", "nc3_self_duality": "NC3", "nc4_disagreement": "NC4"}
+    for column in ("loss", "value", *names.values(), "found", "converged", "first start"):
+        table.add_column(column, justify="left" if column == "loss" else "right")
+    for verdict in verdicts:
+        for row in verdict.found[:SADDLES_SHOWN]:
+            numbers = (f"{row[name]:.3g}" if name in row else "-" for name in names)
+            counts = str(row["found"]), str(row["converged"]), str(row["first_start"])
+            table.add_row(loss_text(verdict.spec), f"{row['value']:.8f}", *numbers, *counts)
     return table
 
 
@@ -227,7 +251,7 @@ def _saddle_summary(verdict: Verdict) -> str:
     not_shown = f" ({hidden} of them only in the record)" if hidden else ""
     values = [row["value"] for row in verdict.saddles]
     distinct = sum(after - before > SAME_VALUE for before, after in zip([-math.inf, *values], values, strict=False))
-    minimiser = "zero" if verdict.saddle_target.is_zero else "the minimiser"
+    minimiser = "zero" if verdict.saddle_target and verdict.saddle_target.is_zero else "the minimiser"
     return (
         f"{loss_text(verdict.spec)}: {len(values)} kinds of critical points{not_shown} with {distinct} values, "
         f"{verdict.minimisers_among_saddles} starts at {minimiser}; {_statuses(verdict.saddle_statuses)}"
