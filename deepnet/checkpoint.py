@@ -109,7 +109,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
-    setting = state.get("setting", {})
+    setting = state.get("setting")
+    if not isinstance(setting, dict):
+        raise RequestError(f"the checkpoint in {folder} must be of the setting in {SETTING}, got none.")
     for name, value in read_setting(folder).items():
         may_differ = name in (*_MAY_MOVE, "epochs")  # given anew when it was resumed
         if not may_differ and setting.get(name) != value:

@@ -68,14 +68,9 @@ def special(path: Path) -> Iterator[tuple[str, Callable[[], object]]]:
 
 def checkpoints(state: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Checkpoints with a wrong part."""
+    wrong = {"none": None, "text": "x", "list": [1], "nested": {"a": {"b": 1}}, "number": -1.5}
     for name in state:
-        for what, value in (
-            ("none", None),
-            ("text", "x"),
-            ("list", [1]),
-            ("nested", {"a": {"b": 1}}),
-            ("number", -1.5),
-        ):
+        for what, value in wrong.items():
             yield f"{what}_as_{name}", _saved(state | {name: value})
         yield f"without_{name}", _saved({key: value for key, value in state.items() if key != name})
     for what in ("nan", "inf", "-inf"):
