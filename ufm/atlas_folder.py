@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from ufm.atlas import Atlas
 from ufm.atlas_evidence import evidence
-from ufm.atlas_search import rounds_until_complete
+from ufm.atlas_rounds import rounds_until_complete
 from ufm.command_line import LossSpec, ModelSpec, RequestError, check
 from ufm.complaints import reason_of
 from ufm.losses import make_loss, parameters_of

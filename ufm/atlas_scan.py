@@ -10,7 +10,7 @@ from typing import Any
 
 from ufm.atlas import Atlas
 from ufm.atlas_comparison import Kind, kind_of
-from ufm.atlas_search import rounds_until_complete
+from ufm.atlas_rounds import rounds_until_complete
 from ufm.command_line import LossSpec
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem

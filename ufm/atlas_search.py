@@ -1,8 +1,6 @@
-"""How an atlas is searched: the starts of a round, what a machine can hold, and when the search ends."""
+"""How an atlas is searched: the starts of a round, how they may end, and what a machine can hold."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -14,9 +12,6 @@ from ufm.model import Model
 from ufm.settings.checks import check_memory
 from ufm.starts import normal_starts
 from ufm.symmetric_starts import symmetrised
-
-if TYPE_CHECKING:
-    from ufm.atlas import Atlas
 
 SCALES = torch.logspace(-0.5, 1.0, 16, dtype=torch.float64)
 """Standard deviations of the starts; from smaller ones nearly all fall to zero."""
@@ -46,25 +41,3 @@ def search_starts(model: Model, seed: int, first: int, count: int, is_symmetric:
     if is_symmetric:
         points[1::2] = symmetrised(model, points[1::2], generator)
     return points
-
-
-def rounds_until_complete(
-    atlas: "Atlas",
-    starts: int,
-    quiet_rounds: int,
-    max_rounds: int,
-    max_steps: int,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[int]:
-    """Grow round by round, yielding the number of new orbits, until `quiet_rounds` in a row have added none.
-
-    While a Morse relation then says that an orbit is missing, further rounds search the lowest dimension that it names.
-    """
-    quiet = 0
-    for _ in range(max_rounds):
-        missing = atlas.unbalanced() if quiet >= quiet_rounds else []
-        if quiet >= quiet_rounds and not missing:
-            return
-        new = atlas.grow(starts, max_steps, progress, missing[:1])
-        quiet = 0 if new else quiet + 1
-        yield new

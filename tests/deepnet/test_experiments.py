@@ -87,7 +87,10 @@ def test_the_interval_is_students():
 def with_nc1(folder: Path, *values: float) -> Run:
     """A run whose NC1, in both forms, was these values at epochs 4, 8, ..."""
     folder.mkdir()
-    lines = [{"epoch": 4 * i, "train": {form: float(value) for form in LEVELS}} for i, value in enumerate(values, 1)]
+    numbers = {"lr": 0.1, "loss": 1.0, "accuracy": 0.5, "images_per_s": 1.0, "seconds": 1.0}
+    lines: list[dict] = [{"epoch": epoch, **numbers} for epoch in range(1, 4 * len(values) + 1)]
+    for line, value in zip(lines[3::4], values, strict=True):
+        line["train"] = dict.fromkeys(LEVELS, float(value))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return Run(folder)
 

@@ -61,7 +61,7 @@ def atlases():
 def test_every_row_is_proved_with_its_exact_index(atlases, name):
     atlas = atlases[name]
     for row in atlas.rows:
-        small = dataclasses.replace(atlas.problem, d=row.columns)
+        small = dataclasses.replace(atlas.model, d=row.columns)
         within = row.index - (4 - row.columns) * row.escapes
         proof = enclose(small, row.x, within, row.escapes, 4)
         assert proof.is_proved, proof
@@ -80,7 +80,7 @@ def test_every_row_is_proved_with_its_exact_index(atlases, name):
 def test_a_lower_index_is_proved_but_not_as_exact(atlases):
     atlas = atlases["ce"]
     row = atlas.rows[2]
-    small = dataclasses.replace(atlas.problem, d=row.columns)
+    small = dataclasses.replace(atlas.model, d=row.columns)
     proof = enclose(small, row.x, row.index_within - 1, row.escapes, 4)
     assert proof.is_proved
     assert not proof.is_index_exact
