@@ -13,10 +13,12 @@ in float64, is known to
     rho_k = (eps + n_k 2^-52) sqrt(|mu_k|^2 + tr S_W) ,
 
 and M, whose centring lengthens nothing, to rho = sqrt(sum_k rho_k^2) in the Frobenius norm. By Weyl's inequality a
-singular value of M up to rho may be one of 0: such a direction does not count as one of S_B, whether its features sum
-to a constant (LayerNorm), lie in fewer dimensions, or classes share a mean. In the same way a row of M up to rho_k +
-mean(rho) is 0. eps is that of the features' dtype, or float32's where float64 features have no more digits: hand in
-features in the precision in which they were computed.
+singular value s_j of M up to rho may be one of 0: such a direction does not count as one of S_B, whether features sum
+to a constant (LayerNorm), lie in fewer dimensions, or classes share a mean. What is behind a feature may have cost it
+more than one rounding (LayerNorm far from the origin: some 40), so neither does a direction with s_j <= 64 rho where
+the singular values have a gap, s_j <= s_{j-1} / 64, and none after one that does not. In the same way a row of M up to
+rho_k + mean(rho) is 0. eps is that of the features' dtype, or float32's where float64 features have no more digits:
+hand in features in the precision in which they were computed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +36,8 @@ from ufm.loss import described, one_per_sample
 CHUNK_BYTES = 2**22
 """Features in memory are taken in pieces of about this size, which a processor's caches hold together with copies."""
 EPS = torch.finfo(torch.float64).eps
+ROUNDINGS = 64
+"""What the arithmetic behind a feature may cost; a gap between singular values as large tells it from a direction."""
 
 Sweep = Callable[[], Iterable[tuple[Float[Tensor, "*batch n d"], Integer[Tensor, " n"]]]]
 """Gives all features and labels, batch by batch; the same again when called again."""
@@ -281,13 +285,20 @@ def nc1_trace(stats: FeatureStats) -> Float[Tensor, "*batch"]:
 def nc1_quotient(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """tr(S_W S_B^+) / K (Papyan, Han, Donoho 2020; Zhu et al. 2021).
 
-    With M = U s V', S_B^+ = K V s^-2 V' over the singular values s_j > rho, those that are not rounding (rho as at the
-    head of this file), so the quotient is sum_j (v_j' S_W v_j) / s_j^2. inf or nan where there is none of them.
+    With M = U s V', S_B^+ = K V s^-2 V' over the singular values that are not rounding (as at the head of this file),
+    so the quotient is sum_j (v_j' S_W v_j) / s_j^2. inf or nan where there is none of them.
     """
     s = torch.linalg.svdvals(_finite(_centred(stats.class_means)))
-    is_direction = s > torch.linalg.vector_norm(stats.rounding, dim=-1, keepdim=True)
+    is_direction = _above_rounding(s, torch.linalg.vector_norm(stats.rounding, dim=-1, keepdim=True))
     quotient = torch.where(is_direction, stats.within_along_means / s.square(), 0.0).sum(-1)
     return torch.where(is_direction.any(-1), quotient, stats.within_trace / 0.0)
+
+
+def _above_rounding(s: Float[Tensor, "*batch r"], rho: Float[Tensor, "*batch 1"]) -> Bool[Tensor, "*batch r"]:
+    """Which of these singular values, largest first, are directions: those before the first that is rounding."""
+    before = torch.cat([s[..., :1], s[..., :-1]], -1)
+    is_rounding = ~(s > rho) | ((s <= ROUNDINGS * rho) & (s <= before / ROUNDINGS))
+    return is_rounding.cumsum(-1) == 0
 
 
 def nc2_equinorm(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:

@@ -217,6 +217,34 @@ def test_float32_s_rounding_in_float64_is_still_rounding():
         assert found == pytest.approx(dense(H, of, W, b, rank)["nc1_quotient"], rel=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("offset", [0, 3, 30])
+def test_layer_norm_of_torch_far_from_the_origin(dtype, offset):
+    """Its mean is rounded, too, which moves all entries of a sample together: more than one rounding of each."""
+    for seed, (K, d) in enumerate([(5, 3), (50, 3), (50, 8), (50, 24), (300, 64)]):
+        rng = np.random.default_rng(seed)
+        of = Sizes(K, d, np.full(K, 4), np.arange(4 * K) % K)
+        W, b = rng.standard_normal((K, d)), np.zeros(K)
+        before = torch.from_numpy(plain(of, rng).H + offset).to(dtype)
+        gain, bias = (torch.from_numpy(rng.uniform(0.5, 1.5, d)).to(dtype) for _ in range(2))
+        H = torch.nn.functional.layer_norm(before, (d,), gain, bias)
+        found = FeatureStats.from_features(H, torch.from_numpy(of.labels), torch.from_numpy(W), torch.from_numpy(b))
+        expected = dense(H.double().numpy(), of, W, b, d - 1)["nc1_quotient"]
+        assert float(nc1_quotient(found)) == pytest.approx(expected, rel=1e-5), (K, d)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e5])
+def test_directions_near_rounding_without_a_gap_count(offset):
+    """float32 with a common offset, whose rounding is 6e-5 and 4e-3 where the means differ by 1."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        of = Sizes(4, 6, np.full(4, 5), np.arange(20) % 4)
+        H = (plain(of, rng).H + offset).astype(np.float32)
+        W, b = rng.standard_normal((4, 6)), np.zeros(4)
+        expected = dense(H.astype(float), of, W, b, 3)["nc1_quotient"]
+        assert float(nc1_quotient(stats_of(H, of, W, b))) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_small_direction_above_rounding_counts():
     """One class mean 1e-4 (float32: 1e-3 of the others' eps away) off the plane of the others, scatter along it."""
     rng, y = np.random.default_rng(0), np.repeat(np.arange(4), 2)
