@@ -1,4 +1,8 @@
-"""Balls of real numbers (Arb, through python-flint): outward rounding, so that a sign is a proof."""
+"""Balls of real numbers (Arb, through python-flint): outward rounding, so that a sign is a proof.
+
+A float stands for its binary value, not for the decimal it was written as: the ends of a range that a claim states are
+exact in binary or lie beyond the decimal, and single parameters enter as strings or fractions.
+"""
 
 import math
 from collections.abc import Callable

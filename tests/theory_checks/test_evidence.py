@@ -17,6 +17,22 @@ def test_balls_cover_a_positive_function_and_refuse_one_with_a_zero():
     assert np.isnan(intervals.least(cover, intervals.Cover(None, 1)))
 
 
+def test_a_ball_holds_both_of_its_ends():
+    random = np.random.default_rng(0)
+    for low in random.normal(size=500) * 10.0 ** random.uniform(-9, 9, 500):
+        high = low + abs(low) * random.uniform()
+        assert intervals.ball(low, high).contains(arb(low))
+        assert intervals.ball(low, high).contains(arb(high))
+
+
+def test_the_ranges_of_the_conditioning_claim_cover_the_decimals_of_its_sentence():
+    from theory_checks.label_smoothing_worsens_the_hessian_with_decays import SMALLEST, SMOOTHINGS
+
+    assert arb(SMALLEST) < arb("0.0001")
+    assert arb(SMOOTHINGS[0]) < arb("0.01")
+    assert SMOOTHINGS[1] == 0.5  # exact in binary, as is 0.125
+
+
 def test_a_root_is_enclosed_and_a_bracket_without_sign_change_refused():
     root = intervals.root_between(lambda x: x * x - 2, 1.0, 2.0)
     assert root.contains(arb(2).sqrt())
