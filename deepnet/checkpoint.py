@@ -6,6 +6,7 @@ far, its network (`best.pt`). Resuming cuts lines off that the checkpoint does n
 """
 
 import io
+import itertools
 import json
 import math
 import os
@@ -13,16 +14,23 @@ import pickle
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from deepnet.settings import TrainSetting
 from ufm.command_line import RequestError, check
+from ufm.complaints import reason_of
+from ufm.files import opened, parse_json, read_json, read_lines
 from ufm.records import atomic_file
+from ufm.stored_setting import stored_setting
 
 SETTING, METRICS = "setting.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
+LARGEST = 2**36
+"""Bytes of a checkpoint."""
+IN_EVERY_LINE = ("epoch", "lr", "loss", "accuracy", "images_per_s", "seconds")
+"""Numbers of every epoch; what is measured of the splits comes in some lines only."""
 _OF_THE_PROCESS = ("out", "json", "resume", "download")
 _MAY_MOVE = ("device", "data_folder")
 
@@ -90,17 +98,20 @@ def _write(path: Path, state: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        _check_sums(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        with opened(path, LARGEST) as file:
+            _check_sums(file)
+            return dict(torch.load(file, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:  # torch's own words advise to let it run
         raise RequestError(f"{path} must hold tensors and plain values, got code or other objects.") from None
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise RequestError(f"{path} must be a checkpoint of `deepnet train` that can be read ({reason}).") from None
 
 
 def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
-    setting = state.get("setting", {})
+    setting = state.get("setting")
+    if not isinstance(setting, dict):
+        raise RequestError(f"the checkpoint in {folder} must be of the setting in {SETTING}, got none.")
     for name, value in read_setting(folder).items():
         may_differ = name in (*_MAY_MOVE, "epochs")  # given anew when it was resumed
         if not may_differ and setting.get(name) != value:
@@ -111,12 +122,20 @@ def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _check_sums(path: Path) -> None:
-    """Compare the file's content with its checksums, which `torch.load` does not look at."""
-    with zipfile.ZipFile(path) as archive:
+def _check_sums(file: BinaryIO) -> None:
+    """Compare the file's content with its checksums, which `torch.load` does not look at; its parts are not packed.
+
+    Raises:
+        ValueError: if a part is damaged, or they unpack to more than the file has.
+    """
+    with zipfile.ZipFile(file) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+        if size > os.fstat(file.fileno()).st_size:
+            raise ValueError(f"it would unpack to {size} bytes")
         damaged = archive.testzip()
     if damaged is not None:
-        raise RequestError(f"its part {damaged} is damaged")
+        raise ValueError(f"its part {damaged} is damaged")
+    file.seek(0)
 
 
 def plain_setting(setting: TrainSetting) -> dict[str, Any]:
@@ -138,8 +157,8 @@ def read_setting(folder: Path) -> dict[str, Any]:
         ValueError: if the folder is not a run's.
     """
     try:
-        setting = dict(json.loads((folder / SETTING).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        setting = dict(read_json(folder / SETTING))
+    except (OSError, ValueError, TypeError) as error:
         raise RequestError(
             f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."
         ) from None
@@ -149,10 +168,8 @@ def read_setting(folder: Path) -> dict[str, Any]:
             f"{folder / SETTING} must have the fields of this version; differing: {', '.join(differing)}."
         )
     try:
-        TrainSetting(**setting | {"data_folder": Path(setting["data_folder"])})
-        for name, kind in (("loss", dict), ("data", str)):
-            check(isinstance(setting[name], kind), f"--{name}", setting[name], f"of type {kind.__name__}")
-    except (TypeError, ValueError, AttributeError) as error:
+        stored_setting(TrainSetting, setting | {"data_folder": Path(setting["data_folder"])})
+    except (TypeError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise RequestError(
             f"{folder / SETTING} must hold a setting of `deepnet train`, undamaged ({reason})."
@@ -195,7 +212,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: if a line is damaged.
     """
-    return _parsed(folder / METRICS, _lines(folder / METRICS))
+    return [line for line, _ in _lines(folder / METRICS, None)]
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
@@ -205,22 +222,39 @@ def cut_metrics(folder: Path, epochs: int) -> None:
         ValueError: if there are fewer lines, or one of them is damaged.
     """
     path = folder / METRICS
-    lines = _lines(path)[:epochs]
-    if len(_parsed(path, lines)) < epochs:
+    lines = [text for _, text in _lines(path, epochs)]
+    if len(lines) < epochs:
         raise RequestError(f"{path} must hold the checkpoint's {epochs} epochs, got {len(lines)} lines.")
-    with atomic_file(path) as file:
-        file.writelines(f"{line}\n" for line in lines)
+    with atomic_file(path, "wb") as file:
+        file.writelines(text + b"\n" for text in lines)
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-
-
-def _parsed(path: Path, lines: list[str]) -> list[dict[str, Any]]:
+def _lines(path: Path, epochs: int | None) -> list[tuple[dict[str, Any], bytes]]:
+    """Every line or the first `epochs`, parsed and as they are."""
+    if not path.exists():
+        return []
     try:
-        return [dict(json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-        raise RequestError(f"{path} must hold one JSON object a line ({error}).") from None
+        found = itertools.islice(read_lines(path), epochs)
+        return [(_epoch(text, number), text) for number, text in enumerate(found, 1)]
+    except (OSError, ValueError, TypeError) as error:
+        raise RequestError(f"{path} must hold one JSON object a line, an epoch's ({error}).") from None
+
+
+def _epoch(text: bytes, number: int) -> dict[str, Any]:
+    """One line.
+
+    Raises:
+        ValueError, TypeError: if it is not that epoch's, lacks a number, or has something else than numbers.
+    """
+    line = dict(parse_json(text))
+    lacking = [name for name in IN_EVERY_LINE if type(line.get(name)) not in (int, float)]
+    if lacking or line["epoch"] != number:
+        raise ValueError(f"line {number} has no {lacking[0]}" if lacking else f"line {number} is epoch {line['epoch']}")
+    for name, value in line.items():
+        numbers = value.values() if isinstance(value, dict) else [value]
+        if not all(each is None or type(each) in (int, float) for each in numbers):
+            raise ValueError(f"line {number} has a {name} that is no number")
+    return line
 
 
 def _finite(value: Any) -> Any:

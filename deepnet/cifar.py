@@ -12,6 +12,11 @@ import torch
 from deepnet.download import fetch
 from deepnet.images import Images, Split, check_classes, content
 from ufm.command_line import RequestError, check
+from ufm.files import opened
+
+PIXELS = 3 * 32 * 32
+LARGEST_ARCHIVE = 2**28
+"""Bytes of a published archive, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Archive:
 
     Attributes:
         is_even: whether all its files, training and test, have equally many records.
+        images: how many records a file of either split has as published; none has more.
     """
 
     url: str
@@ -30,6 +36,11 @@ class Archive:
     label_bytes: int
     classes: int
     is_even: bool
+    images: tuple[int, int]
+
+    def largest(self, file: str) -> int:
+        """Bytes of a file as published."""
+        return self.images[file in self.test_files] * (self.label_bytes + PIXELS)
 
 
 CIFAR10 = Archive(
@@ -41,6 +52,7 @@ CIFAR10 = Archive(
     label_bytes=1,
     classes=10,
     is_even=True,
+    images=(10_000, 10_000),
 )
 CIFAR100 = Archive(
     url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
@@ -51,6 +63,7 @@ CIFAR100 = Archive(
     label_bytes=2,  # coarse, fine
     classes=100,
     is_even=False,
+    images=(50_000, 10_000),
 )
 
 
@@ -63,11 +76,11 @@ def load_archive(archive: Archive, folder: Path, download: bool = False) -> Imag
     """
     for unpacked in (folder, folder / archive.folder):
         if any((unpacked / file).is_file() for file in archive.train_files + archive.test_files):
-            return _read_files(archive, partial(_unpacked, unpacked), str(unpacked))
+            return _read_files(archive, partial(_unpacked, archive, unpacked), str(unpacked))
     path = fetch(archive.url, folder / archive.url.rsplit("/", 1)[1], archive.sha256, download)
     try:
-        with tarfile.open(path) as tar:
-            return _read_files(archive, lambda file: _member(tar, f"{archive.folder}/{file}", path), str(path))
+        with opened(path, LARGEST_ARCHIVE) as packed, tarfile.open(fileobj=packed) as tar:
+            return _read_files(archive, lambda file: _member(tar, archive, file, path), str(path))
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise RequestError(f"{path} must be a tar archive that can be read ({error}).") from None
 
@@ -90,7 +103,7 @@ def _read_files(archive: Archive, read: Callable[[str], bytes], source: str) -> 
 
 
 def _records(archive: Archive, content: bytes, source: str) -> Split:
-    size = archive.label_bytes + 3 * 32 * 32
+    size = archive.label_bytes + PIXELS
     whole = f"a whole number of records of {size} bytes, at least one"
     check(len(content) > 0 and len(content) % size == 0, source, f"{len(content)} bytes", whole)
     records = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, size)
@@ -100,16 +113,18 @@ def _records(archive: Archive, content: bytes, source: str) -> Split:
     return Split(records[:, archive.label_bytes :].reshape(-1, 3, 32, 32), labels)
 
 
-def _unpacked(folder: Path, name: str) -> bytes:
-    return content(folder / name)
+def _unpacked(archive: Archive, folder: Path, name: str) -> bytes:
+    return content(folder / name, archive.largest(name))
 
 
-def _member(tar: tarfile.TarFile, name: str, source: Path) -> bytes:
+def _member(tar: tarfile.TarFile, archive: Archive, name: str, source: Path) -> bytes:
     """The content of one regular file of the archive; members under any other name are never touched."""
+    path = f"{archive.folder}/{name}"
     try:
-        file = tar.extractfile(name)
+        file, size = tar.extractfile(path), tar.getmember(path).size
     except KeyError:
-        file = None
+        file, size = None, 0
     if file is None:
-        raise RequestError(f"{source} must hold the file {name}.")
+        raise RequestError(f"{source} must hold the file {path}.")
+    check(size <= archive.largest(name), f"{source}/{path}", f"{size} bytes", f"of {archive.largest(name)} at most")
     return file.read()

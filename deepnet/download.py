@@ -18,9 +18,12 @@ from typing import BinaryIO
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from ufm.command_line import RequestError, check
+from ufm.files import opened
 from ufm.records import pass_on_if_full
 
 _CHUNK = 2**20
+LARGEST = 2**30
+"""Bytes of a file, several times those of any data set here."""
 
 
 def fetch(url: str, path: Path, sha256: str, may_download: bool) -> Path:
@@ -138,5 +141,8 @@ def _size(file: BinaryIO) -> int:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with opened(path, LARGEST) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RequestError(f"{path} must be a file that can be read ({error.strerror or error}).") from None

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from deepnet.train import train
 from deepnet.training import selection_of
 from ufm.command_line import RequestError, check, torch_device
 from ufm.engine import map_units
+from ufm.files import read_json, read_lines
 from ufm.losses import make_loss
 from ufm.records import atomic_file, read_record
+from ufm.stored_setting import stored_setting
 
 GRID, RECORD = "grid.json", "record.json"
 Row = dict[str, Any]
@@ -50,7 +53,7 @@ class Work:
     def epochs_done(self) -> int:
         """Epochs so far."""
         path = self.folder / checkpoint.METRICS
-        return min(path.read_bytes().count(b"\n"), self.run.setting.epochs) if path.exists() else 0
+        return sum(1 for _ in islice(read_lines(path), self.run.setting.epochs)) if path.exists() else 0
 
 
 def write_grid(folder: Path, setting: GridSetting) -> None:
@@ -71,11 +74,11 @@ def resumed_grid(setting: GridSetting) -> GridSetting:
     assert folder is not None
     check(setting.out is None, "--out", setting.out, "left out with --resume (the grid goes on in its folder)")
     try:
-        stored = dict(json.loads((folder / GRID).read_text(encoding="utf-8")))
+        stored = dict(read_json(folder / GRID))
         chosen = frozenset(stored.pop("chosen"))
         stored["data_folder"] = Path(stored["data_folder"])
         moved = {name: getattr(setting, name) for name in (*_OF_THE_CALL, *(setting.given & set(_MAY_MOVE)))}
-        earlier = GridSetting(**stored | moved, given=chosen)
+        earlier = stored_setting(GridSetting, stored | moved | {"given": chosen})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RequestError(f"`--resume` must be the folder of a grid, got {folder} ({error}).") from None
     for name in sorted(setting.given & stored.keys() - {"grid", *_MAY_MOVE}):

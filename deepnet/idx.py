@@ -13,8 +13,11 @@ from torch import Tensor
 from deepnet.download import fetch
 from deepnet.images import Images, Split, check_classes
 from ufm.command_line import RequestError, check
+from ufm.files import opened
 
 _BYTES = 0x08  # the format's code for unsigned bytes
+LARGEST = 2**26
+"""Bytes of a file, packed or not; the published images are 47 MB."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,16 @@ def read_idx(path: Path, dimensions: int) -> UInt8[Tensor, "..."]:
         ValueError: if it is no such file, or truncated.
     """
     try:
-        with gzip.open(path) as file:
+        with opened(path, LARGEST) as packed, gzip.GzipFile(fileobj=packed) as file:
             header = file.read(4 + 4 * dimensions)
             is_right = header[:4] == bytes((0, 0, _BYTES, dimensions)) and len(header) == 4 + 4 * dimensions
             check(is_right, str(path), f"a header {header[:4].hex()}", f"an IDX file of {dimensions}-dimensional bytes")
             sizes = [int.from_bytes(header[start : start + 4], "big") for start in range(4, len(header), 4)]
-            content = file.read(math.prod(sizes) + 1)
+            size = math.prod(sizes)
+            check(size <= LARGEST, str(path), f"{size} bytes, as its header says", f"of {LARGEST} bytes at most")
+            content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path} must be a gzip file that can be read ({error}).") from None
-    wanted = f"{math.prod(sizes)} bytes, as its header says, at least one"
-    check(len(content) == math.prod(sizes) > 0, str(path), f"{len(content)}", wanted)
+    wanted = f"{size} bytes, as its header says, at least one"
+    check(len(content) == size > 0, str(path), f"{len(content)}", wanted)
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(sizes)

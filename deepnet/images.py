@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from ufm import files
 from ufm.command_line import RequestError, check
 
 
@@ -43,13 +44,13 @@ def check_classes(labels: Int[Tensor, " N"], classes: int, source: str) -> None:
     )
 
 
-def content(path: Path) -> bytes:
-    """A file's bytes.
+def content(path: Path, largest: int) -> bytes:
+    """A file's bytes, of which there are at most so many.
 
     Raises:
-        ValueError: if it cannot be read.
+        ValueError: if it cannot be read or is larger.
     """
     try:
-        return path.read_bytes()
+        return files.content(path, largest)
     except OSError as error:
-        raise RequestError(f"{path} must be a file that can be read ({error.strerror}).") from None
+        raise RequestError(f"{path} must be a file that can be read ({error.strerror or error}).") from None

@@ -40,12 +40,24 @@ def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
 def result(training: Training, folder: Path) -> dict[str, Any]:
     """What the record of a run that reached its last epoch says."""
     metrics = checkpoint.read_metrics(folder)
-    splits = {name: metrics[-1][name] for name in training.data.splits}
+    splits = _measures(metrics, training.epoch, list(training.data.splits), folder)
     best = None
     if training.best is not None:
-        line = metrics[training.best[0] - 1]
-        best = {"epoch": line["epoch"]} | {name: line[name] for name in ("validation", "test")}
+        epoch = training.best[0]
+        best = {"epoch": epoch} | _measures(metrics, epoch, ["validation", "test"], folder)
     return summary(training, folder) | {"splits": splits, "best": best, "metrics": metrics}
+
+
+def _measures(metrics: list[dict[str, Any]], epoch: int, splits: list[str], folder: Path) -> dict[str, Any]:
+    """What an epoch's line says of the splits.
+
+    Raises:
+        ValueError: if it has been changed.
+    """
+    line = metrics[epoch - 1] if 0 < epoch <= len(metrics) else {}
+    lacking = [name for name in splits if not isinstance(line.get(name), dict) or "accuracy" not in line[name]]
+    check(not lacking, str(folder / checkpoint.METRICS), f"no {' or '.join(lacking)}", f"measured at epoch {epoch}")
+    return {name: line[name] for name in splits}
 
 
 def finish(training: Training, folder: Path, json: Path | None) -> Path:
@@ -92,7 +104,7 @@ def _resumed(setting: TrainSetting, folder: Path) -> Training:
     has_all = state["epoch"] >= stored or setting.epochs == stored
     check(has_all, "--epochs", setting.epochs, f"{stored}, as the run has it, or left out until it has reached them")
     training = begin(setting)
-    training.restore(state)
+    training.restore(state, f"the checkpoint in {folder}")
     if distributed.rank() == 0:
         if setting.epochs > stored:
             checkpoint.write_setting(folder, setting)

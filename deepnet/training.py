@@ -4,6 +4,8 @@ Randomness (initial parameters, then order and augmentation) comes from one gene
 the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,21 +56,58 @@ class Training:
             "best": None if self.best is None else list(self.best),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint.
+    def restore(self, state: dict[str, Any], source: object = "the checkpoint") -> None:
+        """Continue from a checkpoint, read from `source`.
 
         Raises:
-            ValueError: if it lacks a part or its parameters are of another network.
+            ValueError: if it lacks a part, its parameters are of another network, or a number in it is not finite.
         """
-        try:
-            self.net.load_state_dict(state["net"])
-            self.optimiser.load_state_dict(state["optimiser"])
+        self.restore_net(state, source)
+        with _of_this_network(source):
+            own = self.optimiser.state_dict()["param_groups"]  # the setting's, whatever a file says
+            self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
+            self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+            for parameter, kept in self.optimiser.state.items():
+                tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
+                if any(value.shape not in (parameter.shape, ()) for value in tensors.values()):
+                    raise ValueError("the optimiser's state is of another size")
+                _check_finite(tensors, source)
+
+    def restore_net(self, state: dict[str, Any], source: object = "the checkpoint") -> None:
+        """Take the network and the epoch from a checkpoint.
+
+        Raises:
+            ValueError: as `restore`.
+        """
+        with _of_this_network(source):
+            self.net.load_state_dict(state["net"])
+            if type(state["epoch"]) is not int or state["epoch"] < 0:
+                raise ValueError(f"epoch {state['epoch']}")
             self.epoch = state["epoch"]
-            self.best = None if state["best"] is None else tuple(state["best"])
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[-1].strip().rstrip(".")
-            raise RequestError(f"the checkpoint must be of this network and optimiser ({reason}).") from None
+        _check_finite(self.net.state_dict(), source)
+
+
+@contextmanager
+def _of_this_network(source: object) -> Iterator[None]:
+    try:
+        yield
+    except RequestError:
+        raise
+    except (LookupError, TypeError, RuntimeError, ValueError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip().rstrip(".")
+        raise RequestError(f"{source} must be of this network and optimiser ({reason}).") from None
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], source: object) -> None:
+    """Refuse nan and infinities, which a run never saves.
+
+    Raises:
+        ValueError: naming a tensor that has one.
+    """
+    bad = [name for name, value in tensors.items() if not bool(value.isfinite().all())]
+    if bad:
+        raise RequestError(f"{source} must hold finite numbers, got {bad[0]} with nan or infinity in it.")
 
 
 def begin(setting: TrainSetting) -> Training:
@@ -118,10 +157,8 @@ def reopen(
     stored = checkpoint.read_setting(folder)
     setting = TrainSetting(**stored | {"device": device, "data_folder": data_folder or Path(stored["data_folder"])})
     training = begin(setting)
-    training.restore(checkpoint.load(folder))
+    training.restore(checkpoint.load(folder), f"the checkpoint in {folder}")
     checkpoint.read_metrics(folder)  # refused here if it is damaged
     if which == "best":
-        best = checkpoint.load_best(folder)
-        training.net.load_state_dict(best["net"])
-        training.epoch = best["epoch"]
+        training.restore_net(checkpoint.load_best(folder), folder / checkpoint.BEST)
     return training

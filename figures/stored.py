@@ -12,12 +12,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from ufm.command_line import check
 from ufm.records import read_record
 
 Result = TypeVar("Result")
 
 DATA = Path(__file__).parent / "data"
 """The records that come with the repository."""
+ORIGIN = ("command", "commit", "created", "machine")
+"""What the page says of where a record comes from."""
 
 
 class UnusableRecordError(ValueError):
@@ -58,7 +61,9 @@ def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
     """
     try:
         return use()
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except OSError:
+        raise  # of the file that is drawn
+    except Exception as error:  # a record may say anything, down to numbers whose square is no float
         reason = f"{type(error).__name__}: {error}"
         raise UnusableRecordError(f"{name} cannot be shown ({reason}); made by: {command}") from error
 
@@ -73,7 +78,11 @@ def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     for path in sorted({*data.glob("[!.]*.json"), *data.glob("**/record.json")}):
         try:
             name = path.relative_to(data).with_suffix("").as_posix().removesuffix("/record")
-            records[name] = read_record(path)
+            record = read_record(path)
+            check(
+                record.keys() >= {*ORIGIN}, str(path), f"keys {', '.join(record)}", f"a record with {', '.join(ORIGIN)}"
+            )
+            records[name] = record
         except ValueError as error:
             refused.append(str(error))
     return records, refused

@@ -17,8 +17,10 @@ ALLOWED = {
         "ufm.collapse",
         "ufm.command_line",
         "ufm.compiled",
+        "ufm.complaints",
         "ufm.engine",
         "ufm.engine_setting",
+        "ufm.files",
         "ufm.grid",
         "ufm.imbalance",
         "ufm.loss",
@@ -30,6 +32,7 @@ ALLOWED = {
         "ufm.problem",
         "ufm.records",
         "ufm.softmax_codes",
+        "ufm.stored_setting",
     },
     "theory_checks": {"ufm"},  # all of it
     "figures": {"ufm.command_line", "ufm.output_folder", "ufm.records"},

@@ -204,7 +204,8 @@ def _scan(scan: "Scan", folder: Path) -> int:
         raise  # going on would end in the same
     except BaseException:
         if (folder / shards.SETTING).exists():
-            print(f"\nstopped; go on with: python -m ufm scan --resume {folder}", file=sys.stderr)
+            words = f"--resume {folder}{shards.loss_again(setting)}"
+            print(f"\nstopped; go on with: python -m ufm scan {words}", file=sys.stderr)
         raise
     rows = scan.rows(folder)
     result = scan_report.as_result(scan, rows, failures, shards.commits(folder))

@@ -12,6 +12,7 @@ from ufm import atlas_report, model_atlas_report
 from ufm.atlas import Atlas
 from ufm.atlas_rounds import rounds_until_complete
 from ufm.command_line import LossSpec, ModelSpec, RequestError, check
+from ufm.complaints import reason_of
 from ufm.losses import make_loss, parameters_of
 from ufm.model_atlas import ModelAtlas
 from ufm.problem import Problem
@@ -74,7 +75,7 @@ class AtlasFolder:
         try:
             return cls(setting, path, empty.read_back(record["result"]))
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = f"{type(error).__name__}: {reason_of(error)}"
             raise RequestError(f"{earlier} must be the record of an atlas, undamaged ({reason}).") from None
 
     @property

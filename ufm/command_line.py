@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ufm import complaints, process, start, streams
 from ufm.command import Command
-from ufm.complaints import RequestError, check
+from ufm.complaints import RequestError, check, reason_of
 from ufm.showing import forgiving_streams
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ResumableSetting",
     "check",
     "main",
+    "reason_of",
     "torch_device",
 ]
 
@@ -123,7 +124,7 @@ def torch_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].split(". ")[0][:160]
+        reason = reason_of(error).split(". ")[0][:160]
         raise RequestError(
             f"`--device` must be a torch device with float64 on this machine, got {name or 'nothing'} ({reason})."
         ) from None
@@ -152,6 +153,7 @@ def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
 def _answered(parser: "Parser", argv: Sequence[str]) -> int:
     """The exit code, after the work or one sentence on why there is none."""
     prog, values = parser.prog, dict[str, Any]()
+    command = None
     try:
         with process.interruptible():
             request = parser.parse_args(_words(parser.commands, argv))
@@ -172,10 +174,15 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            print(f"{prog}: this needs more memory than there is ({reason}).", file=sys.stderr)
+            print(f"{prog}: this needs more memory than there is ({reason_of(error)}).", file=sys.stderr)
         else:
             traceback.print_exc()
+        return 3
+    except BaseException as error:  # of code that is not ours, such as a loss that ends the program with 0
+        if command is None:
+            raise  # the parser's own end, after --help or a complaint
+        reason = f"{type(error).__name__}: {reason_of(error)}"
+        print(f"{prog}: what the command called ended it ({reason}).", file=sys.stderr)
         return 3
 
 

@@ -49,6 +49,11 @@ def option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says; its type where it says nothing, as a lack of memory does."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def wrong_command(word: str, names: Collection[str]) -> str:
     """All names where they are few; else those like the word, such as the claims that contain it."""
     near = [name for name in names if word in name] or get_close_matches(word, names)

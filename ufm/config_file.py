@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ufm.complaints import RequestError, complaint
+from ufm.files import content
 from ufm.yaml_core import Raw, parsed
 
 LARGEST = 2**16
@@ -36,11 +37,7 @@ def _mapping(path: Path) -> dict[str, Raw]:
         OSError: if there is no such file.
         ValueError: if it is not such a mapping.
     """
-    with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError(f"more than {LARGEST} bytes")
-    found = parsed(content.decode())
+    found = parsed(content(path, LARGEST).decode())
     if not isinstance(found, dict):
         raise ValueError("no mapping")
     return found

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from ufm.command_line import RequestError
+from ufm.complaints import reason_of
 from ufm.engine_setting import EngineSetting
 from ufm.pool import Ended, Pool, attempt_elsewhere
 
@@ -75,7 +76,7 @@ def connect(engine: EngineSetting) -> Any:
         _knock(engine.address)
         ray.init(address=engine.address or "local", log_to_driver=False, logging_level="ERROR", **new)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise RequestError(f"`--engine.address` must be a Ray cluster, got {engine.address} ({reason}).") from None
     return ray
 

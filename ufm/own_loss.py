@@ -1,26 +1,30 @@
 """A loss of your own by its import path: any callable (logits (M, K), labels (M,)) -> loss per sample (M,).
 
 `--loss mymodule.MyLoss --loss.param 0.3` calls MyLoss(param=0.3) and takes the result as the loss; where `MyLoss` is a
-function, `param` is passed with every call. A subclass of `ufm.loss.Loss` is taken as it is, with its own
-derivatives; of anything else they come from automatic differentiation.
+function, `param` is passed with every call; an instance, which may be a `functools.partial`, is taken as it is. A
+subclass of `ufm.loss.Loss` keeps its own derivatives; of anything else they come from automatic differentiation.
+
+The path may stand in a file from elsewhere, so nothing is called that is not a loss by its looks:
+`ufm/import_string.py` finds the object, `_found` looks at it.
 """
 
 import dataclasses
 import functools
-import hashlib
-import importlib
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.command_line import LOSS_NAMES, LossSpec, RequestError, check
+from ufm import import_string
+from ufm.command_line import LOSS_NAMES, LossSpec, check
+from ufm.import_string import foreign
 from ufm.loss import Labels, Logits, Loss, PerSample
+from ufm.loss_derivatives import check_derivatives, check_precision, shown
 from ufm.losses import make_loss, parameters_of
 from ufm.parameters import Parameter
 
@@ -40,7 +44,7 @@ class OwnLoss(Loss):
     @property
     def function(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The callable at these parameters."""
-        return self.make(**vars(self))
+        return _frozen(self.make(**vars(self)))
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """All samples of all starts in one call; under `vmap` where parameters differ by start."""
@@ -49,19 +53,42 @@ class OwnLoss(Loss):
             return _flat(self.function, logits, labels)
 
         def of_start(values: dict[str, Tensor], z: Tensor) -> Tensor:
-            return _flat(self.make(**{**vars(self), **values}), z, labels)
+            return _flat(_frozen(self.make(**{**vars(self), **values})), z, labels)
 
         return torch.func.vmap(of_start)(each, logits)
 
 
+def _frozen(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A module's own parameters are constants of the loss."""
+    inner = function.func if isinstance(function, functools.partial) else function
+    if isinstance(inner, torch.nn.Module):
+        inner.requires_grad_(False)
+    return function
+
+
 def _flat(function: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
     every = labels.expand(logits.shape[:-1]).reshape(-1)
-    return function(logits.reshape(-1, logits.shape[-1]), every).view(logits.shape[:-1])
+    with foreign("--loss", "take finite logits of any size", _name(function)):
+        return function(logits.reshape(-1, logits.shape[-1]), every).view(logits.shape[:-1])
 
 
 def is_own(spec: LossSpec) -> bool:
     """Whether the loss is named by an import path."""
-    return "." in str(spec["name"])
+    return "." in str(spec.get("name"))
+
+
+def check_spec(spec: object) -> None:
+    """Refuse what is not a loss's name with plain parameters, as a file may say it.
+
+    Raises:
+        ValueError: unless it is a mapping of a name and of finite numbers, texts and truth values.
+    """
+    is_named = isinstance(spec, dict) and isinstance(spec.get("name"), str)
+    check(is_named, "--loss", spec, "a name, with parameters as --loss.NAME VALUE")
+    assert isinstance(spec, dict)
+    for key, value in spec.items():
+        is_plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+        check(is_plain, f"--loss.{key}", value, "a finite number, a text, true or false")
 
 
 def loss_of(spec: LossSpec) -> Loss:
@@ -70,20 +97,19 @@ def loss_of(spec: LossSpec) -> Loss:
     Raises:
         ValueError: on a name that is neither, an import that fails, or parameters the loss does not take.
     """
+    check_spec(spec)
     name, parameters = str(spec["name"]), {key: value for key, value in spec.items() if key != "name"}
     if not is_own(spec):
         check(name in LOSS_NAMES, "--loss", name, f"one of {', '.join(LOSS_NAMES)} or an import path (module.Class)")
         return make_loss(spec)
-    found = _imported(name)
+    found = _found(name)
     parameters = _as_declared(found, parameters)
-    make = found if inspect.isclass(found) else functools.partial(functools.partial, found)
-    try:
-        inspect.signature(found).bind_partial(**parameters)
+    with foreign("--loss", "take its parameters", f"{name}({parameters})"):
+        if isinstance(found, Loss) and not parameters:
+            return found
+        inspect.signature(found).bind(*(() if inspect.isclass(found) else (None, None)), **parameters)
+        make = found if inspect.isclass(found) else functools.partial(functools.partial, found)
         made: Any = make(**parameters)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise RequestError(f"`--loss` must take its parameters, got {name}({parameters}) ({reason}).") from None
-    check(callable(made), "--loss", name, "callable as (logits, labels)")
     return made if isinstance(made, Loss) else _own(make, _with_defaults(found, parameters))
 
 
@@ -96,59 +122,82 @@ def full_spec(spec: LossSpec) -> LossSpec:
     loss = loss_of(spec)
     if not is_own(spec):
         return {"name": spec["name"], **parameters_of(loss)}
-    return _with_defaults(_imported(str(spec["name"])), spec)
+    return _with_defaults(_found(str(spec["name"])), spec)
 
 
 def source_of(spec: LossSpec) -> str:
     """A hash of the file that defines a loss of your own, so that results of another version are not taken for its."""
-    if not is_own(spec):
-        return ""
-    path = inspect.getsourcefile(inspect.unwrap(_imported(str(spec["name"]))))
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
+    return import_string.source_hash(str(spec["name"])) if is_own(spec) else ""
 
 
 def check_loss(loss: Loss, K: int) -> None:
-    """Refuse what is not a loss per sample.
+    """Refuse what is not a loss per sample in float64 with derivatives that are its own.
 
     Raises:
-        ValueError: on a wrong shape or type, a value that is not finite, a loss that cannot be differentiated, or one
-            whose samples see each other; names the shape or the sample.
+        ValueError: on a wrong shape or type, a value that is not finite or another at a second call, logits or labels
+            that it changes, samples that see each other, less than float64 inside, or derivatives that are missing or
+            not those of its values; names the shape or the sample.
     """
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(SAMPLES) % K
     for scale in SCALES:
         z = scale * torch.randn(SAMPLES, K, dtype=torch.float64, generator=generator)
-        values = _checked(loss, z, labels)
-        company = torch.cat([z[: SAMPLES // 2], 3 * z[SAMPLES // 2 :] + 1])
-        for other, kept in ((company, SAMPLES // 2), (z[:1], 1)):
-            moved = (loss(other, labels[: len(other)])[:kept] - values[:kept]).abs()
-            worst = int(moved.argmax())
-            sample = f"{_shown(z, labels, worst)}, whose loss moves by {float(moved[worst]):.2g} with the others"
-            allowed = "such that no sample's loss depends on other samples"
-            check(float(moved[worst]) <= ROUNDING * float(values.abs().amax().clamp(min=1)), "--loss", sample, allowed)
+        with foreign("--loss", f"take logits {tuple(z.shape)} and labels ({len(z)},)", _name(loss)):
+            values = _checked(loss, z, labels)
+            again = float((loss(z, labels) - values).abs().amax())
+            got = f"{_name(loss)}, whose values move by {again:.2g} from one call to the next"
+            check(again <= ROUNDING * _size(values), "--loss", got, "the same at every call with the same samples")
+            _check_apart(loss, z, labels, values)
+            if scale:
+                check_precision(loss, z, labels)
+        if scale:
+            with foreign("--loss", "be twice differentiable in the logits by torch", _name(loss)):
+                check_derivatives(loss, z, labels)
 
 
 def _checked(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> Tensor:
     """The losses, if they are M finite numbers of the logits' type that can be differentiated."""
-    z = z.clone().requires_grad_()
+    given = z.clone().requires_grad_(), labels.clone()
     function = loss.function if isinstance(loss, OwnLoss) else loss
-    try:
-        values: Any = function(z, labels)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RequestError(
-            f"`--loss` must take logits {tuple(z.shape)} and labels ({len(z)},), got {reason}."
-        ) from None
+    values: Any = function(*given)
+    is_left = torch.equal(given[0], z) and torch.equal(given[1], labels)
+    check(is_left, "--loss", f"{_name(loss)}, which changes them", "one that leaves logits and labels as they are")
     is_tensor = isinstance(values, Tensor)
     got = f"{values.dtype} {tuple(values.shape)}" if is_tensor else type(values).__name__
     expected = f"one {z.dtype} per sample, a tensor ({len(z)},)"
     check(is_tensor and values.shape == (len(z),) and values.dtype == z.dtype, "--loss", got, expected)
-    check(values.requires_grad, "--loss", "a value without gradient", "differentiable in the logits by torch")
-    (gradient,) = torch.autograd.grad(values.sum(), z)
+    (gradient,) = torch.autograd.grad(values.sum(), given[0], allow_unused=True) if values.requires_grad else (None,)
+    allowed = "differentiable in the logits by torch"
+    check(gradient is not None, "--loss", f"{_name(loss)}, a value without gradient", allowed)
+    assert gradient is not None
     is_finite = torch.isfinite(values) & torch.isfinite(gradient).all(1)
     bad = int(is_finite.logical_not().int().argmax())
-    check(bool(is_finite.all()), "--loss", _shown(z, labels, bad), "finite with a finite gradient at every sample")
+    check(bool(is_finite.all()), "--loss", shown(z, labels, bad), "finite with a finite gradient at every sample")
     return values.detach()
+
+
+def _check_apart(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"], values: Float[Tensor, " M"]) -> None:
+    """Refuse a loss whose samples see each other."""
+    company = torch.cat([z[: SAMPLES // 2], 3 * z[SAMPLES // 2 :] + 1])
+    for other, kept in ((company, SAMPLES // 2), (z[:1], 1)):
+        moved = (loss(other, labels[: len(other)])[:kept] - values[:kept]).abs()
+        worst = int(moved.argmax())
+        sample = f"{shown(z, labels, worst)}, whose loss moves by {float(moved[worst]):.2g} with the others"
+        allowed = "such that no sample's loss depends on other samples"
+        check(float(moved[worst]) <= ROUNDING * _size(values), "--loss", sample, allowed)
+
+
+def _size(values: Tensor) -> float:
+    return float(values.abs().amax().clamp(min=1))
+
+
+def _name(loss: Any) -> str:
+    """What the loss, or the function of a partial one, is called."""
+    if isinstance(loss, OwnLoss):
+        return _name(loss.function)
+    if isinstance(loss, functools.partial):
+        return _name(loss.func)
+    return str(getattr(loss, "__qualname__", type(loss).__qualname__))
 
 
 def _own(make: Callable[..., Any], parameters: LossSpec) -> Loss:
@@ -176,30 +225,43 @@ def _can_be_batched(loss: Any) -> bool:
 
 def _with_defaults(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:
     """All parameters that are numbers or text."""
-    signature = inspect.signature(function).parameters.values()
-    defaults = {p.name: p.default for p in signature if isinstance(p.default, int | float | str)}
+    defaults = {p.name: p.default for p in _parameters(function) if isinstance(p.default, int | float | str)}
     return {**defaults, **_as_declared(function, parameters)}
 
 
 def _as_declared(function: Callable[..., Any], parameters: LossSpec) -> LossSpec:
-    """Whole numbers become floats where the default is one."""
-    signature = inspect.signature(function).parameters
-    is_float = {name for name, parameter in signature.items() if isinstance(parameter.default, float)}
-    return {key: float(value) if key in is_float and type(value) is int else value for key, value in parameters.items()}
+    """Whole numbers become floats where the default is one, and the words true and false what they say."""
+    kinds = {parameter.name: type(parameter.default) for parameter in _parameters(function)}
+    truth = {"true": True, "false": False}
+
+    def declared(key: str, value: Any) -> Any:
+        if kinds.get(key) is float and type(value) is int:
+            return float(value)
+        return truth.get(value, value) if kinds.get(key) is bool else value
+
+    return {key: declared(key, value) for key, value in parameters.items()}
 
 
-def _shown(z: Tensor, labels: Tensor, sample: int) -> str:
-    logits = ", ".join(f"{value + 0.0:.3g}" for value in z[sample].tolist())
-    return f"a sample with logits ({logits}), label {int(labels[sample])}"
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.rpartition(".")
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What it takes by name; nothing where it does not say."""
     try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        allowed = f"an import path that works here, got {path} (importing {module}: {reason})"
-        raise RequestError(f"`--loss` must be {allowed}.") from None
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _found(path: str) -> Any:
+    """The callable of that import path, a loss by its looks."""
+    found = import_string.find(path, "--loss")
     check(callable(found), "--loss", path, "a class, or a function (logits, labels)")
+    is_installed = import_string.is_installed(path)
+    if inspect.isclass(found):
+        bases = (Loss, torch.nn.Module) if is_installed else (object,)
+        allowed = "a subclass of ufm.loss.Loss or torch.nn.Module, as it is of an installed package"
+        check(issubclass(found, bases), "--loss", path, allowed)
+        is_called = any("__call__" in vars(each) for each in found.__mro__)
+        check(is_called, "--loss", path, "a class whose instances are called as (logits, labels)")
+    elif is_installed:
+        places = sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in _parameters(found))
+        check(places >= 2, "--loss", path, "a function (logits, labels), as it is of an installed package")
     return found

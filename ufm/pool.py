@@ -56,7 +56,7 @@ def attempt(function: Callable[[Any], Any], unit: Any) -> tuple[Any, str | None]
     """Result and error, one of which is None."""
     try:
         return function(unit), None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a loss of your own may ask for the end of the process
         where = traceback.extract_tb(error.__traceback__)[-1]
         return None, f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ufm.command_line import RequestError, check
+from ufm.files import read_json
 
 SCHEMA = 1
 PACKAGES = ("torch", "numpy", "scipy")
@@ -178,9 +179,9 @@ def read_record(path: Path) -> dict[str, Any]:
         ValueError: if the file is missing, is not a record or has another schema.
     """
     try:
-        record = dict(json.loads(path.read_text(encoding="utf-8")))
+        record = dict(read_json(path))
         schema = record["schema"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(
             f"{path} must be a record written by this project ({type(error).__name__}: {error})."
         ) from None

@@ -52,13 +52,11 @@ class Scan:
     def without_simplex(self) -> str:
         """A sentence on the cells with d < K - 1, in which no simplex fits; empty if there is none."""
         count = sum(cell.dim < cell.classes - 1 for cell in self.cells)
+        if count == 0:
+            return ""
         return (
-            ""
-            if count == 0
-            else (
-                f"in {count} of {len(self.cells)} cells d < K - 1: no simplex fits, so that no start can end in the ETF; theory "
+            f"in {count} of {len(self.cells)} cells d < K - 1: no simplex fits, so that no start can end in the ETF; theory "
             "predicts nothing but zero, and where it becomes stable; end states with all classes active are other"
-            )
         )
 
     def missing(self, folder: Path) -> list[Unit]:

@@ -7,7 +7,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
-from figures.stored import UnusableRecordError, read_any, use_record
+from figures.stored import ORIGIN, UnusableRecordError, read_any, use_record
 from figures.style import COLOURS
 
 VIEWS = ("theorems", "phase", "atlas", "training", "geometry", "cards")
@@ -46,8 +46,7 @@ def collect(data: Path) -> dict[str, Any]:
         if not entries:
             content["left_out"].append(f"{name}: there is no record to show; made by: {module.COMMAND}")
         content["views"][name] = module.together(entries) if hasattr(module, "together") else entries
-    shown = ("command", "commit", "created", "machine")
-    content["records"] = [{"name": name, **{key: record[key] for key in shown}} for name, record in records.items()]
+    content["records"] = [{"name": name, **{key: record[key] for key in ORIGIN}} for name, record in records.items()]
     return content
 
 
