@@ -32,10 +32,11 @@ ALLOWED = {
         "ufm.problem",
         "ufm.records",
         "ufm.softmax_codes",
+        "ufm.start",
         "ufm.stored_setting",
     },
     "theory_checks": {"ufm"},  # all of it
-    "figures": {"ufm.command_line", "ufm.output_folder", "ufm.records"},
+    "figures": {"ufm.command_line", "ufm.output_folder", "ufm.records", "ufm.start"},
 }
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).glob("**/*.py"))]
 

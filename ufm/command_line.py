@@ -160,8 +160,10 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
             if file := start.stranger():
                 raise RequestError(f"`{file}` must have another name: it stands in for a package of this project.")
             process.prepare()
-            values, command = request[request.command], parser.commands[request.command]
-            return command.run(_made(command.setting, values))
+            command = parser.commands[request.command]
+            setting = _made(command.setting, request[request.command])
+            values = request[request.command]  # from here on it may be an axis that sets an option
+            return command.run(setting)
     except RequestError as error:
         text = str(error).replace(f"`{error.argument}`", f"`{complaints.as_given(error.argument, values)}`", 1)
         print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
