@@ -269,7 +269,7 @@ def test_a_parameter_of_your_own_loss_is_one_batch(monkeypatch):
 
 @pytest.mark.parametrize("loss", [{"name": "ce"}, {"name": "ls", "alpha": 0.1}, {"name": "focal", "gamma": 3.0}])
 def test_where_no_simplex_fits_what_is_known_of_zero_is_said(loss):
-    """Zero is left where c is below the norm of the loss's gradient there (automatic differentiation), in any dimension."""
+    """Zero is left where c is below the norm of the loss's gradient there , in any dimension."""
     setting = _setting(loss, classes=5, dim=2, per_class=1, grid={"decay": "0.01:0.3:5:log"}, starts=8)
     scan = Scan(setting)
     assert scan.without_simplex.startswith("in 5 of 5 cells d < K - 1: no simplex fits")
