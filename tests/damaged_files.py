@@ -25,6 +25,8 @@ YAML = {
     "date": "starts: 2020-01-01",
     "twice": "starts: 3\nstarts: 4",
     "two_documents": "starts: 3\n---\nstarts: 4",
+    "loss_parameter_twice": "loss: {name: focal, gamma: 2, gamma: 3}",
+    "null_loss": "loss: null",
     "tab": "\tstarts: 3",
     "nul": "starts: 3\0",
     "deep": "[" * 3000,

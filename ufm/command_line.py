@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ufm import complaints, process, start, streams
 from ufm.command import Command
-from ufm.complaints import RequestError, check
+from ufm.complaints import RequestError, check, reason_of
 from ufm.showing import forgiving_streams
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ResumableSetting",
     "check",
     "main",
+    "reason_of",
     "torch_device",
 ]
 
@@ -123,7 +124,7 @@ def torch_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = complaints.reason_of(error).split(". ")[0][:160]
+        reason = reason_of(error).split(". ")[0][:160]
         raise RequestError(
             f"`--device` must be a torch device with float64 on this machine, got {name or 'nothing'} ({reason})."
         ) from None
@@ -159,8 +160,10 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
             if file := start.stranger():
                 raise RequestError(f"`{file}` must have another name: it stands in for a package of this project.")
             process.prepare()
-            values, command = request[request.command], parser.commands[request.command]
-            return command.run(_made(command.setting, values))
+            command = parser.commands[request.command]
+            setting = _made(command.setting, request[request.command])
+            values = request[request.command]  # from here on it may be an axis that sets an option
+            return command.run(setting)
     except RequestError as error:
         text = str(error).replace(f"`{error.argument}`", f"`{complaints.as_given(error.argument, values)}`", 1)
         print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
@@ -173,14 +176,14 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            print(f"{prog}: this needs more memory than there is ({complaints.reason_of(error)}).", file=sys.stderr)
+            print(f"{prog}: this needs more memory than there is ({reason_of(error)}).", file=sys.stderr)
         else:
             traceback.print_exc()
         return 3
     except BaseException as error:  # of code that is not ours, such as a loss that ends the program with 0
         if command is None:
             raise  # the parser's own end, after --help or a complaint
-        reason = f"{type(error).__name__}: {complaints.reason_of(error)}"
+        reason = f"{type(error).__name__}: {reason_of(error)}"
         print(f"{prog}: what the command called ended it ({reason}).", file=sys.stderr)
         return 3
 

@@ -94,6 +94,8 @@ def _of_scalar(kind: Any, raw: str, argument: str, is_quoted: bool) -> Any:
 
 def _item(kind: Any, raw: Raw, argument: str) -> Any:
     """An entry of a list; where folders are listed each is a name, even `null`."""
+    is_mapping = get_origin(kind) is dict
+    check(not is_mapping or isinstance(raw, dict), argument, shown(raw), "a list of mappings such as {name: VALUE}")
     return typed(kind, Word(raw) if kind is Path and isinstance(raw, str) else raw, argument)
 
 

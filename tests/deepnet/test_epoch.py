@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deepnet.epoch import train_epoch
+from deepnet.epoch import batches, steps_of, train_epoch
 from deepnet.settings import TrainSetting
 from deepnet.training import begin
 
@@ -54,3 +54,9 @@ def test_no_step_waits_for_the_device(changes):
     assert until_then[-1] == []
     assert all(torch.equal(state, drawn[0]) for state in drawn)  # nothing is drawn on the host between the steps
     assert reads.found  # the epoch's end reads its sums
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (40, 100), (101, 100), (102, 100)])
+def test_steps_are_counted_as_they_are_taken(count, size):
+    taken = batches(count, size, torch.Generator(), torch.device("cpu"))
+    assert steps_of(count, size) == len(taken)

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from deepnet import checkpoint
+from deepnet.__main__ import COMMANDS
 from deepnet.epoch import batches
 from deepnet.optimiser import learning_rate
 from deepnet.run import opened
 from deepnet.settings import TrainSetting
 from deepnet.train import measure_splits, train
 from deepnet.training import reopen
+from ufm.command_line import main
 
 TINY = TrainSetting(
     data="digits",
@@ -251,3 +253,20 @@ def test_a_damaged_checkpoint_is_refused(damage, uninterrupted, tmp_path):
     wanted = "hold tensors and plain values" if damage == "code" else "be a checkpoint of `deepnet train`"
     with pytest.raises(ValueError, match=rf"checkpoint\.pt must {wanted}"):
         checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine"])
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 7, 100])
+def test_the_first_epoch_has_the_learning_rate_asked_for(schedule, epochs):
+    setting = dataclasses.replace(TINY, epochs=epochs, schedule=schedule)
+    rates = [learning_rate(setting, epoch) for epoch in range(epochs)]
+    assert rates[0] == setting.lr
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_one_step_an_epoch_is_worth_a_warning(tmp_path, capsys):
+    words = ["--data", "digits", "--net", "mlp", "--width", "0.0625", "--per-class", "4", "--test-per-class", "2"]
+    for size, warning in (("40", "warning: one step an epoch, 1 in all: `--batch-size` 40 takes all 40 "), ("20", "")):
+        out = ["--batch-size", size, "--epochs", "1", "--out", str(tmp_path / size)]
+        assert main("it", "", COMMANDS, ["train", *words, *out]) == 0
+        assert capsys.readouterr().err.startswith(warning)

@@ -265,3 +265,34 @@ def test_a_parameter_of_your_own_loss_is_one_batch(monkeypatch):
     for found, expected in zip(_rows(setting), together, strict=True):
         assert found["cell"] == expected["cell"]
         assert found["best_value"] == pytest.approx(expected["best_value"], rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [{"name": "ce"}, {"name": "ls", "alpha": 0.1}, {"name": "focal", "gamma": 3.0}])
+def test_where_no_simplex_fits_what_is_known_of_zero_is_said(loss):
+    """Zero is left where c is below the norm of the loss's gradient there , in any dimension."""
+    setting = _setting(loss, classes=5, dim=2, per_class=1, grid={"decay": "0.01:0.3:5:log"}, starts=8)
+    scan = Scan(setting)
+    assert scan.without_simplex.startswith("in 5 of 5 cells d < K - 1: no simplex fits")
+    rows = _rows(setting)
+    model = scan.cells[0].problem
+    z = torch.zeros(5, 5, dtype=torch.float64, requires_grad=True)
+    model.loss(z, torch.arange(5)).mean().backward()
+    steepest = float(torch.linalg.matrix_norm(z.grad, 2))
+    for row in rows:
+        assert (row["etf"], row["c_etf_ends"]) == (0, None) or row["predicted_state"] == "zero"
+        assert row["c_zero_stable"] == pytest.approx(steepest)
+        assert row["c"] == pytest.approx(row["decay_W"])
+        if row["c"] < row["c_zero_stable"]:
+            assert row["zero"] == 0
+    assert any(row["predicted_state"] is None for row in rows)
+    assert Scan(FOCAL).without_simplex == ""
+
+
+def test_a_scan_without_simplex_warns_before_the_work_and_says_so_in_its_record(tmp_path, capsys):
+    words = ["--classes", "5", "--dim", "2", "--per-class", "1", "--grid.decay", "0.01,0.3", "--starts", "4"]
+    assert main("it", "", COMMANDS, ["scan", *words, "--workers", "0", "--out", str(tmp_path / "out")]) == 0
+    output = capsys.readouterr()
+    assert output.err.startswith("warning: in 2 of 2 cells d < K - 1")
+    assert "in 2 of 2 cells d < K - 1" in output.out
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["result"]["without_simplex"].startswith("in 2 of 2 cells")

@@ -146,4 +146,5 @@ class AtlasScanSetting(CommonSetting):
         allowed = all(value is None or 0 <= value < math.inf for value in self.decays_b)
         check(bool(self.decays_b) and allowed, "--decays-b", self.decays_b, "finite and >= 0, or null")
         check_integer("--starts", self.starts, 1, 10**7)
+        check_integer("--max-rounds", self.max_rounds, 1, 10**6)
         check(1 <= self.quiet_rounds <= self.max_rounds, "--quiet-rounds", self.quiet_rounds, "in [1, max-rounds]")

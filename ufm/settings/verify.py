@@ -66,7 +66,7 @@ class VerifySetting(CommonSetting):
             K, d, n = (getattr(self, prefix + name) for name in ("classes", "dim", "per_class"))
             K = self.model_choice.classes(K)
             is_imbalanced = self.model_choice.name == "imbalance"
-            least, text = (K, "classes") if is_imbalanced else (K - 1, "classes - 1")
+            least, text = (K, f"{option}classes") if is_imbalanced else (K - 1, f"{option}classes - 1")
             check_integer(f"--{option}classes", K, 2, 10_000)
             check(least <= d <= 100_000, f"--{option}dim", d, f"an integer in [{text}, 100000] = [{least}, 100000]")
             check_integer(f"--{option}per-class", n, 1, 1_000_000)
