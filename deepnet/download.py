@@ -107,6 +107,7 @@ def _append(url: str, file: BinaryIO, name: str) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 416 and have:  # Nothing left to send: the part is complete, its hash will tell.
             return
         raise
