@@ -4,6 +4,9 @@ One `Verdict` per loss, for any of the models. Its claims are numeric evidence e
 global minimum from below by convex duality (in floating point). A start that fails a claim is named, with the command
 that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims about the minimiser
 are about the starts that reach it, and the others are counted and shown.
+
+Starts are drawn, minimised and judged in the model's own units (`ufm/units.py`), so that no verdict depends on the
+units in which the problem was written; values are given in the original ones, eigenvalues and gradients in the own.
 """
 
 import dataclasses
@@ -27,6 +30,7 @@ from ufm.end_point_claims import (
     Claim,
     Measures,
     check_resolution,
+    check_spread,
     claims_about,
     is_rectified,
     measure,
@@ -44,6 +48,7 @@ from ufm.profile import Profile, phases
 from ufm.settings.verify import VerifySetting
 from ufm.starts import normal_starts
 from ufm.target import Target
+from ufm.units import Units, own_units
 
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
@@ -104,6 +109,22 @@ class _Case:
     def saddle_target(self) -> Target:
         return target_of(self.saddle_model)
 
+    @cached_property
+    def units(self) -> Units:
+        return own_units(self.model)
+
+    @cached_property
+    def saddle_units(self) -> Units:
+        return own_units(self.saddle_model)
+
+    @cached_property
+    def own_target(self) -> Target:
+        return self.units.target(self.target)
+
+    @cached_property
+    def own_saddle_target(self) -> Target:
+        return self.saddle_units.target(self.saddle_target)
+
     def _model(self, prefix: str) -> Model:
         setting = self.setting
         K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
@@ -124,7 +145,9 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:
         _ = case.target, case.saddle_target  # refused here if theory has none
-        check_resolution(case.model, setting.tolerance)
+        check_resolution(case.units, case.own_target, setting.tolerance)
+        if setting.saddle_starts and not is_rectified(case.model):
+            check_spread(case.saddle_units, case.own_saddle_target)
     return (_verdict(case, progress) for case in cases)
 
 
@@ -133,7 +156,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     profile = Profile(case.device) if case.setting.profile else None
     status, measures = _end_points(case, progress, profile)
     setting, target = case.setting, case.target
-    claims = claims_about(case.model, target, setting.tolerance, setting.first_start, status, measures)
+    claims = claims_about(case.units, case.own_target, setting.tolerance, setting.first_start, status, measures)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
@@ -164,7 +187,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
 
 def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tuple[Int[Tensor, " S"], Measures]:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
-    setting, model, device = case.setting, case.model, case.device
+    setting, units, model, device = case.setting, case.units, case.units.model, case.device
     phase = phases(profile)
     # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
     status, measures = torch.empty(setting.starts, dtype=torch.int64), dict[str, Tensor]()
@@ -175,11 +198,12 @@ def _end_points(case: _Case, progress: Progress, profile: Profile | None) -> tup
         with phase("starts"):
             starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
-        end = minimise(model.value_and_gradient, starts, setting.tolerance, setting.max_steps, advance, profile)
+        end = minimise(units.objective, starts, setting.tolerance, setting.max_steps, advance, profile)
         finite = end.status != Status.NONFINITE
-        end = dataclasses.replace(end, x=model.normalised(torch.where(finite[:, None], end.x, 0.0)))
+        x = model.normalised(torch.where(finite[:, None], end.x, 0.0))
+        end = dataclasses.replace(end, x=x, value=units.gradient * end.value)
         with phase("measures"):
-            found = measure(model, case.target, end)
+            found = measure(model, case.own_target, end)
         with phase("smallest eigenvalue"):
             pair = smallest_eigenpair(model, end.x, progress=partial(progress.advance, curving))
         found["smallest eigenvalue"] = pair.value - pair.residual
@@ -202,7 +226,7 @@ def _elsewhere(case: _Case, status: Tensor, measures: Measures) -> list[dict[str
     scale = float(case.model.value(torch.zeros(case.model.size, dtype=torch.float64)))
     for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
         value = case.target.value + scale * float(measures["below"][i])
-        if not rows or value - rows[-1]["value"] > SAME_VALUE:
+        if not rows or value - rows[-1]["value"] > SAME_VALUE * float(case.units.value):
             rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
         row = rows[-1]
         row["found"] += 1
@@ -222,20 +246,21 @@ def _path(case: _Case) -> dict[str, Any]:
     setting, model = case.setting, case.model
     count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
-    found = convergence(model, case.target.value, starts, setting.tolerance, setting.max_steps)
+    found = convergence(case.units, case.own_target.value, starts, setting.tolerance, setting.max_steps)
     return {"starts": count, "percentiles": PERCENTILES, **found}
 
 
 def _search(case: _Case, progress: Progress) -> EndPoints:
     count = case.setting.saddle_starts
     task = progress.add_task(f"{case.spec['name']}: other critical points", total=count)
-    starts = saddle_starts(case.saddle_model, case.setting.seed, count, case.device)
-    return find_critical_points(case.saddle_model, starts, progress=partial(progress.advance, task))
+    model = case.saddle_units.model
+    starts = saddle_starts(model, case.setting.seed, count, case.device)
+    return find_critical_points(model, starts, progress=partial(progress.advance, task))
 
 
 def _other_critical_points(case: _Case, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
     """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
-    target, model = case.saddle_target, case.saddle_model
+    target, model = case.own_saddle_target, case.saddle_units.model
     number = ends.is_converged.nonzero()[:, 0]
     found = classify(model, model.normalised(ends.x[number]))
     is_minimiser = (found.value - target.value).abs() <= SAME_VALUE * max(1.0, abs(target.value))
@@ -245,7 +270,9 @@ def _other_critical_points(case: _Case, ends: EndPoints) -> tuple[list[dict[str,
     worst = float(curvature.max()) if len(others) else math.nan
     broken_by = int(number[breaks[0]]) if len(breaks) else None
     claim = Claim(worst, 0.0, len(others) > 0 and broken_by is None, broken_by, len(breaks))
-    return _distinct(found, others, number), int(is_minimiser.sum()), claim
+    kinds = _distinct(found, others, number)
+    in_given_units = [kind | {"value": float(case.saddle_units.value) * kind["value"]} for kind in kinds]
+    return in_given_units, int(is_minimiser.sum()), claim
 
 
 def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:
