@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.minimise import minimise
-from ufm.units import Units
+from ufm.model import Model
+from ufm.units import own_units
 
 PERCENTILES = (0, 25, 50, 75, 100)
 TRACED = 200
@@ -17,16 +18,17 @@ TRACED = 200
 
 
 def convergence(
-    units: Units, predicted: float, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
+    model: Model, predicted: float, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
 ) -> dict[str, list[list[float]] | list[int]]:
     """Percentiles over the starts of |f - predicted| / f(0) and of the gradient's norm after 0, 1, 2, 4, ... steps.
 
     A start that has converged stays where it is. The last number of steps is the first of the sequence within which
-    all starts end, or `max_steps`. Starts and prediction are in the model's own units.
+    all starts end, or `max_steps`. The model is in its own units.
 
     Returns:
         `steps`, and one list of `PERCENTILES` per number of steps as `value` and `gradient`.
     """
+    units = own_units(model)
     scale = abs(float(units.model.value(torch.zeros_like(starts[0]))))
     value, gradient = units.objective(starts)
     steps, found = [0], [(value, gradient.norm(dim=-1))]

@@ -19,6 +19,7 @@ from ufm.minimise import minimise
 from ufm.problem import Problem
 from ufm.starts import normal_starts
 from ufm.target import Target
+from ufm.units import own_units
 
 STARTS, SEED, TOLERANCE = 4, 2**62, 1e-12
 """Of the minimisation whose result the certificate is asked about (not the starts that are verified)."""
@@ -40,7 +41,8 @@ def imbalanced_target(problem: Problem) -> Target:
         problem.d,
         f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
     )
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE)
+    units = own_units(problem)
+    ends = units.back(minimise(units.objective, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE))
     x = ends.x[ends.value.argmin()]
     certificate = certify(problem, x)
     scale = float(problem.value(torch.zeros_like(x)))
@@ -48,7 +50,7 @@ def imbalanced_target(problem: Problem) -> Target:
     logits = problem.logits(x)
     margin = float((logits.amax(-1) - logits.amin(-1)).max())
     W, H, _ = problem.unpack(x)
-    is_zero = float((W @ H.mT).abs().max()) < 1e-6
+    is_zero = float((W @ H.mT).abs().max()) < 1e-6 * float(units.logits)
     return Target(
         value=float(problem.value(x)),
         point=x,

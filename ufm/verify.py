@@ -246,7 +246,7 @@ def _path(case: _Case) -> dict[str, Any]:
     setting, model = case.setting, case.model
     count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
-    found = convergence(case.units, case.own_target.value, starts, setting.tolerance, setting.max_steps)
+    found = convergence(case.units.model, case.own_target.value, starts, setting.tolerance, setting.max_steps)
     return {"starts": count, "percentiles": PERCENTILES, **found}
 
 
