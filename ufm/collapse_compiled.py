@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import parallel_kernel, use_threads_of_torch
+from ufm.command_line import check
+from ufm.compiled import array_of, parallel_kernel, use_threads_of_torch
 
 COLUMNS = 256
 """Columns at a time: the sums of some ten classes stay in a core's first cache."""
@@ -26,8 +27,14 @@ def add_class_sums(
     H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "1 d"], sums: Float[Tensor, "K d"]
 ) -> None:
     """Add each sample's h - shift, a difference in the features' precision, to its class's row of float64 `sums`."""
+    (n, d), K, dtype = H.shape, len(sums), np.float32 if H.dtype == torch.float32 else np.float64
+    arrays = array_of("H", H, (n, d), dtype), array_of("labels", labels.long(), (n,), np.int64)
+    is_plain = sums.shape == (K, d) and sums.dtype == torch.float64 and sums.is_contiguous()
+    check(is_plain, "sums", f"{sums.dtype} {tuple(sums.shape)}", f"float64 ({K}, {d}) without gaps")
+    in_range = not n or (int(labels.min()) >= 0 and int(labels.max()) < K)
+    check(in_range, "labels", "others", f"in [0, {K - 1}]")
     use_threads_of_torch()
-    _add(H.detach().numpy(), labels.numpy(), shift[0].numpy(), sums.numpy())
+    _add(*arrays, array_of("shift", shift, (1, d), dtype)[0], sums.numpy())
 
 
 @parallel_kernel

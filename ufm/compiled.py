@@ -3,14 +3,21 @@
 Compiled code runs without Python's lock, so that threads over chunks use every core. A kernel is kept with its own
 source file only: what it calls stands in the same file or here, what it is to follow is an argument. The tests' type
 checker must leave kernels alone, so `typing.no_type_check` stands below each decorator.
+
+A kernel reads memory without looking at its bounds: every tensor that comes from outside goes through `array_of` once.
 """
 
-from typing import Any, no_type_check
+from typing import TYPE_CHECKING, Any, no_type_check
 
 import numba
 import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
+
+from ufm.command_line import check
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _compiled(**options: Any) -> Any:
@@ -44,6 +51,22 @@ def use_threads_of_torch() -> None:
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
+
+
+def array_of(
+    argument: str, tensor: "Tensor", shape: tuple[int, ...], dtype: type[np.generic] = np.float64
+) -> np.ndarray:
+    """The array that a kernel may read: of this shape and type, in one piece of this machine's memory.
+
+    The tensor's own memory where that has no gaps, a copy of it otherwise; without its gradient.
+
+    Raises:
+        ValueError: if it is no such tensor.
+    """
+    array = tensor.detach().contiguous().numpy() if tensor.device.type == "cpu" else np.empty(0)
+    found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
+    check(array.shape == shape and array.dtype == dtype, argument, found, f"{np.dtype(dtype)} {shape} on the CPU")
+    return array
 
 
 LOG2_E = 1.4426950408889634

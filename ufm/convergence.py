@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import finite, instance, integer, positive, takes, tensor
 from ufm.minimise import minimise
 from ufm.model import Model
 from ufm.units import own_units
@@ -17,6 +18,7 @@ TRACED = 200
 """The path is shown of as many starts at most: walking it again and again triples the work."""
 
 
+@takes(model=instance(Model), predicted=finite, tolerance=positive, max_steps=integer(1), starts=tensor(None, None))
 def convergence(
     model: Model, predicted: float, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
 ) -> dict[str, list[list[float]] | list[int]]:
@@ -28,6 +30,7 @@ def convergence(
     Returns:
         `steps`, and one list of `PERCENTILES` per number of steps as `value` and `gradient`.
     """
+    tensor(None, model.size).check("starts", starts)
     units = own_units(model)
     scale = abs(float(units.model.value(torch.zeros_like(starts[0]))))
     value, gradient = units.objective(starts)

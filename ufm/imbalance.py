@@ -12,6 +12,7 @@ import math
 
 import torch
 
+from ufm.arguments import instance, takes
 from ufm.certificate import certify
 from ufm.command_line import check
 from ufm.losses import CrossEntropy, LabelSmoothing
@@ -27,6 +28,7 @@ GAP = 1e-8
 """Largest duality gap, relative to f(0), that counts as a proof up to rounding."""
 
 
+@takes(problem=instance(Problem))
 def imbalanced_target(problem: Problem) -> Target:
     """The minimum, from a minimisation and the dual bound of the convex relaxation at its end.
 
@@ -64,11 +66,13 @@ def imbalanced_target(problem: Problem) -> Target:
     )
 
 
+@takes(problem=instance(Problem))
 def class_sizes(problem: Problem) -> list[int]:
     """n_k of every class."""
     return [problem.n * size for size in problem.sizes or (1,) * problem.K]
 
 
+@takes(problem=instance(Problem))
 def collapsing_sizes(problem: Problem) -> list[int]:
     """The class sizes, of two classes or more, whose classifier rows coincide at the minimum (softmax losses).
 

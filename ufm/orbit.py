@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.critical_orbit import CriticalOrbit
 from ufm.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE, classify
 from ufm.hessian import dense_hessian
@@ -108,6 +109,7 @@ def row_of(problem: Problem, x: Float[Tensor, " P"], columns: int, rank: int, la
     )
 
 
+@takes(problem=instance(Problem))
 def largest_rank(problem: Problem) -> int:
     """The largest rank of W at a critical point.
 
@@ -129,6 +131,7 @@ def critical_set(row: Row) -> CriticalSet:
     return CriticalSet(row.rank, row.index_within, row.escapes, row.copies, row.manifold)
 
 
+@takes(problem=instance(Problem), x=tensor(None))
 def canonical(problem: Problem, x: Float[Tensor, " P"]) -> tuple[int, int, Float[Tensor, " Q"]]:
     """Rank, columns kept = max(rank, 1), and the point rotated into them and polished by Newton's method."""
     W, H, b = problem.unpack(x)
@@ -143,6 +146,7 @@ def canonical(problem: Problem, x: Float[Tensor, " P"]) -> tuple[int, int, Float
     return rank, columns, y[0]
 
 
+@takes(model=instance(Model), y=tensor(None, None))
 def polished(model: Model, y: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
     """A few steps of Newton's method without the directions of zero curvature, each taken if the gradient shrinks."""
     for _ in range(POLISHING_STEPS):

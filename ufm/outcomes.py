@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.cells import Row, Unit, batch_of
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics, nc1_trace, nc2_etf_distance
@@ -73,13 +74,16 @@ def solve(unit: Unit) -> list[Row]:
     ]
 
 
+@takes(problem=instance(Problem), x=tensor(None, None))
 def end_states(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
     """Position in `STATES`, and the number of active classes: those whose every sample has a positive margin.
 
     `etf`: all classes active, features at their class means (NC1), centred class means a simplex (NC2). `zero`: no
     logits but the bias. `partial`: collapsed to class means, but only some classes active. `other`: anything else.
     """
+    tensor(None, problem.size).check("x", x)
     units = own_units(problem)
+    assert isinstance(units.model, Problem)
     problem, x = units.model, x / units.scales
     W, H, b = problem.unpack(x)
     labels = problem.labels(x.device)

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, integer, takes
 from ufm.command_line import LOSS_NAMES, LossSpec, RequestError, check
 from ufm.loss import Labels, Logits, Loss, PerSample
 from ufm.losses import make_loss, parameters_of
@@ -64,6 +65,7 @@ def is_own(spec: LossSpec) -> bool:
     return "." in str(spec["name"])
 
 
+@takes(spec=instance(dict))
 def loss_of(spec: LossSpec) -> Loss:
     """The loss, of this project or of your own.
 
@@ -87,6 +89,7 @@ def loss_of(spec: LossSpec) -> Loss:
     return made if isinstance(made, Loss) else _own(make, _with_defaults(found, parameters))
 
 
+@takes(spec=instance(dict))
 def full_spec(spec: LossSpec) -> LossSpec:
     """The loss with all its parameters that are numbers or text, defaults included.
 
@@ -107,6 +110,7 @@ def source_of(spec: LossSpec) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
 
 
+@takes(loss=instance(Loss), K=integer(2))
 def check_loss(loss: Loss, K: int) -> None:
     """Refuse what is not a loss per sample.
 

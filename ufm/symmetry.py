@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, integer, takes, tensor
 from ufm.losses import SquaredError
 from ufm.problem import Problem
 
@@ -48,11 +49,13 @@ class Copies:
         return self.of_classes * self.of_samples
 
 
+@takes(problem=instance(Problem))
 def is_shift_invariant(problem: Problem) -> bool:
     """Whether the loss does not see a constant added to all logits of a sample (softmax losses)."""
     return not isinstance(problem.loss, SquaredError)
 
 
+@takes(problem=instance(Problem), x=tensor(..., None))
 def labelled_logits(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch K n K"]:
     """Logits by class, sample and class, without the constant that a softmax loss does not see."""
     logits = problem.logits(x)
@@ -61,6 +64,7 @@ def labelled_logits(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Ten
     return logits.reshape(*x.shape[:-1], problem.K, problem.n, problem.K)
 
 
+@takes(K=integer(2, 10))
 def class_permutations(K: int) -> Int[Tensor, "count K"]:
     """All K! permutations of the classes, the identity first."""
     return torch.tensor(list(itertools.permutations(range(K))))

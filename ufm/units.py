@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance
 from ufm.deep import DeepProblem
 from ufm.end_points import EndPoints
 from ufm.loss import Loss
@@ -76,6 +77,7 @@ class Units:
 @singledispatch
 def own_units(model: Model) -> Units:
     """The model in its own units; itself where it has no decays (on spheres)."""
+    instance(Model).check("model", model)
     return Units(model, 1.0, 1.0, torch.ones(model.size, dtype=torch.float64), _gradient_unit(model.loss, model.K))
 
 
