@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from ufm.compiled import sum_kernel
+from ufm.complaints import check
 from ufm.parallel import share_out
 
 PARTS = 16
@@ -179,7 +180,12 @@ def can_take(x: Tensor) -> bool:
 
 
 def moments(x: Float[Tensor, "n c h w"]) -> Moments:
-    """Mean and variance of each channel, in one pass; parts are joined as in Chan, Golub and LeVeque (1983)."""
+    """Mean and variance of each channel, in one pass; parts are joined as in Chan, Golub and LeVeque (1983).
+
+    Raises:
+        ValueError: on maps that `can_take` refuses.
+    """
+    _check_maps(x)
     rows = _rows(x)
     parts = _parts(rows)
     sums = np.empty((2, parts, rows.shape[1]))
@@ -208,7 +214,17 @@ class Normalise(torch.autograd.Function):
         eps: float,
         is_rectified: bool,
     ) -> Float[Tensor, "n c h w"]:
-        """In one pass; a shortcut comes with ReLU."""
+        """In one pass; a shortcut comes with ReLU.
+
+        Raises:
+            ValueError: on maps that `can_take` refuses, a shortcut of another shape, or numbers for other channels.
+        """
+        _check_maps(x)
+        same = shortcut is None or (shortcut.shape == x.shape and shortcut.device == x.device)
+        check(same, "shortcut", shortcut is not None and tuple(shortcut.shape), f"{tuple(x.shape)} on the CPU")
+        for name, each in {"weight": weight, "bias": bias, "mean": of_x.mean, "variance": of_x.variance}.items():
+            found = f"{tuple(each.shape)} on {each.device}"
+            check(each.shape == x.shape[1:2] and each.device == x.device, name, found, f"({x.shape[1]},) on the CPU")
         x = x.contiguous(memory_format=torch.channels_last)
         y, rows = torch.empty_like(x), _rows(x)
         deviation = (of_x.variance + eps).sqrt()
@@ -226,6 +242,8 @@ class Normalise(torch.autograd.Function):
     def backward(ctx: Any, dy: Float[Tensor, "n c h w"]) -> tuple[Tensor | None, ...]:
         """In two passes, of which the first also makes the shortcut's gradient."""
         x, y, line, deviation = ctx.saved_tensors
+        allowed = f"{x.dtype} {tuple(x.shape)}"
+        check(dy.shape == x.shape and dy.dtype == x.dtype, "dy", f"{dy.dtype} {tuple(dy.shape)}", allowed)
         rows, line_by_entry, scale = _rows(x), _by_entry(line, x), line[1]
         parts, count = _parts(rows), x.numel() // x.shape[1]
         to_shortcut = torch.empty_like(x) if ctx.has_shortcut else None
@@ -240,6 +258,12 @@ class Normalise(torch.autograd.Function):
         tilts = _by_entry(tilt, x)
         share_out(_input_gradients, parts, before, rows, line_by_entry, tilts, _rows(dx), is_masked, parts)
         return dx, to_shortcut, to_weight, to_bias, None, None, None
+
+
+def _check_maps(x: Tensor) -> None:
+    is_allowed = x.dim() == 4 and can_take(x)
+    allowed = "float32 or bfloat16 maps (n, c, h, w) on the CPU with more than one pixel a channel"
+    check(is_allowed, "x", f"{x.dtype} {tuple(x.shape)} on {x.device}", allowed)
 
 
 def _rows(maps: Float[Tensor, "n c h w"]) -> np.ndarray:

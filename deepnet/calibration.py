@@ -16,6 +16,7 @@ from torch import Tensor
 from deepnet.data import Data
 from deepnet.features import Precision, last_layer
 from deepnet.nets import Network
+from ufm.arguments import class_labels, floats, integer, takes, tensor
 from ufm.command_line import check
 
 BINS = 15
@@ -39,17 +40,20 @@ class ReliabilityBin:
     accuracy: float
 
 
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def negative_log_likelihood(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
     """Mean of -log p_y (Guo et al. 2017, section 2, there summed)."""
     return torch.nn.functional.cross_entropy(logits.double(), labels)
 
 
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, bins=integer(1))
 def expected_calibration_error(logits: Logits, labels: Labels, bins: int = BINS) -> Float[Tensor, ""]:
     """Sum over bins of |B|/N |accuracy(B) - confidence(B)| (Guo et al. 2017, section 2)."""
     _, confidence, right = _binned(logits, labels, bins)
     return (right - confidence).abs().sum() / len(labels)
 
 
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, bins=integer(1))
 def reliability(logits: Logits, labels: Labels, bins: int = BINS) -> list[ReliabilityBin]:
     """The reliability diagram as a table; an empty bin has nan for confidence and accuracy."""
     columns = [column.tolist() for column in _binned(logits, labels, bins)]
@@ -61,6 +65,7 @@ def reliability(logits: Logits, labels: Labels, bins: int = BINS) -> list[Reliab
     ]
 
 
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def fit_temperature(logits: Logits, labels: Labels) -> float:
     """The T > 0 that minimises the negative log likelihood of logits / T (Guo et al. 2017, section 4.2), exactly.
 

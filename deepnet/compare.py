@@ -38,6 +38,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from deepnet.reading import Reading
+from ufm.arguments import check_fields, instance, integer, positive, takes
 from ufm.loss import Loss
 from ufm.losses import SquaredError
 from ufm.prediction import predict
@@ -69,6 +70,9 @@ class Sizes:
     n: int
     d: int
     decay: float
+
+    def __post_init__(self) -> None:
+        check_fields(self, K=integer(2), n=integer(1), d=integer(1), decay=positive)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Comparison:
         return asdict(self) | {"rows": rows}
 
 
+@takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))
 def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison:
     """Compare a last layer on its clean training samples with the model of the same loss, sizes and decay."""
     decay = sizes.decay
@@ -123,12 +128,14 @@ def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison:
     )
 
 
+@takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))
 def calibrated_problem(reading: Reading, loss: Loss, sizes: Sizes) -> Problem:
     """The model whose feature decay obeys the balance of the reading's centred norms."""
     decay_H = sizes.decay * (reading.norm_w / reading.norm_h) ** 2 / sizes.n
     return Problem(loss, sizes.K, sizes.d, sizes.n, sizes.decay, decay_H, bias_decay(sizes.decay, reading))
 
 
+@takes(decay=positive, reading=instance(Reading))
 def bias_decay(decay: float, reading: Reading) -> float:
     """decay / (1 + |mu_G|^2), what a common logit costs the bias and the part of W along the global mean together."""
     return decay / (1 + reading.norm_global_mean**2)

@@ -17,6 +17,7 @@ from deepnet.cifar import CIFAR10, CIFAR100, load_archive
 from deepnet.composites import composites, label_sets
 from deepnet.idx import FASHION_MNIST, load_idx
 from deepnet.images import Images, Split
+from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
 from ufm.command_line import check
 from ufm.pick_all_labels import PickAllLabels
 
@@ -70,7 +71,13 @@ class Selection:
     imbalance: float = 1.0
     multilabel: int = 1
 
+    def __post_init__(self) -> None:
+        at_least_one, count = Rule(lambda v: positive.holds(v) and v >= 1, "finite and >= 1"), optional(integer(1))
+        check_fields(self, validation=number(0, 1, "in [0, 1]"), per_class=count, test_per_class=count, seed=seed)
+        check_fields(self, imbalance=at_least_one, multilabel=integer(1))
 
+
+@takes(name=instance(str), folder=path, selection=instance(Selection), download=boolean)
 def load(name: str, folder: Path, selection: Selection, download: bool = False) -> Data:
     """Read a data set, keep some training images of each class for validation, take the subsets, find mean and std.
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ufm.arguments import instance, integer, takes
 from ufm.command_line import HeadSpec, check
 
 Inputs = Float[Tensor, "n size"]
@@ -221,6 +222,7 @@ HEADS: dict[str, type[Head]] = {
 }
 
 
+@takes(spec=instance(dict), size=integer(1), classes=integer(2), generator=instance(torch.Generator))
 def make_head(spec: HeadSpec, size: int, classes: int, generator: torch.Generator) -> Head:
     """The head that `{"name": "layers", "count": 3}` asks for, for a body with `size` outputs.
 

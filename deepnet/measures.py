@@ -11,6 +11,7 @@ from deepnet.calibration import expected_calibration_error, negative_log_likelih
 from deepnet.features import LastLayer
 from deepnet.reading import read
 from deepnet.tags import measure_tags, right
+from ufm.arguments import class_labels, floats, instance, integer, not_negative, takes, tensor
 from ufm.central_path import split_along_central_path
 from ufm.collapse import collapse_metrics
 from ufm.loss import Loss
@@ -21,6 +22,7 @@ Measure = Callable[[LastLayer, Loss], dict[str, float]]
 """Named numbers of a last layer on one split."""
 
 
+@takes(loss=instance(Loss), decay=not_negative)
 def measures_of(loss: Loss, decay: float) -> tuple[Measure, ...]:
     """What is measured of a run with this loss and weight decay."""
     match loss:
@@ -32,6 +34,7 @@ def measures_of(loss: Loss, decay: float) -> tuple[Measure, ...]:
             return (measure,)
 
 
+@takes(layer=instance(LastLayer), loss=instance(Loss))
 def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
     """Mean loss, accuracy, calibration, every collapse metric and the reading, on the device until the end."""
     logits, labels, stats = layer.logits, layer.labels, layer.stats
@@ -48,12 +51,14 @@ def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
     return _floats(values)
 
 
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, k=integer(1))
 def top_accuracy(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], k: int) -> Float[Tensor, ""]:
     """Share of the samples whose label is among the k largest logits (1 if there are no more than k classes)."""
     picked = logits.topk(min(k, logits.shape[-1])).indices
     return (picked == labels[:, None]).any(-1).double().mean()
 
 
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
     """Smallest over the samples of the label's logit minus the largest other: negative if one is misclassified."""
     own = logits.gather(-1, labels[:, None])[:, 0]
@@ -61,6 +66,7 @@ def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Flo
     return (own - others).min().double()
 
 
+@takes(layer=instance(LastLayer), loss=instance(SquaredError), decay=not_negative)
 def central_path(layer: LastLayer, loss: Loss, decay: float) -> dict[str, float]:
     """The terms of the squared error along and away from the central path (Han, Papyan, Donoho 2021)."""
     assert isinstance(loss, SquaredError)

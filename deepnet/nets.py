@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from deepnet.heads import Head, make_head
 from deepnet.resnet import BasicBlock, Bottleneck, Residual, ResNet
+from ufm.arguments import each, instance, integer, optional, positive, takes
 from ufm.command_line import HeadSpec, check
 
 Shape = tuple[int, int, int]
@@ -63,6 +64,14 @@ class Network(nn.Module):
             return self.classifier(features)
 
 
+@takes(
+    name=instance(str),
+    width=positive,
+    classes=integer(2),
+    shape=each(integer(1), 3),
+    generator=instance(torch.Generator),
+    head=optional(instance(dict)),
+)
 def make_net(
     name: str, width: float, classes: int, shape: Shape, generator: torch.Generator, head: HeadSpec | None = None
 ) -> Network:

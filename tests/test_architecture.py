@@ -13,6 +13,7 @@ PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
 ALLOWED = {
     "ufm": set(),
     "deepnet": {
+        "ufm.arguments",
         "ufm.central_path",
         "ufm.collapse",
         "ufm.command_line",

@@ -1,4 +1,4 @@
-"""A reader that leaves early, a closed or full standard output: record and exit code are those of a command in peace."""
+"""A reader that leaves early, a closed or full output: record and exit code are those of a command in peace."""
 
 import io
 import json
@@ -104,7 +104,9 @@ def test_record_and_exit_code_do_not_depend_on_the_reader(request_, inputs, tmp_
 
 def shell(script: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable}
-    return subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(

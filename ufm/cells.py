@@ -23,7 +23,7 @@ from ufm.parameters import stack, stackable
 from ufm.problem import Problem
 from ufm.settings.scan import ScanSetting
 
-VERSION = 2
+VERSION = 3
 """Part of every cell's id: rises when the meaning of a row changes, so that old rows are not mixed in."""
 CELLS, POINT_BYTES = 32, 2**26
 """A unit has at most so many cells, and end points of about so many bytes."""

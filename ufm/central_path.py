@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import class_labels, floats, instance, optional, takes, tensor
 from ufm.command_line import check
 from ufm.losses import SquaredError
 from ufm.parameters import Parameter, along, check_parameter
@@ -47,6 +48,13 @@ class CentralPathSplit(NamedTuple):
     b_LS: Float[Tensor, "*batch K"]
 
 
+@takes(
+    H=tensor(..., "N", "d", dtypes=floats),
+    labels=class_labels,
+    W=tensor(..., "K", "d", dtypes=floats),
+    b=optional(tensor(..., "K", dtypes=floats)),
+    loss=instance(SquaredError),
+)
 def split_along_central_path(
     H: Float[Tensor, "*batch N d"],
     labels: Int[Tensor, " N"],
@@ -64,7 +72,7 @@ def split_along_central_path(
         ValueError: if a decay is negative or not finite, or a class has no sample.
     """
     for name, decay in (("decay_W", decay_W), ("decay_b", decay_b)):
-        check_parameter((decay >= 0) & (decay < float("inf")), name, decay, "finite and >= 0")
+        check_parameter(lambda v: (v >= 0) & (v < float("inf")), name, decay, "finite and >= 0")
     K, N = W.shape[-2], H.shape[-2]
     counts = torch.bincount(labels, minlength=K).double()
     check(bool((counts > 0).all()), "labels", counts.long().tolist(), "such that every class has a sample (counts)")

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.parameters import Parameter
 from ufm.problem import Problem
 
@@ -38,6 +39,7 @@ class Certificate:
     gap: Float[Tensor, "*batch"]
 
 
+@takes(problem=instance(Problem), x=tensor(..., None))
 def certify(problem: Problem, x: Float[Tensor, "*batch P"]) -> Certificate:
     """The certificate of every point; convex losses only.
 

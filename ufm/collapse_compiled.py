@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import sum_kernel
+from ufm.compiled import array_of, sum_kernel
+from ufm.complaints import check
 from ufm.parallel import share_out
 
 COLUMNS = 256
@@ -27,8 +28,14 @@ def add_class_sums(
     H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "K d"], sums: Float[Tensor, "K d"]
 ) -> None:
     """Add each sample's h - shift_y, a difference in the features' precision, to its class's row of float64 `sums`."""
-    blocks = (H.shape[1] + COLUMNS - 1) // COLUMNS
-    share_out(_add, blocks, H.numpy(), labels.numpy(), shift.numpy(), sums.numpy())
+    (n, d), K, dtype = H.shape, len(sums), np.float32 if H.dtype == torch.float32 else np.float64
+    arrays = array_of("H", H, (n, d), dtype), array_of("labels", labels.long(), (n,), np.int64)
+    is_plain = sums.shape == (K, d) and sums.dtype == torch.float64 and sums.is_contiguous()
+    check(is_plain, "sums", f"{sums.dtype} {tuple(sums.shape)}", f"float64 ({K}, {d}) without gaps")
+    in_range = not n or (int(labels.min()) >= 0 and int(labels.max()) < K)
+    check(in_range, "labels", "others", f"in [0, {K - 1}]")
+    blocks = (d + COLUMNS - 1) // COLUMNS
+    share_out(_add, blocks, *arrays, array_of("shift", shift, (K, d), dtype), sums.numpy())
 
 
 def deviations(

@@ -4,9 +4,11 @@ Compiled code runs without Python's lock, so that threads over chunks or parts u
 kernel starts threads itself. A kernel is kept with its own
 source file only: what it calls stands in the same file or here, what it is to follow is an argument. The tests' type
 checker must leave kernels alone, so `typing.no_type_check` stands below each decorator.
+
+A kernel reads memory without looking at its bounds: every tensor that comes from outside goes through `array_of` once.
 """
 
-from typing import Any, no_type_check
+from typing import TYPE_CHECKING, Any, no_type_check
 
 import numba
 import numpy as np
@@ -15,6 +17,9 @@ from numba.extending import intrinsic
 
 from ufm.compiled_cache import ForgivingCache
 from ufm.complaints import check
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _IS_OFF = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 check(not _IS_OFF, "NUMBA_DISABLE_JIT", _IS_OFF, "0 or not set: these loops run compiled only")
@@ -38,6 +43,23 @@ kernel = _compiled(fastmath={"contract"})
 """Decorator: compile as written, except that a product and a sum may become one instruction."""
 sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
 """Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
+
+
+def array_of(
+    argument: str, tensor: "Tensor", shape: tuple[int, ...], dtype: type[np.generic] = np.float64
+) -> np.ndarray:
+    """The array that a kernel may read: of this shape and type, in one piece of this machine's memory.
+
+    The tensor's own memory where that has no gaps, a copy of it otherwise; without its gradient.
+
+    Raises:
+        ValueError: if it is no such tensor.
+    """
+    array = tensor.detach().contiguous().numpy() if tensor.device.type == "cpu" else np.empty(0)
+    found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
+    check(array.shape == shape and array.dtype == dtype, argument, found, f"{np.dtype(dtype)} {shape} on the CPU")
+    return array
+
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.critical_points import ZERO_EIGENVALUE
 from ufm.hessian import DENSE_UP_TO, WORKING_BYTES, Operator, dense_hessian, lanczos
 from ufm.model import Point
@@ -20,6 +21,7 @@ RESOLVED = 1e-3
 """Largest residual, relative to the smallest eigenvalue, with which a condition number is given."""
 
 
+@takes(problem=instance(Problem), x=tensor(None, None))
 def condition_number(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, " B"]:
     """Of every point; nan where an eigenvalue across the orbit is not positive, or Lanczos did not resolve it.
 

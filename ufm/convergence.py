@@ -8,35 +8,40 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import finite, instance, integer, positive, takes, tensor
 from ufm.minimise import minimise
 from ufm.model import Model
+from ufm.units import own_units
 
 PERCENTILES = (0, 25, 50, 75, 100)
 TRACED = 200
 """The path is shown of as many starts at most: walking it again and again triples the work."""
 
 
+@takes(model=instance(Model), predicted=finite, tolerance=positive, max_steps=integer(1), starts=tensor(None, None))
 def convergence(
     model: Model, predicted: float, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
 ) -> dict[str, list[list[float]] | list[int]]:
     """Percentiles over the starts of |f - predicted| / f(0) and of the gradient's norm after 0, 1, 2, 4, ... steps.
 
     A start that has converged stays where it is. The last number of steps is the first of the sequence within which
-    all starts end, or `max_steps`.
+    all starts end, or `max_steps`. The model is in its own units.
 
     Returns:
         `steps`, and one list of `PERCENTILES` per number of steps as `value` and `gradient`.
     """
-    scale = abs(float(model.value(torch.zeros_like(starts[0]))))
-    value, gradient = model.value_and_gradient(starts)
+    tensor(None, model.size).check("starts", starts)
+    units = own_units(model)
+    scale = abs(float(units.model.value(torch.zeros_like(starts[0]))))
+    value, gradient = units.objective(starts)
     steps, found = [0], [(value, gradient.norm(dim=-1))]
     while steps[-1] < max_steps:
         steps.append(min(max(1, 2 * steps[-1]), max_steps))
-        end = minimise(model.value_and_gradient, starts, tolerance, steps[-1])
+        end = minimise(units.objective, starts, tolerance, steps[-1])
         found.append((end.value, end.gradient_norm))
         if int(end.steps.max()) < steps[-1]:
             break
-    deviation = torch.stack([(value - predicted).abs() / scale for value, _ in found])
+    deviation = torch.stack([(float(units.gradient) * value - predicted).abs() / scale for value, _ in found])
     norms = torch.stack([norm for _, norm in found])
     return {"steps": steps, "value": _percentiles(deviation), "gradient": _percentiles(norms)}
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.hessian import dense_hessian
 from ufm.model import Model, Point
 from ufm.parallel import map_chunks
@@ -49,6 +50,7 @@ class Classification:
     is_strict_saddle: Bool[Tensor, " B"]
 
 
+@takes(problem=instance(Model), x=tensor(None, None))
 def classify(problem: Model, x: Float[Tensor, "B P"]) -> Classification:
     """Classify every point by its dense spectrum."""
     width = max(1, WORKING_BYTES // (8 * problem.size**2))

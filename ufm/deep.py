@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import bias_decay, boolean, check_fields, each, positive
 from ufm.command_line import check
 from ufm.model import Model, Point, check_points
 
@@ -51,10 +52,8 @@ class DeepProblem(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for decay in (self.decay_W, self.decay_H, *self.inner):
-            check(0 < decay < math.inf, "DeepProblem(decays=...)", decay, "finite and > 0")
-        allowed = "finite and >= 0 (0: free bias), or None (no bias)"
-        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "DeepProblem(decay_b=...)", self.decay_b, allowed)
+        check_fields(self, decay_W=positive, decay_H=positive, decay_b=bias_decay)
+        check_fields(self, inner=each(positive), is_rectified=boolean)
         check(bool(self.inner) or not self.is_rectified, "is_rectified", True, "False without a layer before the ReLU")
 
     @property
@@ -102,9 +101,9 @@ class DeepProblem(Model):
         """W, the layers between (the one after the features first), H and b, as views.
 
         Raises:
-            ValueError: if x is not float64.
+            ValueError: unless x is a float64 tensor of points of this size.
         """
-        check_points(x)
+        check_points(x, self.size)
         sizes = [self.K * self.d, *[self.d**2] * len(self.inner), self.N * self.d, self.K * self.has_bias]
         first, *inner, features, bias = torch.split(x, sizes, -1)
         W, H = (part.view(*x.shape[:-1], -1, self.d) for part in (first, features))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import exp, kernel
+from ufm.compiled import array_of, exp, kernel
 
 
 def serves(logits: Tensor) -> bool:
@@ -22,7 +22,8 @@ def deficit(
     z = logits.detach().mT.contiguous()
     flat = z.view(-1, *z.shape[-2:])
     gradient, gap, total = torch.empty_like(flat), torch.empty_like(flat[:, 0]), torch.empty_like(flat[:, 0])
-    _deficit(labels.numpy(), flat.numpy(), gradient.numpy(), gap.numpy(), total.numpy())
+    numbers = array_of("labels", labels.long(), z.shape[-1:], np.int64)
+    _deficit(numbers, flat.numpy(), gradient.numpy(), gap.numpy(), total.numpy())
     return gap.add_(total.log_()).view(logits.shape[:-1]), gradient.view_as(z).mT
 
 

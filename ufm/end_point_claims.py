@@ -17,6 +17,7 @@ from ufm.model import Model
 from ufm.pick_all_labels import PickAllLabels, tag_wise_residual
 from ufm.problem import Problem
 from ufm.target import Target
+from ufm.units import Units
 
 VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
 """Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
@@ -24,6 +25,9 @@ RESOLVED = 10.0
 """An end point is exact to about this times tolerance / smallest curvature."""
 FARTHEST = 0.1
 """Largest distance from a minimiser that a tolerance may mean."""
+MOST_SPREAD = 5e6
+"""Largest quotient of two curvatures at the predicted minimum: beyond it searches end unfinished or in rounding."""
+POWER_STEPS = 30
 SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""
 BY_RANK = ("nc1_quotient", "nc2_equinorm", "nc2_equiangular", "nc4_disagreement")
@@ -90,9 +94,10 @@ def reached(target: Target, status: Int[Tensor, " S"], measures: Measures) -> Bo
 
 
 def claims_about(
-    model: Model, target: Target, tolerance: float, first_start: int, status: Int[Tensor, " S"], measures: Measures
+    units: Units, target: Target, tolerance: float, first_start: int, status: Int[Tensor, " S"], measures: Measures
 ) -> dict[str, Claim]:
-    """Every claim about the end points."""
+    """Every claim about the end points, which like the target are in the model's own units."""
+    model = units.model
     converged, there = status == Status.CONVERGED, reached(target, status, measures)
     claims = {}
     if not is_rectified(model):  # starts end at kinks, where the gradient need not vanish
@@ -100,7 +105,7 @@ def claims_about(
     if not target.is_benign:
         count = int(there.sum())
         claims["reached"] = Claim(float(count), 0.0, count > 0, None)
-    bounds = _bounds(model, tolerance)
+    bounds = _bounds(units, tolerance)
     for name, values in measures.items():
         if name == "gradient" or (name == "smallest eigenvalue" and is_rectified(model)):
             continue
@@ -126,29 +131,56 @@ def _bounded(values: Tensor, about: Tensor, bound: float, first_start: int, evid
     return Claim(worst, bound, bool(about.any()) and broken_by is None, broken_by, len(breaks), evidence)
 
 
-def check_resolution(model: Model, tolerance: float) -> None:
+def check_resolution(units: Units, tolerance: float) -> None:
     """Refuse a tolerance that a start could meet far from any minimiser, because curvature is so small.
 
     Raises:
         ValueError: naming the largest tolerance that means something.
     """
-    largest = FARTHEST * float(model.least_curvature) / RESOLVED
-    allowed = (
-        f"at most {largest:.1e}, since curvature at the minimiser is as small as {float(model.least_curvature):.1e}"
-    )
+    least = float(units.model.least_curvature)
+    largest = FARTHEST * least / (RESOLVED * float(units.gradient))
+    allowed = f"at most {largest:.1e}, since curvature at the minimiser is as small as {least:.1e}"
     check(tolerance <= largest, "--tolerance", tolerance, allowed)
 
 
-def _bounds(model: Model, tolerance: float) -> dict[str, float]:
+def check_spread(units: Units, target: Target) -> None:
+    """Refuse a problem whose curvatures at the predicted minimum are too far apart for float64 and a bounded search.
+
+    Raises:
+        ValueError: naming the decays, in the model's own units.
+    """
+    least, scale = float(units.model.least_curvature), float(units.model.curvature_scale)
+    spread = max(_largest_curvature(units.model, target.point), scale, 1 / units.model.K) / min(
+        least, 1 / units.model.K
+    )
+    allowed = f"such that curvatures at the predicted minimum differ by a factor of at most {MOST_SPREAD:.0e}"
+    got = f"{least:.1e} in the loss's own units (a factor of {spread:.0e})"
+    check(spread <= MOST_SPREAD, "--decay-W, --decay-H", got, allowed)
+
+
+def _largest_curvature(model: Model, x: Float[Tensor, " P"]) -> float:
+    """The largest |eigenvalue| of the Hessian at a point, to a few per cent, by the power method."""
+    product = model.hessian(x[None])
+    v = torch.randn(1, 1, model.size, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
+    norm = v.norm()
+    for _ in range(POWER_STEPS):
+        v = product(v / norm)
+        norm = v.norm()
+    return float(norm)
+
+
+def _bounds(units: Units, tolerance: float) -> dict[str, float]:
     """What is allowed; negative: a lower bound. Where curvature is small, what a gradient of `tolerance` resolves."""
-    distance = RESOLVED * tolerance / float(model.least_curvature)
+    model, tolerance = units.model, tolerance * float(units.gradient)
+    scale = float(model.curvature_scale)
+    distance = RESOLVED * tolerance / min(float(model.least_curvature), 1 / model.K)
     return {
         "value": VALUE,
         "below": -VALUE,
         "states": VALUE,
         "geometry": max(GEOMETRY, distance),
         "duality gap": max(GAP, distance),
-        "smallest eigenvalue": -max(EIGENVALUE, distance * float(model.curvature_scale)),
+        "smallest eigenvalue": -max(EIGENVALUE * max(1.0, scale), distance * scale),
     }
 
 

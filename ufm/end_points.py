@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.arguments import integer, positive, progress, tensor
 
 
 class Status(IntEnum):
@@ -64,13 +64,5 @@ class EndPoints:
         return self.status == Status.CONVERGED
 
 
-def check_request(starts: Tensor, tolerance: float, max_steps: int) -> None:
-    """Refuse what no solver can work on.
-
-    Raises:
-        ValueError: if the starts are not float64 or an argument is out of bounds.
-    """
-    is_matrix = starts.dtype == torch.float64 and starts.dim() == 2
-    check(is_matrix, "starts", f"{starts.dtype} {tuple(starts.shape)}", "a float64 tensor (starts, variables)")
-    check(tolerance > 0, "tolerance", tolerance, "> 0")
-    check(max_steps >= 1, "max_steps", max_steps, ">= 1")
+SOLVER_RULES = {"starts": tensor(None, None), "tolerance": positive, "max_steps": integer(1), "progress": progress}
+"""What every solver takes."""

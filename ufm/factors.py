@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, integer, takes, tensor
 from ufm.deep import DeepProblem, Layers
 from ufm.model import Model, Point
 from ufm.problem import Problem
@@ -27,6 +28,7 @@ class Factors(NamedTuple):
     b: Float[Tensor, "*batch K"]
 
 
+@takes(model=instance(Model), x=tensor(..., None))
 def factors_of(model: Model, x: Float[Tensor, "*batch P"]) -> Factors:
     """The matrices that the flat vector holds.
 
@@ -71,6 +73,7 @@ def relabelled(
     return Factors(W[..., classes, :] @ turn, layers, H[..., samples, :] @ turn, b[..., classes])
 
 
+@takes(small=instance(Model), model=instance(Model), x=tensor(None, None))
 def widened(small: Model, model: Model, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:
     """The points with fewer feature columns, the missing ones zero: critical where they were critical."""
     missing = model.d - small.d
@@ -80,6 +83,7 @@ def widened(small: Model, model: Model, x: Float[Tensor, "B P"]) -> Float[Tensor
     return packed(model, Factors(pad(W, (0, missing)), layers, pad(H, (0, missing)), b))
 
 
+@takes(model=instance(Model), d=integer(1))
 def with_dimension(model: Model, d: int) -> Model:
     """The same model with d feature columns."""
     return replace(model, d=d)

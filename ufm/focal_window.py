@@ -31,6 +31,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ufm.arguments import bias_decay, integer, not_negative, takes
 from ufm.losses import Focal
 from ufm.minimise import minimise
 from ufm.prediction import focal_curvature_sign, focal_of_margin, focal_slope, predict
@@ -96,6 +97,7 @@ class States:
         return lowest, m + 1
 
 
+@takes(K=integer(2), gamma=not_negative)
 def ray_thresholds(K: int, gamma: float) -> Thresholds:
     """c_low, c_M and c_high in closed form or as roots to rounding."""
     low = focal_slope(0.0, K, gamma) / (K - 1)
@@ -118,6 +120,8 @@ class TwoLevels:
     """
 
     def __init__(self, K: int, gamma: float, decay_b: float | None) -> None:
+        for name, rule, value in (("K", integer(2), K), ("decay_b", bias_decay, decay_b)):
+            rule.check(f"TwoLevels({name}=...)", value)
         self.K, self.loss, self.decay_b = K, Focal(gamma), decay_b
 
     def value(self, x: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch"]:

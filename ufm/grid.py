@@ -16,7 +16,9 @@ def axis(field: str, text: str) -> list[float]:
     Raises:
         ValueError: if the text is not of the form, a value is not finite or appears twice.
     """
+    check(isinstance(field, str), "field", type(field).__name__, "the name of a field")
     argument = f"--grid.{field}"
+    check(isinstance(text, str), argument, type(text).__name__, SYNTAX)
     try:
         values = _spaced(*text.split(":")) if ":" in text else [float(value) for value in text.split(",")]
     except RequestError:

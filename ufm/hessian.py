@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import boolean, function, instance, positive, progress, takes, tensor
 from ufm.model import Model
 from ufm.parallel import cores, map_chunks
 from ufm.parameters import along
@@ -46,6 +47,8 @@ class SmallestEigenpair:
 @singledispatch
 def dense_hessian(problem: Model, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
     """The Hessian of every point: its products with all unit vectors."""
+    instance(Model).check("problem", problem)
+    tensor(None, problem.size).check("x", x)
     rows = torch.eye(problem.size, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
     return problem.hessian(x)(rows)
 
@@ -58,6 +61,7 @@ def _plain_dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Ten
     sum_i A_i (x) h_i h_i' for W, W' A_i W for h_i, A_i W (x) h_i + G_i (x) 1 between the two, and for b the same with
     h_i = 1; the decays stand on the diagonal.
     """
+    tensor(None, problem.size).check("x", x)
     (W, H, _), (K, d, N) = problem.unpack(x), (problem.K, problem.d, problem.N)
     A = problem.logit_hessian(x)  # (B, N, K, K)
     AW = A @ W[:, None]
@@ -85,6 +89,7 @@ def _plain_dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Ten
     return result
 
 
+@takes(problem=instance(Model), x=tensor(None, None), tolerance=positive, progress=progress)
 def smallest_eigenpair(
     problem: Model,
     x: Float[Tensor, "B P"],
@@ -127,6 +132,7 @@ def _dense(problem: Model, x: Tensor) -> SmallestEigenpair:
     return _with_residual(problem.hessian(x), vectors[..., 0], values[:, 0])
 
 
+@takes(operator=function, like=tensor(None, None), tolerance=positive, keeps_basis=boolean)
 def lanczos(
     operator: Operator, like: Float[Tensor, "B P"], tolerance: float = 1e-10, keeps_basis: bool = False
 ) -> SmallestEigenpair:

@@ -12,6 +12,7 @@ import math
 
 import torch
 
+from ufm.arguments import instance, takes
 from ufm.certificate import certify
 from ufm.command_line import check
 from ufm.losses import CrossEntropy, LabelSmoothing
@@ -19,6 +20,7 @@ from ufm.minimise import minimise
 from ufm.problem import Problem
 from ufm.starts import normal_starts
 from ufm.target import Target
+from ufm.units import own_units
 
 STARTS, SEED, TOLERANCE = 4, 2**62, 1e-12
 """Of the minimisation whose result the certificate is asked about (not the starts that are verified)."""
@@ -26,6 +28,7 @@ GAP = 1e-8
 """Largest duality gap, relative to f(0), that counts as a proof up to rounding."""
 
 
+@takes(problem=instance(Problem))
 def imbalanced_target(problem: Problem) -> Target:
     """The minimum, from a minimisation and the dual bound of the convex relaxation at its end.
 
@@ -40,7 +43,8 @@ def imbalanced_target(problem: Problem) -> Target:
         problem.d,
         f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
     )
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE)
+    units = own_units(problem)
+    ends = units.back(minimise(units.objective, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE))
     x = ends.x[ends.value.argmin()]
     certificate = certify(problem, x)
     scale = float(problem.value(torch.zeros_like(x)))
@@ -48,7 +52,7 @@ def imbalanced_target(problem: Problem) -> Target:
     logits = problem.logits(x)
     margin = float((logits.amax(-1) - logits.amin(-1)).max())
     W, H, _ = problem.unpack(x)
-    is_zero = float((W @ H.mT).abs().max()) < 1e-6
+    is_zero = float((W @ H.mT).abs().max()) < 1e-6 * float(units.logits)
     return Target(
         value=float(problem.value(x)),
         point=x,
@@ -62,11 +66,13 @@ def imbalanced_target(problem: Problem) -> Target:
     )
 
 
+@takes(problem=instance(Problem))
 def class_sizes(problem: Problem) -> list[int]:
     """n_k of every class."""
     return [problem.n * size for size in problem.sizes or (1,) * problem.K]
 
 
+@takes(problem=instance(Problem))
 def collapsing_sizes(problem: Problem) -> list[int]:
     """The class sizes, of two classes or more, whose classifier rows coincide at the minimum (softmax losses).
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import kernel, sum_kernel
+from ufm.compiled import array_of, kernel, sum_kernel
 from ufm.end_points import EndPoints, Status
 from ufm.lbfgs_batched import MEMORY
 from ufm.line_search_compiled import START, Rules, search
@@ -62,7 +62,7 @@ class CompiledLbfgs:
     def __init__(self, starts: Float[Tensor, "S P"], width: int, tolerance: float, max_steps: int) -> None:
         self.end = EndPoints.unknown(starts)
         self._rules = Rules(tolerance, max_steps)
-        self._queue = starts.contiguous().numpy()
+        self._queue = array_of("starts", starts, tuple(starts.shape))
         self._ends = tuple(getattr(self.end, field.name).numpy() for field in dataclasses.fields(EndPoints))
         self.active = self._next = min(width, len(starts))
         self._work = AtWork.unset(self.active, starts.shape[1])
@@ -82,9 +82,10 @@ class CompiledLbfgs:
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
         """Line search: is the trial taken, has the start ended, what is tried next?"""
-        self._there = g.contiguous().numpy()
-        work = self._work
-        search(work.starts, work.vectors, work.trial, f.contiguous().numpy(), self._there, self._rules)
+        work, shape = self._work, tuple(self.trial.shape)
+        self._there = array_of("objective's gradient", g, shape)
+        value = array_of("objective's value", f, shape[:1])
+        search(work.starts, work.vectors, work.trial, value, self._there, self._rules)
 
     def turn(self) -> None:
         """Take the accepted steps, remember them, and find a new direction where a line search is over."""

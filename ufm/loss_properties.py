@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, integer, takes, tensor
 from ufm.loss import Loss
 
 POINTS = 2000
@@ -40,6 +41,7 @@ class Property:
     point: dict[str, Any]
 
 
+@takes(loss=instance(Loss), K=integer(2))
 def properties(loss: Loss, K: int) -> list[Property]:
     """The answers for K classes."""
     generator = torch.Generator().manual_seed(0)
@@ -53,6 +55,7 @@ def properties(loss: Loss, K: int) -> list[Property]:
     ]
 
 
+@takes(loss=instance(Loss), K=integer(2), margin=tensor(None))
 def on_ray(loss: Loss, K: int, margin: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
     """phi(a): the loss where the label's logit is a and every other one is 0."""
     return loss(*_ray_points(K, margin))

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ufm import deficit_compiled
+from ufm.arguments import check_fields, instance, one_of, takes
 from ufm.command_line import LOSS_NAMES, check
 from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.parameters import Parameter, along, check_parameter
@@ -106,8 +107,7 @@ class LabelSmoothing(CrossEntropy):
     alpha: Parameter = 0.05
 
     def __post_init__(self) -> None:
-        is_allowed = (self.alpha >= 0) & (self.alpha < 1)
-        check_parameter(is_allowed, "LabelSmoothing(alpha=...)", self.alpha, "in [0, 1)")
+        check_parameter(lambda v: (v >= 0) & (v < 1), "LabelSmoothing(alpha=...)", self.alpha, "in [0, 1)")
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """Cross entropy plus alpha (z_y - mean(z))."""
@@ -143,8 +143,7 @@ class Focal(SoftMarginLoss):
     gamma: Parameter = 3.0
 
     def __post_init__(self) -> None:
-        is_allowed = (self.gamma >= 0) & (self.gamma <= 1e100)
-        check_parameter(is_allowed, "Focal(gamma=...)", self.gamma, "in [0, 1e100]")
+        check_parameter(lambda v: (v >= 0) & (v <= 1e100), "Focal(gamma=...)", self.gamma, "in [0, 1e100]")
 
     def of_deficit(self, x: Tensor) -> Tensor:
         """(1 - p)^gamma (-log p)."""
@@ -181,10 +180,9 @@ class SquaredError(Loss):
     rotates_labels = True
 
     def __post_init__(self) -> None:
-        is_allowed = (self.rescale >= 1e-50) & (self.rescale <= 1e50)
-        check_parameter(is_allowed, "SquaredError(rescale=...)", self.rescale, "in [1e-50, 1e50]")
-        allowed = ("half_norm", "mean")
-        check(self.convention in allowed, "SquaredError(convention=...)", self.convention, "'half_norm' or 'mean'")
+        allowed = "in [1e-50, 1e50]"
+        check_parameter(lambda v: (v >= 1e-50) & (v <= 1e50), "SquaredError(rescale=...)", self.rescale, allowed)
+        check_fields(self, convention=one_of(("half_norm", "mean")))
 
     def weight(self, K: int) -> float:
         """The factor k in k/2 |z - r e_y|^2: 1 for `half_norm`, 2/K for `mean`."""
@@ -218,6 +216,7 @@ class SquaredError(Loss):
 LOSSES: dict[str, type[Loss]] = dict(zip(LOSS_NAMES, (CrossEntropy, LabelSmoothing, Focal, SquaredError), strict=True))
 
 
+@takes(spec=instance(Mapping))
 def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
     """The loss that `{"name": "focal", "gamma": 2}` asks for.
 
@@ -241,6 +240,7 @@ def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
     return LOSSES[str(name)](**converted)
 
 
+@takes(loss=instance(Loss))
 def parameters_of(loss: Loss) -> dict[str, Any]:
     """Every parameter of a loss that `make_loss` made, defaults included."""
     return dataclasses.asdict(loss)  # type: ignore[call-overload]

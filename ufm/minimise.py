@@ -9,13 +9,14 @@ for the next one. The method stands twice, in the form that suits the machine: `
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import boolean, function, instance, optional, shown, takes, tensor
 from ufm.command_line import check
-from ufm.end_points import EndPoints, check_request
+from ufm.end_points import SOLVER_RULES, EndPoints
 from ufm.lbfgs_batched import MEMORY, BatchedLbfgs
 from ufm.lbfgs_compiled import CompiledLbfgs
 from ufm.parallel import cores, map_chunks
@@ -31,6 +32,7 @@ METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
 """On a CPU, elsewhere: the method, and the bytes that starts at work together take (per CPU core: fits its cache)."""
 
 
+@takes(objective=function, profile=optional(instance(Profile)), takes_rows=boolean, **SOLVER_RULES)
 def minimise(
     objective: Objective,
     starts: Float[Tensor, "S P"],
@@ -55,12 +57,20 @@ def minimise(
     Raises:
         ValueError: if the starts or what the objective returns are not float64, or an argument is out of bounds.
     """
-    check_request(starts, tolerance, max_steps)
+    starts = starts.detach()
     request = _Request(objective, takes_rows, tolerance, max_steps, progress, profile)
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
     chunks = range(0, max(1, len(starts)), per_core)
     ends = map_chunks(lambda first: _run(request, starts[first : first + per_core], first), chunks, starts.device)
     return EndPoints.joined(ends)
+
+
+def _check_answer(f: Any, g: Any, x: Tensor) -> None:
+    """Refuse what an objective has returned unless it is one value and one gradient per row."""
+    is_pair = tensor(len(x)).holds(f) and tensor(*x.shape).holds(g) and f.device == g.device == x.device
+    allowed = f"one whose value and gradient are float64 of shapes ({len(x)},) and {tuple(x.shape)} on {x.device}"
+    if not is_pair:
+        check(False, "objective", f"{shown(f)} and {shown(g)}", allowed)
 
 
 @dataclass(frozen=True)
@@ -89,8 +99,7 @@ def _run(request: _Request, starts: Tensor, first: int) -> EndPoints:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):
                     f, g = request.objective(work.trial, *([first + work.rows] if request.takes_rows else []))
-                allowed = "one whose value and gradient are float64"
-                check(f.dtype == g.dtype == torch.float64, "objective", f"{f.dtype} and {g.dtype}", allowed)
+                _check_answer(f, g, work.trial)
                 with phase("line search"):
                     work.search(f, g)
                 with phase("history"):

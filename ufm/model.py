@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import check_fields, each, instance, integer, shown, tensor
 from ufm.command_line import check
 from ufm.loss import Loss
 from ufm.parameters import Parameter, Rows
@@ -62,14 +63,11 @@ class Model(ABC):
     sizes: tuple[int, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        for argument, least in (("K", 2), ("d", 1), ("n", 1)):
-            value = getattr(self, argument)
-            check(isinstance(value, int) and value >= least, f"{name}({argument}=...)", value, f"an integer >= {least}")
+        check_fields(self, loss=instance(Loss), K=integer(2), d=integer(1), n=integer(1))
         if self.sizes is not None:
-            count = self.loss.label_count(self.K)
-            is_allowed = len(self.sizes) == count and all(isinstance(size, int) and size >= 1 for size in self.sizes)
-            check(is_allowed, f"{name}(sizes=...)", self.sizes, f"{count} integers >= 1, one per label")
+            count, argument = self.loss.label_count(self.K), f"{type(self).__name__}(sizes=...)"
+            is_allowed = each(integer(1)).holds(self.sizes) and len(self.sizes) == count
+            check(is_allowed, argument, shown(self.sizes), f"{count} integers >= 1, one per label")
 
     @property
     def N(self) -> int:
@@ -165,13 +163,13 @@ class Model(ABC):
         return [(self.take(rows), x[rows]) for rows in chunks]
 
 
-def check_points(x: Tensor) -> None:
-    """Refuse points in less than float64, whose rounding is above what certificates and curvatures are judged by.
+def check_points(x: Tensor, size: int) -> None:
+    """Refuse what are not points of this many variables; in less than float64, rounding is above what is judged.
 
     Raises:
-        ValueError: if they are not float64.
+        ValueError: unless they are a float64 tensor (..., size).
     """
-    check(x.dtype == torch.float64, "x", x.dtype, "a float64 tensor of points (x.double())")
+    tensor(..., size).check("x", x)
 
 
 @lru_cache(maxsize=64)

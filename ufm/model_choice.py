@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ufm.command_line import LOSS_NAMES, ModelSpec, check
+from ufm.command_line import LOSS_NAMES, ModelSpec, RequestError, check
 
 if TYPE_CHECKING:
     from ufm.loss import Loss
@@ -134,7 +134,7 @@ def target_of(model: "Model") -> "Target":
             return imbalanced_target(model)
         case Problem():
             return balanced_target(model)
-    raise TypeError(f"no prediction for a {type(model).__name__}.")
+    raise RequestError(f"`model` must be one that theory has a prediction for, got a {type(model).__name__}.")
 
 
 def _number(value: Any) -> bool:

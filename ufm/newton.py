@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.end_points import EndPoints, Status, check_request
+from ufm.arguments import instance, takes, tensor
+from ufm.end_points import SOLVER_RULES, EndPoints, Status
 from ufm.hessian import dense_hessian
 from ufm.model import Model
 from ufm.parallel import cores, map_chunks
@@ -25,6 +26,7 @@ SMALLEST_DAMPING = 1e-15
 """Times the squared largest entry of the Hessian: below it Hess^2 + mu I is singular to rounding."""
 
 
+@takes(problem=instance(Model), **SOLVER_RULES)
 def find_critical_points(
     problem: Model,
     starts: Float[Tensor, "S P"],
@@ -39,7 +41,8 @@ def find_critical_points(
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
     """
-    check_request(starts, tolerance, max_steps)
+    tensor(None, problem.size).check("starts", starts)
+    starts = starts.detach()
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
     follow = partial(_follow, tolerance=tolerance, max_steps=max_steps, progress=progress)
     return EndPoints.joined(map_chunks(follow, problem.split(starts, per_core), starts.device))

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.cells import Row, Unit, batch_of
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics, nc1_trace, nc2_etf_distance
@@ -19,17 +20,17 @@ from ufm.condition_number import condition_number
 from ufm.end_points import EndPoints, Status
 from ufm.hessian import smallest_eigenpair
 from ufm.loss import Loss
-from ufm.losses import SquaredError
 from ufm.minimise import minimise
 from ufm.prediction import phase_boundaries, predict
 from ufm.problem import Problem
 from ufm.starts import normal_starts
+from ufm.units import own_units
 
 STATES = ("etf", "zero", "partial", "other")
 STATE_BYTES = 2**23
 """Points and logits of end points that are looked at together."""
 SMALL = 1e-4
-"""Logits and margins count as zero up to this, in the units of the loss's target."""
+"""Logits and margins count as zero up to this, in the model's own units (`ufm/units.py`)."""
 GEOMETRY = 1e-3
 """Largest distance (relative) to a geometry that counts as reached: NC2, and the square root of NC1."""
 PREDICTED = (
@@ -49,10 +50,12 @@ PREDICTED = (
 def solve(unit: Unit) -> list[Row]:
     """One row per cell of the unit."""
     problem = batch_of(unit)
+    units = own_units(problem)
     starts = normal_starts(problem.size, unit.seed, 0, unit.starts, unit.device).repeat(len(unit.cells), 1)
-    end = minimise(problem.value_and_gradient, starts, unit.tolerance, unit.max_steps, takes_rows=problem.is_mixed)
+    end = minimise(units.objective, starts, unit.tolerance, unit.max_steps, takes_rows=problem.is_mixed)
     end = dataclasses.replace(end, x=torch.where((end.status != Status.NONFINITE)[:, None], end.x, 0.0))
     width = max(1, STATE_BYTES // (8 * (problem.size + problem.N * problem.K)))
+    end = units.back(end)
     sorted_out = [end_states(*part) for part in problem.split(end.x, width)]
     state, active = (torch.cat(column) for column in zip(*sorted_out, strict=True))
     state = torch.where(end.is_converged, state, len(STATES))
@@ -71,22 +74,25 @@ def solve(unit: Unit) -> list[Row]:
     ]
 
 
+@takes(problem=instance(Problem), x=tensor(None, None))
 def end_states(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
     """Position in `STATES`, and the number of active classes: those whose every sample has a positive margin.
 
     `etf`: all classes active, features at their class means (NC1), centred class means a simplex (NC2). `zero`: no
     logits but the bias. `partial`: collapsed to class means, but only some classes active. `other`: anything else.
     """
-    rescale = problem.loss.rescale if isinstance(problem.loss, SquaredError) else 1.0
-    small = SMALL * torch.as_tensor(rescale, device=x.device)
+    tensor(None, problem.size).check("x", x)
+    units = own_units(problem)
+    assert isinstance(units.model, Problem)
+    problem, x = units.model, x / units.scales
     W, H, b = problem.unpack(x)
     labels = problem.labels(x.device)
     logits = problem.logits(x)
     own = torch.nn.functional.one_hot(labels, problem.K).bool()
     margin = logits[:, own] - logits.masked_fill(own, -torch.inf).amax(-1)
-    active = (margin.view(-1, problem.K, problem.n).amin(-1) > small[..., None]).sum(1)
+    active = (margin.view(-1, problem.K, problem.n).amin(-1) > SMALL).sum(1)
     stats = FeatureStats.from_features(H, labels, W, b)
-    is_zero = (W @ H.mT).abs().amax((-2, -1)) <= small
+    is_zero = (W @ H.mT).abs().amax((-2, -1)) <= SMALL
     is_collapsed = nc1_trace(stats) <= GEOMETRY**2
     is_etf = is_collapsed & (active == problem.K) & (nc2_etf_distance(stats.centred_means) <= GEOMETRY)
     is_partial = is_collapsed & (active > 0) & (active < problem.K)

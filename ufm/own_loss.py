@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm import import_string
+from ufm.arguments import instance, integer, takes
 from ufm.command_line import LOSS_NAMES, LossSpec, check
 from ufm.import_string import foreign
 from ufm.loss import Labels, Logits, Loss, PerSample, checked_labels
@@ -92,6 +93,7 @@ def check_spec(spec: object) -> None:
         check(is_plain, f"--loss.{key}", value, "a finite number, a text, true or false")
 
 
+@takes(spec=instance(dict))
 def loss_of(spec: LossSpec) -> Loss:
     """The loss, of this project or of your own.
 
@@ -114,6 +116,7 @@ def loss_of(spec: LossSpec) -> Loss:
     return made if isinstance(made, Loss) else _own(make, _with_defaults(found, parameters))
 
 
+@takes(spec=instance(dict))
 def full_spec(spec: LossSpec) -> LossSpec:
     """The loss with all its parameters that are numbers or text, defaults included.
 
@@ -131,6 +134,7 @@ def source_of(spec: LossSpec) -> str:
     return import_string.source_hash(str(spec["name"])) if is_own(spec) else ""
 
 
+@takes(loss=instance(Loss), K=integer(2))
 def check_loss(loss: Loss, K: int) -> None:
     """Refuse what is not a loss per sample in float64 with derivatives that are its own.
 

@@ -5,14 +5,15 @@ The leading axis of every tensor of a batch is the start, so a parameter per sta
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import is_number, shown, tensor
 from ufm.command_line import check
 
 Parameter = float | Float[Tensor, " S"]
@@ -21,22 +22,21 @@ Model = TypeVar("Model")
 Rows = slice | Tensor
 
 
-def check_parameter(is_allowed: bool | Tensor, argument: str, value: Parameter, allowed: str) -> None:
-    """Refuse a number that is not allowed, or a tensor with one among its entries; `is_allowed` says which are.
+def check_parameter(holds: Callable[[Any], Any], argument: str, value: Parameter, allowed: str) -> None:
+    """Refuse a number for which `holds` is false, or a tensor with one among its entries.
 
     A number is Python's int or float (numpy's float64 is one): others would take its float32 arithmetic along.
 
     Raises:
         ValueError: naming the argument, the first value that is not allowed, and what is.
     """
+    kind = "a number or a float64 tensor (starts,)"
     if not isinstance(value, Tensor):
-        is_number = isinstance(value, int | float)
-        check(is_number, argument, f"{type(value).__name__} {value}", "a number or a float64 tensor (starts,)")
-        check(bool(is_allowed), argument, value, allowed)
+        check(is_number(value), argument, f"{type(value).__name__} {shown(value)}", f"{allowed}, {kind}")
+        check(bool(holds(value)), argument, value, allowed)
         return
-    is_vector = value.dtype == torch.float64 and value.dim() == 1
-    check(is_vector, argument, f"{value.dtype} {tuple(value.shape)}", "a number or a float64 tensor (starts,)")
-    refused = (~torch.as_tensor(is_allowed)).nonzero()[:, 0].tolist()
+    check(tensor(None).holds(value) and len(value) > 0, argument, shown(value), kind)
+    refused = (~torch.as_tensor(holds(value))).nonzero()[:, 0].tolist()
     for start in refused[:1]:
         check(False, f"{argument} of start {start}", float(value[start]), allowed)
 

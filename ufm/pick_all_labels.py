@@ -23,6 +23,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ufm.arguments import check_fields, each, instance, integer, positive, takes, tensor
 from ufm.command_line import check
 from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.model import Point
@@ -43,6 +44,7 @@ class PickAllLabels(Loss):
     is_convex = True
 
     def __post_init__(self) -> None:
+        check_fields(self, sets=each(each(integer(0), 1), 1))
         for chosen in self.sets:
             check(len({*chosen}) == len(chosen) > 0, "PickAllLabels(sets=...)", chosen, "sets of different classes")
 
@@ -87,6 +89,7 @@ class PickAllLabels(Loss):
         return _indicators(self.sets, like.shape[-1], like.dtype, like.device)[labels]
 
 
+@takes(K=integer(2), multiplicity=each(integer(0)))
 def all_sets(K: int, multiplicity: tuple[int, ...]) -> tuple[PickAllLabels, tuple[int, ...]]:
     """The loss and relative sizes of data with multiplicity[m - 1] samples of every set of m classes.
 
@@ -99,6 +102,7 @@ def all_sets(K: int, multiplicity: tuple[int, ...]) -> tuple[PickAllLabels, tupl
     return PickAllLabels(tuple(counts)), tuple(counts.values())
 
 
+@takes(problem=instance(Problem))
 def counts_of(problem: Problem) -> dict[int, int]:
     """n_m of every multiplicity m that occurs.
 
@@ -129,6 +133,7 @@ class TagWiseAverages:
     margins: dict[int, float]
 
 
+@takes(K=integer(2), counts=instance(dict), decay_W=positive, decay_H=positive)
 def tag_wise_averages(K: int, counts: dict[int, int], decay_W: float, decay_H: float) -> TagWiseAverages:
     """The minimiser for n_m = counts[m] samples of every set of m classes; rho = 0 where all logits vanish."""
     samples = {m: math.comb(K, m) * n for m, n in counts.items()}
@@ -163,6 +168,7 @@ def value_of(K: int, counts: dict[int, int], decay_W: float, decay_H: float, poi
     return loss / _total(K, counts) + decay_W * (K - 1) * point.rho / 2 + decay_H * features / (2 * point.rho)
 
 
+@takes(problem=instance(Problem))
 def multi_label_target(problem: Problem) -> Target:
     """The predicted minimum of a model with `PickAllLabels`.
 
@@ -188,6 +194,7 @@ def multi_label_target(problem: Problem) -> Target:
     )
 
 
+@takes(problem=instance(Problem), x=tensor(..., None))
 def tag_wise_residual(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
     """Largest |h_S - (t_m / rho) sum_{k in S} w_k| over the largest |h_S|; at the zero solution the largest |h_S|."""
     assert isinstance(problem.loss, PickAllLabels)

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ufm.arguments import finite, instance, integer, not_negative, takes
 from ufm.command_line import RequestError, check
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model import Point
@@ -67,6 +68,7 @@ class Prediction:
         return self.margin == 0 and self.common == 0
 
 
+@takes(problem=instance(Problem))
 def predict(problem: Problem) -> Prediction:
     """The minimiser that theory predicts for `problem`, global where `is_proved_global`.
 
@@ -97,6 +99,7 @@ def predict(problem: Problem) -> Prediction:
     return prediction
 
 
+@takes(problem=instance(Problem))
 def balanced_target(problem: Problem) -> Target:
     """The same as a target to hold end points against.
 
@@ -120,6 +123,7 @@ def balanced_target(problem: Problem) -> Target:
     )
 
 
+@takes(problem=instance(Problem))
 def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
     """The c from which on zero is a local minimiser, from which on it is best, and up to which the ETF exists.
 
@@ -137,6 +141,7 @@ def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
     return focal_slope(0.0, K, gamma) / (K - 1), threshold, steepest / (K - 1)
 
 
+@takes(problem=instance(Problem), prediction=instance(Prediction))
 def predicted_point(problem: Problem, prediction: Prediction) -> Float[Tensor, " P"]:
     """One point with the predicted geometry (all others are its rotations in feature space), float64."""
     K, d = problem.K, problem.d
@@ -153,17 +158,20 @@ def predicted_point(problem: Problem, prediction: Prediction) -> Float[Tensor, "
     return problem.pack(Point(W, H, torch.full((K,), prediction.bias, dtype=torch.float64)))
 
 
+@takes(a=finite, K=integer(2))
 def cross_entropy_of_margin(a: float, K: int) -> float:
     """log(1 + (K - 1) exp(-a))."""
     return math.log1p((K - 1) * math.exp(-a))
 
 
+@takes(a=finite, K=integer(2), gamma=not_negative)
 def focal_of_margin(a: float, K: int, gamma: float) -> float:
     """(1 - p)^gamma (-log p) at p = 1 / (1 + (K - 1) exp(-a))."""
     odds = (K - 1) * math.exp(-a)
     return (odds / (1 + odds)) ** gamma * math.log1p(odds)
 
 
+@takes(a=finite, K=integer(2), gamma=not_negative)
 def focal_slope(a: float, K: int, gamma: float) -> float:
     """S = -d/da `focal_of_margin` = (1 - p)^gamma (1 - p - gamma p log p)."""
     odds = (K - 1) * math.exp(-a)
@@ -171,6 +179,7 @@ def focal_slope(a: float, K: int, gamma: float) -> float:
     return q**gamma * (q + gamma * p * math.log1p(odds))
 
 
+@takes(a=finite, K=integer(2), gamma=not_negative)
 def focal_curvature_sign(a: float, K: int, gamma: float) -> float:
     """A number q(p) with the sign of -dS/da; it changes sign once, below p = 1/2, and is positive above.
 

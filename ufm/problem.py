@@ -48,12 +48,11 @@ class Problem(Model):
     def __post_init__(self) -> None:
         super().__post_init__()
         for argument in ("decay_W", "decay_H"):
-            value = getattr(self, argument)
-            check_parameter((value > 0) & (value < math.inf), f"Problem({argument}=...)", value, "finite and > 0")
+            name = f"Problem({argument}=...)"
+            check_parameter(lambda v: (v > 0) & (v < math.inf), name, getattr(self, argument), "finite and > 0")
         if self.decay_b is not None:
             allowed = "finite and >= 0 (0: free bias), or None (no bias)"
-            is_allowed = (self.decay_b >= 0) & (self.decay_b < math.inf)
-            check_parameter(is_allowed, "Problem(decay_b=...)", self.decay_b, allowed)
+            check_parameter(lambda v: (v >= 0) & (v < math.inf), "Problem(decay_b=...)", self.decay_b, allowed)
         given = (value for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor))
         lengths = sorted({len(value) for value in given})
         check(len(lengths) <= 1, "Problem(...)", f"lengths {lengths}", "given parameters of one length")
@@ -90,9 +89,9 @@ class Problem(Model):
         """W, H and b as views into the flat vector.
 
         Raises:
-            ValueError: if x is not float64.
+            ValueError: unless x is a float64 tensor of points of this size.
         """
-        check_points(x)
+        check_points(x, self.size)
         in_W, in_H = self.K * self.d, self.N * self.d
         W = x[..., :in_W].view(*x.shape[:-1], self.K, self.d)
         H = x[..., in_W : in_W + in_H].view(*x.shape[:-1], self.N, self.d)
@@ -125,6 +124,7 @@ class Problem(Model):
         """f and its gradient, each start on its own; `rows` says which starts they are, unless they are all."""
         if rows is not None:
             return self.take(rows).value_and_gradient(x)
+        self._check(x)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
             loss, G = self.loss.value_and_gradient(Z.mT, self.labels(x.device))
@@ -149,6 +149,7 @@ class Problem(Model):
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
         """The Hessian of f at each point as an operator on Q directions per point."""
+        self._check(x)
         labels = self.labels(x.device)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
@@ -202,6 +203,14 @@ class Problem(Model):
         if not isinstance(decay_W, Tensor) and not isinstance(decay_H, Tensor):
             return of_numbers(decay_W, decay_H)
         return of_tensors(torch.as_tensor(decay_W + 0 * decay_H), torch.as_tensor(decay_H + 0 * decay_W))
+
+    def _check(self, x: Tensor) -> None:
+        """Points of this size, and as many as there are parameters where those differ by start."""
+        check_points(x, self.size)
+        every = [value for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor)]
+        if every:
+            found, allowed = tuple(x.shape), f"a row for each of the {len(every[0])} starts that have parameters"
+            check(x.shape[:1] == every[0].shape, "x", found, allowed)
 
     def _decay_table(self, starts: int) -> Float[np.ndarray, "B 3"]:
         table = np.empty((starts, 3))

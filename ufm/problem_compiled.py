@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.compiled import kernel, sum_kernel
+from ufm.command_line import check
+from ufm.compiled import array_of, kernel, sum_kernel
 
 LARGEST = 2**17
 """Features and logits per start, in numbers, up to which the loops are faster (they fit the core's cache)."""
@@ -27,7 +28,7 @@ def serves(x: Tensor, K: int, d: int, N: int) -> bool:
 def logits(x: Float[Tensor, "B P"], K: int, d: int, N: int) -> tuple[Float[Tensor, "B K N"], Float[Tensor, "B d N"]]:
     """W H' + b of every start, and H' (the papers' H)."""
     Z, T = x.new_empty(len(x), K, N), x.new_empty(len(x), d, N)
-    _logits(x.contiguous().numpy(), Z.numpy(), T.numpy())
+    _logits(_points(x, K, d, N), Z.numpy(), T.numpy())
     return Z, T
 
 
@@ -36,8 +37,10 @@ def gradient(
 ) -> tuple[Float[Tensor, "B P"], Float[Tensor, " B"]]:
     """Gradient of the objective given that of the summed losses in the logits, and the weight-decay terms."""
     result, penalty = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(len(x))
-    x = x.contiguous()
-    _gradient(x.numpy(), T.numpy(), G.contiguous().numpy(), decays, result.numpy(), penalty.numpy())
+    of_features, of_loss = _features_and_loss(x, T, G)
+    points = _points(x, G.shape[1], T.shape[1], G.shape[2])
+    check(decays.shape == (len(x), 3), "decays", decays.shape, f"({len(x)}, 3)")
+    _gradient(points, of_features, of_loss, decays, result.numpy(), penalty.numpy())
     return result, penalty
 
 
@@ -49,17 +52,32 @@ def hessian(
     decays: Float[np.ndarray, "B 3"],
 ) -> Callable[[Float[Tensor, "B Q P"]], Float[Tensor, "B Q P"]]:
     """Directions to products with the Hessian, given gradient and Hessian of the summed losses in the logits."""
-    points = tuple(part.contiguous().numpy() for part in (x, T, G))
+    points = _points(x, G.shape[1], T.shape[1], G.shape[2]), *_features_and_loss(x, T, G)
+    check(decays.shape == (len(x), 3), "decays", decays.shape, f"({len(x)}, 3)")
 
     def product(v: Tensor) -> Tensor:
+        check(v.dim() == 3, "directions", tuple(v.shape), "(points, directions, variables)")
         v = v.contiguous()
+        directions = array_of("directions", v, (len(x), v.shape[1], x.shape[1]))
         D, dT = v.new_empty(*v.shape[:2], *G.shape[1:]), v.new_empty(*v.shape[:2], *T.shape[1:])
-        _logit_directions(points[0], points[1], v.numpy(), D.numpy(), dT.numpy())
-        R, result = of_loss(D.mT).mT.contiguous(), torch.empty_like(v)
-        _product_with_hessian(*points, v.numpy(), dT.numpy(), R.numpy(), decays, result.numpy())
+        _logit_directions(points[0], points[1], directions, D.numpy(), dT.numpy())
+        R, result = array_of("of_loss", of_loss(D.mT).mT, tuple(D.shape)), torch.empty_like(v)
+        _product_with_hessian(*points, directions, dT.numpy(), R, decays, result.numpy())
         return result
 
     return product
+
+
+def _points(x: Tensor, K: int, d: int, N: int) -> np.ndarray:
+    """The points, with a bias or without."""
+    without = (K + N) * d
+    check(x.shape[1] in (without, without + K), "x", tuple(x.shape), f"rows of {without} variables, or {K} more")
+    return array_of("x", x, tuple(x.shape))
+
+
+def _features_and_loss(x: Tensor, T: Tensor, G: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Transposed features and gradient in the logits, of as many samples and starts as there are."""
+    return array_of("T", T, (len(x), T.shape[1], G.shape[2])), array_of("G", G, (len(x), *G.shape[1:]))
 
 
 @kernel

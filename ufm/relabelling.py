@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, takes
 from ufm.model import Model
 from ufm.pick_all_labels import PickAllLabels
 
@@ -79,6 +80,7 @@ class Copies:
     gap: float
 
 
+@takes(model=instance(Model))
 def label_sets(model: Model) -> list[frozenset[int]]:
     """The classes of every label."""
     if isinstance(model.loss, PickAllLabels):

@@ -24,11 +24,12 @@ from ufm.scan_memory import unit_bytes
 from ufm.settings.checks import check_memory
 from ufm.settings.report_card import ReportCardSetting
 from ufm.starts import normal_starts
+from ufm.units import own_units
 
 SAME_VALUE = 1e-8
 """End points whose values differ by less, relative to f(0), are of one kind."""
 LOCAL_MINIMUM = -1e-7
-"""Smallest Hessian eigenvalue (rotations make it zero) from which an end point counts as a local minimum."""
+"""Smallest Hessian eigenvalue, in the model's own units (rotations make it zero), from which on it is a minimum."""
 KINDS = 20
 """Kinds of end points whose Hessian is looked at, lowest first."""
 DECAYS, FEWER_STARTS = "1e-4:10:26:log", 32
@@ -123,21 +124,24 @@ def _unit(cells: list[Cell], starts: int, setting: ReportCardSetting) -> Unit:
 
 def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], dict[str, float], list[dict[str, Any]]]:
     """Statuses, shares of states and kinds of end points of all starts."""
-    problem = cell.problem
+    units = own_units(cell.problem)
+    problem = units.model
     starts = normal_starts(problem.size, setting.seed, 0, setting.starts, setting.device)
-    end = minimise(problem.value_and_gradient, starts, setting.tolerance, setting.max_steps)
+    end = minimise(units.objective, starts, setting.tolerance, setting.max_steps)
     statuses = {kind.name: int((end.status == kind).sum()) for kind in Status if kind != Status.RUNNING}
     number = end.is_converged.nonzero()[:, 0]
     if not len(number):
         return statuses, dict.fromkeys(STATES, 0.0), []
-    state, active = end_states(problem, end.x[number])
+    state, active = end_states(cell.problem, units.scales * end.x[number])
     shares = {name: float((state == i).sum()) / setting.starts for i, name in enumerate(STATES)}
     scale = abs(float(problem.value(torch.zeros_like(starts[0]))))
-    kinds = _kinds(end.value[number], state, active, SAME_VALUE * max(scale, 1e-300))
+    value = units.gradient * end.value[number]
+    kinds = _kinds(value, state, active, SAME_VALUE * max(scale, 1e-300))
     rows = number[torch.tensor([kind["row"] for kind in kinds], device=number.device)]
     smallest = smallest_eigenpair(problem, end.x[rows]).value.tolist()
     for kind, start, eigenvalue in zip(kinds, rows.tolist(), smallest, strict=True):
-        kind |= {"row": start, "smallest_eigenvalue": eigenvalue}
+        kind |= {"row": start, "smallest_eigenvalue": eigenvalue / float(units.gradient)}
+        kind["value"] *= float(units.value)
     return statuses, shares, kinds
 
 

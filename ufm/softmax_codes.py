@@ -26,6 +26,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ufm.arguments import integer, seed, takes, tensor
 from ufm.losses import CrossEntropy
 from ufm.minimise import minimise
 from ufm.spheres import SphereProblem
@@ -74,6 +75,7 @@ class SoftmaxCode:
     starts: int
 
 
+@takes(K=integer(2), d=integer(1))
 def exact_margin(K: int, d: int) -> float | None:
     """rho where it is known exactly."""
     if d == 2 and K >= 3:
@@ -83,11 +85,13 @@ def exact_margin(K: int, d: int) -> float | None:
     return 1.0 if 2 * d >= K else None
 
 
+@takes(K=integer(2), d=integer(1))
 def packing_margin(K: int, d: int) -> float | None:
     """1 - cos of the best known packing's angle, in 3 dimensions."""
     return 1 - math.cos(math.radians(SLOANE_ANGLES[K])) if d == 3 and K in SLOANE_ANGLES else None
 
 
+@takes(K=integer(2), d=integer(1), starts=integer(1), seed=seed)
 def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode:
     """Random starts, all at once, through falling temperatures; the best end in sequential linear programmes."""
     x = normal_starts(2 * K * d, seed, 0, starts)
@@ -125,6 +129,7 @@ def _annealed(x: Tensor, K: int, sharpness: tuple[float, ...]) -> Tensor:
     return x
 
 
+@takes(W=tensor(..., "K", "d"), H=tensor(..., "K", "d"))
 def least_margin(W: Float[Tensor, "*batch K d"], H: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
     """min_{k, j != k} <w_k - w_j, h_k>."""
     return _margins(W, H).amin((-2, -1))
@@ -145,6 +150,7 @@ def smoothed(x: Float[Tensor, "B P"], K: int, sharpness: float) -> tuple[Float[T
     return value / sharpness, (tangent / lengths).flatten(1)
 
 
+@takes(W=tensor("K", "d"), H=tensor("K", "d"))
 def polish(W: Float[Tensor, "K d"], H: Float[Tensor, "K d"]) -> tuple[Tensor, Tensor]:
     """Sequential linear programmes: the best move of bounded size by the margins' first derivatives, while it helps."""
     move, margin = LARGEST_MOVE, float(least_margin(W, H))

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ufm.arguments import check_fields, instance, positive, takes
 from ufm.command_line import RequestError, check
 from ufm.losses import CrossEntropy
 from ufm.model import Model, Point, check_points
@@ -47,7 +48,7 @@ class SphereProblem(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(0 < self.temperature < math.inf, "SphereProblem(temperature=...)", self.temperature, "finite and > 0")
+        check_fields(self, temperature=positive)
 
     @property
     def has_bias(self) -> bool:
@@ -153,7 +154,7 @@ class SphereProblem(Model):
         return product
 
     def _rows(self, x: Tensor) -> Tensor:
-        check_points(x)
+        check_points(x, self.size)
         return x.view(*x.shape[:-1], self.K + self.N, self.d)
 
     def _polar(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,6 +167,7 @@ class SphereProblem(Model):
         return torch.cat([G.mT @ units[..., self.K :, :], G @ units[..., : self.K, :]], -2)
 
 
+@takes(problem=instance(SphereProblem))
 def sphere_target(problem: SphereProblem) -> Target:
     """The simplex.
 

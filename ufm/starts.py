@@ -4,12 +4,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.arguments import device, integer, seed, takes
 
 BLOCK = 128
 """Starts drawn from one generator."""
 
 
+@takes(size=integer(1), seed=seed, first=integer(0), count=integer(1), device=device)
 def normal_starts(
     size: int, seed: int, first: int, count: int, device: torch.device | str = "cpu"
 ) -> Float[Tensor, "count size"]:
@@ -18,10 +19,8 @@ def normal_starts(
     Start i is row i % BLOCK of the block i // BLOCK, drawn on the CPU from a generator of its own.
 
     Raises:
-        ValueError: unless first >= 0 and count >= 1.
+        ValueError: unless size and count are >= 1, seed in [0, 2^63), first >= 0, and there is such a device.
     """
-    check(first >= 0, "first", first, ">= 0")
-    check(count >= 1, "count", count, ">= 1")
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
     drawn = torch.cat([_block(size, seed, block) for block in blocks])
     offset = first - blocks.start * BLOCK

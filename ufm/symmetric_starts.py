@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.factors import factors_of, packed, relabelled
 from ufm.model import Model
 from ufm.relabelling import random_relabelling
@@ -18,6 +19,7 @@ GROUP = 16
 """Starts that share one symmetry."""
 
 
+@takes(model=instance(Model), x=tensor(None, None), generator=instance(torch.Generator))
 def symmetrised(model: Model, x: Float[Tensor, "S P"], generator: torch.Generator) -> Float[Tensor, "S P"]:
     """Every 16 points projected to those that a random relabelling with a random rotation leaves alone."""
     return torch.cat([_projected(model, group, generator) for group in torch.split(x, GROUP)])

@@ -5,6 +5,9 @@ global minimum from below by convex duality (in floating point). A start that fa
 that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims about the minimiser
 are about the starts that reach it, and the others are counted and shown. Where it predicts no minimum nothing is
 claimed: what was found is shown (`ufm/unpredicted.py`).
+
+Starts are drawn, minimised and judged in the model's own units (`ufm/units.py`), so that no verdict depends on the
+units in which the problem was written; values are given in the original ones, eigenvalues and gradients in the own.
 """
 
 import dataclasses
@@ -28,6 +31,7 @@ from ufm.end_point_claims import (
     Claim,
     Measures,
     check_resolution,
+    check_spread,
     claims_about,
     is_rectified,
     measure,
@@ -45,6 +49,7 @@ from ufm.profile import Profile, phases
 from ufm.settings.verify import VerifySetting
 from ufm.starts import normal_starts
 from ufm.target import NoPrediction, Target
+from ufm.units import Units, own_units
 from ufm.unpredicted import describe, states
 
 SADDLE_SCALES = (-1.5, 0.5)
@@ -115,6 +120,14 @@ class _Case:
         """None where there is no such search: at kinks."""
         return None if is_rectified(self.model) else target_of(self.saddle_model)
 
+    @cached_property
+    def units(self) -> Units:
+        return own_units(self.model)
+
+    @cached_property
+    def saddle_units(self) -> Units:
+        return own_units(self.saddle_model)
+
     def _model(self, prefix: str) -> Model:
         setting = self.setting
         K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
@@ -135,7 +148,11 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     cases = [_Case(setting, spec, device) for spec in specs]
     for case in cases:
         _ = case.prediction, case.saddle_target  # what makes no sense is refused here
-        check_resolution(case.model, setting.tolerance)
+        check_resolution(case.units, setting.tolerance)
+        if isinstance(case.prediction, Target):
+            check_spread(case.units, case.units.target(case.prediction))
+        if setting.saddle_starts and case.saddle_target is not None:
+            check_spread(case.saddle_units, case.saddle_units.target(case.saddle_target))
     return (_verdict(case, progress) for case in cases)
 
 
@@ -145,8 +162,9 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     setting, target, saddle_target = case.setting, case.prediction, case.saddle_target
     if isinstance(target, NoPrediction):
         return _without_prediction(case, target, progress, profile)
-    status, measures = _end_points(case, partial(measure, case.model, target), progress, profile)
-    claims = claims_about(case.model, target, setting.tolerance, setting.first_start, status, measures)
+    own = case.units.target(target)
+    status, measures = _end_points(case, partial(measure, case.units.model, own), progress, profile)
+    claims = claims_about(case.units, own, setting.tolerance, setting.first_start, status, measures)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
@@ -154,7 +172,8 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         with phases(profile)("other critical points"):
             ends = _search(case, progress)
             saddle_statuses = _count(ends.status)
-            saddles, minimisers, claim = _other_critical_points(case.saddle_model, saddle_target, ends)
+            units = case.saddle_units
+            saddles, minimisers, claim = _other_critical_points(units, units.target(saddle_target), ends)
         # Where zero is the minimiser there may be nothing else.
         if target.is_benign and (saddles or not saddle_target.is_zero):
             claims["strict saddles"] = claim
@@ -176,9 +195,14 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
 
 
 def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, profile: Profile | None) -> Verdict:
-    """What the starts found; there are no claims."""
-    began = time.perf_counter()
-    status, measures = _end_points(case, partial(describe, case.model), progress, profile)
+    """What the starts found, in the original units; there are no claims."""
+    began, units = time.perf_counter(), case.units
+
+    def described(end: EndPoints) -> Measures:
+        x, value = units.scales.to(case.device) * end.x, float(units.value) * end.value
+        return describe(case.model, dataclasses.replace(end, x=x, value=value))
+
+    status, measures = _end_points(case, described, progress, profile)
     return Verdict(
         spec=case.spec,
         target=None,
@@ -203,7 +227,7 @@ def _end_points(
     case: _Case, measured: Callable[[EndPoints], Measures], progress: Progress, profile: Profile | None
 ) -> tuple[Int[Tensor, " S"], Measures]:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
-    setting, model, device = case.setting, case.model, case.device
+    setting, units, model, device = case.setting, case.units, case.units.model, case.device
     phase = phases(profile)
     # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
     status, measures = torch.empty(setting.starts, dtype=torch.int64), dict[str, Tensor]()
@@ -214,9 +238,10 @@ def _end_points(
         with phase("starts"):
             starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
-        end = minimise(model.value_and_gradient, starts, setting.tolerance, setting.max_steps, advance, profile)
+        end = minimise(units.objective, starts, setting.tolerance, setting.max_steps, advance, profile)
         finite = end.status != Status.NONFINITE
-        end = dataclasses.replace(end, x=model.normalised(torch.where(finite[:, None], end.x, 0.0)))
+        x = model.normalised(torch.where(finite[:, None], end.x, 0.0))
+        end = dataclasses.replace(end, x=x, value=units.gradient * end.value)
         with phase("measures"):
             found = measured(end)
         with phase("smallest eigenvalue"):
@@ -246,7 +271,7 @@ def _elsewhere(case: _Case, target: Target, status: Tensor, measures: Measures) 
     scale = _at_zero(case.model)
     for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
         value = target.value + scale * float(measures["below"][i])
-        if not rows or value - rows[-1]["value"] > SAME_VALUE:
+        if not rows or value - rows[-1]["value"] > SAME_VALUE * float(case.units.value):
             rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
         row = rows[-1]
         row["found"] += 1
@@ -266,19 +291,22 @@ def _path(case: _Case, target: Target) -> dict[str, Any]:
     setting, model = case.setting, case.model
     count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
-    found = convergence(model, target.value, starts, setting.tolerance, setting.max_steps)
+    own = case.units.target(target)
+    found = convergence(case.units.model, own.value, starts, setting.tolerance, setting.max_steps)
     return {"starts": count, "percentiles": PERCENTILES, **found}
 
 
 def _search(case: _Case, progress: Progress) -> EndPoints:
     count = case.setting.saddle_starts
     task = progress.add_task(f"{case.spec['name']}: other critical points", total=count)
-    starts = saddle_starts(case.saddle_model, case.setting.seed, count, case.device)
-    return find_critical_points(case.saddle_model, starts, progress=partial(progress.advance, task))
+    model = case.saddle_units.model
+    starts = saddle_starts(model, case.setting.seed, count, case.device)
+    return find_critical_points(model, starts, progress=partial(progress.advance, task))
 
 
-def _other_critical_points(model: Model, target: Target, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
+def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
     """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
+    model = units.model
     number = ends.is_converged.nonzero()[:, 0]
     found = classify(model, model.normalised(ends.x[number]))
     is_minimiser = (found.value - target.value).abs() <= SAME_VALUE * max(1.0, abs(target.value))
@@ -288,7 +316,9 @@ def _other_critical_points(model: Model, target: Target, ends: EndPoints) -> tup
     worst = float(curvature.max()) if len(others) else math.nan
     broken_by = int(number[breaks[0]]) if len(breaks) else None
     claim = Claim(worst, 0.0, len(others) > 0 and broken_by is None, broken_by, len(breaks))
-    return _distinct(found, others, number), int(is_minimiser.sum()), claim
+    kinds = _distinct(found, others, number)
+    in_given_units = [kind | {"value": float(units.value) * kind["value"]} for kind in kinds]
+    return in_given_units, int(is_minimiser.sum()), claim
 
 
 def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Downloads against local servers that break off, ignore ranges, do not say how long they are, or send one elsewhere."""
+"""Downloads against local servers that break off, ignore ranges, give no length, or send one elsewhere."""
 
 import errno
 import hashlib
@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -133,9 +133,9 @@ def slow(handler) -> None:
 def test_three_at_once_download_one_file(tmp_path):
     """Each call opens the file anew, so that threads stand for processes here."""
     answered = []
-    with serving(lambda handler: (answered.append(handler.headers["Range"]), slow(handler))) as url:
-        with ThreadPoolExecutor(3) as pool:
-            paths = list(pool.map(lambda _: fetch(url, tmp_path / "file.bin", SHA256, True), range(3)))
+    serves = serving(lambda handler: (answered.append(handler.headers["Range"]), slow(handler)))
+    with serves as url, ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(lambda _: fetch(url, tmp_path / "file.bin", SHA256, True), range(3)))
     assert [path.read_bytes() == CONTENT for path in paths] == [True] * 3
     assert answered == [None]
     assert [file.name for file in tmp_path.iterdir()] == ["file.bin"]
