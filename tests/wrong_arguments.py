@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import ufm.symmetry
 
 import deepnet.calibration
 import deepnet.compare
@@ -20,6 +19,7 @@ import deepnet.features
 import deepnet.heads
 import deepnet.measures
 import deepnet.nets
+import ufm.canonical
 import ufm.central_path
 import ufm.certificate
 import ufm.condition_number
@@ -143,12 +143,13 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (ufm.units.own_units, {"model": PROBLEM}),
     (ufm.factors.factors_of, {"model": PROBLEM, "x": X}),
     (ufm.factors.with_dimension, {"model": PROBLEM, "d": 3}),
-    (ufm.symmetry.labelled_logits, {"problem": PROBLEM, "x": X}),
-    (ufm.symmetry.is_shift_invariant, {"problem": PROBLEM}),
-    (ufm.symmetry.class_permutations, {"K": 3}),
-    (ufm.orbit.largest_rank, {"problem": PROBLEM}),
-    (ufm.orbit.polished, {"model": PROBLEM, "y": X}),
-    (ufm.orbit.canonical, {"problem": PROBLEM, "x": X[0]}),
+    (ufm.canonical.largest_rank, {"model": PROBLEM}),
+    (ufm.canonical.polished, {"model": PROBLEM, "y": X}),
+    (ufm.canonical.canonical, {"model": PROBLEM, "x": X[0]}),
+    (ufm.canonical.ranks, {"model": PROBLEM, "x": X}),
+    (ufm.orbit.expected_nullity, {"model": PROBLEM, "rank": 2, "x": X[0]}),
+    (ufm.orbit.together, {"model": PROBLEM, "x": X[0]}),
+    (ufm.orbit.geometry, {"model": PROBLEM, "x": X[0]}),
     (ufm.relabelling.label_sets, {"model": PROBLEM}),
     (ufm.softmax_codes.exact_margin, {"K": 4, "d": 3}),
     (ufm.softmax_codes.packing_margin, {"K": 4, "d": 3}),

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance, takes, tensor
 from ufm.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE
 from ufm.factors import with_dimension
 from ufm.hessian import dense_hessian
@@ -23,6 +24,7 @@ class Canonical(NamedTuple):
     rank: int
 
 
+@takes(model=instance(Model), x=tensor(None))
 def canonical(model: Model, x: Float[Tensor, " P"]) -> Canonical:
     """The point rotated into max(rank, 1) columns where the model has such columns, and polished."""
     rank = ranks(model, x[None])[0]
@@ -35,6 +37,7 @@ def canonical(model: Model, x: Float[Tensor, " P"]) -> Canonical:
     return Canonical(small, polished(small, model.pack(Point(W @ turn, H @ turn, b))[None])[0], rank)
 
 
+@takes(model=instance(Model), x=tensor(None, None))
 def ranks(model: Model, x: Float[Tensor, "B P"]) -> list[int]:
     """Singular values of the vectors that span each point above what a gradient of 1e-11 resolves."""
     singular = torch.linalg.svdvals(model.spanning(x))
@@ -42,6 +45,7 @@ def ranks(model: Model, x: Float[Tensor, "B P"]) -> list[int]:
     return [int(count) for count in (singular > resolution * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)]
 
 
+@takes(model=instance(Model))
 def largest_rank(model: Model) -> int:
     """The largest rank of a critical point.
 
@@ -52,6 +56,7 @@ def largest_rank(model: Model) -> int:
     return model.K - 1 if has_zero_sum else model.K
 
 
+@takes(model=instance(Model), y=tensor(None, None))
 def polished(model: Model, y: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
     """A few steps of Newton's method without the directions of zero curvature, each taken if the gradient shrinks."""
     for _ in range(POLISHING_STEPS):

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ufm.arguments import instance, integer, takes, tensor
 from ufm.canonical import Canonical
 from ufm.critical_points import ZERO_EIGENVALUE, Classification, classify
 from ufm.factors import factors_of, widened
@@ -179,12 +180,14 @@ def orbit_of(model: Model, point: Canonical, labelled: Copies, relabellings: Rel
     )
 
 
+@takes(model=instance(Model), rank=integer(0), x=tensor(None))
 def expected_nullity(model: Model, rank: int, x: Float[Tensor, " P"]) -> int:
     """Rotations r d - r (r + 1)/2 of every feature space, rotations of label space, and a free constant in the bias."""
     rotations = model.feature_spaces * (rank * model.d - rank * (rank + 1) // 2)
     return rotations + (flag_dimension(model, x) if model.rotates_labels else _free_constant(model))
 
 
+@takes(model=instance(Model), x=tensor(None))
 def together(model: Model, x: Float[Tensor, " P"]) -> tuple[list[list[int]], list[int], bool]:
     """Which classes share a classifier row, which have none, and whether features collapse.
 
@@ -203,6 +206,7 @@ def together(model: Model, x: Float[Tensor, " P"]) -> tuple[list[list[int]], lis
     return blocks, zeros, bool((H - first).abs().max() <= scale)
 
 
+@takes(model=instance(Model), x=tensor(None))
 def geometry(model: Model, x: Float[Tensor, " P"]) -> dict[str, list[list[float]]]:
     """For drawing: rows of W, and for every class the mean of the features whose label contains it."""
     W, H, _ = model.unpack(x)
