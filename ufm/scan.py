@@ -56,7 +56,7 @@ class Scan:
             return ""
         return (
             f"in {count} of {len(self.cells)} cells d < K - 1: no simplex fits, so that no start can end in the ETF; "
-            "theory predicts nothing but zero, and where it becomes stable; end states with all classes active are other"
+            "theory predicts nothing but zero, and where that is stable; end states with all classes active are other"
         )
 
     def missing(self, folder: Path) -> list[Unit]:
