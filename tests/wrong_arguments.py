@@ -250,7 +250,7 @@ def _may_take(argument: str, value: str, right: Any) -> str:
 OPTIONAL = {"decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile"}
 REALS = {"a", "predicted"}
 AT_LEAST_ZERO = {"decay_b", "gamma", "decay_W", "decay_H", "decay", "tolerance", "temperature", "alpha", "rescale"}
-AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first"}
+AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first", "rank"}
 TRUTHS = {"takes_rows", "keeps_basis", "is_rectified", "download"}
 FUNCTIONS = {"progress", "objective", "operator"}
 TEXTS = {"folder", "field"}
