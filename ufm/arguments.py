@@ -95,7 +95,7 @@ def check_fields(settings: Any, **rules: Rule) -> None:
 def shown(value: Any) -> str:
     """A value in an error's sentence: of a tensor its type and shape, of a class that it is one, nothing endless."""
     if isinstance(value, Tensor):
-        return f"a {str(value.dtype).removeprefix('torch.')} tensor {tuple(value.shape)} on {value.device}"
+        return f"{value.dtype} {tuple(value.shape)} on {value.device}"
     if inspect.isclass(value):
         return f"the class {value.__name__} (not one of its instances)"
     text = " ".join((str(value) if isinstance(value, int | float) else repr(value)).split())
