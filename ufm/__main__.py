@@ -75,6 +75,9 @@ def run_atlas(setting: AtlasSetting) -> int:
             model_atlas_report.show(setting, folder.atlas, result)
         else:
             atlas_report.show(folder.atlas, result)
+        if "units" in result:
+            units = ", ".join(f"{name} {value}" for name, value in result["units"].items())
+            print(f"values, points and eigenvalues are in the model's own units (ufm/units.py): {units}")
         picture = landscape.draw(read_record(folder.record), path / "landscape.png")
         print(f"record: {folder.record}\npicture: {picture}")
     return 0 if all(result["claims"].values()) else 1
