@@ -73,7 +73,9 @@ class Selection:
 
     def __post_init__(self) -> None:
         at_least_one, count = Rule(lambda v: positive.holds(v) and v >= 1, "finite and >= 1"), optional(integer(1))
-        check_fields(self, validation=number(0, 1, "in [0, 1]"), per_class=count, test_per_class=count, seed=seed)
+        check_fields(
+            self, validation=number(0.0, 1.0, "a number in [0, 1]"), per_class=count, test_per_class=count, seed=seed
+        )
         check_fields(self, imbalance=at_least_one, multilabel=integer(1))
 
 

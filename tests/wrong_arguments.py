@@ -60,6 +60,7 @@ X = ufm.starts.normal_starts(PROBLEM.size, 0, 0, 2)
 Y = ufm.starts.normal_starts(MULTILABEL.size, 0, 0, 2)
 H, LABELS, W = torch.randn(6, 4).double(), torch.arange(6) % 3, torch.randn(3, 4).double()
 READING = deepnet.compare.Reading(**dict.fromkeys(inspect.signature(deepnet.compare.Reading).parameters, 1.0))
+CODE = torch.nn.functional.normalize(W, dim=-1)
 LAYER = deepnet.features.LastLayer(H, LABELS, W, torch.zeros(3).double())
 
 
@@ -142,6 +143,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (ufm.outcomes.end_states, {"problem": PROBLEM, "x": X}),
     (ufm.units.own_units, {"model": PROBLEM}),
     (ufm.factors.factors_of, {"model": PROBLEM, "x": X}),
+    (ufm.factors.widened, {"small": PROBLEM, "model": PROBLEM, "x": X}),
     (ufm.factors.with_dimension, {"model": PROBLEM, "d": 3}),
     (ufm.canonical.largest_rank, {"model": PROBLEM}),
     (ufm.canonical.polished, {"model": PROBLEM, "y": X}),
@@ -155,6 +157,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (ufm.softmax_codes.packing_margin, {"K": 4, "d": 3}),
     (ufm.softmax_codes.find_softmax_code, {"K": 3, "d": 2, "starts": 1, "seed": 0}),
     (ufm.softmax_codes.least_margin, {"W": W, "H": W}),
+    (ufm.softmax_codes.polish, {"W": CODE, "H": CODE}),
     (ufm.focal_window.ray_thresholds, {"K": 4, "gamma": 2.0}),
     (ufm.focal_window.TwoLevels, {"K": 4, "gamma": 2.0, "decay_b": 0.0}),
     (
@@ -187,6 +190,10 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     ),
     (deepnet.compare.Sizes, {"K": 3, "n": 2, "d": 3, "decay": 0.1}),
     (deepnet.compare.compare, {"reading": READING, "loss": CE(), "sizes": deepnet.compare.Sizes(3, 2, 3, 0.01)}),
+    (
+        deepnet.compare.calibrated_problem,
+        {"reading": READING, "loss": CE(), "sizes": deepnet.compare.Sizes(3, 2, 3, 0.01)},
+    ),
     (deepnet.compare.bias_decay, {"decay": 0.1, "reading": READING}),
     (
         deepnet.nets.make_net,
@@ -196,6 +203,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (deepnet.data.load, {"name": "digits", "folder": "", "selection": deepnet.data.Selection(), "download": False}),
     (deepnet.measures.measures_of, {"loss": CE(), "decay": 0.1}),
     (deepnet.measures.measure, {"layer": LAYER, "loss": CE()}),
+    (deepnet.measures.central_path, {"layer": LAYER, "loss": ufm.losses.SquaredError(), "decay": 0.1}),
     (deepnet.measures.top_accuracy, {"logits": H, "labels": LABELS, "k": 2}),
     (deepnet.measures.least_margin, {"logits": H, "labels": LABELS}),
     *[

@@ -81,6 +81,9 @@ def run_atlas(setting: AtlasSetting) -> int:
             return 1
         result = folder.finish()
         atlas_report.show(setting, folder.atlas, result)
+        if "units" in result:
+            units = ", ".join(f"{name} {value}" for name, value in result["units"].items())
+            print(f"values, points and eigenvalues are in the model's own units (ufm/units.py): {units}")
         picture = landscape.draw(read_record(folder.record), path / "landscape.png")
         print(f"record: {folder.record}\npicture: {picture}")
     return 0 if all(result["claims"].values()) else 1

@@ -95,7 +95,7 @@ def check_fields(settings: Any, **rules: Rule) -> None:
 def shown(value: Any) -> str:
     """A value in an error's sentence: of a tensor its type and shape, of a class that it is one, nothing endless."""
     if isinstance(value, Tensor):
-        return f"a {str(value.dtype).removeprefix('torch.')} tensor {tuple(value.shape)} on {value.device}"
+        return f"{value.dtype} {tuple(value.shape)} on {value.device}"
     if inspect.isclass(value):
         return f"the class {value.__name__} (not one of its instances)"
     text = " ".join((str(value) if isinstance(value, int | float) else repr(value)).split())
@@ -110,10 +110,12 @@ def is_number(value: Any) -> bool:
 def integer(least: int, most: int | None = None) -> Rule:
     """An integer in these bounds."""
     bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
-    return Rule(
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and least <= v and (most is None or v <= most),
-        f"an integer {bounds}",
-    )
+
+    def holds(value: Any) -> bool:
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        return is_integer and least <= value and (most is None or value <= most)
+
+    return Rule(holds, f"an integer {bounds}")
 
 
 def number(least: float, most: float, allowed: str) -> Rule:

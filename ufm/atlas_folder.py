@@ -14,32 +14,51 @@ from ufm.atlas_rounds import rounds_until_complete
 from ufm.command_line import LossSpec, ModelSpec, RequestError, check
 from ufm.complaints import reason_of
 from ufm.losses import make_loss, parameters_of
+from ufm.model import Model
 from ufm.records import check_new_file, read_record, write_record
 from ufm.settings.atlas import AtlasSetting
+from ufm.units import own_units
 
 MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b")
 SEARCH = ("seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""
+LEAST = 1e-7
+"""Smallest curvature: a search to 1e-11 leaves points and their ranks inexact by some multiple of 1e-11 over it."""
 EARLIER = {"model": {"name": "plain"}}
 """What records say that are older than the option."""
 
 
 def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
-    """The setting with every parameter of its loss, and an empty atlas of its model.
+    """The setting with every parameter of its loss, and an empty atlas of its model, in the model's own units.
 
     Raises:
-        ValueError: if there is no such model or the request is too large.
+        ValueError: if there is no such model, its curvatures are too small to resolve, or the request is too large.
     """
     check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
     check_new_file(setting.json, "--json")
-    loss = make_loss(setting.loss)
-    choice, sizes = setting.model_choice, (setting.classes, setting.dim, setting.per_class)
-    choice.variables(*sizes)  # refuses label sets that are too many, before they are listed
-    model = choice.make(loss, *sizes, (setting.decay_W, setting.decay_H, setting.decay_b))
+    choice, model = setting.model_choice, own_units(_model_of(setting)).model
+    least, allowed = float(model.least_curvature), f"such that curvatures, in the model's own units, are >= {LEAST:.0e}"
+    check(least >= LEAST, "--decay-W, --decay-H", f"{least:.1e}", allowed)
     spec: ModelSpec = {"name": choice.name, **choice.options}
-    loss_spec: LossSpec = {"name": setting.loss["name"], **parameters_of(loss)}
+    loss_spec: LossSpec = {"name": setting.loss["name"], **parameters_of(make_loss(setting.loss))}
     full = dataclasses.replace(setting, loss=loss_spec, model=spec, classes=model.K)
     return full, Atlas(model, seed=setting.seed, is_symmetric=setting.symmetric)
+
+
+def units_of(setting: AtlasSetting) -> dict[str, float | None] | None:
+    """What the atlas's own units are, for its record; None where the model is in them as it was written."""
+    model = _model_of(setting)
+    units = own_units(model)
+    if units.model == model:
+        return None
+    decays = {name: getattr(units.model, name) for name in ("decay_W", "decay_H", "decay_b")}
+    return {"value": float(units.value), "logits": float(units.logits), **decays}
+
+
+def _model_of(setting: AtlasSetting) -> Model:
+    choice, sizes = setting.model_choice, (setting.classes, setting.dim, setting.per_class)
+    choice.variables(*sizes)  # refuses label sets that are too many, before they are listed
+    return choice.make(make_loss(setting.loss), *sizes, (setting.decay_W, setting.decay_H, setting.decay_b))
 
 
 @dataclass
@@ -66,6 +85,9 @@ class AtlasFolder:
             if there != here:
                 option = f"--{name.replace('_', '-')}"
                 raise RequestError(f"`{option}` must be {there} to extend the atlas in {path}, got {here}.")
+        units = record["result"].get("units")
+        allowed = f"an atlas in the units {units_of(setting)} to be extended (see ufm/units.py)"
+        check(units == units_of(setting), str(path), f"one in {units}", allowed)
         try:
             return cls(setting, path, empty.read_back(record["result"]))
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -105,6 +127,7 @@ class AtlasFolder:
         return f"round {number}{where}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
 
     def _write(self, extra: dict[str, Any]) -> dict[str, Any]:
-        result = self.atlas.as_result() | extra
+        units = units_of(self.setting)
+        result = self.atlas.as_result() | extra | ({"units": units} if units else {})
         write_record(self.record, self.setting.as_dict(), result)
         return result

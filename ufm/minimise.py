@@ -89,7 +89,7 @@ def _run(request: _Request, starts: Tensor, first: int) -> EndPoints:
     `first` is the number of the first of these starts among all.
     """
     method, working_bytes = METHODS[starts.device.type == "cpu"]
-    width = max(1, working_bytes // (8 * starts.shape[1] * (2 * MEMORY + 10)))
+    width = max(1, working_bytes // (8 * max(1, starts.shape[1]) * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
     phase = phases(request.profile)
