@@ -26,7 +26,7 @@ from ufm.settings.report_card import ReportCardSetting
 from ufm.starts import normal_starts
 
 SAME_VALUE = 1e-8
-"""End points whose values differ by less, relative to f(0), are of one kind."""
+"""End points whose values differ by less, relative to the largest of f at zero and the starts, are of one kind."""
 LOCAL_MINIMUM = -1e-7
 """Smallest Hessian eigenvalue (rotations make it zero) from which an end point counts as a local minimum."""
 KINDS = 20
@@ -132,8 +132,9 @@ def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], d
         return statuses, dict.fromkeys(STATES, 0.0), []
     state, active = end_states(problem, end.x[number])
     shares = {name: float((state == i).sum()) / setting.starts for i, name in enumerate(STATES)}
-    scale = abs(float(problem.value(torch.zeros_like(starts[0]))))
-    kinds = _kinds(end.value[number], state, active, SAME_VALUE * max(scale, 1e-300))
+    at_zero = problem.value(torch.zeros_like(starts[:1]))
+    scale = float(torch.cat([at_zero, problem.value(starts)]).abs().amax())
+    kinds = _kinds(end.value[number], state, active, SAME_VALUE * scale)
     rows = number[torch.tensor([kind["row"] for kind in kinds], device=number.device)]
     smallest = smallest_eigenpair(problem, end.x[rows]).value.tolist()
     for kind, start, eigenvalue in zip(kinds, rows.tolist(), smallest, strict=True):
