@@ -211,7 +211,7 @@ def _scan(scan: "Scan", folder: Path) -> int:
     result["seconds"] = time.perf_counter() - began
     path, show = setting.json or folder / "record.json", partial(scan_report.show, scan, rows, failures)
     record = write_and_show(path, setting.as_dict(), result, show)
-    picture = phase_diagram.draw(read_record(record), folder / "phase_diagram.png")
+    picture = phase_diagram.draw(read_record(record), folder / "phase_diagram.png") if any(rows) else "none to draw"
     print(f"rows: {folder / shards.SHARDS}\nrecord: {record}\npicture: {picture}")
     return 3 if failures else 0
 

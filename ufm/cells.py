@@ -131,14 +131,16 @@ def cells_of(setting: ScanSetting) -> list[Cell]:
     """
     base, spec = {name: getattr(setting, name) for name in (*SIZES, *DECAYS)}, full_spec(setting.loss)
     cells = []
+    seen: set[str] = set()
     for point in points(axes_of(setting)):
         loss = spec | {key: value for key, value in point.items() if key in spec}
         decay = {"decay_W": point["decay"], "decay_H": point["decay"]} if "decay" in point else {}
         other = {key: int(value) if key in SIZES else value for key, value in point.items() if key in base}
         cells.append(Cell(loss, **base | decay | other))
         problem = cells[-1].problem  # refused here if it cannot be
-        if is_own(spec):
+        if is_own(spec) and (key := _hash([loss, problem.K])) not in seen:
             check_loss(problem.loss, problem.K)
+            seen.add(key)
     return cells
 
 

@@ -44,7 +44,7 @@ def find(path: str, argument: str) -> Any:
     if not is_path or last.startswith("__"):
         raise _refused(path, argument, "no names with dots between")
     if name in sys.modules:
-        reason = _reason_of_spec(getattr(sys.modules[name], "__spec__", None))
+        reason = _reason_of_spec(name, getattr(sys.modules[name], "__spec__", None))
     else:
         reason = _reason_of_source(name, last)
     if reason:
@@ -101,10 +101,10 @@ def _refused(path: str, argument: str, reason: str) -> RequestError:
     return RequestError(f"`{argument}` must be an import path that works here, got {path} ({reason}).")
 
 
-def _reason_of_spec(spec: ModuleSpec | None) -> str:
+def _reason_of_spec(name: str, spec: ModuleSpec | None) -> str:
     """Why a module must not be used; a module that the running program has made is its own."""
     is_standard = spec is not None and (spec.origin in ("built-in", "frozen") or _is_standard(spec.origin))
-    return f"{spec.name} is of Python's standard library" if spec and is_standard else ""
+    return f"{name} is of Python's standard library" if is_standard else ""
 
 
 def _reason_of_source(module: str, name: str) -> str:
@@ -115,7 +115,7 @@ def _reason_of_source(module: str, name: str) -> str:
         spec = _spec(module)
         if spec is None:
             return f"importing {module}: ModuleNotFoundError"
-        if reason := _reason_of_spec(spec):
+        if reason := _reason_of_spec(module, spec):
             return reason
         if spec.origin is None or not spec.origin.endswith(".py"):
             return f"{module} is no file of Python source"
@@ -138,9 +138,13 @@ def _spec(module: str) -> ModuleSpec | None:
     """Where the module is, found without importing what it is in, which `importlib.util.find_spec` would."""
     top, *inner = module.split(".")
     spec = importlib.util.find_spec(top) if top else None
+    places = list(spec.submodule_search_locations or ()) if spec else []
     for part in inner:
-        places = spec.submodule_search_locations if spec else None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", list(places)) if spec and places else None
+        spec = PathFinder.find_spec(part, places) if places else None
+        if spec is None:
+            return None
+        is_package = spec.submodule_search_locations is not None
+        places = [str(Path(place) / part) for place in places] if is_package else []
     return spec
 
 

@@ -27,7 +27,7 @@ from ufm.starts import normal_starts
 from ufm.units import own_units
 
 SAME_VALUE = 1e-8
-"""End points whose values differ by less, relative to f(0), are of one kind."""
+"""End points whose values differ by less, relative to the largest of f at zero and the starts, are of one kind."""
 LOCAL_MINIMUM = -1e-7
 """Smallest Hessian eigenvalue, in the model's own units (rotations make it zero), from which on it is a minimum."""
 KINDS = 20
@@ -134,9 +134,10 @@ def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], d
         return statuses, dict.fromkeys(STATES, 0.0), []
     state, active = end_states(cell.problem, units.scales * end.x[number])
     shares = {name: float((state == i).sum()) / setting.starts for i, name in enumerate(STATES)}
-    scale = abs(float(problem.value(torch.zeros_like(starts[0]))))
+    at_zero = problem.value(torch.zeros_like(starts[:1]))
+    scale = float(torch.cat([at_zero, problem.value(starts)]).abs().amax())
     value = units.gradient * end.value[number]
-    kinds = _kinds(value, state, active, SAME_VALUE * max(scale, 1e-300))
+    kinds = _kinds(value, state, active, SAME_VALUE * scale)
     rows = number[torch.tensor([kind["row"] for kind in kinds], device=number.device)]
     smallest = smallest_eigenpair(problem, end.x[rows]).value.tolist()
     for kind, start, eigenvalue in zip(kinds, rows.tolist(), smallest, strict=True):

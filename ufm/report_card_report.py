@@ -65,7 +65,8 @@ def _property(item: Property) -> str:
     if item.holds:
         return "no counterexample found"
     where = ", ".join(f"{name} {_shown(value)}" for name, value in item.point.items())
-    return f"no: off by {abs(item.worst):.2g} at {where}"
+    by = f"off by {abs(item.worst):.2g}" if item.worst else "equal where it must be above"
+    return f"no: {by} at {where}"
 
 
 def _other_minima(card: Card) -> str:

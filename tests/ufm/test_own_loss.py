@@ -1,9 +1,11 @@
 import dataclasses
+import functools
 
 import pytest
 import torch
 from torch.nn import functional
 
+from ufm.losses import LOSSES, CrossEntropy, Focal
 from ufm.own_loss import check_loss, full_spec, loss_of, source_of
 from ufm.parameters import stack, stackable
 from ufm.prediction import predict
@@ -64,6 +66,204 @@ def test_all_parameters_are_part_of_the_setting():
     assert full_spec({"name": "focal"}) == {"name": "focal", "gamma": 3.0}
     assert source_of({"name": "focal"}) == ""
     assert len(source_of({"name": name})) == 16
+
+
+def entropy(logits, labels):
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def detached_focal(logits, labels, gamma: float = 2.0):
+    ce = entropy(logits, labels)
+    return (1 - torch.exp(-ce)).detach() ** gamma * ce
+
+
+def without_mean(logits, labels):
+    ce = entropy(logits, labels)
+    return ce - ce.mean() + ce.mean().detach()
+
+
+def straight_through(logits, labels):
+    return entropy(logits + (torch.round(4 * logits) / 4 - logits).detach(), labels)
+
+
+def single(logits, labels):
+    return entropy(logits.float(), labels).double()
+
+
+def half(logits, labels):
+    return entropy(logits.half(), labels).double()
+
+
+def single_within(logits, labels):
+    return -logits.log_softmax(-1).float().gather(-1, labels[:, None])[:, 0].double()
+
+
+def single_penalty(logits, labels):
+    return entropy(logits, labels) + 0.1 * logits.float().square().sum(-1).double()
+
+
+def random(logits, labels):
+    return entropy(logits + 1e-3 * torch.randn_like(logits), labels)
+
+
+def clamps(logits, labels):
+    with torch.no_grad():
+        logits.clamp_(-1, 1)
+    return entropy(logits, labels)
+
+
+def renames(logits, labels):
+    labels[0] = 1
+    return entropy(logits, labels)
+
+
+def ends(logits, labels):
+    raise SystemExit(0)
+
+
+def nothing(logits, labels):
+    pass
+
+
+def constant_of_its_own(logits, labels):
+    return torch.ones(len(logits), dtype=logits.dtype, requires_grad=True)
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits, labels):
+        ctx.gradient = logits.softmax(-1) - functional.one_hot(labels, logits.shape[1])
+        return entropy(logits, labels)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return upstream[:, None] * ctx.gradient, None
+
+
+def once(logits, labels):
+    return OnceDifferentiable.apply(logits, labels)
+
+
+def no_second(logits, labels):
+    return functional.multi_margin_loss(logits, labels, reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        ("detached_focal", "its gradient by torch is that of its values, got a sample with logits"),
+        ("without_mean", "its gradient by torch is that of its values.* it is 0 where differences"),
+        ("straight_through", "its gradient by torch is that of its values.* give 0"),
+        ("single", "computed in float64 throughout"),
+        ("half", "computed in float64 throughout"),
+        ("single_within", "computed in float64 throughout"),
+        ("single_penalty", "computed in float64 throughout"),
+        ("random", "the same at every call.*random, whose values move by"),
+        ("clamps", "leaves logits and labels as they are, got clamps"),
+        ("renames", "leaves logits and labels as they are, got renames"),
+        ("ends", r"take logits \(64, 3\) and labels \(64,\), got ends \(SystemExit: 0 in .*test_own_loss.py"),
+        ("nothing", "one torch.float64 per sample.*got NoneType"),
+        ("constant_of_its_own", "differentiable in the logits"),
+        ("once", "its Hessian by torch is that of its gradient"),
+        ("no_second", "twice differentiable in the logits by torch, got no_second"),
+    ],
+)
+def test_what_its_values_do_not_bear_out_is_refused(function, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        check_loss(loss_of({"name": f"{HERE}.{function}"}), 3)
+
+
+def hinge(logits, labels):
+    own = logits.gather(-1, labels[:, None])
+    return (1 + logits - own).clamp(min=0).sum(-1) - 1
+
+
+def steep(logits, labels):
+    return entropy(logits / 0.02, labels)
+
+
+def far_up(logits, labels):
+    return entropy(logits, labels) + 1e6
+
+
+def exponential(logits, labels):
+    return (logits - logits.gather(-1, labels[:, None])).exp().sum(-1)
+
+
+def brier(logits, labels):
+    return (logits.softmax(-1) - functional.one_hot(labels, logits.shape[1])).square().sum(-1)
+
+
+def constant(logits, labels):
+    return 0 * logits.sum(-1)
+
+
+def tiny(logits, labels):
+    return 1e-12 * entropy(logits, labels)
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, start: float = 2.0):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor([start], dtype=torch.float64))
+
+    def forward(self, logits, labels):
+        return self.scale * entropy(logits, labels)
+
+
+instance = torch.nn.CrossEntropyLoss(reduction="none")
+own_instance = Scaled()
+partial = functools.partial(functional.cross_entropy, reduction="none")
+taken_as_it_is = Focal(2.0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hinge", "steep", "far_up", "exponential", "brier", "constant", "tiny"),
+        *("Scaled", "instance", "own_instance", "partial", "taken_as_it_is"),
+    ],
+)
+@pytest.mark.parametrize("K", [2, 7])
+def test_sound_losses_are_taken(name, K):
+    check_loss(loss_of({"name": f"{HERE}.{name}"}), K)
+    full = full_spec({"name": f"{HERE}.{name}"})
+    check_loss(loss_of(full), K)
+    assert len(source_of(full)) == 16
+
+
+def test_an_instance_is_the_loss(normal):
+    logits, labels = normal(5, 6, 3), torch.arange(6) % 3
+    expected = functional.cross_entropy(logits.movedim(-1, 1), labels.expand(5, 6), reduction="none")
+    for name in ("instance", "partial"):
+        torch.testing.assert_close(loss_of({"name": f"{HERE}.{name}"})(logits, labels), expected)
+    assert loss_of({"name": f"{HERE}.taken_as_it_is"}) == Focal(2.0)
+    weighted = loss_of({"name": f"{HERE}.own_instance"})(logits, labels)
+    assert not weighted.requires_grad  # its parameters are constants
+    torch.testing.assert_close(weighted, 2 * expected)
+
+
+class WrongByHand(CrossEntropy):
+    def hessian(self, logits, labels):
+        return lambda direction: direction
+
+
+class WrongGradient(CrossEntropy):
+    def value_and_gradient(self, logits, labels):
+        value, gradient = super().value_and_gradient(logits, labels)
+        return value, 1.01 * gradient
+
+
+def test_derivatives_by_hand_are_looked_at_too():
+    with pytest.raises(ValueError, match="its Hessian by torch is that of its gradient"):
+        check_loss(WrongByHand(), 3)
+    with pytest.raises(ValueError, match="its gradient by torch is that of its values"):
+        check_loss(WrongGradient(), 3)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values()])
+def test_the_losses_of_this_project_pass_as_well(loss):
+    check_loss(loss(), 5)
 
 
 @pytest.mark.parametrize("name", ["Poly1", "LogitNormalised", "GeneralisedCrossEntropy"])
