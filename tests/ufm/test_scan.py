@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 
 import pyarrow.parquet
@@ -265,3 +266,29 @@ def test_a_parameter_of_your_own_loss_is_one_batch(monkeypatch):
     for found, expected in zip(_rows(setting), together, strict=True):
         assert found["cell"] == expected["cell"]
         assert found["best_value"] == pytest.approx(expected["best_value"], rel=1e-12)
+
+
+STRAY = {"._{}": b"\0\5\x16\7Mac OS X", "{} (copy)": None, "copy of {}": None, ".{}.part": b"half", "notes": b"mine"}
+
+
+def test_stray_files_are_left_alone_and_cut_ones_are_named(tmp_path, capsys):
+    folder = tmp_path / "scan"
+    assert _run("--out", str(folder), "--workers", "0") == 0
+    (shard,) = (folder / "shards").iterdir()
+    for name, content in STRAY.items():
+        (folder / "shards" / f"{name.format(shard.stem)}.parquet").write_bytes(content or b"another program's")
+    (folder / "shards" / f"{'0' * 16}.parquet.d").mkdir()
+    resume = ["scan", "--resume", str(folder), "--workers", "0"]
+    whole = shards.read_rows(folder)
+    assert main("python -m ufm", "", COMMANDS, resume) == 0
+    os.truncate(shard, 100)
+    capsys.readouterr()
+    assert main("python -m ufm", "", COMMANDS, resume) == 2
+    said = capsys.readouterr().err
+    assert f"{shard} must be a file of a scan, but cannot be read" in said
+    assert "; delete it, and --resume computes its cells again." in said
+    assert "go on with" not in said
+    shard.unlink()
+    assert main("python -m ufm", "", COMMANDS, resume) == 0
+    assert shards.read_rows(folder) == whole
+    assert (folder / "shards" / "notes.parquet").read_bytes() == b"mine"
