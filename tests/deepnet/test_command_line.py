@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -95,12 +96,57 @@ def test_a_run_cannot_be_compared_with_itself(run, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_finished_run_has_nothing_to_resume(run, capsys):
-    names = ("metrics.jsonl", "record.json", "checkpoint.pt")
+def test_a_finished_run_is_shown_again(run, capsys):
+    names = ("metrics.jsonl", "record.json", "checkpoint.pt", "setting.json")
     before = [(run / name).read_bytes() for name in names]
-    assert deepnet("train", "--resume", run) == 2
-    assert "a run that has epochs left to train" in capsys.readouterr().err
+    assert deepnet("train", "--resume", run) == 0
+    shown = capsys.readouterr().out
+    assert "nc1_quotient" in shown
+    assert str(run / "record.json") in shown
     assert [(run / name).read_bytes() for name in names] == before
+
+
+@pytest.mark.parametrize("left", [b"", b'{"schema": 1, "res', None])
+def test_a_record_that_was_lost_is_written(run, tmp_path, left):
+    """Killed between the last checkpoint and the record; or half of it was copied."""
+    folder = shutil.copytree(run, tmp_path / "run")
+    (folder / "training.png").unlink()
+    (folder / "record.json").unlink() if left is None else (folder / "record.json").write_bytes(left)
+    assert deepnet("train", "--resume", folder, "--json", tmp_path / "r.json") == 0
+    assert deepnet("train", "--resume", folder) == 0
+    whole = json.loads((run / "record.json").read_text())["result"]
+    for path in (folder / "record.json", tmp_path / "r.json"):
+        result = json.loads(path.read_text())["result"]
+        assert {name: result[name] for name in ("splits", "best", "metrics", "epoch")} == {
+            name: whole[name] for name in ("splits", "best", "metrics", "epoch")
+        }
+    assert (folder / "training.png").stat().st_size > 5000
+
+
+def test_a_finished_run_goes_on_with_more_epochs(run, tmp_path, capsys):
+    folder = shutil.copytree(run, tmp_path / "run")
+    assert deepnet("train", "--resume", folder, "--epochs", "3") == 0
+    assert "epoch 3/3" in capsys.readouterr().out
+    record = json.loads((folder / "record.json").read_text())
+    assert record["setting"]["epochs"] == record["result"]["epoch"] == 3
+    assert [line["epoch"] for line in record["result"]["metrics"]] == [1, 2, 3]
+
+
+def test_a_disk_that_is_full_at_the_record_says_how_to_go_on(run, tmp_path, capsys, monkeypatch):
+    folder = shutil.copytree(run, tmp_path / "run")
+    (folder / "record.json").unlink()
+    with monkeypatch.context() as disk:
+        disk.setattr("figures.style.atomic_file", no_room)
+        assert deepnet("train", "--resume", folder) == 3
+    assert (
+        f"No space left on device; the last good state is kept, go on with: python -m deepnet train --resume {folder}"
+        in (capsys.readouterr().err)
+    )
+    assert deepnet("train", "--resume", folder) == 0
+
+
+def no_room(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_diverging_run_exits_with_1_and_says_where(tmp_path, capsys):
@@ -125,8 +171,12 @@ def test_a_full_disk_keeps_the_last_good_state(tmp_path, capsys, monkeypatch):
 
 
 def test_options_beside_resume_count_when_given(run, capsys):
-    assert deepnet("train", "--resume", run, "--epochs", "200") == 2  # the default, but asked for
-    assert "`--epochs` must be 2, as the run has it, or left out, got 200" in capsys.readouterr().err
+    assert deepnet("train", "--resume", run, "--per-class", "200") == 2
+    assert "`--per-class` must be 6, as the run has it, or left out, got 200" in capsys.readouterr().err
+    assert deepnet("train", "--resume", run, "--epochs", "1") == 2
+    assert "`--epochs` must be 2, as the run has it, or left out, got 1" in capsys.readouterr().err
+    assert deepnet("train", "--resume", run, "--net", "wide_resnet") == 2  # the default, but asked for
+    assert "`--net` must be resnet18, as the run has it, or left out" in capsys.readouterr().err
 
 
 def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):

@@ -1,8 +1,10 @@
 """The loop on a few digits: it learns, it resumes bit for bit, and it stops with a reason."""
 
 import dataclasses
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -213,15 +215,88 @@ def test_schedules():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"epochs": 9}, "`--epochs` must be 4, as the run has it, or left out, got 9"),
-        ({"epochs": 200}, "`--epochs` must be 4, as the run has it, or left out, got 200"),  # the default, but given
+        ({"epochs": 3}, "`--epochs` must be 4, as the run has it, or left out, got 3"),
+        (
+            {"momentum": 0.9},
+            "`--momentum` must be 0.8, as the run has it, or left out, got 0.9",
+        ),  # the default, but given
         ({"loss": {"name": "ls"}}, "`--loss` must be {'name': 'ce'}"),
         ({"out": Path("elsewhere")}, "`--out` must be left out with --resume"),
     ],
 )
-def test_resume_refuses_another_setting(given, message, uninterrupted):
+def test_resume_refuses_another_setting(given, message, tmp_path):
+    checkpoint.write_setting(tmp_path, dataclasses.replace(TINY, momentum=0.8))
     with pytest.raises(ValueError, match=message.replace("{", r"\{")):
-        checkpoint.resumed_setting(TrainSetting(resume=uninterrupted, given=frozenset(given), **given))
+        checkpoint.resumed_setting(TrainSetting(resume=tmp_path, given=frozenset(given), **given))
+
+
+def resumed(folder: Path, **given) -> TrainSetting:
+    return TrainSetting(resume=folder, given=frozenset(given), **given)
+
+
+def test_a_run_that_has_ended_may_be_given_more_epochs(tmp_path):
+    """The rates of the longer run: TINY's steps are at 3/7 and 5/7 of 4 epochs, then of 7."""
+    folder = tmp_path / "run"
+    assert run(in_folder(TINY, folder)) is None
+    with pytest.raises(ValueError, match="`--epochs` must be 4, as the run has it, or left out, got 2"):
+        run(resumed(folder, epochs=2))
+    with pytest.raises(KeyboardInterrupt):
+        run(resumed(folder, epochs=7), stop_after=5)
+    with pytest.raises(
+        ValueError, match="`--epochs` must be 7, as the run has it, or left out until it has reached them"
+    ):
+        run(resumed(folder, epochs=9))
+    assert run(resumed(folder)) is None
+    lines = checkpoint.read_metrics(folder)
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line["lr"] for line in lines] == pytest.approx([0.02, 0.002, 0.0002, 0.0002, 0.002, 0.0002, 0.0002])
+    assert checkpoint.read_setting(folder)["epochs"] == reopen(folder, "cpu").epoch == 7
+    assert checkpoint.load_best(folder)["epoch"] <= 7
+
+
+def test_a_kill_between_the_new_number_of_epochs_and_their_first_loses_nothing(uninterrupted, tmp_path):
+    folder = shutil.copytree(uninterrupted, tmp_path / "run")
+    with opened(resumed(folder, epochs=5)):
+        pass  # killed here
+    assert reopen(folder, "cpu", which="best").epoch <= 4
+    assert run(resumed(folder)) is None
+    assert len(checkpoint.read_metrics(folder)) == 5
+
+
+def test_a_run_that_was_resumed_with_its_data_elsewhere_can_be_read(stopped, tmp_path):
+    assert run(resumed(stopped, data_folder=tmp_path)) is None
+    assert reopen(stopped, "cpu").epoch == TINY.epochs
+    assert run(resumed(stopped)) is None
+
+
+def test_a_run_killed_before_its_first_state_is_begun_anew(uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    checkpoint.write_setting(folder, dataclasses.replace(TINY, epochs=9))
+    (folder / ".checkpoint.pt.part").write_bytes(b"half a file")
+    with pytest.raises(ValueError, match="but there is none .a run that was stopped before its first one begins anew"):
+        run(resumed(folder))
+    assert run(in_folder(TINY, folder)) is None
+    assert_same_run(folder, uninterrupted)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"grid": {}, "grids": []}', "mine"])
+def test_a_setting_that_is_no_runs_is_kept(content, tmp_path):
+    (tmp_path / checkpoint.SETTING).write_text(content)
+    with pytest.raises(ValueError, match=r"new or empty folder, got .* \(it holds setting\.json\)"):
+        run(in_folder(TINY, tmp_path))
+    assert (tmp_path / checkpoint.SETTING).read_text() == content
+
+
+def test_a_start_that_finds_no_room_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(checkpoint, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(in_folder(TINY, tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_resume_takes_its_own_setting_and_another_place(uninterrupted):

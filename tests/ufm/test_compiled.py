@@ -1,3 +1,9 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -5,8 +11,11 @@ import torch
 
 from ufm import deficit_compiled, problem_compiled
 from ufm.compiled import exp
+from ufm.compiled_cache import ForgivingCache
 from ufm.losses import CrossEntropy, Focal, _deficit
 from ufm.problem import Problem
+
+ROOT = Path(__file__).parents[2]
 
 
 @numba.njit
@@ -70,3 +79,77 @@ def test_points_that_are_not_contiguous_are_served(normal):
     again = problem.value_and_gradient(x.contiguous())
     torch.testing.assert_close(value, again[0], rtol=0, atol=0)
     torch.testing.assert_close(gradient, again[1], rtol=0, atol=0)
+
+
+def module_with_a_kernel(folder, factor):
+    (folder / "kernels.py").write_text(
+        f"from ufm.compiled import kernel\n\n@kernel\ndef times(x):\n    return {factor} * x\n"
+    )
+
+
+def calling(folder, cache, before="") -> subprocess.CompletedProcess[str]:
+    """Print 3 times the kernel's factor, in a process of its own."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": f"{ROOT}:{folder}"}
+    command = [sys.executable, "-B", "-c", f"{before}\nimport kernels; print(kernels.times(3.0))"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def product(folder, cache) -> float:
+    done = calling(folder, cache)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
+
+
+def kept(cache, kind):
+    return sorted(cache.rglob(f"kernels.times*.{kind}"))
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "junk"])
+def test_a_damaged_cache_is_made_anew(kind, damage, tmp_path):
+    module_with_a_kernel(tmp_path, 2.0)
+    cache = tmp_path / "cache"
+    assert product(tmp_path, cache) == 6
+    (path,) = kept(cache, kind)
+    before = path.read_bytes()
+    path.write_bytes({"cut": before[:20], "empty": b"", "junk": bytes(range(256))}[damage])
+    assert product(tmp_path, cache) == 6
+    assert len(kept(cache, kind)[0].read_bytes()) == pytest.approx(len(before), rel=0.2)
+
+
+@pytest.mark.parametrize("end", ["os._exit(9)", "open('/dev/full', 'w').write(' ')"])
+def test_old_code_is_never_taken_for_new(end, tmp_path):
+    """A kill or a full disk after numba has written the index of new code, where old code lies under the same name."""
+    module_with_a_kernel(tmp_path, 2.0)
+    cache = tmp_path / "cache"
+    assert product(tmp_path, cache) == 6
+    module_with_a_kernel(tmp_path, 50.0)
+    ending = "import os; from numba.core.caching import IndexDataCacheFile as File; "
+    calling(tmp_path, cache, f"{ending}File._save_data = lambda *_: {end}")
+    assert product(tmp_path, cache) == 150
+
+
+def test_code_that_cannot_be_kept_is_compiled_and_used(monkeypatch, tmp_path):
+    class Full:
+        cache_path = str(tmp_path)
+
+        def load_overload(self, *_):
+            raise EOFError("Ran out of input")
+
+        def save_overload(self, *_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache = ForgivingCache(Full())
+    assert cache.load_overload("signature", "target") is None
+    cache.save_overload("signature", "result")
+    assert cache.cache_path == str(tmp_path)
+
+
+def test_where_nothing_is_compiled_nothing_is_kept(tmp_path):
+    module_with_a_kernel(tmp_path, 2.0)
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    code = "import numba; numba.extending.intrinsic = lambda f: f; import kernels; print(kernels.times(3.0))"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "6.0\n", done.stderr

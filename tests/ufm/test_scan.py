@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 
 import pyarrow.parquet
@@ -296,3 +297,29 @@ def test_a_scan_without_simplex_warns_before_the_work_and_says_so_in_its_record(
     assert "in 2 of 2 cells d < K - 1" in output.out
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["result"]["without_simplex"].startswith("in 2 of 2 cells")
+
+
+STRAY = {"._{}": b"\0\5\x16\7Mac OS X", "{} (copy)": None, "copy of {}": None, ".{}.part": b"half", "notes": b"mine"}
+
+
+def test_stray_files_are_left_alone_and_cut_ones_are_named(tmp_path, capsys):
+    folder = tmp_path / "scan"
+    assert _run("--out", str(folder), "--workers", "0") == 0
+    (shard,) = (folder / "shards").iterdir()
+    for name, content in STRAY.items():
+        (folder / "shards" / f"{name.format(shard.stem)}.parquet").write_bytes(content or b"another program's")
+    (folder / "shards" / f"{'0' * 16}.parquet.d").mkdir()
+    resume = ["scan", "--resume", str(folder), "--workers", "0"]
+    whole = shards.read_rows(folder)
+    assert main("python -m ufm", "", COMMANDS, resume) == 0
+    os.truncate(shard, 100)
+    capsys.readouterr()
+    assert main("python -m ufm", "", COMMANDS, resume) == 2
+    said = capsys.readouterr().err
+    assert f"{shard} must be a file of a scan, but cannot be read" in said
+    assert "; delete it, and --resume computes its cells again." in said
+    assert "go on with" not in said
+    shard.unlink()
+    assert main("python -m ufm", "", COMMANDS, resume) == 0
+    assert shards.read_rows(folder) == whole
+    assert (folder / "shards" / "notes.parquet").read_bytes() == b"mine"
