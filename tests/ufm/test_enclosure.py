@@ -1,6 +1,8 @@
 """Ball arithmetic: against torch, against known values, and false twins that must be refused."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from ufm.ball_model import NOT_STATIONARY, BallModel, is_stationary
 from ufm.enclosure import BOX, enclose
 from ufm.hessian import dense_hessian
 from ufm.loss import Loss
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.margin_enclosure import enclose_margin, etf_ball
 from ufm.prediction import predict
 from ufm.problem import Problem
@@ -109,6 +111,21 @@ def test_a_proof_that_the_full_gradient_contradicts_is_refused(normal, monkeypat
     proof = enclose(problem, normal(problem.size), 0, 0, 2)
     assert not proof.is_proved
     assert proof.reason == NOT_STATIONARY
+
+
+@pytest.mark.parametrize("name", ["atlas", "atlas_focal"])
+def test_every_recorded_certificate_agrees_with_the_full_gradient(name):
+    record = json.loads((Path(__file__).parents[2] / "figures" / "data" / f"{name}.json").read_text())
+    setting, result = record["setting"], record["result"]
+    decays = (setting[f"decay_{part}"] for part in "WHb")
+    problem = Problem(make_loss(setting["loss"]), setting["classes"], setting["dim"], setting["per_class"], *decays)
+    assert all(row["certificate"]["is_proved"] for row in result["rows"])
+    for row in result["rows"]:
+        small = dataclasses.replace(problem, d=row["columns"])
+        ball = [arb(value, row["certificate"]["radius"]) for value in row["x"]]
+        assert is_stationary(ball, BallModel(small, ball).gradient)
+    model, ball = etf_ball(problem, arb(result["etf_margin"]["text"]))
+    assert is_stationary(ball, BallModel(model, ball).gradient)
 
 
 def test_wide_balls_show_no_critical_point():

@@ -198,7 +198,7 @@ def test_a_saddle_says_so(without_free_bias):
 
 def test_the_recorded_table_of_a_free_bias_holds(thirty):
     """Every state of the README's record is found again; some of its proofs are made again."""
-    recorded = json.loads(Path("figures/data/focal_window.json").read_text())["result"]
+    recorded = json.loads((Path(__file__).parents[2] / "figures" / "data" / "focal_window.json").read_text())["result"]
     assert len(recorded["states"]) == 30
     for row in recorded["states"]:
         kind = int(row["others"] == "merged")
