@@ -198,7 +198,7 @@ def _centred_sums(
         picked = (along_W.double() + mean_logits[..., own, :]).argmax(-1)
         choice = to_mean.argmin(-1) * K + picked
         choices.scatter_add_(-1, choice, torch.ones_like(choice, dtype=torch.float64))
-    return _Sums(squares, along, choices.unflatten(-1, (K, K)))
+    return _Sums(squares, along, choices.view(*W.shape[:-2], K, K))
 
 
 def _stats(sweep: Sweep, first: _Means, W: Float[Tensor, "*batch K d"], b: Float[Tensor, "*batch K"]) -> FeatureStats:
@@ -250,7 +250,7 @@ def _first_of_each(labels: Int[Tensor, " n"], K: int) -> Int[Tensor, " K"]:
 
 
 def _still_short(is_short: Bool[Tensor, "*batch"], H: Float[Tensor, "*batch n d"]) -> Bool[Tensor, "*batch"]:
-    """Whether no feature so far has more than float32's 24 digits: splitting them off (Veltkamp 1968) leaves nothing."""
+    """Whether no feature so far has more than float32's 24 digits: splitting those off leaves nothing (Veltkamp 1968)."""
     for rows in (slice(1), slice(None)) if H.dtype == torch.float64 else ():  # one sample mostly settles it
         if is_short.any():
             shifted = H[..., rows, :] * (2**29 + 1)

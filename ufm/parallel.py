@@ -9,11 +9,10 @@ the workers of a data loader are, and the loops of a child would wait for them f
 """
 
 import os
-
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -60,7 +59,7 @@ def share_out(kernel: Callable[..., None], parts: int, *arguments: Any) -> None:
         each.result()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _threads(process: int, count: int) -> ThreadPoolExecutor:
     """Kept, since starting threads takes as long as many a loop; a forked process has none of its parent's."""
     return ThreadPoolExecutor(count)

@@ -217,6 +217,6 @@ def _indicators(
 ) -> Float[Tensor, "sets K"]:
     result = torch.zeros(len(sets), K, dtype=dtype, device=device)
     for row, chosen in zip(result, sets, strict=True):
-        check(0 <= min(chosen) and max(chosen) < K, "PickAllLabels(sets=...)", chosen, f"sets of classes in [0, {K})")
+        check(min(chosen) >= 0 and max(chosen) < K, "PickAllLabels(sets=...)", chosen, f"sets of classes in [0, {K})")
         row[list(chosen)] = 1
     return result
