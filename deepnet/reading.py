@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from deepnet.features import LastLayer
-from ufm.collapse import FeatureStats, chunks
+from ufm.collapse import FeatureStats, chunks, cosines
 from ufm.loss import Loss
 
 
@@ -79,8 +79,6 @@ def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[T
     W0, M = W - W.mean(0), stats.centred_means
     between, gram = M.square().sum() / len(M), M @ M.mT
     own = logits.gather(-1, labels[:, None])[:, 0]
-    unit = M / M.norm(dim=-1, keepdim=True)
-    others = ~torch.eye(len(M), dtype=torch.bool, device=M.device)
     return {
         "margin": (own - (logits.sum(-1) - own) / (len(M) - 1)).mean(),
         "p_y": logits.softmax(-1).gather(-1, labels[:, None]).mean(),
@@ -90,7 +88,7 @@ def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[T
         "norm_h_raw": stats.mean_square_norm.sqrt(),
         "norm_global_mean": stats.global_mean.norm(),
         "self_duality_cosine": (W0 * M).sum() / W0.norm() / M.norm(),
-        "mean_cosine": (unit @ unit.mT)[others].mean(),
+        "mean_cosine": cosines(M).mean(),
         "dimensions": gram.trace().square() / gram.square().sum(),
         "between_share": between / (stats.within_trace + between),
         "gradient_norm": pulled.norm(),

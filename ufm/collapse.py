@@ -198,7 +198,7 @@ def _centred_sums(
         picked = (along_W.double() + mean_logits[..., own, :]).argmax(-1)
         choice = to_mean.argmin(-1) * K + picked
         choices.scatter_add_(-1, choice, torch.ones_like(choice, dtype=torch.float64))
-    return _Sums(squares, along, choices.view(*choices.shape[:-1], K, K))
+    return _Sums(squares, along, choices.view(*W.shape[:-2], K, K))
 
 
 def _stats(sweep: Sweep, first: _Means, W: Float[Tensor, "*batch K d"], b: Float[Tensor, "*batch K"]) -> FeatureStats:
