@@ -274,7 +274,7 @@ def test_a_run_killed_before_its_first_state_is_begun_anew(uninterrupted, tmp_pa
     folder.mkdir()
     checkpoint.write_setting(folder, dataclasses.replace(TINY, epochs=9))
     (folder / ".checkpoint.pt.part").write_bytes(b"half a file")
-    with pytest.raises(ValueError, match="but there is none .a run that was stopped before its first one begins anew"):
+    with pytest.raises(ValueError, match=r"but there is none .a run that was stopped before its first one begins anew"):
         run(resumed(folder))
     assert run(in_folder(TINY, folder)) is None
     assert_same_run(folder, uninterrupted)
