@@ -34,7 +34,7 @@ MODELS: dict[str, Model] = {
     "deep_mse": DeepProblem(SquaredError(), 3, 4, 2, 5e-3, 2e-3, None, (3e-3,)),
     "deep_mse_15": DeepProblem(SquaredError(15.0, "mean"), 3, 4, 2, 5e-3, 2e-3, 0.05, (3e-3, 8e-3)),
     "deep_ce": DeepProblem(CrossEntropy(), 3, 4, 2, 5e-3, 2e-3, 0.0, (3e-3,)),
-    "deep_relu": DeepProblem(SquaredError(), 3, 4, 2, 5e-3, 2e-3, None, (3e-3,), is_rectified=True),
+    "deep_relu": DeepProblem(SquaredError(), 2, 4, 2, 5e-3, 2e-3, None, (3e-3, 8e-3), is_rectified=True),
 }
 """Every model but the plain one."""
 

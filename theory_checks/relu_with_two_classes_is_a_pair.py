@@ -106,7 +106,7 @@ def _two_singular_values() -> list[Finding]:
 
 
 def _one_alone() -> list[Finding]:
-    """(T, 0) gains phi = T^2/(T^2 + c), pays k T^p: stationary where T phi' = p k T^p, below 0 where phi > k T^p."""
+    """(T, 0) gains phi = T^2/(T^2 + c), pays k T^p: stationary where T phi' = p k T^p, below zero where phi > k T^p."""
     T, c, more = sympy.symbols("T c more", positive=True)
     M = 4 + more
     phi = T**2 / (T**2 + c)

