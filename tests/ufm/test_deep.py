@@ -129,7 +129,7 @@ def test_collapse_is_not_the_minimum_of_deep_cross_entropy():
 
 
 def test_wrong_models_are_refused():
-    with pytest.raises(ValueError, match="decays"):
+    with pytest.raises(ValueError, match="inner"):
         _deep(CrossEntropy(), 3, 4, 2, (0.1, -1.0, 0.1))
     with pytest.raises(ValueError, match="is_rectified"):
         _deep(CrossEntropy(), 3, 4, 2, (0.1, 0.1), relu=True)

@@ -146,7 +146,7 @@ def starts(problem=PROBLEM, count=3):
     return normal_starts(problem.size, seed=0, first=0, count=count)
 
 
-POINT = r"`x` must be a float64 tensor of points \(x.double\(\)\), got torch.float32"
+POINT = r"`x` must be a float64 tensor \([^)]*\), got torch.float32"
 FLOAT32_BY_MISTAKE = {
     "starts of minimise": (
         lambda: minimise(PROBLEM.value_and_gradient, starts().float()),
@@ -154,7 +154,7 @@ FLOAT32_BY_MISTAKE = {
     ),
     "objective of minimise": (
         lambda: minimise(lambda x: tuple(each.float() for each in PROBLEM.value_and_gradient(x)), starts()),
-        "`objective` must be one whose value and gradient are float64, got torch.float32 and torch.float32",
+        r"`objective` must be one whose value and gradient are float64 .*, got torch.float32 .* and torch.float32",
     ),
     "starts of find_critical_points": (lambda: find_critical_points(PROBLEM, starts().float()), "must be a float64"),
     "value": (lambda: PROBLEM.value(starts().float()), POINT),
@@ -167,7 +167,7 @@ FLOAT32_BY_MISTAKE = {
     "decay, tensor": (lambda: Problem(CrossEntropy(), 4, 5, 3, torch.ones(3), 1e-3), "got torch.float32"),
     "statistics": (
         lambda: FeatureStats(
-            torch.ones(2, 2), torch.ones(()), torch.ones(2, 2), *torch.ones(2), torch.ones(2, 2), torch.ones(2)
+            torch.ones(2, 2), torch.ones(()), torch.ones(2), *torch.ones(2), torch.ones(2, 2), torch.ones(2)
         ),
         r"`FeatureStats\(class_means=...\)` must be a float64 tensor",
     ),
@@ -189,7 +189,7 @@ def test_numpy_s_float32_is_refused_as_a_parameter():
     """In a process without this test suite's checks of types, which would refuse it first."""
     code = "import numpy as np; from ufm.losses import *; LabelSmoothing(np.float32(0.1))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "`LabelSmoothing(alpha=...)` must be a number or a float64 tensor (starts,), got float32 0.1" in done.stderr
+    assert "`LabelSmoothing(alpha=...)` must be in [0, 1), a number or a float64 tensor (starts,), got float32" in done.stderr
 
 
 def test_where_float32_is_meant_the_answer_is_right_to_its_rounding():
