@@ -47,7 +47,7 @@ FAILS_AT = {
     "pick_all_labels_has_tag_wise_averages": "stationary in t",
     "rank_one_data_splits_into_two_lassos": "less the dual value",
     "relu_pentagon_lies_below_the_linear_minimum": "the linear minimum is f",
-    "relu_with_two_classes_is_a_pair": "3 columns, largest ratio",
+    "relu_with_two_classes_is_a_pair": "columns, largest ratio",
     "relu_layer_keeps_the_value_not_the_features": "Gram matrix",
     "relu_training_is_a_convex_programme": "relative width",
     "renormalised_flow_has_exact_singular_values": "against the law",
