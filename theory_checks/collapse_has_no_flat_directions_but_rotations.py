@@ -9,8 +9,9 @@ Evidence: symbolic, derived here, for all K >= 2, n, d >= K - 1, decays (equal o
 decay_H (|B|^2 - |Q B|^2) >= 0, which is zero iff B = Q'X, A = sqrt(decay_H/decay_W) X with 1'X = 0. The loss adds the
 variance, under each sample's softmax, of the change of its logits: zero iff these change all alike. With W a multiple
 of V', V'V = P, the change at the class means is D = t (X V + V'X') + b 1', t > 0; if its columns are constant, D 1 = K
-b makes b constant, and then X V is skew. The centred X with X V skew have the dimension of the orbit of rotations, all
-of whose directions are of this kind. Cross-check: number of zeros and the least other eigenvalue of dense Hessians.
+b makes b constant, and then X V is skew. The centred X with X V skew (X V + V'X' takes every symmetric centred value S,
+at X = S V'/2) have the dimension of the orbit of rotations, all of whose directions are of this kind. Cross-check:
+number of zeros and the least other eigenvalue of dense Hessians.
 
 False twin: no zeros but the rotations, also with a free bias.
 """

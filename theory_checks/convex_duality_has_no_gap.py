@@ -1,5 +1,5 @@
-"""Cross entropy and label smoothing, K c + alpha < 1: the ETF of closed-form margin is a global minimiser, with or
-without bias.
+"""Cross entropy and label smoothing, d >= K - 1, K c + alpha < 1: the ETF of closed-form margin is a global minimiser,
+with or without bias.
 
 Source: Zhu et al. 2021, Theorem 3.1 (cross entropy); Zhou et al. 2022 (all losses; label smoothing)
 

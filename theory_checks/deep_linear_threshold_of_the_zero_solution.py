@@ -1,12 +1,13 @@
-"""M linear factors and squared error: the minimiser is not zero iff K^M n prod(decays) < (M-2)^(M-2) / (M-1)^(2M-2).
+"""M >= 3 linear factors, squared error, no bias: zero is a global minimiser iff K^M n prod(decays) >= (M-2)^(M-2) /
+(M-1)^(2M-2).
 
 Source: Tirer and Bruna 2022, extra linear layer (M = 3); the constant for any M is derived here
 
 Evidence: symbolic in real M > 2. A singular value x of the product costs (x - sqrt n)^2/(2N) + (M/2) lam x^(2/M), lam =
 prod(decays)^(1/M): the layers share it by the inequality of the means (Schatten-2/M quasi-norm), and the K values
 decouple (von Neumann). For M = 3 the threshold is 1/16, a stationary point exists up to 27/256, and M -> 2 gives K c =
-1. Below the threshold zero is still a strict local minimum: the product starts at third order, so its Hessian is the
-decays' (numeric: `deep_linear_zero_stays_a_local_minimum`).
+1. At equality zero and states of active values tie. Below the threshold zero is still a strict local minimum: the
+product starts at third order, so its Hessian is the decays' (numeric: `deep_linear_zero_stays_a_local_minimum`).
 
 False twin: the constant up to which a stationary point exists.
 """

@@ -1,11 +1,12 @@
-"""One more linear layer (three factors): zero and all partially active states are local minima, and random starts end
-there.
+"""Three linear factors (K = 3, d = 4, n = 2, all decays 0.09): random starts end at zero and at every partially active
+state, whose Hessians have no negative eigenvalue.
 
 Source: Tirer and Bruna 2022, extra linear layer: its minimiser collapses, but not every start reaches it
 
-Evidence: numeric, 200 starts at K = 3, d = 4, n = 2, all decays 0.09. Every end point has r = 0, .., 3 active singular
-values u^3, u the largest root of u^4 - sqrt(n) u + N lam = 0, and the value of that state; each has a positive
-semidefinite Hessian. The threshold is `deep_linear_threshold_of_the_zero_solution`.
+Evidence: numeric, 200 starts, no bias. Every end point has r = 0, .., 3 active singular values u^3, u the largest root
+of u^4 - sqrt(n) u + N lam = 0, and the value of that state; each kind has a positive semidefinite Hessian, looked at
+once. That zero is a strict local minimum is proved in `zero_of_deeper_layers_is_a_local_minimum`; of the partially
+active states it is not. The threshold is `deep_linear_threshold_of_the_zero_solution`.
 
 False twin: only r = 3 occurs (no spurious minima).
 """

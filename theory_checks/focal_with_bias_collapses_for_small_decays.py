@@ -13,8 +13,8 @@ u_i| <= s |Z|_*, so that v mean u_i <= s |Z|_* for 0 <= v <= sigma. Hence f >= p
 it: either v = sigma, or a = 0 (the zero solution).
 
 False twin: (K - 1) c <= 1.04. The line of such a slope is above phi at very negative margins, and at K = 100, gamma = 1
-a partly collapsed state with a bias lies below the ray at (K - 1) c = 1.0386 (`focal_with_bias_can_beat_collapse`
-proves one at K = 30, gamma = 3, (K - 1) c = 1.196).
+a partly collapsed state with a bias lies below the ray at (K - 1) c = 1.0386 (numeric;
+`focal_with_bias_can_beat_collapse` proves one at K = 30, gamma = 3, (K - 1) c = 1.196).
 """
 
 import sympy

@@ -1,16 +1,17 @@
-"""Pick-all-labels, d >= K - 1: simplex classifier and scaled tag-wise averages attain the minimum, also with unequal or
-missing m.
+"""Pick-all-labels, d >= K - 1, K^2 - K < sum_m C(K, m) n_m m (K - m)/(N^2 decay_W decay_H): simplex classifier and
+scaled tag-wise averages attain the minimum, also with unequal or missing m.
 
 Source: Li et al. 2024 (multi-label neural collapse), global minimisers
 
 Evidence: symbolic, derived here, for every K, all n_m and decays with a solution rho > 0 of (K - 1) decay_W rho^2 =
 decay_H sum_m C(K, m) n_m t_m^2 m (K - m)/K, N decay_H t_m (m e^t_m + K - m) = K rho; any decay of the bias; objective
-with decay/2. A sample of the set S costs at least the convex phi_m(t) = m log(m + (K - m) e^-t) at the difference t of
-its mean logits inside and outside (`pick_all_labels_has_tag_wise_averages`). The rows M_S = a_m K (1_S - m/K)/(m (K -
-m)), a_m = t_m m (K - m)/(K z), z = rho sqrt(decay_W/decay_H), have <Z, M> = sum a_m t, without any part of the bias,
-and M'M is a multiple of I - 11'/K by symmetry, of norm 1 by the equation for rho. So f >= sum over samples of
-phi_m(t)/N + s a_m t, s = sqrt(decay_W decay_H), each least at t_m by the equation for t_m; the tag-wise averages attain
-the sum, as Z = z M there. Cross-check by cvxpy (primal and dual of the relaxation) at the data sets listed.
+with decay/2; 1 <= m < K. As t_m/rho falls from 1/(N decay_H) to 0 with rho, there is one iff the decays are as small as
+stated. A sample of the set S costs at least the convex phi_m(t) = m log(m + (K - m) e^-t) at the difference t of its
+mean logits inside and outside (`pick_all_labels_has_tag_wise_averages`). The rows M_S = a_m K (1_S - m/K)/(m (K - m)),
+a_m = t_m m (K - m)/(K z), z = rho sqrt(decay_W/decay_H), have <Z, M> = sum a_m t, without any part of the bias, and M'M
+is a multiple of I - 11'/K by symmetry, of norm 1 by the equation for rho. So f >= sum over samples of phi_m(t)/N + s
+a_m t, s = sqrt(decay_W decay_H), each least at t_m by the equation for t_m; the tag-wise averages attain the sum, as Z
+= z M there. Cross-check by cvxpy (primal and dual of the relaxation) at the data sets listed.
 
 False twin: one common margin t_1 for all multiplicities.
 """

@@ -1,4 +1,5 @@
-"""Pick-all-labels: the loss is least for equal logits inside and outside the label set; its margin falls with |S|.
+"""Pick-all-labels: at given mean logits inside and outside the label set S the loss is least for equal ones; the best
+margin falls with |S|.
 
 Source: Li et al. 2024 (multi-label neural collapse), lower bound and scaled tag-wise average
 

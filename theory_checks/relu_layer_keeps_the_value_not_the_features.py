@@ -1,13 +1,13 @@
-"""ReLU after one extra layer, three classes: no random start ends below the linear minimum, and the lowest have an
-orthogonal frame behind the ReLU, but not before.
+"""ReLU after one extra layer (K = 3, d = 4, n = 2, decays 0.01): no random start ends below the linear minimum, and the
+lowest has an orthogonal frame behind the ReLU, but not before.
 
 Source: Tirer and Bruna 2022, nonlinear extra layer: its claim on the features before the layer needs a further
 condition
 
-Evidence: numeric, 30 starts at K = 3, d = 4, n = 2, all decays 0.01, no bias. The lowest value found is compared with
-the closed form of three linear factors; relu(W1 H) of the best start is an orthogonal frame, while the Gram matrix of
-the class means of H has entries off its diagonal. Starts that stop higher are counted; where a start stops at a kink
-its gradient need not vanish, so convergence is not asked for. With five classes the minimum can be lower
+Evidence: numeric, 30 starts, squared error, no bias. The lowest value found is compared with the closed form of three
+linear factors; relu(W1 H) of the best start is an orthogonal frame, while the Gram matrix of the class means of H has
+entries off its diagonal. Starts that stop higher are counted; where a start stops at a kink its gradient need not
+vanish, so convergence is not asked for. With five classes the minimum can be lower
 (`relu_pentagon_lies_below_the_linear_minimum`).
 
 False twin: H itself is an orthogonal frame.

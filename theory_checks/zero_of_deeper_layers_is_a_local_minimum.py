@@ -1,4 +1,5 @@
-"""With M > 2 linear layers zero is a strict local minimiser of squared error for all decays; with 2 it need not be.
+"""With M > 2 linear layers and no bias zero is a strict local minimiser of squared error for all decays; with 2 it need
+not be.
 
 Source: Tirer and Bruna 2022, an additional linear layer; Dang et al. 2023 (any M)
 
