@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from deepnet.__main__ import COMMANDS
 from deepnet.cifar import CIFAR10, CIFAR100, Archive, load_archive
 from deepnet.data import Selection, load
+from ufm.command_line import main
 
 ROWS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
@@ -153,3 +155,103 @@ def test_real_cifar10_has_its_known_sizes_and_statistics():
     # The published channel means are 0.4914, 0.4822, 0.4465 and deviations 0.2470, 0.2435, 0.2616.
     assert (cifar.mean.flatten() / 255).tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=2e-3)
     assert (cifar.std.flatten() / 255).tolist() == pytest.approx([0.2470, 0.2435, 0.2616], abs=4e-3)
+
+
+def keep(count: int):
+    """Cut a file behind so many records."""
+    return lambda path, size: os.truncate(path, count * size)
+
+
+def without(label: int):
+    """Drop the records of a class, or of a class but one."""
+
+    def drop(path: Path, size: int) -> None:
+        content = path.read_bytes()
+        rows = [content[start : start + size] for start in range(0, len(content), size)]
+        path.write_bytes(b"".join(row for row in rows if row[size - 3073] != label))
+
+    return drop
+
+
+TRAIN = ", ".join(CIFAR10.train_files)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "damage", "sentence"),
+    [
+        (
+            "cifar10",
+            ["data_batch_5.bin"],
+            keep(20),
+            r"data_batch_5\.bin` must be a file of 30 records, as the others are, got 20\.",
+        ),
+        (
+            "cifar10",
+            ["test_batch.bin"],
+            keep(20),
+            r"test_batch\.bin` must be a file of 30 records, as the others are, got 20\.",
+        ),
+        (
+            "cifar10",
+            ["data_batch_2.bin"],
+            keep(29),
+            "complete, with equally many images of all 10 classes, got 14 of class 9 and 15",
+        ),
+        (
+            "cifar10",
+            ["test_batch.bin"],
+            without(9),
+            r"test_batch\.bin` must be complete, with images of all 10 .* none of class 9",
+        ),
+        (
+            "cifar10",
+            CIFAR10.train_files,
+            without(3),
+            f"{TRAIN}` must be complete, with images of all 10 .* none of class 3",
+        ),
+        (
+            "cifar100",
+            ["train.bin"],
+            keep(299),
+            r"train\.bin` must be complete, .* got 2 of class 99 and 3 of class 0\.",
+        ),
+        (
+            "cifar100",
+            ["train.bin"],
+            keep(99),
+            r"train\.bin` must be complete, with images of all 100 .* none of class 99",
+        ),
+        (
+            "cifar100",
+            ["test.bin"],
+            without(57),
+            r"test\.bin` must be complete, with images of all 100 .* none of class 57",
+        ),
+    ],
+)
+def test_files_that_lack_images_are_named(name, files, damage, sentence, tmp_path):
+    archive = ROWS[name]
+    unpack(archive, tmp_path / archive.folder)
+    for file in files:
+        damage(tmp_path / archive.folder / file, archive.label_bytes + 3072)
+    with pytest.raises(ValueError, match=sentence):
+        load(name, tmp_path, Selection())
+
+
+def test_a_run_on_images_that_lack_a_class_is_refused_before_anything_is_written(tmp_path, capsys):
+    unpack(CIFAR10, tmp_path / "data")
+    without(9)(tmp_path / "data" / "test_batch.bin", 3073)
+    words = ["train", "--data-folder", str(tmp_path / "data"), "--net", "mlp", "--validation", "0"]
+    assert main("python -m deepnet", "", COMMANDS, [*words, "--out", str(tmp_path / "run")]) == 2
+    assert (
+        "test_batch.bin` must be complete, with images of all 10 classes, got none of class 9."
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_split_has_every_class_or_is_not_asked_for():
+    sentence = "`--validation` must be 0, or large enough that every class gives it an image, got 0.001"
+    with pytest.raises(ValueError, match=sentence):
+        load("digits", Path(), Selection(validation=0.001))
+    assert "validation" not in load("digits", Path(), Selection(validation=0)).splits

@@ -54,6 +54,9 @@ def test_pixels_and_labels_are_read_in_order(tmp_path):
         ("t10k-images-idx3-ubyte.gz", lambda _: idx(np.zeros((20, 32, 32), np.uint8)), "of images of 28 x 28 pixels"),
         ("train-labels-idx1-ubyte.gz", lambda content: content[:-1] + b"\x0a", "label 10"),
         ("train-labels-idx1-ubyte.gz", lambda _: idx(np.zeros(29, np.uint8)), "29 labels"),
+        ("train-labels-idx1-ubyte.gz", lambda _: idx(np.arange(30, dtype=np.uint8) % 9), "all 10 .* none of class 9"),
+        ("t10k-labels-idx1-ubyte.gz", lambda _: idx(np.arange(20, dtype=np.uint8) % 7), "all 10 .* none of class 7"),
+        ("t10k-labels-idx1-ubyte.gz", lambda c: c[:-1] + b"\0", "got 1 of class 9 and 3 of class 0"),
         ("train-labels-idx1-ubyte.gz", lambda _: idx(np.zeros(0, np.uint8)), "at least one, got 0"),
     ],
 )

@@ -1,14 +1,17 @@
 """Every figure is drawn from its record, and what cannot be drawn is named with the command that makes it."""
 
 import json
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
 
 from figures.__main__ import COMMANDS
-from figures.stored import DATA, UnusableRecordError, draw_stored, figure_scripts
+from figures.stored import DATA, UnusableRecordError, draw_stored, figure_scripts, read_any
 from ufm.command_line import main
 
 SCRIPTS = figure_scripts()
@@ -81,3 +84,23 @@ def test_wrong_requests_change_nothing(command, tmp_path, capsys):
 def test_the_report_command_names_its_page(tmp_path, capsys):
     assert run("report", "--out", tmp_path / "out") == 0
     assert f"page: {tmp_path / 'out' / 'report.html'} (" in capsys.readouterr().out
+
+
+def test_half_a_picture_or_page_is_none(tmp_path):
+    """A limit on the size of files stands for a full disk."""
+    script = "ulimit -f 4; $PYTHON -m figures report --out r; echo $?; $PYTHON -m figures --out f; echo $?; ls -A . r f"
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(DATA.parent.parent)}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[:2] == ["3", "3"], done.stderr
+    assert done.stderr.count("File too large") == 2
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_macos_leaves_beside_a_record_is_no_record(tmp_path):
+    shutil.copy(DATA / "atlas.json", tmp_path)
+    (tmp_path / "._atlas.json").write_bytes(b"\0\5\x16\7Mac OS X")
+    records, refused = read_any(tmp_path)
+    assert list(records) == ["atlas"]
+    assert refused == []
