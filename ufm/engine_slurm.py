@@ -4,15 +4,19 @@ Jobs live on when the driver is killed. Their files are in the results folder, w
 next driver finds them there and takes over what is queued, running or done.
 """
 
+import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ufm.command_line import RequestError
 from ufm.engine_setting import EngineSetting
+from ufm.files import content
+from ufm.plain_pickle import LARGEST, plain, sketch
 from ufm.pool import Ended, Pool, attempt_elsewhere
 
 LARGEST_ARRAY = 1000
@@ -86,17 +90,20 @@ class SlurmPool(Pool):
             raise RequestError(f"`--engine slurm` must come with options that sbatch takes, got: {reason}.") from None
 
     def _jobs_of_an_earlier_driver(self) -> list[tuple[Any, Any]]:
-        """Unit and job, of jobs that have succeeded or have not ended."""
+        """Unit and job, of jobs that have succeeded or have not ended; a unit as a sketch: pickles here run no code."""
         found = []
         for path in sorted(self._folder.glob("[!.]*_submitted.pkl")):
             job: Any = self._submitit.SlurmJob(self._folder, path.name.removesuffix("_submitted.pkl"))
             has_failed = job.done(force_check=True) and self._answer(job)[1] is not None
-            if not has_failed:
-                found.append((job.submission().args[1], job))
+            with suppress(Exception):  # whatever a file of another making may hold is no unit of ours
+                submitted = sketch(content(path, LARGEST))
+                if not has_failed:
+                    found.append((submitted.state["args"][1], job))
         return found
 
     def _adopted(self, unit: Any) -> Any:
-        place = next((i for i, (theirs, _) in enumerate(self._earlier) if theirs == unit), None)
+        ours = sketch(pickle.dumps(unit))
+        place = next((i for i, (theirs, _) in enumerate(self._earlier) if theirs == ours), None)
         return None if place is None else self._earlier.pop(place)[1]
 
     def _has_ended(self, job: Any) -> bool:
@@ -111,8 +118,11 @@ class SlurmPool(Pool):
         if not job.paths.result_pickle.exists():
             return None, f"the worker died (job {job.job_id}: {job.state}; {job.paths.stderr})"
         try:
-            result, error = job.result()
-            return result, error
+            outcome, result = plain(content(job.paths.result_pickle, LARGEST))
+            if outcome == "error":
+                raise self._submitit.core.utils.FailedJobError(result)
+            answer, error = result
+            return answer, error
         except Exception as failure:  # whatever a node may do to a job, from its time limit to a lost file system
             return None, f"job {job.job_id} failed ({' '.join(str(failure).split())[-300:]}; {job.paths.stderr})"
 

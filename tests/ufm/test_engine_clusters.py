@@ -1,7 +1,9 @@
 """Ray (a real local cluster) and SLURM (fake programs that run the jobs as processes) against the local engine."""
 
 import importlib
+import itertools
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.damaged_files import Payload
 from tests.ufm import fake_slurm
 from ufm.__main__ import COMMANDS
 from ufm.command_line import main
 from ufm.engine import ATTEMPTS, map_units
 from ufm.engine_setting import EngineSetting
+from ufm.pool import attempt_elsewhere
 from ufm.shards import read_rows
 
 ROOT = Path(__file__).parent.parent.parent
@@ -139,6 +143,25 @@ def test_jobs_of_a_killed_driver_are_taken_over(tmp_path, slurm):
     assert sorted(outcome.result for outcome in outcomes) == [0, 1, 2, 3]
     assert sorted(path.name[0] for path in attempts.glob("*-*")) == ["0", "1", "2", "3"]  # each was done once
     assert list((tmp_path / "slurm").glob("*_submitted.pkl")) == []
+
+
+def test_pickles_of_a_foreign_folder_run_no_code(tmp_path, slurm, monkeypatch):
+    """Jobs that an earlier driver seems to have left, waiting or done, whose files run a command when unpickled."""
+    from submitit.core.utils import DelayedSubmission
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    units = [(i, str(tmp_path)) for i in range(2)]
+    pretended = DelayedSubmission(attempt_elsewhere, _waits, units[0], 1)
+    contents = (pickle.dumps(Payload()), pickle.dumps(pretended), b"junk", pickle.dumps(("success", Payload())))
+    for number, (submitted, result) in enumerate(itertools.product(contents, contents), 50):
+        (folder / f"{number}_0_submitted.pkl").write_bytes(submitted)
+        (folder / f"{number}_0_0_result.pkl").write_bytes(result)
+    Path("go").touch()
+    outcomes = map_units(_waits, units, 0, EngineSetting(name="slurm"), tmp_path)
+    assert sorted(outcome.result for outcome in outcomes) == [0, 1]
+    assert not Path("pwned").exists()
 
 
 def test_interrupting_cancels_the_jobs(tmp_path, slurm):
