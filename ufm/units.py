@@ -78,7 +78,8 @@ class Units:
 def own_units(model: Model) -> Units:
     """The model in its own units; itself where it has no decays (on spheres)."""
     instance(Model).check("model", model)
-    return Units(model, 1.0, 1.0, torch.ones(model.size, dtype=torch.float64), _gradient_unit(model.loss, model.K))
+    of_loss = _loss_unit(model.loss, model.K)
+    return Units(model, 1.0, 1.0, torch.ones(model.size, dtype=torch.float64), of_loss)
 
 
 @own_units.register
@@ -92,7 +93,7 @@ def _of_problem(problem: Problem) -> Units:
     like = torch.ones(*(len(value) for value in (w + 0 * u,) if isinstance(value, Tensor)), problem.size).double()
     W, H, b = problem.unpack(like)
     scales = problem.pack(Point(W * along(w, W), H * along(h, H), b * along(r, b)))
-    return Units(own, u, r, scales, _gradient_unit(loss, problem.K) * _at_least_one(own.curvature_scale) ** 0.5)
+    return Units(own, u, r, scales, _gradient_unit(own))
 
 
 @own_units.register
@@ -108,7 +109,7 @@ def _of_deep_problem(problem: DeepProblem) -> Units:
     W, layers, H, b = problem.factorised(torch.ones(problem.size, dtype=torch.float64))
     scaled = [layer * scale for layer, scale in zip(layers, scales[1:-1], strict=True)]
     of_variables = problem.assembled(W * scales[0], scaled, H * scales[-1], b * r)
-    return Units(own, u, r, of_variables, _gradient_unit(loss, problem.K) * max(1.0, own.curvature_scale) ** 0.5)
+    return Units(own, u, r, of_variables, _gradient_unit(own))
 
 
 def _own_loss(loss: Loss, K: int) -> tuple[Loss, Any, Any]:
@@ -118,7 +119,14 @@ def _own_loss(loss: Loss, K: int) -> tuple[Loss, Any, Any]:
     return SquaredError(), loss.weight(K) * loss.rescale**2, loss.rescale
 
 
-def _gradient_unit(loss: Loss, K: int) -> Parameter:
+def _gradient_unit(own: Model) -> Parameter:
+    """That of the loss, times the square root of decays > 1 in its units."""
+    of_loss = _loss_unit(own.loss, own.K)
+    decay = own.curvature_scale / of_loss
+    return of_loss * (decay.clamp(min=1.0) if isinstance(decay, Tensor) else max(1.0, decay)) ** 0.5
+
+
+def _loss_unit(loss: Loss, K: int) -> Parameter:
     """1 for a loss of this project; for one of your own, the median ratio of its gradient to that of cross entropy."""
     if isinstance(loss, SoftMarginLoss | SquaredError | PickAllLabels):
         return 1.0
@@ -129,7 +137,3 @@ def _gradient_unit(loss: Loss, K: int) -> Parameter:
     ratio = (of_loss / CrossEntropy().value_and_gradient(z, torch.arange(SAMPLES) % K)[1].norm(dim=-1)).median(-1)[0]
     ratio = torch.where((ratio > 0) & torch.isfinite(ratio), ratio, 1.0)
     return ratio if is_per_start(loss) else float(ratio)
-
-
-def _at_least_one(value: Parameter) -> Parameter:
-    return value.clamp(min=1.0) if isinstance(value, Tensor) else max(1.0, value)
