@@ -149,6 +149,7 @@ def test_pickles_of_a_foreign_folder_run_no_code(tmp_path, slurm, monkeypatch):
     """Jobs that an earlier driver seems to have left, waiting or done, whose files run a command when unpickled."""
     from submitit.core.utils import DelayedSubmission
 
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the jobs run in a folder of their own
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "slurm"
     folder.mkdir()
