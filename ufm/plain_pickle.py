@@ -34,6 +34,7 @@ class StandIn:
     state: Any
 
     def __new__(cls, *given: object) -> "StandIn":
+        """Note what it would have been made of."""
         self = object.__new__(cls)
         self.given, self.state = given, None
         return self
