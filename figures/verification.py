@@ -22,7 +22,7 @@ FLOOR = 1e-17
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A column per loss: sorted deviations of all starts; value against Morse index of other critical points."""
     verdicts = record["result"]["verdicts"]
-    is_predicted = all(verdict["target"] is not None for verdict in verdicts)
+    is_predicted = all(verdict.get("no_prediction") is None for verdict in verdicts)
     figure, axes = subplots(
         2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False, sharey="row"
     )

@@ -33,7 +33,10 @@ def describe(model: Model, end: EndPoints) -> dict[str, Float[Tensor, " S"]]:
 def states(
     scale: float, first_start: int, status: Int[Tensor, " S"], found: dict[str, Float[Tensor, " S"]]
 ) -> list[dict[str, Any]]:
-    """One row per objective at which starts end, converged or not, lowest first; the numbers are its lowest start's."""
+    """One row per objective at which starts end, converged or not, lowest first; the numbers are its lowest start's.
+
+    Where all features are zero the metrics of collapse have no meaning and are left out.
+    """
     rows: list[dict[str, Any]] = []
     order = found["objective"].argsort()
     for i in order[found["objective"][order].isfinite()].tolist():
@@ -42,7 +45,8 @@ def states(
             if len(rows) == MOST_STATES:
                 break
             rows.append({"value": value, "found": 0, "converged": 0, "first_start": first_start + i})
-            rows[-1] |= {name: float(values[i]) for name, values in found.items() if name != "objective"}
+            left_out = {"objective", *(METRICS if found["rank"][i] == 0 else ())}
+            rows[-1] |= {name: float(values[i]) for name, values in found.items() if name not in left_out}
         rows[-1]["found"] += 1
         rows[-1]["converged"] += int(status[i] == Status.CONVERGED)
         rows[-1]["first_start"] = min(rows[-1]["first_start"], first_start + i)

@@ -6,14 +6,12 @@ def test_it_draws_verdicts_with_and_without_saddles(tmp_path):
     full = {
         "spec": {"name": "ce"},
         "holds": True,
-        "target": {"value": 0.1},
         "quantiles": {"value": [0.0, 1e-9], "logits": [1e-8]},
         "saddles": [saddle],
     }
     empty = {
         "spec": {"name": "mse"},
         "holds": False,
-        "target": {"value": 0.1},
         "quantiles": {"value": []},
         "saddles": [],
     }

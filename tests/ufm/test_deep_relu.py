@@ -165,6 +165,7 @@ def test_without_a_prediction_verify_shows_what_it_found_and_claims_nothing(tmp_
         assert lowest["value"] == pytest.approx(known, abs=1e-8)
         assert lowest["rank before"] < lowest["rank"]
         assert list(verdict["known_states"].values()) == pytest.approx([known], abs=1e-9)
+    assert all(("nc1_trace" in row) == (row["rank"] > 0) for row in verdict["found"])
     assert {"nc1_trace", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement", "first_start"} <= set(lowest)
     printed = capsys.readouterr().out
     assert "no prediction is known" in printed
