@@ -137,3 +137,16 @@ def test_a_loss_with_a_kink_at_zero_logits_has_no_threshold():
         loss={"name": "ufm.example_losses.LogitNormalised"}, classes=3, dim=3, per_class=1, starts=2, max_steps=20
     )
     assert report_card(setting).zero_stable is None
+
+
+def constant(logits, labels):
+    return 0 * logits.sum(-1)
+
+
+def test_a_loss_that_is_zero_everywhere_has_one_minimum(tmp_path, capsys):
+    """Only the decays are minimised: f(0) = 0 is no scale, and all end points are zero."""
+    words = ["--loss", f"{__name__}.constant", "--classes", "3", "--dim", "3", "--starts", "8"]
+    assert main("python -m ufm", "", COMMANDS, ["report-card", *words, "--out", str(tmp_path / "card")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "other local minima found? │ none" in printed
+    assert "no: equal where it must be above" in printed
