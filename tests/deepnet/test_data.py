@@ -254,4 +254,4 @@ def test_a_validation_split_has_every_class_or_is_not_asked_for():
     sentence = "`--validation` must be 0, or large enough that every class gives it an image, got 0.001"
     with pytest.raises(ValueError, match=sentence):
         load("digits", Path(), Selection(validation=0.001))
-    assert "validation" not in load("digits", Path(), Selection(validation=0)).splits
+    assert "validation" not in load("digits", Path(), Selection(validation=0.0)).splits

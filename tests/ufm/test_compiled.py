@@ -143,13 +143,3 @@ def test_code_that_cannot_be_kept_is_compiled_and_used(monkeypatch, tmp_path):
     assert cache.load_overload("signature", "target") is None
     cache.save_overload("signature", "result")
     assert cache.cache_path == str(tmp_path)
-
-
-def test_where_nothing_is_compiled_nothing_is_kept(tmp_path):
-    module_with_a_kernel(tmp_path, 2.0)
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    code = "import numba; numba.extending.intrinsic = lambda f: f; import kernels; print(kernels.times(3.0))"
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "6.0\n", done.stderr
