@@ -18,7 +18,7 @@ import sympy
 from flint import arb
 
 from theory_checks.intervals import Ball, root_between
-from theory_checks.symbols import is_zero
+from theory_checks.symbols import is_zero, tangent_line_of_exp
 from theory_checks.verdict import Finding, Verdict, positive, step
 from ufm.margin_enclosure import focal_slope_ball, focal_value_ball
 
@@ -88,4 +88,4 @@ def _has_positive_slope() -> bool:
     is_speed = is_zero(sympy.diff(of_margin, a) - of_margin * (1 - of_margin))
     second = speed * sympy.diff(speed * sympy.diff(phi, p), p)
     is_curvature = is_zero((second / (1 - p) ** g) - p * (1 - p) * r)
-    return is_form and is_speed and is_curvature
+    return is_form and is_speed and is_curvature and tangent_line_of_exp()  # p - 1 > log p: u = log p

@@ -115,11 +115,7 @@ def test_what_is_shown_at_instances_only_names_them_in_its_sentence(claim):
     """Sizes in brackets or after a comma, a number of cases or of random draws."""
     if re.search(r"\n\nEvidence: (numeric|certificate)", claim.text):
         named = r"\b[KCd] = \d|\b(two|three|four|five|seven|\d+) (random|cases|data sets|problems|choices)"
-        assert re.search(named, claim.sentence) or claim.name in OF_LAYERS, claim.sentence
-
-
-OF_LAYERS = {"deep_linear_zero_stays_a_local_minimum", "relu_layer_keeps_the_value_not_the_features"}
-"""Sentences whose sizes are in the evidence only."""
+        assert re.search(named, claim.sentence), claim.sentence
 
 
 def test_checks_and_twins_are_one_function_with_another_argument():
