@@ -25,7 +25,7 @@ RESOLVED = 10.0
 """An end point is exact to about this times tolerance / smallest curvature."""
 FARTHEST = 0.1
 """Largest distance from a minimiser that a tolerance may mean."""
-MOST_SPREAD = 5e6
+MOST_SPREAD = 3e5
 """Largest quotient of two curvatures at the predicted minimum: beyond it searches end unfinished or in rounding."""
 POWER_STEPS = 30
 SAME_VALUE = 1e-8
