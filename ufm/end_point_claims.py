@@ -25,8 +25,11 @@ RESOLVED = 10.0
 """An end point is exact to about this times tolerance / smallest curvature."""
 FARTHEST = 0.1
 """Largest distance from a minimiser that a tolerance may mean."""
-MOST_SPREAD = 3e5
-"""Largest quotient of two curvatures at the predicted minimum: beyond it searches end unfinished or in rounding."""
+MOST_SPREAD, MOST_SPREAD_AT_ZERO = 3e5, 5e6
+"""Largest quotient of two curvatures at the predicted minimum; beyond it searches end unfinished or in rounding.
+
+Zero has two curvatures only, that of the decays and that of the bias, and takes few steps.
+"""
 POWER_STEPS = 30
 SAME_VALUE = 1e-8
 """Critical points whose values differ by less count as one value."""
@@ -153,9 +156,10 @@ def check_spread(units: Units, target: Target) -> None:
     spread = max(_largest_curvature(units.model, target.point), scale, 1 / units.model.K) / min(
         least, 1 / units.model.K
     )
-    allowed = f"such that curvatures at the predicted minimum differ by a factor of at most {MOST_SPREAD:.0e}"
+    most = MOST_SPREAD_AT_ZERO if target.is_zero else MOST_SPREAD
+    allowed = f"such that curvatures at the predicted minimum differ by a factor of at most {most:.0e}"
     got = f"{least:.1e} in the loss's own units (a factor of {spread:.0e})"
-    check(spread <= MOST_SPREAD, "--decay-W, --decay-H", got, allowed)
+    check(spread <= most, "--decay-W, --decay-H", got, allowed)
 
 
 def _largest_curvature(model: Model, x: Float[Tensor, " P"]) -> float:
