@@ -72,6 +72,7 @@ def _proof() -> list[Finding]:
     slope = sympy.diff(phi / N, t) + s * a
     condition = N * lH * t * (m * sympy.exp(t) + rest) - K * rho
     share = lH * count * t**2 * square / ((K - 1) * lW * rho**2)  # of 1, in the equation for rho
+    per_rho = K / (N * lH * (m * sympy.exp(t) + rest))  # t_m/rho, by the condition
     in_norm = count * (a / square) ** 2 * square / (K - 1)  # trace of the outer products over K - 1 equal eigenvalues
     return [
         step("phi_m is convex", is_positive(sympy.simplify(sympy.diff(phi, t, 2)))),
@@ -82,6 +83,14 @@ def _proof() -> list[Finding]:
         step(
             "phi_m(t)/N + s a_m t is stationary at t_m",
             is_zero(slope - m * rest / (N * K * rho * (m * sympy.exp(t) + rest)) * condition),
+        ),
+        step(
+            "t_m/rho falls, from 1/(N decay_H) at rho = 0",
+            is_positive(-sympy.diff(per_rho, t)) and is_zero(per_rho.subs(t, 0) - 1 / (N * lH)),
+        ),
+        step(
+            "the share is C(K, m) n_m m (K - m)/(N^2 decay_W decay_H)/(K^2 - K) there",
+            is_zero(share.subs(t, rho / (N * lH)) - count * m * rest / (N**2 * lW * lH) / (K**2 - K)),
         ),
         step("the norm of M'M is the sum of the shares, 1", is_zero(in_norm - share)),
         step(
