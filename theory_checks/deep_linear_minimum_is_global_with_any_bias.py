@@ -8,8 +8,9 @@ factors' among them). For a fixed bias b, |Z - Y + b1'| is at least the distance
 so that f is a sum over those of I - b1': K - 2 ones and s1, s2, in a basis of 1 and of what b has besides. They satisfy
 (s1^2 - 1)(1 - s2^2) = K |b - mean|^2, so s1 >= 1 >= s2, and decay_b |b|^2 K is at least decay_b (s1 - s2)^2. With x1 <=
 s1 the best value of the first direction, the bound falls as s1 falls to max(1, x1), and then with both to 1; at s1 = 1
-the bias is a multiple of 1 and the second direction, the common one, weighs decay_b/(k + decay_b) of the others.
-Numeric cross-check: no start below it at K = 3, d = 3, n = 1, M = 3, decays 0.1, bias decays 0.01, 0.1 and 1.
+the bias is a multiple of 1 and the second direction, the common one, weighs decay_b/(k + decay_b) of the others, k the
+loss's weight. Numeric cross-check: no start below it at K = 3, d = 3, n = 1, M = 3, decays 0.1, bias decays 0.01, 0.1
+and 1.
 
 False twin: the common direction weighs as much as the others.
 """
