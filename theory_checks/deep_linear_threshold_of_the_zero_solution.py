@@ -60,6 +60,7 @@ def _verdict(constant: Callable[..., Any]) -> Verdict:
                 "stationary points exist up to M^M (M-2)^(M-2) / (2(M-1))^(2M-2)",
                 _vanishes(sympy.log(strength_of.subs(x, top)) * M - sympy.log(existence)),
             ),
+            step("there the strength is stationary", _vanishes(sympy.diff(strength_of, x).subs(x, top))),
             step("beyond it none (the strength is concave in x)", is_positive(-sympy.simplify(second / x ** (p - 2)))),
             step("M = 3: 1/16", is_zero(constant(sympy.Integer(3)) - sympy.Rational(1, 16))),
             step("M -> 2: 1", sympy.limit(constant(M), more, 0) == 1),
