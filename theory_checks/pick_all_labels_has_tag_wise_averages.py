@@ -1,5 +1,5 @@
-"""Pick-all-labels: at given mean logits inside and outside the label set S the loss is least for equal ones; the best
-margin falls with |S|.
+"""Pick-all-labels: at given mean logits inside and outside the label set S the loss is least for equal ones; with a
+simplex classifier, at a given |W|, the best margin falls with |S|.
 
 Source: Li et al. 2024 (multi-label neural collapse), lower bound and scaled tag-wise average
 
