@@ -1,5 +1,5 @@
-"""Two-layer ReLU net on rank-one data X = c a', |a| = 1, 200 random data sets: the optimum is that of two one-variable
-lassos, for c > 0 and c < 0.
+"""Two-layer ReLU net (two neurons or more, scalar output) on rank-one data X = c a', |a| = 1, 200 random data sets: the
+optimum is that of two one-variable lassos, for c > 0 and c < 0.
 
 Source: Ergen and Pilanci 2021 (convex duality), rank-one data and scalar output
 
