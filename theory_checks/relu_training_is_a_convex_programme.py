@@ -1,12 +1,12 @@
-"""Two-layer ReLU net, scalar output, three data sets in the plane: the convex programme over all activation patterns
-has the network's global minimum.
+"""Two-layer ReLU net, scalar output, wide enough, three data sets in the plane: the convex programme over all
+activation patterns has the network's global minimum.
 
 Source: Ergen and Pilanci 2021 (convex duality); Pilanci and Ergen 2020 for the programme
 
-Evidence: certificate at 6 samples in the plane (3 data sets, 12 patterns). The programme's solution is a network, whose
-value is an upper bound. Its residual v, scaled until |v' relu(X u)| <= beta for every unit u, is a dual point and gives
-a lower bound; the maximum over the circle is exact, since on every arc between two activation changes the function is
-linear in u. The gap is the solver's.
+Evidence: certificate at 6 samples in the plane (3 data sets, 12 patterns). The programme's solution is a network (a
+neuron for each vector that is not zero), whose value is an upper bound. Its residual v, scaled until |v' relu(X u)| <=
+beta for every unit u, is a dual point and gives a lower bound; the maximum over the circle is exact, since on every arc
+between two activation changes the function is linear in u. The gap is the solver's.
 
 False twin: the programme without one of the patterns.
 """
