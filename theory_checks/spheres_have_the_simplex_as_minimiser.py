@@ -1,12 +1,12 @@
-"""Unit features and unit classifier rows, d >= K - 1: CE with temperature is least at the simplex, log(1 + (K-1)
-e^(-tau K/(K-1))).
+"""Unit features and unit classifier rows, equal class sizes, d >= K - 1: CE with temperature is least at the simplex,
+log(1 + (K-1) e^(-tau K/(K-1))).
 
 Source: Yaras et al. 2022 (normalised features), global minimisers
 
 Evidence: symbolic, derived here, for every tau > 0 and d >= K - 1 (K and n arbitrary). CE >= phi(t), phi convex and
 rising (`softmax_losses_are_contrastive`); the mean of t over samples is K tau times that of <mean w - w_y, h>, at least
--(1/K) sum |w_k - mean w| >= -sqrt(1 - |mean w|^2) >= -1 by Cauchy-Schwarz twice. The simplex with h = w attains phi(-K
-tau).
+(for equal class sizes) -(1/K) sum |w_k - mean w| >= -sqrt(1 - |mean w|^2) >= -1 by Cauchy-Schwarz twice. The simplex
+with h = w attains phi(-K tau).
 
 False twin: the exponent tau instead of tau K/(K - 1), the margin of orthogonal vectors.
 """
