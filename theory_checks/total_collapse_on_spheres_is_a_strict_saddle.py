@@ -1,5 +1,5 @@
-"""Spheres: where all features and weights coincide, the Riemannian Hessian has exactly the eigenvalues +-tau/(K sqrt n)
-and 0.
+"""Spheres, d >= 2: where all features and weights coincide, the Riemannian Hessian has exactly the eigenvalues
++-tau/(K sqrt n) and 0.
 
 Source: Yaras et al. 2022 (normalised features), strict saddles; this point for every temperature, derived here
 
@@ -48,7 +48,7 @@ def _verdict(power: sympy.Expr) -> Verdict:
             step("its norm is the claimed eigenvalue", is_zero(norm - claimed)),
             _dense(power),
         ],
-        sizes="all K, n, d, tau > 0; cross-check K = 4, d = 6, n = 2, tau = 5",
+        sizes="all K >= 2, n, d >= 2, tau > 0; cross-check K = 4, d = 6, n = 2, tau = 5",
     )
 
 
