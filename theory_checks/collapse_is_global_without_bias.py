@@ -1,4 +1,5 @@
-"""Without bias, no point of the model with cross entropy, label smoothing or focal loss lies below the ETF ray's best.
+"""Balanced classes, no bias: no point of the model with cross entropy, label smoothing or focal loss lies below the ETF
+ray's best.
 
 Source: Zhou et al. 2022 (all losses), global minimisers
 
