@@ -1,5 +1,5 @@
-"""Focal loss, any decay of the bias: the ETF ray's best point is a global minimiser whenever (K - 1) c <= 1 or S(1/K)
-<= 1.
+"""Focal loss, balanced classes, any decay of the bias: the ETF ray's best point is a global minimiser whenever (K - 1)
+c <= 1 or S(1/K) <= 1.
 
 Source: Zhou et al. 2022 (all losses), global minimisers of focal loss; the condition is derived here
 
