@@ -1,5 +1,5 @@
-"""Linear factors and squared error: singular directions each active or zero, bias along 1, is the global minimum for
-any decay of the bias.
+"""Linear factors, squared error, balanced classes: singular directions each active or zero, bias along 1, is the global
+minimum for any decay of the bias.
 
 Source: Dang et al. 2023 (any number of factors; without bias or with a free one); a decayed bias is derived here
 
