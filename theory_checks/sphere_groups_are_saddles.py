@@ -1,5 +1,5 @@
-"""On unit spheres G >= 2 groups of m >= 2 classes each on a G-simplex, h = w, are a strict saddle for every tau > 0 if
-d >= G.
+"""On unit spheres, for equal class sizes, G >= 2 groups of m >= 2 classes each on a G-simplex, h = w, are a strict
+saddle for every tau > 0 if d >= G.
 
 Source: Yaras et al. 2022 (normalised features), other critical points are strict saddles: for these; derived here
 
