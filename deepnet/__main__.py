@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from deepnet.grid_setting import GridSetting, Run
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
-from ufm.command_line import Command, RequestError, main
+from ufm.command import Command
+from ufm.command_line import main
+from ufm.errors import RequestError
 from ufm.records import check_new_file, earlier_result, read_record, write_and_show, write_record
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from ufm.compiled import sum_kernel
-from ufm.complaints import check
+from ufm.errors import check
 from ufm.parallel import share_out
 
 PARTS = 16

@@ -17,7 +17,7 @@ from deepnet.data import Data
 from deepnet.features import Precision, last_layer
 from deepnet.nets import Network
 from ufm.arguments import class_labels, floats, integer, takes, tensor
-from ufm.command_line import check
+from ufm.errors import check
 
 BINS = 15
 """Guo et al. 2017 use 15 bins of equal width."""

@@ -19,8 +19,7 @@ from typing import Any, BinaryIO
 import torch
 
 from deepnet.settings import TrainSetting
-from ufm.command_line import RequestError, check
-from ufm.complaints import reason_of
+from ufm.errors import RequestError, check, reason_of
 from ufm.files import opened, parse_json, read_json, read_lines
 from ufm.records import atomic_file
 from ufm.stored_setting import stored_setting

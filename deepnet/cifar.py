@@ -11,7 +11,7 @@ import torch
 
 from deepnet.download import fetch
 from deepnet.images import Images, Split, check_classes, content
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.files import opened
 
 PIXELS = 3 * 32 * 32

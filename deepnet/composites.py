@@ -7,7 +7,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from deepnet.images import Split
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.pick_all_labels import PickAllLabels, all_sets
 
 

@@ -18,7 +18,7 @@ from deepnet.composites import composites, label_sets
 from deepnet.idx import FASHION_MNIST, load_idx
 from deepnet.images import Images, Split
 from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.pick_all_labels import PickAllLabels
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.files import opened
 from ufm.records import pass_on_if_full
 

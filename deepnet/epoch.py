@@ -15,7 +15,7 @@ from deepnet.features import forward
 from deepnet.optimiser import learning_rate
 from deepnet.tags import right
 from deepnet.training import Training
-from ufm.loss import mark_labels
+from ufm.labels import mark_labels
 
 
 def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:

@@ -24,8 +24,9 @@ from deepnet.run import finish, opened
 from deepnet.settings import TrainSetting
 from deepnet.train import train
 from deepnet.training import selection_of
-from ufm.command_line import RequestError, check, torch_device
+from ufm.device import torch_device
 from ufm.engine import map_units
+from ufm.errors import RequestError, check
 from ufm.files import read_json, read_lines
 from ufm.losses import make_loss
 from ufm.records import atomic_file, read_record

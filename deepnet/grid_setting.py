@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deepnet.settings import TrainSetting
-from ufm.command_line import LossSpec, RequestError, check
 from ufm.engine_setting import EngineSetting
+from ufm.errors import RequestError, check
 from ufm.grid import axis
+from ufm.specs import LossSpec
 
 LOSSES = "ce,ls:alpha=0.05,focal:gamma=3,mse:rescale=15:convention=mean"
 PAPER = {"loss": LOSSES, "width": "0.25,0.5,1,2", "epochs": "100,200,400,800", "seed": "0,1,2"}

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ufm.arguments import instance, integer, takes
-from ufm.command_line import HeadSpec, check
+from ufm.errors import check
+from ufm.specs import HeadSpec
 
 Inputs = Float[Tensor, "n size"]
 MOST_DIMENSIONS, MOST_LAYERS, HIGHEST_TEMPERATURE = 10_000, 100, 1000

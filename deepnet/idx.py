@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepnet.download import fetch
 from deepnet.images import Images, Split, check_classes
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.files import opened
 
 _BYTES = 0x08  # the format's code for unsigned bytes

@@ -8,7 +8,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from ufm import files
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 
 
 class Split(NamedTuple):

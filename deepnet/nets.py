@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from deepnet.heads import Head, make_head
 from deepnet.resnet import BasicBlock, Bottleneck, Residual, ResNet
 from ufm.arguments import each, instance, integer, optional, positive, takes
-from ufm.command_line import HeadSpec, check
+from ufm.errors import check
+from ufm.specs import HeadSpec
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""

@@ -34,7 +34,7 @@ from scipy.stats import linregress, t
 
 from deepnet.compare import Sizes, bias_decay
 from deepnet.reading import Reading
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.loss import Loss
 from ufm.prediction import Prediction, predict
 from ufm.problem import Problem

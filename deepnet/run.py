@@ -14,7 +14,7 @@ from deepnet import checkpoint, distributed
 from deepnet.report import summary
 from deepnet.settings import TrainSetting
 from deepnet.training import Training, begin
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.output_folder import claimed, output_folder
 from ufm.records import HALF_WRITTEN, read_record, write_record
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ufm.command_line import CommonSetting, HeadSpec, LossSpec, ResumableSetting, check
+from ufm.common_setting import CommonSetting, ResumableSetting
+from ufm.errors import check
+from ufm.specs import HeadSpec, LossSpec
 
 MOST = 10**6
 """Of whatever is counted: images, epochs, runs."""

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.features import LastLayer
-from ufm.command_line import check
+from ufm.errors import check
 
 
 @dataclass(frozen=True)

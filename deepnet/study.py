@@ -29,7 +29,7 @@ from deepnet.similarity import similarities
 from deepnet.training import Training, reopen
 from deepnet.transfer import Case, by_condition, errors, transfers
 from deepnet.verdict import verdict
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.loss import Loss
 
 SPLITS = ("train", "test")

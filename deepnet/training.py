@@ -19,8 +19,10 @@ from deepnet.measures import Measure, measures_of
 from deepnet.nets import Network, make_net
 from deepnet.optimiser import make_optimiser
 from deepnet.settings import TrainSetting
-from ufm.command_line import RequestError, torch_device
-from ufm.loss import Loss, labels_below
+from ufm.device import torch_device
+from ufm.errors import RequestError
+from ufm.labels import labels_below
+from ufm.loss import Loss
 from ufm.losses import make_loss
 
 

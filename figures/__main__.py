@@ -13,7 +13,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ufm.command_line import Command, OutputSetting, RequestError, main
+from ufm.command import Command
+from ufm.command_line import main
+from ufm.common_setting import OutputSetting
+from ufm.errors import RequestError
 from ufm.output_folder import output_folder
 from ufm.records import atomic_file, check_new_file, write_record
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.records import read_record
 
 Result = TypeVar("Result")

@@ -18,7 +18,7 @@ ALLOWED = {
         "ufm.collapse",
         "ufm.command_line",
         "ufm.compiled",
-        "ufm.complaints",
+        "ufm.errors",
         "ufm.engine",
         "ufm.engine_setting",
         "ufm.files",
@@ -37,7 +37,7 @@ ALLOWED = {
         "ufm.stored_setting",
     },
     "theory_checks": {"ufm"},  # all of it
-    "figures": {"ufm.command_line", "ufm.complaints", "ufm.files", "ufm.output_folder", "ufm.records", "ufm.start"},
+    "figures": {"ufm.command_line", "ufm.errors", "ufm.files", "ufm.output_folder", "ufm.records", "ufm.start"},
 }
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).glob("**/*.py"))]
 

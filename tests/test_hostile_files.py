@@ -29,7 +29,8 @@ from deepnet.training import begin, reopen
 from figures.stored import DATA, read_any
 from tests.hostile_files import checkpoints, special, texts
 from ufm import files
-from ufm.command_line import RequestError, main
+from ufm.command_line import main
+from ufm.errors import RequestError
 from ufm.records import earlier_result, read_record
 from ufm.settings.scan import ScanSetting
 from ufm.shards import SHARDS, read_rows, resumed_setting, write_setting

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ufm import __version__
-from ufm.command_line import OutputSetting, main
+from ufm.command_line import main
+from ufm.common_setting import OutputSetting
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")

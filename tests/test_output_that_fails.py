@@ -16,7 +16,8 @@ import pytest
 
 from figures.stored import DATA
 from theory_checks.__main__ import CLAIMS, CheckSetting, run_claims
-from ufm.command_line import Command, main
+from ufm.command import Command
+from ufm.command_line import main
 from ufm.showing import forgiving_streams
 
 ROOT = Path(__file__).parent.parent

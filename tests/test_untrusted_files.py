@@ -21,8 +21,9 @@ from tests.damaged_files import Payload
 from tests.deepnet.test_data import pack, records, unpack
 from ufm.__main__ import COMMANDS
 from ufm.atlas_folder import AtlasFolder, asked
-from ufm.command_line import RequestError, main
+from ufm.command_line import main
 from ufm.comparison_report import read_atlases
+from ufm.errors import RequestError
 from ufm.records import earlier_result, read_record, write_record
 from ufm.settings.atlas import AtlasSetting
 from ufm.settings.scan import ScanSetting

@@ -14,7 +14,7 @@ import deepnet
 import ufm
 from tests import wrong_arguments
 from ufm.arguments import tensor
-from ufm.command_line import RequestError
+from ufm.errors import RequestError
 from ufm.losses import CrossEntropy
 from ufm.minimise import minimise
 from ufm.problem import Problem

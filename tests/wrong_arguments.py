@@ -35,6 +35,7 @@ import ufm.loss_properties
 import ufm.losses
 import ufm.minimise
 import ufm.model_choice
+import ufm.multi_label_prediction
 import ufm.newton
 import ufm.orbit
 import ufm.outcomes
@@ -44,11 +45,12 @@ import ufm.prediction
 import ufm.problem
 import ufm.relabelling
 import ufm.softmax_codes
+import ufm.sphere_prediction
 import ufm.spheres
 import ufm.starts
 import ufm.symmetric_starts
 import ufm.units
-from ufm.command_line import RequestError
+from ufm.errors import RequestError
 
 CE = ufm.losses.CrossEntropy
 PROBLEM = ufm.problem.Problem(CE(), 3, 3, 2, 5e-3, 5e-3, 0.01)
@@ -98,10 +100,10 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (ufm.loss_properties.on_ray, {"loss": CE(), "K": 3, "margin": torch.ones(2).double()}),
     (ufm.pick_all_labels.PickAllLabels, {"sets": ((0,), (1, 2))}),
     (ufm.pick_all_labels.all_sets, {"K": 3, "multiplicity": (2, 1)}),
-    (ufm.pick_all_labels.counts_of, {"problem": MULTILABEL}),
-    (ufm.pick_all_labels.multi_label_target, {"problem": MULTILABEL}),
-    (ufm.pick_all_labels.tag_wise_residual, {"problem": MULTILABEL, "x": Y}),
-    (ufm.pick_all_labels.tag_wise_averages, {"K": 3, "counts": {1: 2}, "decay_W": 0.1, "decay_H": 0.1}),
+    (ufm.multi_label_prediction.counts_of, {"problem": MULTILABEL}),
+    (ufm.multi_label_prediction.multi_label_target, {"problem": MULTILABEL}),
+    (ufm.multi_label_prediction.tag_wise_residual, {"problem": MULTILABEL, "x": Y}),
+    (ufm.multi_label_prediction.tag_wise_averages, {"K": 3, "counts": {1: 2}, "decay_W": 0.1, "decay_H": 0.1}),
     (ufm.prediction.predict, {"problem": PROBLEM}),
     (ufm.prediction.balanced_target, {"problem": PROBLEM}),
     (ufm.prediction.phase_boundaries, {"problem": PROBLEM}),
@@ -114,7 +116,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (ufm.imbalance.imbalanced_target, {"problem": IMBALANCED}),
     (ufm.imbalance.class_sizes, {"problem": IMBALANCED}),
     (ufm.imbalance.collapsing_sizes, {"problem": IMBALANCED}),
-    (ufm.spheres.sphere_target, {"problem": SPHERES}),
+    (ufm.sphere_prediction.sphere_target, {"problem": SPHERES}),
     (ufm.starts.normal_starts, {"size": 4, "seed": 0, "first": 0, "count": 2, "device": "cpu"}),
     (ufm.symmetric_starts.symmetrised, {"model": PROBLEM, "x": X, "generator": _generator()}),
     (

@@ -15,7 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from theory_checks.claims import Claim, Row, list_claims, run, run_all
-from ufm.command_line import Command, OutputSetting, main
+from ufm.command import Command
+from ufm.command_line import main
+from ufm.common_setting import OutputSetting
 from ufm.output_folder import output_folder
 from ufm.records import check_new_file, read_record, write_and_show
 

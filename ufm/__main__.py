@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ufm.command_line import Command, RequestError, main
+from ufm.command import Command
+from ufm.command_line import main
+from ufm.errors import RequestError
 from ufm.settings.atlas import AtlasCompareSetting, AtlasScanSetting, AtlasSetting
 from ufm.settings.focal_window import FocalWindowSetting
 from ufm.settings.report_card import ReportCardSetting

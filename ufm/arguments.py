@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.errors import check
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -25,9 +25,9 @@ from torch import Tensor
 from ufm import label_rotations
 from ufm.atlas_search import ENDINGS, check_size, search_starts
 from ufm.canonical import Canonical, canonical, largest_rank, ranks
-from ufm.command_line import check
 from ufm.critical_points import classify
 from ufm.end_points import EndPoints
+from ufm.errors import check
 from ufm.factors import widened, with_dimension
 from ufm.minimise import minimise
 from ufm.model import Model

@@ -11,12 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from ufm.atlas import Atlas
 from ufm.atlas_evidence import evidence
 from ufm.atlas_rounds import rounds_until_complete
-from ufm.command_line import LossSpec, ModelSpec, RequestError, check
-from ufm.complaints import reason_of
+from ufm.errors import RequestError, check, reason_of
 from ufm.losses import make_loss, parameters_of
 from ufm.model import Model
 from ufm.records import check_new_file, read_record, write_record
 from ufm.settings.atlas import AtlasSetting
+from ufm.specs import LossSpec, ModelSpec
 from ufm.units import own_units
 
 MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b")

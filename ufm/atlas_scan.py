@@ -11,10 +11,10 @@ from typing import Any
 from ufm.atlas import Atlas
 from ufm.atlas_comparison import Kind, kind_of
 from ufm.atlas_rounds import rounds_until_complete
-from ufm.command_line import LossSpec
 from ufm.losses import make_loss, parameters_of
 from ufm.problem import Problem
 from ufm.settings.atlas import AtlasScanSetting
+from ufm.specs import LossSpec
 
 MAX_STEPS = 200
 

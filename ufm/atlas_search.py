@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import check
 from ufm.end_points import Status
+from ufm.errors import check
 from ufm.model import Model
 from ufm.settings.checks import check_memory
 from ufm.starts import normal_starts

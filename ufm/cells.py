@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ufm.command_line import LossSpec, check
+from ufm.errors import check
 from ufm.grid import points
 from ufm.own_loss import check_loss, full_spec, is_own, loss_of, source_of
 from ufm.parameters import stack, stackable
 from ufm.problem import Problem
 from ufm.settings.scan import ScanSetting
+from ufm.specs import LossSpec
 
 VERSION = 3
 """Part of every cell's id: rises when the meaning of a row changes, so that old rows are not mixed in."""

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.arguments import class_labels, floats, instance, optional, takes, tensor
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.losses import SquaredError
 from ufm.parameters import Parameter, along, check_parameter
 

@@ -30,8 +30,8 @@ from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from ufm import collapse_compiled
-from ufm.command_line import check
-from ufm.loss import described, one_per_sample
+from ufm.errors import check
+from ufm.labels import described, one_per_sample
 
 CHUNK_BYTES = 2**22
 """Features in memory are taken in pieces of about this size, which a processor's caches hold together with copies."""

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.compiled import array_of, sum_kernel
-from ufm.complaints import check
+from ufm.errors import check
 from ufm.parallel import share_out
 
 COLUMNS = 256

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ufm.atlas_comparison import Comparison, Kind, compare, kind_of, text_of
-from ufm.command_line import LossSpec, RequestError, check
+from ufm.errors import RequestError, check
 from ufm.records import read_record
+from ufm.specs import LossSpec
 
 SIZES = ("classes", "dim", "per_class")
 

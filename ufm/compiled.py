@@ -16,7 +16,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ufm.compiled_cache import ForgivingCache
-from ufm.complaints import check
+from ufm.errors import check
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ufm.complaints import RequestError, complaint
+from ufm.errors import RequestError, complaint
 from ufm.files import content
 from ufm.yaml_core import Raw, parsed
 

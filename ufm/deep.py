@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.arguments import bias_decay, boolean, check_fields, each, positive
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.model import Model, Point, check_points
 
 Layers = list[Float[Tensor, "*batch d d"]]

@@ -19,10 +19,10 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from ufm.command_line import RequestError, check
 from ufm.deep import DeepProblem
 from ufm.deep_direction import energy, stationary_root
 from ufm.deep_relu_prediction import rectified_target
+from ufm.errors import RequestError, check
 from ufm.loss import Loss
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.prediction import cross_entropy_of_margin, focal_of_margin, focal_slope

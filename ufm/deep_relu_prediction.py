@@ -21,9 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import check
 from ufm.deep import DeepProblem
 from ufm.deep_direction import best_root, energy
+from ufm.errors import check
 from ufm.losses import SquaredError
 from ufm.target import NoPrediction, Target
 

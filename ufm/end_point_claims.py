@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.command_line import check
 from ufm.deep import DeepProblem
 from ufm.end_points import EndPoints, Status
+from ufm.errors import check
 from ufm.losses import SquaredError
 from ufm.model import Model
-from ufm.pick_all_labels import PickAllLabels, tag_wise_residual
+from ufm.multi_label_prediction import tag_wise_residual
+from ufm.pick_all_labels import PickAllLabels
 from ufm.problem import Problem
 from ufm.target import Target
 from ufm.units import Units

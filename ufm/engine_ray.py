@@ -9,9 +9,8 @@ import socket
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from ufm.command_line import RequestError
-from ufm.complaints import reason_of
 from ufm.engine_setting import EngineSetting
+from ufm.errors import RequestError, reason_of
 from ufm.pool import Ended, Pool, attempt_elsewhere
 
 AHEAD = 2

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 
 PACKAGES = {"ray": "ray", "slurm": "submitit"}
 SLURM_PROGRAMS = ("sbatch", "srun", "sacct", "scancel")

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ufm.command_line import RequestError
 from ufm.engine_setting import EngineSetting
+from ufm.errors import RequestError
 from ufm.files import content
 from ufm.plain_pickle import LARGEST, plain, sketch
 from ufm.pool import Ended, Pool, attempt_elsewhere

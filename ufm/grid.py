@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 
 SYNTAX = "from:to:count, from:to:count:log, or numbers with commas between"
 MOST_CELLS = 10**6

@@ -14,7 +14,7 @@ import torch
 
 from ufm.arguments import instance, takes
 from ufm.certificate import certify
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.losses import CrossEntropy, LabelSmoothing
 from ufm.minimise import minimise
 from ufm.problem import Problem

@@ -21,8 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from ufm import files
-from ufm.command_line import RequestError
-from ufm.complaints import reason_of
+from ufm.errors import RequestError, reason_of
 
 LARGEST_SOURCE = 2**24
 """Bytes of a module."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.loss import Loss
 
 TINY, SMALL, WIDE = 1e-9, 1e-5, 1e-3

@@ -25,9 +25,11 @@ from torch.nn import functional
 
 from ufm import deficit_compiled
 from ufm.arguments import check_fields, instance, one_of, takes
-from ufm.command_line import LOSS_NAMES, check
-from ufm.loss import Labels, LogitOperator, Logits, Loss, PerSample, checked_labels
+from ufm.errors import check
+from ufm.labels import Labels
+from ufm.loss import LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.parameters import Parameter, along, check_parameter
+from ufm.specs import LOSS_NAMES
 
 
 class SoftMarginLoss(Loss):

@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ufm.command import Command
-from ufm.complaints import option
+from ufm.errors import option
 from ufm.typed import arms, default_of
 from ufm.yaml_core import shown
 

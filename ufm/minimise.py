@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import boolean, function, instance, optional, shown, takes, tensor
-from ufm.command_line import check
 from ufm.end_points import SOLVER_RULES, EndPoints
+from ufm.errors import check
 from ufm.lbfgs_batched import MEMORY, BatchedLbfgs
 from ufm.lbfgs_compiled import CompiledLbfgs
 from ufm.parallel import cores, map_chunks

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.arguments import check_fields, each, instance, integer, shown, tensor
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.loss import Loss
 from ufm.parameters import Parameter, Rows
 

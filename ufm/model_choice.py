@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ufm.command_line import LOSS_NAMES, ModelSpec, RequestError, check
+from ufm.errors import RequestError, check
+from ufm.specs import LOSS_NAMES, ModelSpec
 
 if TYPE_CHECKING:
     from ufm.loss import Loss
@@ -118,10 +119,12 @@ def target_of(model: "Model") -> "Target":
     from ufm.deep import DeepProblem
     from ufm.deep_prediction import deep_target
     from ufm.imbalance import imbalanced_target
-    from ufm.pick_all_labels import PickAllLabels, multi_label_target
+    from ufm.multi_label_prediction import multi_label_target
+    from ufm.pick_all_labels import PickAllLabels
     from ufm.prediction import balanced_target
     from ufm.problem import Problem
-    from ufm.spheres import SphereProblem, sphere_target
+    from ufm.sphere_prediction import sphere_target
+    from ufm.spheres import SphereProblem
 
     match model:
         case SphereProblem():

@@ -15,9 +15,9 @@ from ufm.arguments import instance, takes, tensor
 from ufm.cells import Row, Unit, batch_of
 from ufm.certificate import certify
 from ufm.collapse import FeatureStats, collapse_metrics, nc1_trace, nc2_etf_distance
-from ufm.command_line import RequestError
 from ufm.condition_number import condition_number
 from ufm.end_points import EndPoints, Status
+from ufm.errors import RequestError
 from ufm.hessian import smallest_eigenpair
 from ufm.loss import Loss
 from ufm.minimise import minimise

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.records import commit, new_folder, remove_half_written
 
 

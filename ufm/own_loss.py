@@ -22,12 +22,14 @@ from torch import Tensor
 
 from ufm import import_string
 from ufm.arguments import instance, integer, takes
-from ufm.command_line import LOSS_NAMES, LossSpec, check
+from ufm.errors import check
 from ufm.import_string import foreign
-from ufm.loss import Labels, Logits, Loss, PerSample, checked_labels
+from ufm.labels import Labels
+from ufm.loss import Logits, Loss, PerSample, checked_labels
 from ufm.loss_derivatives import check_derivatives, check_precision, shown
 from ufm.losses import make_loss, parameters_of
 from ufm.parameters import Parameter
+from ufm.specs import LOSS_NAMES, LossSpec
 
 SAMPLES = 64
 SCALES = (0.0, 1.0, 10.0)

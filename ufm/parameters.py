@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import is_number, shown, tensor
-from ufm.command_line import check
+from ufm.errors import check
 
 Parameter = float | Float[Tensor, " S"]
 

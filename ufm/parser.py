@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, get_origin, get_type_hints
 
-from ufm import __version__, complaints, config_file, manual
+from ufm import __version__, config_file, errors, manual
 from ufm.command import Command
-from ufm.complaints import RequestError, complaint
+from ufm.errors import RequestError, complaint
 from ufm.typed import default_of, typed
 from ufm.yaml_core import NULLS, Plain, Quoted, Raw, Word, dumped, parsed, shown
 
@@ -61,7 +61,7 @@ class Parser:
         if not word or word.startswith("-"):
             raise RequestError(f"`COMMAND` must be given, --help lists those there are, got {word or 'nothing'}.")
         if word not in self.commands:
-            raise RequestError(complaints.wrong_command(word, self.commands))
+            raise RequestError(errors.wrong_command(word, self.commands))
         command = self.commands[word]
         layers: list[Layer] = [{}]
         is_to_be_shown = False
@@ -98,7 +98,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         if name in ("-h", "--help"):
             yield name, None
         elif not word.startswith("--") or word == "--":
-            raise RequestError(complaints.unknown_option(word))
+            raise RequestError(errors.unknown_option(word))
         elif equals:
             yield name, value
         elif name == "--print_config":
@@ -109,14 +109,14 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _given(name: str, value: str | None) -> str:
     if value is None:
-        raise complaint(complaints.option(name[2:]), "", "followed by a value")
+        raise complaint(errors.option(name[2:]), "", "followed by a value")
     return value
 
 
 def _put_word(setting: type[Any], layer: Layer, name: str, value: str | None) -> None:
     """Note one option of the command line."""
     if not _is_option(setting, name[2:]):
-        raise RequestError(complaints.unknown_option(name if value is None else f"{name} {value}"))
+        raise RequestError(errors.unknown_option(name if value is None else f"{name} {value}"))
     _put(setting, layer, name[2:], Word(_given(name, value)), "--")
 
 
@@ -125,7 +125,7 @@ def _layer_of_file(setting: type[Any], path: str) -> Layer:
     layer: Layer = {}
     for key, raw in config_file.read(path, _names(setting)).items():
         if not _is_option(setting, key):
-            raise RequestError(complaints.unknown_option(f"--{key} {shown(raw)}"))
+            raise RequestError(errors.unknown_option(f"--{key} {shown(raw)}"))
         _put(setting, layer, key, raw, "--")
     return layer
 
@@ -165,7 +165,7 @@ def _put(setting: type[Any], layer: Layer, key: str, raw: Raw, prefix: str) -> N
     for entry, value in entries.items():
         if is_setting:
             if not _is_option(kind, entry):
-                raise RequestError(complaints.unknown_option(f"{prefix}{name}.{entry} {shown(value)}"))
+                raise RequestError(errors.unknown_option(f"{prefix}{name}.{entry} {shown(value)}"))
             _put(kind, inner, entry, value, f"{prefix}{name}.")
         else:
             inner[entry] = value

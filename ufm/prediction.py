@@ -23,7 +23,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.arguments import finite, instance, integer, not_negative, takes
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model import Point
 from ufm.problem import Problem

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm import parameters, problem_compiled
-from ufm.command_line import check
+from ufm.errors import check
 from ufm.model import Model, Point, check_points
 from ufm.parameters import Parameter, Rows, along, check_parameter, is_per_start
 

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import check
 from ufm.compiled import array_of, kernel, sum_kernel
+from ufm.errors import check
 
 LARGEST = 2**17
 """Features and logits per start, in numbers, up to which the loops are faster (they fit the core's cache)."""

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from ufm.command_line import RequestError, check
+from ufm.errors import RequestError, check
 from ufm.files import read_json
 
 SCHEMA = 1

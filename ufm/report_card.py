@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ufm.cells import Cell, Row, Unit
-from ufm.command_line import LOSS_NAMES, LossSpec, check, torch_device
+from ufm.device import torch_device
 from ufm.end_points import Status
+from ufm.errors import check
 from ufm.grid import axis
 from ufm.hessian import smallest_eigenpair
 from ufm.loss_properties import Property, on_ray, properties
@@ -23,6 +24,7 @@ from ufm.own_loss import check_loss, full_spec, is_own
 from ufm.scan_memory import unit_bytes
 from ufm.settings.checks import check_memory
 from ufm.settings.report_card import ReportCardSetting
+from ufm.specs import LOSS_NAMES, LossSpec
 from ufm.starts import normal_starts
 from ufm.units import own_units
 

@@ -10,8 +10,9 @@ from typing import Any
 from rich.progress import Progress
 
 from ufm.cells import Cell, Row, Unit, cell_id, cells_of, plan, units_of
-from ufm.command_line import check, torch_device
+from ufm.device import torch_device
 from ufm.engine import map_units
+from ufm.errors import check
 from ufm.outcomes import solve
 from ufm.parallel import local_workers, one_torch_thread
 from ufm.scan_memory import unit_bytes

@@ -19,8 +19,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from ufm.command_line import RequestError, check
-from ufm.complaints import reason_of
+from ufm.errors import RequestError, check, reason_of
 from ufm.files import opened, parse_json, read_json
 from ufm.import_string import is_ours
 from ufm.own_loss import check_spec, is_own, source_of

@@ -5,8 +5,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ufm.command_line import OutputSetting, check
-from ufm.complaints import option
+from ufm.common_setting import OutputSetting
+from ufm.errors import check, option
 
 Setting = TypeVar("Setting", bound=OutputSetting)
 

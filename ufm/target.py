@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.command_line import RequestError
+from ufm.errors import RequestError
 
 
 class NoPrediction(RequestError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ufm.complaints import RequestError, check, complaint
+from ufm.errors import RequestError, check, complaint
 from ufm.yaml_core import NULLS, Plain, Quoted, Raw, Word, integer, number, parsed, shown, truth
 
 LONGEST_NAME, LONGEST_PATH = 255, 3500

@@ -23,9 +23,9 @@ from jaxtyping import Float, Int
 from rich.progress import Progress
 from torch import Tensor
 
-from ufm.command_line import LossSpec, torch_device
 from ufm.convergence import PERCENTILES, TRACED, convergence
 from ufm.critical_points import Classification, classify
+from ufm.device import torch_device
 from ufm.end_point_claims import (
     SAME_VALUE,
     Claim,
@@ -47,6 +47,7 @@ from ufm.newton import find_critical_points
 from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.settings.verify import VerifySetting
+from ufm.specs import LossSpec
 from ufm.starts import normal_starts
 from ufm.target import NoPrediction, Target
 from ufm.units import Units, own_units

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ufm.command_line import LossSpec
 from ufm.end_point_claims import SAME_VALUE, Claim
 from ufm.settings.verify import VerifySetting
+from ufm.specs import LossSpec
 from ufm.target import Target
 from ufm.verify import Verdict
 

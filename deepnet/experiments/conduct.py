@@ -14,9 +14,9 @@ from deepnet.run import opened
 from deepnet.settings import ExperimentSetting, TrainSetting
 from deepnet.train import train
 from deepnet.training import begin
-from ufm.command_line import RequestError
 from ufm.engine import map_units
 from ufm.engine_setting import EngineSetting
+from ufm.errors import RequestError
 from ufm.parallel import local_workers
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepnet.settings import TrainSetting
-from ufm.command_line import check
+from ufm.errors import check
 
 if TYPE_CHECKING:
     from deepnet.experiments.statement import Statement

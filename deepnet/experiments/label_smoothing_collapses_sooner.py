@@ -13,10 +13,10 @@ from deepnet.calibration import calibration
 from deepnet.experiments.measures import LEVELS, collapses_sooner
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from ufm.command_line import LossSpec
 from ufm.losses import make_loss
 from ufm.prediction import predict
 from ufm.problem import Problem
+from ufm.specs import LossSpec
 
 SMOOTHING: LossSpec = {"name": "ls", "alpha": 0.1}
 RUNS = {"cross_entropy": {}, "label_smoothing": {"loss": SMOOTHING}}

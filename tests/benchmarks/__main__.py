@@ -35,7 +35,7 @@ def main() -> int:
     from rich.console import Console
 
     from tests.benchmarks.measure import summary
-    from ufm.command_line import RequestError
+    from ufm.errors import RequestError
     from ufm.records import check_new_file, write_record
 
     try:

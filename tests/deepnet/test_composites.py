@@ -12,7 +12,8 @@ from deepnet.images import Split
 from deepnet.settings import TrainSetting
 from deepnet.tags import measure_tags, right
 from ufm.losses import CrossEntropy
-from ufm.pick_all_labels import all_sets, counts_of, multi_label_target, tag_wise_averages
+from ufm.multi_label_prediction import counts_of, multi_label_target, tag_wise_averages
+from ufm.pick_all_labels import all_sets
 from ufm.problem import Problem
 
 

@@ -15,7 +15,8 @@ from ufm.losses import CrossEntropy, SquaredError
 from ufm.model import Point
 from ufm.prediction import predict
 from ufm.problem import Problem
-from ufm.spheres import SphereProblem, sphere_target
+from ufm.sphere_prediction import sphere_target
+from ufm.spheres import SphereProblem
 
 K, SIZE, n = 4, 6, 3
 LABELS = torch.arange(K).repeat_interleave(n)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from deepnet.__main__ import COMMANDS as DEEPNET
 from ufm.__main__ import COMMANDS as UFM
-from ufm.command_line import RequestError, main
+from ufm.command_line import main
+from ufm.errors import RequestError
 from ufm.parser import Parser
 from ufm.typed import typed
 from ufm.yaml_core import Word, dumped, integer, number, parsed

@@ -4,15 +4,8 @@ import pytest
 import torch
 
 from ufm.certificate import certify
-from ufm.pick_all_labels import (
-    PickAllLabels,
-    all_sets,
-    counts_of,
-    multi_label_target,
-    tag_wise_averages,
-    tag_wise_residual,
-    value_of,
-)
+from ufm.multi_label_prediction import counts_of, multi_label_target, tag_wise_averages, tag_wise_residual, value_of
+from ufm.pick_all_labels import PickAllLabels, all_sets
 from ufm.problem import Problem
 
 REFERENCE = [

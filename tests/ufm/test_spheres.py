@@ -11,7 +11,8 @@ from ufm.hessian import dense_hessian
 from ufm.losses import CrossEntropy, LabelSmoothing
 from ufm.minimise import minimise
 from ufm.newton import find_critical_points
-from ufm.spheres import SphereProblem, sphere_target
+from ufm.sphere_prediction import sphere_target
+from ufm.spheres import SphereProblem
 from ufm.starts import normal_starts
 
 PROBLEM = SphereProblem(CrossEntropy(), K=4, d=6, n=2, temperature=5.0)

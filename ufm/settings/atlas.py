@@ -4,9 +4,11 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, OutputSetting, check
+from ufm.common_setting import CommonSetting, OutputSetting
+from ufm.errors import check
 from ufm.model_choice import ModelChoice
 from ufm.settings.checks import check_bias_decay, check_integer
+from ufm.specs import LOSS_NAMES, LossSpec, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import math
 import os
 
-from ufm.command_line import check
+from ufm.errors import check
 
 
 def check_integer(option: str, value: int, least: int, most: int) -> None:

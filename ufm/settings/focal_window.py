@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from ufm.command_line import CommonSetting, check
+from ufm.common_setting import CommonSetting
+from ufm.errors import check
 from ufm.settings.checks import check_bias_decay, check_integer
 
 

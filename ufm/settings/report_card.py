@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from ufm.command_line import CommonSetting, LossSpec, check
+from ufm.common_setting import CommonSetting
+from ufm.errors import check
 from ufm.settings.checks import check_bias_decay, check_integer, check_tolerance
+from ufm.specs import LossSpec
 
 
 @dataclass(frozen=True, kw_only=True)

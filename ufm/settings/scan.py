@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ufm.command_line import LossSpec, ResumableSetting, check
+from ufm.common_setting import ResumableSetting
 from ufm.engine_setting import EngineSetting
+from ufm.errors import check
 from ufm.grid import axis
 from ufm.settings.checks import check_bias_decay, check_integer, check_tolerance
+from ufm.specs import LossSpec
 
 
 @dataclass(frozen=True, kw_only=True)

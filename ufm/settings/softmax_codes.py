@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ufm.command_line import CommonSetting, check
+from ufm.common_setting import CommonSetting
+from ufm.errors import check
 from ufm.settings.checks import check_integer, check_memory
 
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from ufm.command_line import LOSS_NAMES, CommonSetting, LossSpec, ModelSpec, check
+from ufm.common_setting import CommonSetting
+from ufm.errors import check
 from ufm.model_choice import ModelChoice
 from ufm.settings.checks import check_bias_decay, check_decay, check_integer, check_memory, check_tolerance
+from ufm.specs import LOSS_NAMES, LossSpec, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

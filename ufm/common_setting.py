@@ -1,0 +1,68 @@
+"""What settings have in common: where a command writes, its seed and device, what it goes on with."""
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ufm.errors import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSetting:
+    """Where a command writes."""
+
+    out: Path | None = None
+    """Folder for what the command writes; must not exist or be empty. Default: results/<command>-<time>."""
+    json: Path | None = None
+    """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
+
+    def __post_init__(self) -> None:
+        if self.json is None:
+            return
+        resumed = getattr(self, "resume", None)
+        for folder in filter(None, (self.out, resumed)):
+            allowed = f"a file that is not in the folder {folder}, nor that folder"
+            check(not _is_within(self.json, folder), "--json", self.json, allowed)
+        folder = self.out or resumed or Path("results")
+        check(not _is_within(folder, self.json), "--json", self.json, f"no folder of the results, {folder}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record."""
+        return dataclasses.asdict(self)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder's own or lies in it, links followed."""
+    place = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), place]) == place
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSetting(OutputSetting):
+    """What a command takes that has something random and computes with torch."""
+
+    seed: int = 0
+    """Seed of everything random, >= 0."""
+    device: str = "cpu"
+    """Torch device to compute on: cpu, cuda, cuda:1, mps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(0 <= self.seed < 2**63, "--seed", self.seed, "an integer in [0, 2^63)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumableSetting(CommonSetting):
+    """What a command takes that can go on with earlier work, whose setting then counts.
+
+    Attributes:
+        given: the fields that the command line or its YAML file named, defaults left out; no option itself.
+    """
+
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record."""
+        return {name: value for name, value in super().as_dict().items() if name != "given"}

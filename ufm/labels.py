@@ -1,0 +1,66 @@
+"""Labels of samples: integers, checked once for each tensor."""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from ufm.errors import check
+
+Labels = Integer[Tensor, " N"]
+_MARK = "_ufm_labels"
+"""Attribute of a label tensor: below which number its labels are known to lie, and the version that was read."""
+
+
+def one_per_sample(labels: Labels, samples: Float[Tensor, "*batch N m"], count: int) -> Labels:
+    """The labels as int64, if there is one in [0, `count`) for each row of `samples`.
+
+    Raises:
+        ValueError: as `checked_labels`.
+    """
+    check_label_type(labels)
+    shape = tuple(samples.shape[-2:-1])
+    check(labels.shape == shape, "labels", described(labels), f"one class per sample, a tensor {shape}")
+    check(labels.device == samples.device, "labels", labels.device, f"where the samples are, on {samples.device}")
+    return labels_below(labels, count)
+
+
+def check_label_type(labels: object) -> None:
+    """Refuse what is not a tensor of integers.
+
+    Raises:
+        ValueError: naming its type.
+    """
+    is_integer = isinstance(labels, Tensor) and not (labels.is_floating_point() or labels.is_complex())
+    is_integer = is_integer and labels.dtype != torch.bool  # type: ignore[attr-defined]
+    check(is_integer, "labels", described(labels), "a tensor of integers")
+
+
+def labels_below(labels: Labels, count: int) -> Labels:
+    """Integers as int64, if all lie in [0, count); read unless they are marked.
+
+    Raises:
+        ValueError: naming a label outside.
+    """
+    labels = labels.long()
+    if _is_marked(labels, count) or labels.numel() == 0:
+        return labels
+    for label in torch.stack(torch.aminmax(labels)).tolist():
+        check(0 <= label < count, "labels", label, f"in [0, {count})")
+    mark_labels(labels, count)
+    return labels
+
+
+def mark_labels(labels: Labels, count: int) -> None:
+    """Say that all these labels lie in [0, count), so that nobody need read them: rows of labels that were read."""
+    if not labels.is_inference():  # such tensors do not count how often they are written to
+        setattr(labels, _MARK, (count, labels._version))
+
+
+def _is_marked(labels: Labels, count: int) -> bool:
+    below, version = getattr(labels, _MARK, (None, None))
+    return below is not None and below <= count and version == labels._version
+
+
+def described(value: object) -> str:
+    """Type and shape, for a complaint."""
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
