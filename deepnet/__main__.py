@@ -13,18 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepnet.grid_setting import GridSetting, Run
+from deepnet.grid.setting import GridSetting, Run
 from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
-from ufm.command import Command
-from ufm.command_line import main
+from ufm.cli.command import Command
+from ufm.cli.command_line import main
+from ufm.cli.records import check_new_file, earlier_result, read_record, write_and_show, write_record
 from ufm.errors import RequestError
-from ufm.records import check_new_file, earlier_result, read_record, write_and_show, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deepnet.experiments.experiment import Experiment
-    from deepnet.training import Training
+    from deepnet.training.training import Training
 
 
 def run_train(setting: TrainSetting) -> int:
@@ -43,12 +43,12 @@ def run_train(setting: TrainSetting) -> int:
 
 def run_measure(setting: MeasureSetting) -> int:
     """Measure every split of a run."""
-    from deepnet.calibration import calibration_of
-    from deepnet.report import print_measured
-    from deepnet.train import measure_splits
-    from deepnet.training import reopen
+    from deepnet.measures.calibration import calibration_of
+    from deepnet.training.report import print_measured
+    from deepnet.training.train import measure_splits
+    from deepnet.training.training import reopen
     from figures import measured_splits, reliability
-    from ufm.output_folder import output_folder
+    from ufm.cli.output_folder import output_folder
 
     check_new_file(setting.json, "--json")
     training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
@@ -66,8 +66,8 @@ def run_measure(setting: MeasureSetting) -> int:
 
 def run_compare(setting: CompareSetting) -> int:
     """Put measurement and prediction side by side, one table a condition, and say how close they are."""
-    from deepnet import checkpoint
-    from ufm.output_folder import output_folder
+    from deepnet.training import checkpoint
+    from ufm.cli.output_folder import output_folder
 
     check_new_file(setting.json, "--json")
     for run in setting.folders:
@@ -77,8 +77,8 @@ def run_compare(setting: CompareSetting) -> int:
 
 
 def _compare(setting: CompareSetting, folder: Path) -> int:
-    from deepnet import study_report
-    from deepnet.study import compared_run, study
+    from deepnet.comparison import report as study_report
+    from deepnet.comparison.study import compared_run, study
     from figures import central_path, feature_penalty, prediction_against_measurement, prediction_over_epochs
 
     runs = []
@@ -98,9 +98,9 @@ def _compare(setting: CompareSetting, folder: Path) -> int:
 
 def run_grid(setting: GridSetting) -> int:
     """Train what the folder lacks, then table, rows, record and picture; exit code 3 if a run failed."""
-    from deepnet import grid
-    from ufm.engine import check_reachable
-    from ufm.output_folder import claimed, output_folder
+    from deepnet.grid import trainings as grid
+    from ufm.cli.output_folder import claimed, output_folder
+    from ufm.engine.map_units import check_reachable
 
     check_new_file(setting.json, "--json")
     if setting.resume is not None:
@@ -115,9 +115,10 @@ def _grid(setting: GridSetting, runs: "Sequence[Run]", folder: Path) -> int:
     """What the folder lacks of the grid, with the lock on the folder held."""
     import time
 
-    from deepnet import grid, grid_report
+    from deepnet.grid import report as grid_report
+    from deepnet.grid import trainings as grid
     from figures import accuracy_heat_map
-    from ufm.output_folder import given_back_if_refused
+    from ufm.cli.output_folder import given_back_if_refused
     from ufm.parallel import local_workers
 
     grid.write_grid(folder, setting)
@@ -147,7 +148,7 @@ def _grid(setting: GridSetting, runs: "Sequence[Run]", folder: Path) -> int:
 
 def _train(setting: TrainSetting) -> int:
     from deepnet import distributed
-    from deepnet.run import opened
+    from deepnet.training.run import opened
 
     with opened(setting) as (training, folder):
         go_on = f"go on with: python -m deepnet train --resume {folder}"
@@ -169,9 +170,9 @@ def _train(setting: TrainSetting) -> int:
 
 def _train_with_progress(training: "Training", folder: Path) -> str | None:
     from deepnet import distributed
-    from deepnet.epoch import steps_of
-    from deepnet.progress import TrainingProgress
-    from deepnet.train import train
+    from deepnet.training.epoch import steps_of
+    from deepnet.training.progress import TrainingProgress
+    from deepnet.training.train import train
 
     if distributed.rank() > 0:
         return train(training, folder, lambda _: None, lambda _: None)
@@ -185,9 +186,9 @@ def _train_with_progress(training: "Training", folder: Path) -> str | None:
 
 def _finish(training: "Training", folder: Path, json: Path | None) -> None:
     """Record, table and picture of a run that reached its last epoch."""
-    from deepnet import checkpoint
-    from deepnet.report import print_best, print_measures
-    from deepnet.run import finish
+    from deepnet.training import checkpoint
+    from deepnet.training.report import print_best, print_measures
+    from deepnet.training.run import finish
     from figures import training_curves
 
     record = finish(training, folder, json)
@@ -203,7 +204,7 @@ def _finish(training: "Training", folder: Path, json: Path | None) -> None:
 def run_experiment(setting: ExperimentSetting) -> int:
     """Train, judge, show, record."""
     from deepnet.experiments.experiment import find
-    from ufm.output_folder import output_folder
+    from ufm.cli.output_folder import output_folder
 
     check_new_file(setting.json, "--json")
     experiments = find(setting.name)

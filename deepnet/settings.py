@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ufm.common_setting import CommonSetting, ResumableSetting
+from ufm.cli.common_setting import CommonSetting, ResumableSetting
 from ufm.errors import check
 from ufm.specs import HeadSpec, LossSpec
 
@@ -20,7 +20,7 @@ class TrainSetting(ResumableSetting):
     What is minimised is the mean loss plus decay/2 times the squared norm of every parameter. Measured on clean images
     of every split, in eval mode: loss, accuracy, top-5 accuracy, nll, ece (15 bins, Guo et al. 2017), margins; NC1 to
     NC4 (`ufm/collapse.py` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
-    (`deepnet/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
+    (`deepnet/measures/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
 
     Examples:
         python -m deepnet train --data digits --per-class 20 --width 0.25 --epochs 20
@@ -142,8 +142,8 @@ class CompareSetting(CommonSetting):
 
     The model's decay of the features is read off the balance decay_W |W|^2 = decay_H |H|^2, so that |w| / |h| is a
     calibration; identities test whether the last layer is stationary and collapsed; predictions could fail where it is
-    both (deepnet/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay its part
-    along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
+    both (deepnet/comparison/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay
+    its part along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
     statistics. Several runs of one network predict each other, and their features are set side by side.
 
     Examples:

@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ufm.command import Command
-from ufm.command_line import main
-from ufm.common_setting import OutputSetting
+from ufm.cli.command import Command
+from ufm.cli.command_line import main
+from ufm.cli.common_setting import OutputSetting
+from ufm.cli.output_folder import output_folder
+from ufm.cli.records import atomic_file, check_new_file, write_record
 from ufm.errors import RequestError
-from ufm.output_folder import output_folder
-from ufm.records import atomic_file, check_new_file, write_record
 
 STORED = Path(__file__).parent / "data"
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from figures.stored import DATA, draw_stored, figure_scripts
-from ufm.records import atomic_file, read_record
+from ufm.cli.records import atomic_file, read_record
 
 ROOT = Path(__file__).parent.parent
 GALLERY = Path(__file__).parent / "gallery"

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from ufm.cli.records import read_record
 from ufm.errors import check
-from ufm.records import read_record
 
 Result = TypeVar("Result")
 

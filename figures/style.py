@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
-from ufm.records import atomic_file
+from ufm.cli.records import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,19 +1,19 @@
 """Problems, models and losses in one table that the tests cross; float64 everywhere."""
 
-from ufm import process
+from ufm.cli import process
 
 process.prepare()  # before torch is imported
 
 import pytest
 import torch
 
-from ufm.deep import DeepProblem
-from ufm.loss import Loss
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.model import Model
-from ufm.pick_all_labels import all_sets
-from ufm.problem import Problem
-from ufm.spheres import SphereProblem
+from ufm.model.deep import DeepProblem
+from ufm.model.loss import Loss
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.model.model import Model
+from ufm.model.pick_all_labels import all_sets
+from ufm.model.problem import Problem
+from ufm.model.spheres import SphereProblem
 
 LOSSES: dict[str, Loss] = {
     "ce": CrossEntropy(),

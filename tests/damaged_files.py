@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from deepnet.checkpoint import plain_setting
 from deepnet.settings import TrainSetting
-from deepnet.training import begin
+from deepnet.training.checkpoint import plain_setting
+from deepnet.training.training import begin
 
 ALIASES = "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 YAML = {

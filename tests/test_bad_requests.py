@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.damaged_files import write_all
-from ufm.command_line import main
+from ufm.cli.command_line import main
 
 FILES = sorted((Path(__file__).parent / "bad_requests").glob("*.txt"))
 REQUESTS = [tuple(line.split(" => ")) for path in FILES for line in path.read_text().splitlines()]

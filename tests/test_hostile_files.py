@@ -19,21 +19,21 @@ from pyarrow import parquet
 import deepnet.__main__
 import figures.__main__
 import ufm.__main__
-from deepnet import checkpoint
-from deepnet.cifar import CIFAR10, load_archive
-from deepnet.grid import resumed_grid
-from deepnet.grid_setting import GridSetting
-from deepnet.idx import read_idx
+from deepnet.data.cifar import CIFAR10, load_archive
+from deepnet.data.idx import read_idx
+from deepnet.grid.setting import GridSetting
+from deepnet.grid.trainings import resumed_grid
 from deepnet.settings import TrainSetting
-from deepnet.training import begin, reopen
+from deepnet.training import checkpoint
+from deepnet.training.training import begin, reopen
 from figures.stored import DATA, read_any
 from tests.hostile_files import checkpoints, special, texts
 from ufm import files
-from ufm.command_line import main
+from ufm.cli.command_line import main
+from ufm.cli.records import earlier_result, read_record
 from ufm.errors import RequestError
-from ufm.records import earlier_result, read_record
-from ufm.settings.scan import ScanSetting
-from ufm.shards import SHARDS, read_rows, resumed_setting, write_setting
+from ufm.scan.setting import ScanSetting
+from ufm.scan.shards import SHARDS, read_rows, resumed_setting, write_setting
 
 RECORD = {"schema": 1, "setting": {"a": 1}, "result": {"b": 2.5}, "command": "python -m ufm scan"}
 SECONDS, BYTES = 20, 2**31
@@ -339,7 +339,7 @@ def test_a_lack_of_memory_is_one_sentence(tmp_path, capsys, monkeypatch):
     def none(path: Path) -> object:
         raise MemoryError
 
-    monkeypatch.setattr("ufm.records.read_json", none)
+    monkeypatch.setattr("ufm.cli.records.read_json", none)
     (tmp_path / "scan.json").touch()
     command = ["report", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main("python -m figures", "", figures.__main__.COMMANDS, command) == 3

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.disturbing import MOMENTS, ROOT, SIGNS, disturbed, undisturbed
-from ufm.records import HALF_WRITTEN
-from ufm.shards import read_rows
+from ufm.cli.records import HALF_WRITTEN
+from ufm.scan.shards import read_rows
 
 ATLAS = ["ufm", "atlas", "--classes", "3", "--dim", "4", "--starts", "300", "--max-rounds", "6", "--quiet-rounds", "6"]
 SCAN = ["ufm", "scan", "--loss", "focal", "--grid.gamma", "0:8:9", "--grid.decay", "1e-4:1e-1:9:log", "--starts", "16"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ufm import __version__
-from ufm.command_line import main
-from ufm.common_setting import OutputSetting
+from ufm.cli.command_line import main
+from ufm.cli.common_setting import OutputSetting
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
@@ -89,7 +89,8 @@ def interrupted_within_the_compiler(setting: OutputSetting) -> int:
 @pytest.mark.parametrize("where", ["an_import", "the_compiler"])
 def test_ctrl_c_that_a_library_swallows_is_an_interrupt_still(where):
     here = "tests.test_manual"
-    code = f"from ufm.command_line import *; from {here} import interrupted_within_{where} as run; import signal, sys; "
+    code = "import signal, sys; from ufm.cli.command import Command; from ufm.cli.command_line import main; "
+    code += f"from ufm.cli.common_setting import OutputSetting; from {here} import interrupted_within_{where} as run; "
     code += "signal.signal(signal.SIGINT, signal.default_int_handler); "
     code += "sys.exit(main('tried', '', {'it': Command(OutputSetting, run)}, ['it']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

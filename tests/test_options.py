@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
-from ufm.command_line import main
+from ufm.cli.command_line import main
 
 PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
 NEEDED = {

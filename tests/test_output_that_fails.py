@@ -16,9 +16,9 @@ import pytest
 
 from figures.stored import DATA
 from theory_checks.__main__ import CLAIMS, CheckSetting, run_claims
-from ufm.command import Command
-from ufm.command_line import main
-from ufm.showing import forgiving_streams
+from ufm.cli.command import Command
+from ufm.cli.command_line import main
+from ufm.cli.showing import forgiving_streams
 
 ROOT = Path(__file__).parent.parent
 VERIFY = "ufm verify --loss ce --classes 3 --dim 4 --per-class 2 --starts 4 --saddle-starts 0"

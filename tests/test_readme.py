@@ -9,8 +9,8 @@ import pytest
 
 from figures.readme import PLACE, with_tables
 from figures.stored import DATA
-from ufm.command_line import main
-from ufm.records import read_record
+from ufm.cli.command_line import main
+from ufm.cli.records import read_record
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -12,7 +12,7 @@ from matplotlib import pyplot
 
 from theory_checks.__main__ import COMMANDS as CLAIMS
 from ufm import start
-from ufm.command_line import main
+from ufm.cli.command_line import main
 
 ROOT = Path(__file__).parent.parent
 CLAIM = "label_smoothing_closed_form"
@@ -59,7 +59,7 @@ def test_ctrl_c_while_we_are_imported_is_one_sentence(package):
     """Struck at the first import after the handler's, which is the widest part of the time before a command runs."""
     strike = "import builtins, signal, runpy, sys; old = builtins.__import__\n"
     strike += "def new(name, *rest, **more):\n"
-    strike += "    if name == 'ufm.command_line': builtins.__import__ = old; signal.raise_signal(signal.SIGINT)\n"
+    strike += "    if name == 'ufm.cli.command_line': builtins.__import__ = old; signal.raise_signal(signal.SIGINT)\n"
     strike += "    return old(name, *rest, **more)\n"
     strike += "signal.signal(signal.SIGINT, signal.default_int_handler); builtins.__import__ = new\n"
     strike += f"runpy.run_module('{package}', run_name='__main__')"
@@ -106,7 +106,7 @@ def test_loops_are_compiled_whatever_numba_is_told(tmp_path):
     told = {"NUMBA_DISABLE_JIT": "1", "NUMBA_CACHE_DIR": str(tmp_path / "empty")}
     done = run(tmp_path, "ufm", "verify", *size, "--out", "out", **told)
     assert (done.returncode, done.stderr) == (0, "")
-    code = "import ufm.losses"
+    code = "import ufm.model.losses"
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | told, cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -14,20 +14,20 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepnet import checkpoint
-from deepnet.cifar import CIFAR10, load_archive
+from deepnet.data.cifar import CIFAR10, load_archive
 from deepnet.settings import TrainSetting
+from deepnet.training import checkpoint
 from tests.damaged_files import Payload
-from tests.deepnet.test_data import pack, records, unpack
+from tests.deepnet.data.test_data import pack, records, unpack
 from ufm.__main__ import COMMANDS
-from ufm.atlas_folder import AtlasFolder, asked
-from ufm.command_line import main
-from ufm.comparison_report import read_atlases
+from ufm.atlas.comparison_report import read_atlases
+from ufm.atlas.folder import AtlasFolder, asked
+from ufm.atlas.setting import AtlasSetting
+from ufm.cli.command_line import main
+from ufm.cli.records import earlier_result, read_record, write_record
 from ufm.errors import RequestError
-from ufm.records import earlier_result, read_record, write_record
-from ufm.settings.atlas import AtlasSetting
-from ufm.settings.scan import ScanSetting
-from ufm.shards import SHARDS, commits, read_rows, resumed_setting, write_setting, write_shard
+from ufm.scan.setting import ScanSetting
+from ufm.scan.shards import SHARDS, commits, read_rows, resumed_setting, write_setting, write_shard
 
 fuzzed = settings(
     deadline=None,

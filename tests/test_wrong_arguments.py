@@ -15,9 +15,9 @@ import ufm
 from tests import wrong_arguments
 from ufm.arguments import tensor
 from ufm.errors import RequestError
-from ufm.losses import CrossEntropy
-from ufm.minimise import minimise
-from ufm.problem import Problem
+from ufm.model.losses import CrossEntropy
+from ufm.model.problem import Problem
+from ufm.solve.minimise import minimise
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from theory_checks.claims import Claim, Row, list_claims, run, run_all
-from ufm.command import Command
-from ufm.command_line import main
-from ufm.common_setting import OutputSetting
-from ufm.output_folder import output_folder
-from ufm.records import check_new_file, read_record, write_and_show
+from ufm.cli.command import Command
+from ufm.cli.command_line import main
+from ufm.cli.common_setting import OutputSetting
+from ufm.cli.output_folder import output_folder
+from ufm.cli.records import check_new_file, read_record, write_and_show
 
 
 @dataclass(frozen=True, kw_only=True)

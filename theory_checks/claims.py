@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from theory_checks.verdict import Verdict
-from ufm import process
+from ufm.cli import process
 
 FOLDER = Path(__file__).parent
 

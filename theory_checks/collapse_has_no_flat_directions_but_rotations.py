@@ -21,10 +21,10 @@ import torch
 
 from theory_checks.symbols import is_zero
 from theory_checks.verdict import Finding, Verdict, step
-from ufm.hessian import dense_hessian
-from ufm.losses import CrossEntropy, LabelSmoothing
-from ufm.prediction import predict, predicted_point
-from ufm.problem import Problem
+from ufm.model.losses import CrossEntropy, LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.solve.hessian import dense_hessian
+from ufm.theory.prediction import predict, predicted_point
 
 PROBLEMS = [
     Problem(CrossEntropy(), K=3, d=2, n=1, decay_W=0.02, decay_H=0.005, decay_b=None),

@@ -20,11 +20,11 @@ from scipy.optimize import minimize_scalar
 
 from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.deep import DeepProblem
-from ufm.deep_prediction import deep_target
-from ufm.losses import CrossEntropy
-from ufm.minimise import minimise
-from ufm.starts import normal_starts
+from ufm.model.deep import DeepProblem
+from ufm.model.losses import CrossEntropy
+from ufm.model.starts import normal_starts
+from ufm.solve.minimise import minimise
+from ufm.theory.deep_prediction import deep_target
 
 K_CHECKED, DECAY, STARTS = 6, 0.01, 16
 

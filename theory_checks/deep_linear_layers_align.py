@@ -19,8 +19,8 @@ import torch
 
 from theory_checks.random_starts import minimise_from
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation, step
-from ufm.deep_direction import energy, stationary_root
-from ufm.starts import normal_starts
+from ufm.model.starts import normal_starts
+from ufm.theory.deep_direction import energy, stationary_root
 
 CASES = ((2, (3.0, 2.0, 1.0), 0.3), (3, (3.0, 2.0, 1.0), 0.1), (4, (4.0, 3.0, 2.0), 0.05))
 """Layers, singular values of X'Y, beta."""

@@ -24,10 +24,10 @@ import torch
 from theory_checks.random_starts import starts_at_scales
 from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.deep import DeepProblem
-from ufm.deep_prediction import deep_target
-from ufm.losses import SquaredError
-from ufm.minimise import minimise
+from ufm.model.deep import DeepProblem
+from ufm.model.losses import SquaredError
+from ufm.solve.minimise import minimise
+from ufm.theory.deep_prediction import deep_target
 
 STARTS = 30
 

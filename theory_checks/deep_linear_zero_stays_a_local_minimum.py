@@ -15,11 +15,11 @@ import torch
 
 from theory_checks.random_starts import starts_at_scales
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
-from ufm.deep import DeepProblem
-from ufm.deep_prediction import deep_target
-from ufm.hessian import dense_hessian
-from ufm.losses import SquaredError
-from ufm.minimise import minimise
+from ufm.model.deep import DeepProblem
+from ufm.model.losses import SquaredError
+from ufm.solve.hessian import dense_hessian
+from ufm.solve.minimise import minimise
+from ufm.theory.deep_prediction import deep_target
 
 PROBLEM = DeepProblem(SquaredError(), K=3, d=4, n=2, decay_W=0.09, decay_H=0.09, decay_b=None, inner=(0.09,))
 K, STARTS = PROBLEM.K, 200

@@ -7,9 +7,9 @@ ours
 Evidence: interval. States with m classes on a simplex and the other K - m together, at n = 1 and c = decay_W =
 decay_H, the double next to 0.0409664. Near a numerical state Krawczyk's operator in balls, on all points with its
 symmetry, proves a true critical point, over whose ball the full gradient contains 0; balls prove its Hessian positive
-definite up to rotations (and the free constant of the bias), `ufm/focal_certificate.py`. Its value is certified to lie
-above that of an explicit ETF at the same decays. Without a bias the features at m = 10 and 22 have a part that is
-common to all classes and does a bias's work.
+definite up to rotations (and the free constant of the bias), `ufm/proof/focal_certificate.py`. Its value is certified
+to lie above that of an explicit ETF at the same decays. Without a bias the features at m = 10 and 22 have a part that
+is common to all classes and does a bias's work.
 
 False twin: without that part, at the critical point of the states that lack it (m = 10, 22, no bias).
 """
@@ -22,12 +22,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_checks.verdict import Finding, Verdict, positive, step
-from ufm.focal_certificate import prove_minimum, state_found
-from ufm.focal_window import TwoLevels
-from ufm.losses import Focal
-from ufm.margin_enclosure import focal_value_ball
-from ufm.prediction import predict
-from ufm.problem import Problem
+from ufm.model.losses import Focal
+from ufm.model.problem import Problem
+from ufm.proof.focal_certificate import prove_minimum, state_found
+from ufm.proof.margin_enclosure import focal_value_ball
+from ufm.theory.focal_window import TwoLevels
+from ufm.theory.prediction import predict
 
 K, GAMMA, STRENGTH = 30, 3.0, 0.0409664
 ACTIVE = [10, 22, 28]

@@ -15,9 +15,9 @@ False twin: the same state with B = 0.
 import torch
 
 from theory_checks.verdict import Finding, Verdict, cross_check, positive, step
-from ufm.losses import Focal
-from ufm.model import Point
-from ufm.problem import Problem
+from ufm.model.losses import Focal
+from ufm.model.model import Point
+from ufm.model.problem import Problem
 
 K, GAMMA, RESOLVED = 30, 3, 22
 C, T = "0.041229", "0.8142"

@@ -16,10 +16,10 @@ False twin: k of the loss part alone, K p.
 import torch
 
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
-from ufm.hessian import dense_hessian
-from ufm.losses import LabelSmoothing
-from ufm.prediction import predict, predicted_point
-from ufm.problem import Problem
+from ufm.model.losses import LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.solve.hessian import dense_hessian
+from ufm.theory.prediction import predict, predicted_point
 
 SMOOTHINGS = (0.0, 0.05, 0.1)
 DISTANCE, LAST, MOST_STEPS = 1e-2, 1e-7, 20_000

@@ -13,11 +13,11 @@ False twin: d = K - 2.
 
 from theory_checks.random_starts import all_converged, starts_at_scales
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation
-from ufm.loss import Loss
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.minimise import minimise
-from ufm.prediction import predict
-from ufm.problem import Problem
+from ufm.model.loss import Loss
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.model.problem import Problem
+from ufm.solve.minimise import minimise
+from ufm.theory.prediction import predict
 
 K, STARTS = 5, 12
 LOSSES: tuple[Loss, ...] = (CrossEntropy(), LabelSmoothing(0.1), Focal(2.0), SquaredError())

@@ -23,10 +23,10 @@ import torch
 
 from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.hessian import dense_hessian
-from ufm.losses import LabelSmoothing
-from ufm.prediction import predict, predicted_point
-from ufm.problem import Problem
+from ufm.model.losses import LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.solve.hessian import dense_hessian
+from ufm.theory.prediction import predict, predicted_point
 
 
 def check() -> Verdict:

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 from theory_checks.verdict import Finding, Verdict, cross_check, positive, step
-from ufm.hessian import dense_hessian
-from ufm.losses import LabelSmoothing
-from ufm.prediction import predict, predicted_point
-from ufm.problem import Problem
+from ufm.model.losses import LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.solve.hessian import dense_hessian
+from ufm.theory.prediction import predict, predicted_point
 
 SMALLEST, SMOOTHINGS = 2.0**-14, (2.0**-7, 0.5)
 """Ends of the ranges, exact in binary, beyond those of the claim."""

@@ -23,7 +23,7 @@ import sympy
 
 from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.multi_label_prediction import TagWiseAverages, tag_wise_averages, value_of
+from ufm.theory.multi_label_prediction import TagWiseAverages, tag_wise_averages, value_of
 
 DATA = (
     (4, {1: 2, 2: 1}, 5e-3, 5e-3),

@@ -17,11 +17,11 @@ import numpy as np
 
 from theory_checks.random_starts import starts_at_scales
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation
-from ufm.certificate import certify
-from ufm.losses import CrossEntropy, LabelSmoothing, SquaredError
-from ufm.minimise import minimise
-from ufm.prediction import predict, predicted_point
-from ufm.problem import Problem
+from ufm.model.losses import CrossEntropy, LabelSmoothing, SquaredError
+from ufm.model.problem import Problem
+from ufm.solve.minimise import minimise
+from ufm.theory.certificate import certify
+from ufm.theory.prediction import predict, predicted_point
 
 STARTS = 12
 

@@ -16,9 +16,9 @@ import torch
 from theory_checks.random_starts import all_converged, starts_at_scales
 from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.losses import SquaredError
-from ufm.minimise import minimise
-from ufm.problem import Problem
+from ufm.model.losses import SquaredError
+from ufm.model.problem import Problem
+from ufm.solve.minimise import minimise
 
 
 def check() -> Verdict:

@@ -13,12 +13,12 @@ False twin: focal loss with gamma = 3, K = 20 and c between c_low and the Maxwel
 import torch
 
 from theory_checks.verdict import Finding, Verdict, cross_check, positive, step
-from ufm.critical_points import classify
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing
-from ufm.newton import find_critical_points
-from ufm.prediction import predict
-from ufm.problem import Problem
-from ufm.verify import saddle_starts
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.solve.critical_points import classify
+from ufm.solve.newton import find_critical_points
+from ufm.theory.prediction import predict
+from ufm.verify.verify import saddle_starts
 
 STARTS = 64
 SAME_VALUE = 1e-8

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_checks.verdict import Finding, step
-from ufm.end_points import EndPoints
-from ufm.minimise import minimise
-from ufm.starts import normal_starts
+from ufm.model.starts import normal_starts
+from ufm.solve.end_points import EndPoints
+from ufm.solve.minimise import minimise
 
 
 def minimise_from(

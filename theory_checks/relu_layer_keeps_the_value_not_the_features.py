@@ -18,11 +18,11 @@ import dataclasses
 import torch
 
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
-from ufm.deep import DeepProblem
-from ufm.deep_prediction import deep_target
-from ufm.losses import SquaredError
-from ufm.minimise import minimise
-from ufm.starts import normal_starts
+from ufm.model.deep import DeepProblem
+from ufm.model.losses import SquaredError
+from ufm.model.starts import normal_starts
+from ufm.solve.minimise import minimise
+from ufm.theory.deep_prediction import deep_target
 
 DECAY, STARTS = 0.01, 30
 PROBLEM = DeepProblem(

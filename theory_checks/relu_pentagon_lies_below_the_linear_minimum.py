@@ -19,8 +19,8 @@ import torch
 
 from theory_checks.symbols import is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.deep import DeepProblem
-from ufm.losses import SquaredError
+from ufm.model.deep import DeepProblem
+from ufm.model.losses import SquaredError
 
 K = 5
 SCALE = sympy.Rational(41, 100)

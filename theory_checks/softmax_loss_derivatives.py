@@ -6,8 +6,8 @@ Evidence: symbolic. With x = log sum_{j != y} e^{z_j} - z_y, 1 - p = e^x/(1 + e^
 gradient is psi' u and the Hessian psi'' u u' + psi' (diag w - w w'), w the softmax over j != y and u = w - e_y, for
 every K: the entries of a label and two other classes, with a symbol for all other exponentials, stand for all. Focal
 loss (1 - p)^g (-log p) has psi' = (1 - p)^g (1 - p - g p log p) and psi'' = p (1 - p)^g [(2 g + 1)(1 - p) - g (g p - (1
-- p)) log p]; cross entropy is g = 0. Cross-check: `ufm/losses.py` against these formulas at 40 digits, for deficits
-between -30 and 30.
+- p)) log p]; cross entropy is g = 0. Cross-check: `ufm/model/losses.py` against these formulas at 40 digits, for
+deficits between -30 and 30.
 
 False twin: psi'' with g + 1 in place of 2 g + 1.
 """
@@ -75,7 +75,7 @@ def _is_derivative() -> bool:
 def _against_code(x: Expr, g: Expr, slope: Expr, curvature: Expr, gamma: float) -> Finding:
     import torch
 
-    from ufm.losses import Focal
+    from ufm.model.losses import Focal
 
     points = torch.linspace(-30, 30, 13, dtype=torch.float64)
     worst = 0.0

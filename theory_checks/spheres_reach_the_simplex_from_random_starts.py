@@ -11,11 +11,11 @@ False twin: d = K - 2.
 
 from theory_checks.random_starts import all_converged
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation
-from ufm.losses import CrossEntropy
-from ufm.minimise import minimise
-from ufm.prediction import cross_entropy_of_margin
-from ufm.spheres import SphereProblem
-from ufm.starts import normal_starts
+from ufm.model.losses import CrossEntropy
+from ufm.model.spheres import SphereProblem
+from ufm.model.starts import normal_starts
+from ufm.solve.minimise import minimise
+from ufm.theory.prediction import cross_entropy_of_margin
 
 CASES = ((4, 6, 2, 1.0), (4, 6, 2, 5.0), (4, 4, 2, 5.0), (4, 3, 2, 5.0), (6, 7, 1, 4.0))
 """K, d, n, tau; the bound on tau of the landscape theorem fails in the third and the fourth."""

@@ -12,10 +12,10 @@ False twin: W_LS computed without the decay.
 import torch
 
 from theory_checks.verdict import DIGITS, Verdict, deviation, step
-from ufm.central_path import split_along_central_path
-from ufm.losses import SquaredError
-from ufm.problem import Problem
-from ufm.starts import normal_starts
+from ufm.model.losses import SquaredError
+from ufm.model.problem import Problem
+from ufm.model.starts import normal_starts
+from ufm.theory.central_path import split_along_central_path
 
 PROBLEM = Problem(SquaredError(), K=4, d=6, n=5, decay_W=5e-3, decay_H=1e-3, decay_b=None)
 STARTS, STEPS, EVERY, STEP_SIZE = 16, 6_000, 50, 0.5

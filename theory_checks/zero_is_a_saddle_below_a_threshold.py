@@ -18,7 +18,7 @@ from sympy import Expr, Matrix
 
 from theory_checks.symbols import is_zero
 from theory_checks.verdict import Finding, Verdict, cross_check, step
-from ufm.problem import Problem
+from ufm.model.problem import Problem
 
 CASES = [(3, 3, 2, 5e-3, 1e-3), (4, 5, 2, 5e-3, 1e-3), (6, 4, 1, 2e-3, 3e-3), (5, 5, 3, 0.2, 0.1)]
 ALPHA, GAMMA = 0.1, 2.0
@@ -88,8 +88,8 @@ def _is_gradient(name: str, K: Expr, strength: Expr, alpha: Expr, gamma: Expr) -
 def _against_dense(case: tuple[int, int, int, float, float], with_factor: bool) -> list[Finding]:
     import torch
 
-    from ufm.hessian import dense_hessian
-    from ufm.losses import CrossEntropy, Focal, LabelSmoothing
+    from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
+    from ufm.solve.hessian import dense_hessian
 
     K, _, n, decay_W, decay_H = case
     focal = (1 - 1 / K) ** GAMMA * (1 - 1 / K + GAMMA / K * math.log(K)) * (K / (K - 1) if with_factor else 1)

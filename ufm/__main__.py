@@ -13,18 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ufm.command import Command
-from ufm.command_line import main
+from ufm.atlas.setting import AtlasCompareSetting, AtlasScanSetting, AtlasSetting
+from ufm.cli.command import Command
+from ufm.cli.command_line import main
 from ufm.errors import RequestError
-from ufm.settings.atlas import AtlasCompareSetting, AtlasScanSetting, AtlasSetting
-from ufm.settings.focal_window import FocalWindowSetting
-from ufm.settings.report_card import ReportCardSetting
-from ufm.settings.scan import ScanSetting
-from ufm.settings.softmax_codes import SoftmaxCodesSetting
-from ufm.settings.verify import VerifySetting
+from ufm.reports.focal_window_setting import FocalWindowSetting
+from ufm.reports.report_card_setting import ReportCardSetting
+from ufm.reports.softmax_codes_setting import SoftmaxCodesSetting
+from ufm.scan.setting import ScanSetting
+from ufm.verify.setting import VerifySetting
 
 if TYPE_CHECKING:
-    from ufm.scan import Scan
+    from ufm.scan.scan import Scan
 
 
 def run_verify(setting: VerifySetting) -> int:
@@ -32,10 +32,10 @@ def run_verify(setting: VerifySetting) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     from figures import verification
-    from ufm import verify_report
-    from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, read_record, write_and_show, write_record
-    from ufm.verify import Verdict, verify
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import check_new_file, read_record, write_and_show, write_record
+    from ufm.verify import report as verify_report
+    from ufm.verify.verify import Verdict, verify
 
     check_new_file(setting.json, "--json")
     progress = Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True)
@@ -64,10 +64,10 @@ def run_verify(setting: VerifySetting) -> int:
 def run_atlas(setting: AtlasSetting) -> int:
     """Grow the atlas round by round, saved after each; then the certificates, the table, the picture."""
     from figures import landscape
-    from ufm import atlas_report
-    from ufm.atlas_folder import AtlasFolder, asked
-    from ufm.output_folder import output_folder
-    from ufm.records import read_record
+    from ufm.atlas import report as atlas_report
+    from ufm.atlas.folder import AtlasFolder, asked
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import read_record
 
     setting, empty = asked(setting)
     with output_folder(setting.out, "atlas", continues="record.json") as path:
@@ -85,7 +85,7 @@ def run_atlas(setting: AtlasSetting) -> int:
         atlas_report.show(setting, folder.atlas, result)
         if "units" in result:
             units = ", ".join(f"{name} {value}" for name, value in result["units"].items())
-            print(f"values, points and eigenvalues are in the model's own units (ufm/units.py): {units}")
+            print(f"values, points and eigenvalues are in the model's own units (ufm/solve/units.py): {units}")
         picture = landscape.draw(read_record(folder.record), path / "landscape.png")
         print(f"record: {folder.record}\npicture: {picture}")
     return 0 if all(result["claims"].values()) else 1
@@ -95,9 +95,9 @@ def run_atlas_compare(setting: AtlasCompareSetting) -> int:
     """Rows side by side, and the verdicts."""
     import dataclasses
 
-    from ufm.comparison_report import comparisons, read_atlases, show_comparison
-    from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, write_and_show
+    from ufm.atlas.comparison_report import comparisons, read_atlases, show_comparison
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import check_new_file, write_and_show
 
     check_new_file(setting.json, "--json")
     records = read_atlases(setting.atlases)
@@ -111,10 +111,10 @@ def run_atlas_compare(setting: AtlasCompareSetting) -> int:
 
 def run_atlas_scan(setting: AtlasScanSetting) -> int:
     """Atlas after atlas, saved after each, then the classes."""
-    from ufm.atlas_scan import atlas_entry, cases, is_same_case, lettered
-    from ufm.comparison_report import loss_text, show_scan
-    from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, earlier_result, write_record
+    from ufm.atlas.comparison_report import loss_text, show_scan
+    from ufm.atlas.scan import atlas_entry, cases, is_same_case, lettered
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import check_new_file, earlier_result, write_record
 
     check_new_file(setting.json, "--json")
     asked = list(cases(setting))
@@ -141,9 +141,9 @@ def run_atlas_scan(setting: AtlasScanSetting) -> int:
 def run_focal_window(setting: FocalWindowSetting) -> int:
     """Thresholds, states, proofs, picture."""
     from figures import focal_window
-    from ufm.focal_window_report import measure, show
-    from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, read_record, write_and_show
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import check_new_file, read_record, write_and_show
+    from ufm.reports.focal_window_report import measure, show
 
     check_new_file(setting.json, "--json")
     with output_folder(setting.out, "focal-window") as folder:
@@ -158,11 +158,11 @@ def run_focal_window(setting: FocalWindowSetting) -> int:
 
 def run_scan(setting: ScanSetting) -> int:
     """Compute what the folder lacks, then the table, the record and the picture."""
-    from ufm import shards
-    from ufm.engine import check_reachable
-    from ufm.output_folder import claimed, output_folder
-    from ufm.records import check_new_file
-    from ufm.scan import Scan
+    from ufm.cli.output_folder import claimed, output_folder
+    from ufm.cli.records import check_new_file
+    from ufm.engine.map_units import check_reachable
+    from ufm.scan import shards
+    from ufm.scan.scan import Scan
 
     check_new_file(setting.json, "--json")
     if setting.resume is not None:
@@ -180,10 +180,11 @@ def _scan(scan: "Scan", folder: Path) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
     from figures import phase_diagram
-    from ufm import scan_report, shards
-    from ufm.output_folder import given_back_if_refused
-    from ufm.records import read_record, write_and_show
-    from ufm.scan import Scan
+    from ufm.cli.output_folder import given_back_if_refused
+    from ufm.cli.records import read_record, write_and_show
+    from ufm.scan import report as scan_report
+    from ufm.scan import shards
+    from ufm.scan.scan import Scan
 
     setting = scan.setting
     shards.write_setting(folder, setting)
@@ -221,10 +222,10 @@ def _scan(scan: "Scan", folder: Path) -> int:
 def run_report_card(setting: ReportCardSetting) -> int:
     """The card as record, tables and picture."""
     from figures import report_card as figure
-    from ufm import report_card_report
-    from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, read_record, write_and_show
-    from ufm.report_card import asked, report_card
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import check_new_file, read_record, write_and_show
+    from ufm.reports import report_card_report
+    from ufm.reports.report_card import asked, report_card
 
     check_new_file(setting.json, "--json")
     asked(setting)  # refused here, before a folder is made
@@ -240,9 +241,9 @@ def run_report_card(setting: ReportCardSetting) -> int:
 def run_softmax_codes(setting: SoftmaxCodesSetting) -> int:
     """Code after code, saved after each, then the table and the picture."""
     from figures import softmax_codes as figure
-    from ufm import softmax_codes_report
-    from ufm.output_folder import output_folder
-    from ufm.records import check_new_file, earlier_result, read_record, write_record
+    from ufm.cli.output_folder import output_folder
+    from ufm.cli.records import check_new_file, earlier_result, read_record, write_record
+    from ufm.reports import softmax_codes_report
 
     check_new_file(setting.json, "--json")
     with output_folder(setting.out, "softmax-codes", continues="record.json") as folder:

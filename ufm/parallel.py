@@ -5,7 +5,8 @@ chunks meet only at the end, and stay efficient when other programs share the ma
 simply follow each other.
 
 Compiled loops are shared out in the same way, never by OpenMP: its threads are gone in a process that was forked, as
-the workers of a data loader are, and the loops of a child would wait for them for ever (torch's own: `ufm/process.py`).
+the workers of a data loader are, and the loops of a child would wait for them for ever (torch's own:
+`ufm/cli/process.py`).
 """
 
 import os

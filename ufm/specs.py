@@ -18,4 +18,6 @@ ModelSpec = dict[str, bool | int | float | str | list[int]]
 
 
 LOSS_NAMES = ("ce", "ls", "focal", "mse")
-"""The names `--loss` takes; `ufm.losses.LOSSES` maps them to classes (here so that `--help` need not import torch)."""
+"""The names `--loss` takes; `ufm.model.losses.LOSSES` maps them to classes.
+
+They stand here so that `--help` need not import torch."""

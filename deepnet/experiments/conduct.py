@@ -7,15 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepnet import checkpoint
 from deepnet.experiments.experiment import Experiment, find, setting_of
 from deepnet.experiments.run import Run
-from deepnet.run import opened
 from deepnet.settings import ExperimentSetting, TrainSetting
-from deepnet.train import train
-from deepnet.training import begin
-from ufm.engine import map_units
-from ufm.engine_setting import EngineSetting
+from deepnet.training import checkpoint
+from deepnet.training.run import opened
+from deepnet.training.train import train
+from deepnet.training.training import begin
+from ufm.engine.map_units import map_units
+from ufm.engine.setting import EngineSetting
 from ufm.errors import RequestError
 from ufm.parallel import local_workers
 

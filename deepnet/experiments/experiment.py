@@ -16,7 +16,7 @@ from ufm.errors import check
 
 if TYPE_CHECKING:
     from deepnet.experiments.statement import Statement
-    from deepnet.measures import Measure
+    from deepnet.measures.measure import Measure
 
 FOLDER = Path(__file__).parent
 

@@ -10,7 +10,7 @@ import math
 
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from ufm.multi_label_prediction import tag_wise_averages
+from ufm.theory.multi_label_prediction import tag_wise_averages
 
 RUNS = {
     "learned": {"multilabel": 2},

@@ -9,14 +9,14 @@ decay (decay_W |W|^2 = decay_H |H|^2, centred), and nothing of the net trained w
 import math
 from functools import partial
 
-from deepnet.calibration import calibration
 from deepnet.experiments.measures import LEVELS, collapses_sooner
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from ufm.losses import make_loss
-from ufm.prediction import predict
-from ufm.problem import Problem
+from deepnet.measures.calibration import calibration
+from ufm.model.losses import make_loss
+from ufm.model.problem import Problem
 from ufm.specs import LossSpec
+from ufm.theory.prediction import predict
 
 SMOOTHING: LossSpec = {"name": "ls", "alpha": 0.1}
 RUNS = {"cross_entropy": {}, "label_smoothing": {"loss": SMOOTHING}}

@@ -5,8 +5,8 @@ Source: Jiang et al. 2024 (generalized neural collapse for a large number of cla
 Their temperature is 1/tau here. The margin of rows W and class means H is the least <w_k - w_j, h_k> (unit vectors);
 the softmax code has the largest. At a finite tau the minimiser of cross entropy has less of it: for ten classes in
 space 0.5695 at tau = 5 and 0.5833 at tau = 30 against 0.5964 of the best code known; in the plane it is the regular
-polygon at both, 0.1910. The prediction is the lowest of many minimisations (`ufm/softmax_codes.py`): numeric, no proof
-that there is nothing lower.
+polygon at both, 0.1910. The prediction is the lowest of many minimisations (`ufm/theory/softmax_codes.py`): numeric, no
+proof that there is nothing lower.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ import torch
 
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from ufm.softmax_codes import least_margin, margin_at_temperature
+from ufm.theory.softmax_codes import least_margin, margin_at_temperature
 
 WARM, COLD = 5.0, 30.0
 TRIED = "the other temperature."

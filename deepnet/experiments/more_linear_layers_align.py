@@ -16,7 +16,7 @@ import torch
 from deepnet.experiments.measures import cosines_between_rows, share_of_top
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from deepnet.heads import Layers
+from deepnet.nets.heads import Layers
 from ufm.collapse import FeatureStats, nc1_trace
 
 TRIED = "a third of the epochs, on the digits."

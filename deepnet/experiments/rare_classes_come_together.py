@@ -8,8 +8,8 @@ sizes, minimised with a dual bound, at decays balanced on the net. Its features 
 the samples, H_0. With G the gradient in the logits, a stationary last layer has G'H = -decay W, G'1 = -decay b, hence
 G'H_0 = -decay W_0 with W_0 = W - b mu': the rows of W hold a share of the bias. If W_0 mu = 0, W_0 is the part of W
 orthogonal to mu, which is what is measured, and the logits that all samples share are (1 + |mu|^2) b, so that the
-bias's decay is decay / (1 + |mu|^2) (as in `deepnet/compare.py`). A net that is not stationary on clean images in eval
-mode (`Reading.stationarity`) obeys this only so far.
+bias's decay is decay / (1 + |mu|^2) (as in `deepnet/comparison/compare.py`). A net that is not stationary on clean
+images in eval mode (`Reading.stationarity`) obeys this only so far.
 
 For small decays and without a bias the limit is a closed form (SELI, `theory_checks/seli_minority_angle.py`); with a
 free bias it is not, and with one that decays it is reached logarithmically at best.
@@ -21,10 +21,10 @@ import torch
 
 from deepnet.experiments.measures import cosines_between_rows
 from deepnet.experiments.statement import Runs, Statement
-from deepnet.features import LastLayer
-from ufm.imbalance import imbalanced_target
-from ufm.losses import CrossEntropy
-from ufm.problem import Problem
+from deepnet.measures.features import LastLayer
+from ufm.model.losses import CrossEntropy
+from ufm.model.problem import Problem
+from ufm.theory.imbalance import imbalanced_target
 
 FACTOR = 10.0
 RUNS = {"balanced": {}, "imbalanced": {"imbalance": FACTOR, "longer": 6}}

@@ -12,11 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from deepnet import checkpoint
 from deepnet.experiments.conduct import Unit, by_seed
 from deepnet.experiments.experiment import Experiment
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import judge
+from deepnet.training import checkpoint
 
 CURVE = "nc1_trace"
 """The measure of the training split that the record keeps at every measured epoch."""

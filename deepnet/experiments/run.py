@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepnet import checkpoint
-from deepnet.features import LastLayer, last_layer
-from deepnet.training import Training, reopen
+from deepnet.measures.features import LastLayer, last_layer
+from deepnet.training import checkpoint
+from deepnet.training.training import Training, reopen
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 Source: Han, Papyan, Donoho 2021 (neural collapse under MSE loss)
 
-The loss with the decay of the last layer is L_NC1 + L_NC2/3 + L_perp (`ufm/central_path.py`). The signal-to-noise
-matrix is S_W^(-1/2) M. Under the exact dynamics, d omega/dt ~ omega / (K + omega^2)^2 for its singular values, so that
-all have the same increment of K^2 log omega + K omega^2 + omega^4 / 4 (that of the renormalised gradient flow, with its
-metric fixed by S_W = I, and not of this training). The runs are three times as
+The loss with the decay of the last layer is L_NC1 + L_NC2/3 + L_perp (`ufm/theory/central_path.py`). The
+signal-to-noise matrix is S_W^(-1/2) M. Under the exact dynamics, d omega/dt ~ omega / (K + omega^2)^2 for its singular
+values, so that all have the same increment of K^2 log omega + K omega^2 + omega^4 / 4 (that of the renormalised
+gradient flow, with its metric fixed by S_W = I, and not of this training). The runs are three times as
 long as the others: the last layer follows the features at the pace of the decay.
 """
 
@@ -16,8 +16,8 @@ import torch
 
 from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
-from deepnet.features import LastLayer
-from ufm.loss import Loss
+from deepnet.measures.features import LastLayer
+from ufm.model.loss import Loss
 
 TRIED = "a third of the epochs, on the digits."
 RUNS = {"squared_error": {"loss": {"name": "mse"}, "longer": 3}}

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ufm import process
+from ufm.cli import process
 
 NAMES = (
     "throughput",
@@ -35,8 +35,8 @@ def main() -> int:
     from rich.console import Console
 
     from tests.benchmarks.measure import summary
+    from ufm.cli.records import check_new_file, write_record
     from ufm.errors import RequestError
-    from ufm.records import check_new_file, write_record
 
     try:
         check_new_file(asked.json, "--json")

@@ -3,8 +3,8 @@
 import torch
 
 from tests.benchmarks.measure import Row, alternately, standard_problem
-from ufm.minimise import minimise
-from ufm.starts import normal_starts
+from ufm.model.starts import normal_starts
+from ufm.solve.minimise import minimise
 
 
 def run(is_tiny: bool) -> list[Row]:

@@ -5,10 +5,10 @@ import scipy.optimize
 import torch
 
 from tests.benchmarks.measure import Row, alternately, standard_problem, threads
-from ufm.hessian import dense_hessian
-from ufm.newton import find_critical_points
-from ufm.problem import Problem
-from ufm.starts import normal_starts
+from ufm.model.problem import Problem
+from ufm.model.starts import normal_starts
+from ufm.solve.hessian import dense_hessian
+from ufm.solve.newton import find_critical_points
 
 SOLVERS = {
     "root, method hybr": lambda f, J, x: scipy.optimize.root(f, x, jac=J, method="hybr", tol=1e-12),

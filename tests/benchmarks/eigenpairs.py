@@ -7,10 +7,10 @@ import scipy.sparse.linalg
 import torch
 
 from tests.benchmarks.measure import Row, alternately, standard_problem, threads
-from ufm.hessian import smallest_eigenpair
-from ufm.minimise import minimise
-from ufm.problem import Problem
-from ufm.starts import normal_starts
+from ufm.model.problem import Problem
+from ufm.model.starts import normal_starts
+from ufm.solve.hessian import smallest_eigenpair
+from ufm.solve.minimise import minimise
 
 
 @dataclass(frozen=True)

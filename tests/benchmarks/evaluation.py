@@ -12,12 +12,12 @@ import torch
 
 from tests.benchmarks.measure import Row, Seconds, alternately, floor, machine_rates, standard_problem, threads
 from tests.benchmarks.throughput import scipy_lbfgs
-from ufm.loss import Loss
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.minimise import minimise
-from ufm.problem import Problem
+from ufm.model.loss import Loss
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.model.problem import Problem
+from ufm.model.starts import normal_starts
 from ufm.profile import Profile
-from ufm.starts import normal_starts
+from ufm.solve.minimise import minimise
 
 LOSSES: dict[str, Loss] = {
     "label smoothing": LabelSmoothing(),

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from ufm.loss import Loss
-from ufm.losses import CrossEntropy
-from ufm.problem import Problem
+from ufm.model.loss import Loss
+from ufm.model.losses import CrossEntropy
+from ufm.model.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import statistics
 import time
 
 from tests.benchmarks.measure import Row, Seconds, alternately, floor, machine_rates, standard_problem
-from ufm.minimise import minimise
+from ufm.model.starts import normal_starts
 from ufm.parallel import cores
-from ufm.starts import normal_starts
+from ufm.solve.minimise import minimise
 
 BLOCK = 4096
 """Starts drawn, minimised and reduced to a number together: memory does not grow with their count."""

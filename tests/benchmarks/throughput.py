@@ -14,8 +14,8 @@ import scipy.optimize
 import torch
 
 from tests.benchmarks.measure import Row, alternately, standard_problem, threads
-from ufm.minimise import minimise
-from ufm.starts import normal_starts
+from ufm.model.starts import normal_starts
+from ufm.solve.minimise import minimise
 
 K, D, N = 10, 20, 100
 DECAY, DECAY_B = 5e-3, 1e-2

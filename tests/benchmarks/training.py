@@ -61,7 +61,7 @@ def _rows(width: float, is_tiny: bool) -> list[Row]:
 def _seconds(side: str, width: float, batch: int, steps: int) -> float:
     """Seconds an image over `steps` steps, after one that does not count."""
     if side != "as it is":
-        from ufm import process
+        from ufm.cli import process
 
         process.prepare()
     epochs = _plain(width, batch, steps) if side in ("plain", "as it is") else _ours(side, width, batch, steps)
@@ -75,12 +75,12 @@ def _ours(side: str, width: float, batch: int, steps: int) -> Iterator[None]:
     """The inner loop of `deepnet train`; its first turn is one step."""
     import torch
 
-    from deepnet.batch_norm import BatchNorm2d
-    from deepnet.data import Data
-    from deepnet.epoch import train_epoch
-    from deepnet.images import Split
+    from deepnet.data.images import Split
+    from deepnet.data.load import Data
+    from deepnet.nets.batch_norm import BatchNorm2d
     from deepnet.settings import TrainSetting
-    from deepnet.training import begin_on
+    from deepnet.training.epoch import train_epoch
+    from deepnet.training.training import begin_on
 
     if side == "convolutions":
         BatchNorm2d.forward = lambda _, x, shortcut=None: x if shortcut is None else x + shortcut  # type: ignore[method-assign]
@@ -103,8 +103,8 @@ def _plain(width: float, batch: int, steps: int) -> Iterator[None]:
     from torch import nn
     from torch.utils.data import DataLoader
 
-    from deepnet import batch_norm_compiled
-    from deepnet.nets import make_net
+    from deepnet.nets import batch_norm_compiled
+    from deepnet.nets.nets import make_net
 
     batch_norm_compiled.can_take = lambda _: False  # type: ignore[assignment]  # torch's own layers
     net = make_net("wide_resnet", width, 10, (3, 32, 32), torch.Generator().manual_seed(0)).train()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepnet import checkpoint
-from deepnet.batch_norm import BatchNorm2d
+from deepnet.nets.batch_norm import BatchNorm2d
 from deepnet.settings import TrainSetting
-from tests.deepnet.test_train import in_folder, run
+from deepnet.training import checkpoint
+from tests.deepnet.training.test_train import in_folder, run
 
 # Batches of 12 leave one of 2 at the end: of three processes one has no share of it.
 SETTING = TrainSetting(

@@ -12,7 +12,7 @@ import pytest
 
 from figures.__main__ import COMMANDS
 from figures.stored import DATA, UnusableRecordError, draw_stored, figure_scripts, read_any
-from ufm.command_line import main
+from ufm.cli.command_line import main
 
 SCRIPTS = figure_scripts()
 

@@ -11,7 +11,7 @@ import pytest
 from theory_checks import __main__ as command
 from theory_checks import claims
 from theory_checks.claims import Claim, Row, list_claims, run, run_all
-from ufm.command_line import main
+from ufm.cli.command_line import main
 
 ROOT = Path(__file__).parents[2]
 FAST = "softmax_code_stays_at_one_up_to_2d"

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from ufm.hessian import dense_hessian
-from ufm.losses import CrossEntropy, Focal, LabelSmoothing
-from ufm.minimise import minimise
-from ufm.prediction import predict, predicted_point
-from ufm.problem import Problem
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.solve.hessian import dense_hessian
+from ufm.solve.minimise import minimise
+from ufm.theory.prediction import predict, predicted_point
 
 SLACK = 1e-12  # rounding of sums of up to 1e3 terms of order one
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ufm import deficit_compiled, problem_compiled
 from ufm.compiled import exp
 from ufm.compiled_cache import ForgivingCache
-from ufm.losses import CrossEntropy, Focal, _deficit
-from ufm.problem import Problem
+from ufm.model import deficit_compiled, problem_compiled
+from ufm.model.losses import CrossEntropy, Focal, _deficit
+from ufm.model.problem import Problem
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ufm.import_string import find, foreign, is_installed, source_hash
-from ufm.own_loss import loss_of
+from ufm.model.own_loss import loss_of
 
 SOURCE = """
 import functools, os, subprocess
@@ -156,8 +156,8 @@ def test_another_name_of_a_function_or_class_from_elsewhere_is_refused(folder, n
         ("torch.tensor", r"a function \(logits, labels\)"),
         ("torch.Generator", "not in torch"),
         ("torch.hub.set_dir", "a function \\(logits, labels\\)"),
-        ("torch.package.package_importer.PackageImporter", "a subclass of ufm.loss.Loss or torch.nn.Module"),
-        ("hypothesis.database.DirectoryBasedExampleDatabase", "a subclass of ufm.loss.Loss or torch.nn.Module"),
+        ("torch.package.package_importer.PackageImporter", "a subclass of ufm.model.loss.Loss or torch.nn.Module"),
+        ("hypothesis.database.DirectoryBasedExampleDatabase", "a subclass of ufm.model.loss.Loss or torch.nn.Module"),
     ],
 )
 def test_of_installed_packages_only_losses_by_their_looks_are_called(path, complaint):
@@ -169,7 +169,7 @@ def test_losses_of_installed_packages():
     for path in ("torch.nn.functional.cross_entropy", "torch.nn.modules.loss.CrossEntropyLoss"):
         assert is_installed(path)
         loss_of({"name": path, "reduction": "none"})
-    assert not is_installed("ufm.losses.Focal")
+    assert not is_installed("ufm.model.losses.Focal")
     assert not is_installed("own_module.Focal")
 
 

@@ -1,0 +1,1 @@
+"""Trained nets against the prediction."""

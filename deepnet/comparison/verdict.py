@@ -1,0 +1,84 @@
+"""How close is this network to the theory? A condition's numbers in words.
+
+Words stand for fixed bounds (`CLOSE`, `FAIR`), chosen as what a reader would call close, not derived: the numbers are
+in the sentence. What is an identity for a stationary last layer on collapsed features is kept apart from what the model
+predicts with nothing fitted on its target.
+"""
+
+from typing import Any
+
+CLOSE, FAIR = 0.05, 0.25
+"""Relative deviations up to which something is called close, and fair; above it is far."""
+COLLAPSED = 0.01
+"""tr S_W / tr S_B up to which features are called collapsed."""
+SIMPLEX = 0.95
+"""Share of the K - 1 dimensions from which class means are said to fill the simplex."""
+NORMS = ("margin", "|w|", "|h|")
+"""What the words on predictions and identities are about; p_y and the training loss have numbers in the tables."""
+
+
+def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) -> dict[str, Any]:
+    """Words, and the numbers they stand for.
+
+    Args:
+        condition: rows, stationarity and NC1 as spreads over the seeds (`deepnet.comparison.study`).
+        transfer_errors: as `deepnet.comparison.transfer.errors` gives them, of the same network.
+    """
+    rows = {row["name"]: row for row in condition["rows"]}
+    identity = _worst({name: _deviation(rows[name]) for name in NORMS})
+    model = [entry for entry in transfer_errors if entry["target"] == condition["condition"] and _is_model(entry)]
+    prediction = _worst({name: model[0]["mean"][name] for name in NORMS}) if model else None
+    sentences = [_geometry(condition, rows), _last_layer(condition, identity)]
+    if prediction is not None:
+        value, name = prediction
+        sentences.append(
+            f"Calibrated on other conditions the model is {grade(value)}: {name} is off by {value:.0%} on average."
+        )
+    return {
+        "verdict": " ".join(sentences),
+        "identity_error": identity[0],
+        "prediction_error": None if prediction is None else prediction[0],
+    }
+
+
+def grade(deviation: float) -> str:
+    """Close, fair or far."""
+    return "close" if deviation <= CLOSE else "fair" if deviation <= FAIR else "far"
+
+
+def _geometry(condition: dict[str, Any], rows: dict[str, Any]) -> str:
+    nc1, dimensions = condition["nc1_trace"]["mean"], rows["dimensions of class means"]
+    collapse = "Collapsed" if nc1 is not None and nc1 <= COLLAPSED else "Not collapsed"
+    share = dimensions["ratio"]["mean"]
+    shape = "a simplex" if share is not None and share >= SIMPLEX else "short of a simplex"
+    measured, predicted = dimensions["measured"]["mean"], dimensions["predicted"]["mean"]
+    return f"{collapse} (NC1 trace {_number(nc1)}), {shape} ({_number(measured)} of {predicted:.0f} dimensions)."
+
+
+def _last_layer(condition: dict[str, Any], identity: tuple[float, str]) -> str:
+    residuals = {name: spread["mean"] for name, spread in condition["stationarity"].items()}
+    running = residuals["running"]
+    shown = f"residual {_number(running)}" + (
+        f", {_number(residuals['batch'])} in batches" if "batch" in residuals else ""
+    )
+    state = "stationary" if running is not None and running <= CLOSE else "not stationary"
+    value, name = identity
+    return f"Last layer {state} ({shown}); identities {grade(value)}, {name} off by {value:.0%}."
+
+
+def _deviation(row: dict[str, Any]) -> float:
+    mean = row["ratio"]["mean"]
+    return float("inf") if mean is None else abs(mean - 1)
+
+
+def _is_model(entry: dict[str, Any]) -> bool:
+    return entry["depth"] == 1 and not entry["is_fitted"]
+
+
+def _worst(deviations: dict[str, float]) -> tuple[float, str]:
+    name = max(deviations, key=lambda key: deviations[key])
+    return deviations[name], name
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"

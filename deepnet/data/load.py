@@ -1,0 +1,169 @@
+"""What a run sees of a data set: splits, subsets and normalisation, all of it uint8 tensors on the device.
+
+A further data set is one row of `DATA_SETS`: a function (folder, whether it may download) -> Images.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from deepnet.data.cifar import CIFAR10, CIFAR100, load_archive
+from deepnet.data.composites import composites, label_sets
+from deepnet.data.idx import FASHION_MNIST, load_idx
+from deepnet.data.images import Images, Split
+from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
+from ufm.errors import check
+from ufm.model.pick_all_labels import PickAllLabels
+
+
+@dataclass(frozen=True)
+class Data:
+    """What one run sees.
+
+    Attributes:
+        splits: `train`, `validation` (absent when its fraction is 0) and `test`.
+        mean, std: per channel, of the run's own training images, in units of 0..255; the same for every split.
+        classes: K.
+        tags: the loss whose labels are sets of classes, for images with several labels; None for one label each.
+    """
+
+    splits: dict[str, Split]
+    mean: Float[Tensor, "C 1 1"]
+    std: Float[Tensor, "C 1 1"]
+    classes: int
+    tags: PickAllLabels | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.splits["train"].images.shape[1:]
+        return channels, height, width
+
+    def normalise(self, images: UInt8[Tensor, "n C height width"]) -> Float[Tensor, "n C height width"]:
+        """Images of mean 0 and standard deviation 1 over the training split."""
+        return (images - self.mean) / self.std
+
+    def to(self, device: torch.device) -> "Data":
+        """All of it on a device."""
+        splits = {name: Split(*(tensor.to(device) for tensor in split)) for name, split in self.splits.items()}
+        return Data(splits, self.mean.to(device), self.std.to(device), self.classes, self.tags)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of a data set a run uses; every split is balanced as far as the data set is.
+
+    Attributes:
+        imbalance: the second half of the classes has this many times fewer training images.
+        multilabel: composites of up to this many images in place of the images.
+    """
+
+    validation: float = 0.0
+    per_class: int | None = None
+    test_per_class: int | None = None
+    seed: int = 0
+    imbalance: float = 1.0
+    multilabel: int = 1
+
+    def __post_init__(self) -> None:
+        at_least_one, count = Rule(lambda v: positive.holds(v) and v >= 1, "finite and >= 1"), optional(integer(1))
+        check_fields(
+            self, validation=number(0.0, 1.0, "a number in [0, 1]"), per_class=count, test_per_class=count, seed=seed
+        )
+        check_fields(self, imbalance=at_least_one, multilabel=integer(1))
+
+
+@takes(name=instance(str), folder=path, selection=instance(Selection), download=boolean)
+def load(name: str, folder: Path, selection: Selection, download: bool = False) -> Data:
+    """Read a data set, keep some training images of each class for validation, take the subsets, find mean and std.
+
+    Raises:
+        ValueError: if the data set is unknown or damaged, or has fewer images than asked for.
+    """
+    check(name in DATA_SETS, "--data", name, f"one of {', '.join(DATA_SETS)}")
+    images = DATA_SETS[name](folder, download)
+    generator = torch.Generator().manual_seed(selection.seed)
+    held_out, rest = _split_classes(images.train, selection.validation, generator)
+    kept = torch.bincount(rest.labels, minlength=images.classes)
+    allowed = "such that every class keeps an image to train on"
+    check(bool(kept.all()), "--validation", selection.validation, allowed)
+    counts = torch.bincount(held_out.labels, minlength=images.classes)
+    allowed = "0, or large enough that every class gives it an image"
+    check(selection.validation == 0 or bool(counts.all()), "--validation", selection.validation, allowed)
+    train = _thinned(_balanced(rest, selection.per_class, "--per-class", generator), selection.imbalance, generator)
+    splits = {
+        "train": train,
+        "validation": _balanced(held_out, selection.test_per_class, "--test-per-class", generator),
+        "test": _balanced(images.test, selection.test_per_class, "--test-per-class", generator),
+    }
+    splits = {name: split for name, split in splits.items() if len(split.labels)}
+    tags = None
+    if selection.multilabel > 1:
+        tags = label_sets(images.classes, selection.multilabel)
+        splits = {name: composites(split, tags, generator) for name, split in splits.items()}
+    std, mean = torch.std_mean(splits["train"].images.double(), (0, 2, 3), correction=0)
+    return Data(splits, mean.float()[:, None, None], std.float()[:, None, None], images.classes, tags)
+
+
+def load_digits(_: Path, __: bool = False) -> Images:
+    """1,797 handwritten digits of 8 x 8 pixels (UCI optdigits): the first 130 of each class train, the rest test."""
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target).long()
+    is_train = torch.zeros(len(labels), dtype=torch.bool)
+    for k in range(10):
+        is_train[torch.nonzero(labels == k)[:130, 0]] = True
+    return Images(Split(images[is_train], labels[is_train]), Split(images[~is_train], labels[~is_train]), 10)
+
+
+DATA_SETS: dict[str, Callable[[Path, bool], Images]] = {
+    "cifar10": partial(load_archive, CIFAR10),
+    "cifar100": partial(load_archive, CIFAR100),
+    "fashion_mnist": partial(load_idx, FASHION_MNIST),
+    "digits": load_digits,
+}
+
+
+def _split_classes(split: Split, fraction: float, generator: torch.Generator) -> tuple[Split, Split]:
+    """A random `fraction` of each class, and the rest."""
+    chosen = torch.zeros(len(split.labels), dtype=torch.bool)
+    for members in _shuffled_classes(split.labels, generator):
+        chosen[members[: round(fraction * len(members))]] = True
+    return Split(split.images[chosen], split.labels[chosen]), Split(split.images[~chosen], split.labels[~chosen])
+
+
+def _balanced(split: Split, per_class: int | None, argument: str, generator: torch.Generator) -> Split:
+    """`per_class` random images of each class, in the order of the data set; all of them for None."""
+    if per_class is None or not len(split.labels):
+        return split
+    classes = _shuffled_classes(split.labels, generator)
+    least = min(len(members) for members in classes)
+    check(per_class <= least, argument, per_class, f"at most {least}, what the smallest class has left (--validation)")
+    index = torch.cat([members[:per_class] for members in classes]).sort().values
+    return Split(split.images[index], split.labels[index])
+
+
+def _thinned(split: Split, factor: float, generator: torch.Generator) -> Split:
+    """One in `factor` of the images of the second half of the classes, and all of the others."""
+    if factor == 1:
+        return split
+    classes = _shuffled_classes(split.labels, generator)
+    half = len(classes) // 2
+    kept = classes[:half] + [members[: int(len(members) / factor)] for members in classes[half:]]
+    least = min(len(members) for members in classes)
+    check(all(map(len, kept)), "--imbalance", factor, f"at most {least}, so that every class keeps an image")
+    index = torch.cat(kept).sort().values
+    return Split(split.images[index], split.labels[index])
+
+
+def _shuffled_classes(labels: Int[Tensor, " N"], generator: torch.Generator) -> list[Int[Tensor, " n"]]:
+    members = [torch.nonzero(labels == k)[:, 0] for k in range(int(labels.max()) + 1)]
+    return [own[torch.randperm(len(own), generator=generator)] for own in members]

@@ -1,0 +1,160 @@
+"""A grid of training runs through the engine of the scans: each run is a unit of work with a folder of its own.
+
+A run that is interrupted goes on at its last epoch, one that is done is only read; so a grid can be asked for again at
+any time, and whatever engine did a part of it.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepnet.data.load import load
+from deepnet.grid.setting import GridSetting, Run
+from deepnet.nets.heads import make_head
+from deepnet.nets.nets import NETS
+from deepnet.settings import TrainSetting
+from deepnet.training import checkpoint
+from deepnet.training.run import finish, opened
+from deepnet.training.train import train
+from deepnet.training.training import selection_of
+from ufm.cli.records import atomic_file, read_record
+from ufm.cli.stored_setting import stored_setting
+from ufm.device import torch_device
+from ufm.engine.map_units import map_units
+from ufm.errors import RequestError, check
+from ufm.files import read_json, read_lines
+from ufm.model.losses import make_loss
+
+GRID, RECORD = "grid.json", "record.json"
+Row = dict[str, Any]
+_OF_THE_CALL = ("out", "json", "resume", "workers", "engine", "download")
+_MAY_MOVE = ("device", "data_folder")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A unit of work: a run and its folder."""
+
+    run: Run
+    folder: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has reached its last epoch and left its record."""
+        return (self.folder / RECORD).exists()
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs so far."""
+        path = self.folder / checkpoint.METRICS
+        return sum(1 for _ in islice(read_lines(path), self.run.setting.epochs)) if path.exists() else 0
+
+
+def write_grid(folder: Path, setting: GridSetting) -> None:
+    """Say in the folder what is asked."""
+    plain = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_CALL}
+    plain |= {"data_folder": str(setting.data_folder)}
+    with atomic_file(folder / GRID) as file:
+        json.dump(plain | {"chosen": sorted(setting.given - set(_OF_THE_CALL))}, file, indent=1)
+
+
+def resumed_grid(setting: GridSetting) -> GridSetting:
+    """The grid of the folder `setting.resume`; new values on its axes may be given, nothing else that defines a run.
+
+    Raises:
+        ValueError: if the folder is not a grid's, or is a grid of something else than what this call asks for.
+    """
+    folder = setting.resume
+    assert folder is not None
+    check(setting.out is None, "--out", setting.out, "left out with --resume (the grid goes on in its folder)")
+    try:
+        stored = dict(read_json(folder / GRID))
+        chosen = frozenset(stored.pop("chosen"))
+        stored["data_folder"] = Path(stored["data_folder"])
+        moved = {name: getattr(setting, name) for name in (*_OF_THE_CALL, *(setting.given & set(_MAY_MOVE)))}
+        earlier = stored_setting(GridSetting, stored | moved | {"given": chosen})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RequestError(f"`--resume` must be the folder of a grid, got {folder} ({error}).") from None
+    for name in sorted(setting.given & stored.keys() - {"grid", *_MAY_MOVE}):
+        asked, allowed = getattr(setting, name), f"{stored[name]}, as in {folder}, or left out"
+        check(asked == stored[name], f"--{name.replace('_', '-')}", asked, allowed)
+    others = sorted(setting.grid.keys() - earlier.all_axes.keys())
+    check(not others, "--grid", ", ".join(others), f"over the axes of {folder}: {', '.join(earlier.all_axes)}")
+    return replace(earlier, grid={**earlier.grid, **setting.grid})
+
+
+def possible_runs(setting: GridSetting) -> list[Run]:
+    """The runs of the grid in its order, refused here if one of them cannot be.
+
+    Raises:
+        ValueError: if a loss, a network, its head or the data cannot be had.
+    """
+    runs = setting.runs()
+    for run in runs:
+        make_loss(run.setting.loss)
+        check(run.setting.net in NETS, "--net", run.setting.net, f"one of {', '.join(NETS)}")
+    if setting.engine.name == "local":
+        torch_device(setting.device)
+    data: dict[Any, TrainSetting] = {}
+    for run in runs:
+        data.setdefault((run.setting.data, replace(selection_of(run.setting), seed=0)), run.setting)
+    for one in data.values():
+        classes = load(one.data, one.data_folder, selection_of(one), one.download).classes
+        make_head(one.head, 1, classes, torch.Generator())
+    return runs
+
+
+def train_all(
+    todo: list[Work], setting: GridSetting, folder: Path, workers: int, on_end: Callable[[Work, str | None], None]
+) -> dict[str, str]:
+    """Train what is left, the longest runs first; why runs failed, by name."""
+    longest_first = sorted(todo, key=lambda work: work.epochs_done - work.run.setting.epochs)
+    failures = {}
+    with closing(map_units(train_run, longest_first, workers, setting.engine, folder)) as outcomes:
+        for outcome in outcomes:
+            failure = outcome.error or outcome.result
+            if failure:
+                failures[outcome.unit.run.name] = failure
+            on_end(outcome.unit, failure)
+    return failures
+
+
+def train_run(work: Work) -> str:
+    """Train a run to its last epoch from wherever it is; why its loss stopped being finite, or nothing."""
+    folder, asked = work.folder, work.run.setting
+    if work.is_done:
+        return ""
+    has_state = checkpoint.has_state(folder)
+    if not has_state and folder.exists():
+        shutil.rmtree(folder)  # killed before it had anything to lose
+    given = frozenset(checkpoint.plain_setting(asked))
+    setting = replace(asked, resume=folder, given=given) if has_state else replace(asked, out=folder)
+    with opened(setting) as (training, _):
+        failure = train(training, folder, lambda _: None, lambda _: None)
+        if failure is None:
+            finish(training, folder, None)
+    return failure or ""
+
+
+def row(work: Work, failure: str | None) -> Row:
+    """What a table says of a run; nothing measured where it failed or has not ended."""
+    setting: TrainSetting = work.run.setting
+    parameters = {f"loss_{key}": value for key, value in setting.loss.items() if key != "name"}
+    named = {name: getattr(setting, name) for name in ("data", "net", "width", "epochs", "seed", "lr", "decay")}
+    known = {"run": work.run.name, "loss": setting.loss["name"], **parameters, **named, "failure": failure}
+    return known | (_measured(read_record(work.folder / RECORD)["result"]) if work.is_done else {})
+
+
+def _measured(result: dict[str, Any]) -> Row:
+    """Every measure of every split at the last epoch; accuracies at the epoch that validation chose."""
+    last = {f"{split}_{name}": value for split, values in result["splits"].items() for name, value in values.items()}
+    best = result["best"] or {}
+    chosen = {f"best_{name}_accuracy": best[name]["accuracy"] for name in ("validation", "test") if name in best}
+    return last | {"best_epoch": best.get("epoch"), **chosen, "minutes": result["minutes"]}

@@ -1,0 +1,1 @@
+"""What is read off features and the last layer."""

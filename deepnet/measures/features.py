@@ -1,0 +1,63 @@
+"""What the last layer of a network sees: features of clean images in eval mode, as tensors and as `FeatureStats`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from deepnet import distributed
+from deepnet.data.images import Split
+from deepnet.data.load import Data
+from deepnet.nets.nets import Network
+from ufm.collapse import FeatureStats
+
+Precision = Literal["fp32", "bf16"]
+Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Images to logits and features: a network, also one of several processes'."""
+BATCH = 500
+"""Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """A network reduced to its last layer on one split: `logits == H @ W.mT + b`."""
+
+    H: Float[Tensor, "N d"]
+    labels: Int[Tensor, " N"]
+    W: Float[Tensor, "K d"]
+    b: Float[Tensor, " K"]
+
+    @property
+    def logits(self) -> Float[Tensor, "N K"]:
+        """What the network says."""
+        return self.H @ self.W.mT + self.b
+
+    @property
+    def stats(self) -> FeatureStats:
+        """What neural collapse is measured from."""
+        return FeatureStats.from_features(self.H, self.labels, self.W, self.b)
+
+
+@torch.no_grad()
+def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> LastLayer:
+    """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
+    net.eval()
+    H = torch.zeros(len(split.labels), net.feature_size, device=split.images.device)
+    for start in range(distributed.rank() * BATCH, len(H), distributed.size() * BATCH):
+        images = split.images[start : start + BATCH]
+        H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
+    distributed.total(H)
+    return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
+
+
+def forward(
+    net: Forward, images: Float[Tensor, "n C h w"], precision: Precision
+) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
+    """Logits and features, float32; `bf16` runs the convolutions in bfloat16 (autocast)."""
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits, features = net(images)
+    return logits, features

@@ -1,0 +1,79 @@
+"""What is measured of a last layer whenever a run is looked at: numbers for a line of `metrics.jsonl`."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from deepnet.measures.calibration import expected_calibration_error, negative_log_likelihood
+from deepnet.measures.features import LastLayer
+from deepnet.measures.reading import read
+from deepnet.measures.tags import measure_tags, right
+from ufm.arguments import class_labels, floats, instance, integer, not_negative, takes, tensor
+from ufm.collapse import collapse_metrics
+from ufm.model.loss import Loss
+from ufm.model.losses import SquaredError
+from ufm.model.pick_all_labels import PickAllLabels
+from ufm.theory.central_path import split_along_central_path
+
+Measure = Callable[[LastLayer, Loss], dict[str, float]]
+"""Named numbers of a last layer on one split."""
+
+
+@takes(loss=instance(Loss), decay=not_negative)
+def measures_of(loss: Loss, decay: float) -> tuple[Measure, ...]:
+    """What is measured of a run with this loss and weight decay."""
+    match loss:
+        case SquaredError():
+            return measure, partial(central_path, decay=decay)
+        case PickAllLabels():
+            return (measure_tags,)
+        case _:
+            return (measure,)
+
+
+@takes(layer=instance(LastLayer), loss=instance(Loss))
+def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
+    """Mean loss, accuracy, calibration, every collapse metric and the reading, on the device until the end."""
+    logits, labels, stats = layer.logits, layer.labels, layer.stats
+    values = {
+        "loss": loss(logits, labels).double().mean(),
+        "accuracy": right(logits, labels, loss).double().mean(),
+        "top5_accuracy": top_accuracy(logits, labels, 5),
+        "least_margin": least_margin(logits, labels),
+        "nll": negative_log_likelihood(logits, labels),
+        "ece": expected_calibration_error(logits, labels),
+        **collapse_metrics(stats),
+        **read(layer, loss, stats),
+    }
+    return _floats(values)
+
+
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, k=integer(1))
+def top_accuracy(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], k: int) -> Float[Tensor, ""]:
+    """Share of the samples whose label is among the k largest logits (1 if there are no more than k classes)."""
+    picked = logits.topk(min(k, logits.shape[-1])).indices
+    return (picked == labels[:, None]).any(-1).double().mean()
+
+
+@takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
+def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+    """Smallest over the samples of the label's logit minus the largest other: negative if one is misclassified."""
+    own = logits.gather(-1, labels[:, None])[:, 0]
+    others = logits.scatter(-1, labels[:, None], -torch.inf).amax(-1)
+    return (own - others).min().double()
+
+
+@takes(layer=instance(LastLayer), loss=instance(SquaredError), decay=not_negative)
+def central_path(layer: LastLayer, loss: Loss, decay: float) -> dict[str, float]:
+    """The terms of the squared error along and away from the central path (Han, Papyan, Donoho 2021)."""
+    assert isinstance(loss, SquaredError)
+    split = split_along_central_path(layer.H, layer.labels, layer.W, layer.b, decay, decay, loss)
+    terms = {"loss": split.loss, "nc1": split.nc1, "nc23": split.nc23, "away": split.away}
+    return _floats({f"central_path_{name}": value for name, value in terms.items()})
+
+
+def _floats(values: dict[str, Tensor]) -> dict[str, float]:
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))

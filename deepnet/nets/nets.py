@@ -1,0 +1,103 @@
+"""The networks of `--net`, one line each in `NETS`: bodies that make features of images (heads:
+`deepnet/nets/heads.py`).
+
+A further net is a function (width, shape of an image) -> module with an attribute `feature_size`, and its line.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from deepnet.nets.heads import Head, make_head
+from deepnet.nets.resnet import BasicBlock, Bottleneck, Residual, ResNet
+from ufm.arguments import each, instance, integer, optional, positive, takes
+from ufm.errors import check
+from ufm.specs import HeadSpec
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of an image."""
+
+
+class MLP(nn.Sequential):
+    """Three hidden layers of 512 units times the width, ReLU after each: nothing but what the theory speaks about."""
+
+    def __init__(self, width: float, shape: Shape) -> None:
+        self.feature_size = int(512 * width)
+        sizes = (math.prod(shape), *3 * (self.feature_size,))
+        hidden = [layer for pair in itertools.pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
+        super().__init__(nn.Flatten(), *hidden)
+
+
+def _resnet(block: type[Bottleneck] | type[BasicBlock], depths: tuple[int, ...], width: float, shape: Shape) -> ResNet:
+    return ResNet(block, depths, width, shape[0])
+
+
+NETS: dict[str, Callable[[float, Shape], nn.Module]] = {
+    "wide_resnet": partial(_resnet, Bottleneck, (3, 4, 6, 3)),
+    "resnet18": partial(_resnet, BasicBlock, (2, 2, 2, 2)),
+    "mlp": MLP,
+}
+
+
+class Network(nn.Module):
+    """A body and a head, whose last layer theory speaks about: `classifier` names the features that it sees.
+
+    Attributes:
+        feature_size: d.
+    """
+
+    def __init__(self, body: nn.Module, classifier: Head) -> None:
+        super().__init__()
+        self.body = body
+        self.classifier = classifier
+        self.feature_size = classifier.dim
+
+    def forward(
+        self, images: Float[Tensor, "n channels height width"]
+    ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
+        """Return logits and features, both in float32 under any autocast: the head is cheap, and never bfloat16."""
+        features = self.body(images).float()
+        with torch.autocast(images.device.type, enabled=False):
+            return self.classifier(features)
+
+
+@takes(
+    name=instance(str),
+    width=positive,
+    classes=integer(2),
+    shape=each(integer(1), 3),
+    generator=instance(torch.Generator),
+    head=optional(instance(dict)),
+)
+def make_net(
+    name: str, width: float, classes: int, shape: Shape, generator: torch.Generator, head: HeadSpec | None = None
+) -> Network:
+    """A network of `NETS` with fresh parameters, which depend on the generator alone; the head is linear by default.
+
+    Raises:
+        ValueError: if there is no such network or head.
+    """
+    check(name in NETS, "--net", name, f"one of {', '.join(NETS)}")
+    body = NETS[name](width, shape)
+    _initialise(body, generator)
+    return Network(body, make_head(head or {"name": "linear"}, int(body.feature_size), classes, generator))  # type: ignore[arg-type]
+
+
+def _initialise(body: nn.Module, generator: torch.Generator) -> None:
+    """Draw the parameters as torchvision does, and start every residual branch at zero (Goyal et al. 2017).
+
+    Without the zeros the first steps at the usual learning rates throw small subsets off for good.
+    """
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        if isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(module.bias)
+        if isinstance(module, Residual):
+            module.start_at_zero()

@@ -1,0 +1,1 @@
+"""Training, epoch by epoch."""

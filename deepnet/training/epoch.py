@@ -1,0 +1,85 @@
+"""One epoch of training. Nothing in the inner loop waits for the device.
+
+What is random is drawn and sent there before the first step, and losses stay there until the epoch ends.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from deepnet import distributed
+from deepnet.data.augmentation import Moves, augmented, random_moves
+from deepnet.measures.features import forward
+from deepnet.measures.tags import right
+from deepnet.training.optimiser import learning_rate
+from deepnet.training.training import Training
+from ufm.labels import mark_labels
+
+
+def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
+    """One pass: the loss of each step, and mean loss and accuracy over the samples while the parameters moved."""
+    split = training.data.splits["train"]
+    for group in training.optimiser.param_groups:
+        group["lr"] = learning_rate(training.setting, training.epoch)
+    training.net.train()
+    losses, counts = [], []
+    samples, device, generator = len(split.labels), split.labels.device, training.generator
+    parts = batches(samples, training.setting.batch_size, generator, device)
+    moves = random_moves(samples, generator).to(device) if training.setting.augment else None
+    for index in parts:
+        loss, count = _step(training, index, moves)
+        losses.append(loss)
+        counts.append(count)
+        on_step(len(index))
+    steps = distributed.total(torch.stack(losses)).tolist()
+    mean = sum(loss * len(index) for loss, index in zip(steps, parts, strict=True)) / len(split.labels)
+    return steps, mean, int(distributed.total(torch.stack(counts).sum())) / len(split.labels)
+
+
+def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:
+    """A random order of all samples in batches; none has one sample, which batch normalisation could not take.
+
+    It goes to the device in one piece: a copy from ordinary memory makes the host wait.
+    """
+    parts = list(torch.split(torch.randperm(count, generator=generator).to(device), size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        last = parts.pop()
+        parts[-1] = torch.cat([parts[-1], last])
+    return parts
+
+
+def steps_of(count: int, size: int) -> int:
+    """How many batches that are."""
+    parts = -(-count // size)
+    return parts - (parts > 1 and count % size == 1)
+
+
+def _step(training: Training, batch: Int[Tensor, " n"], moves: Moves | None) -> tuple[Tensor, Tensor]:
+    """One step on these samples of the training split, of which this process takes its share.
+
+    Args:
+        training: the run.
+        batch: which samples.
+        moves: augmentation of all samples, if any.
+
+    Returns:
+        The share's part of the mean loss before the step, and how many of its samples had the right answer.
+    """
+    setting, data, split = training.setting, training.data, training.data.splits["train"]
+    own = batch[distributed.own_share()]
+    images, labels = data.normalise(split.images[own]), split.labels[own]
+    mark_labels(labels, training.loss.label_count(data.classes))  # `begin_on` has read them
+    if moves is not None:
+        images = augmented(images, moves.of(own))
+    logits, _ = forward(training.step_net, images, setting.precision)
+    loss = training.loss(logits, labels).sum() / len(batch)
+    training.optimiser.zero_grad()
+    # Gradients are averaged over the processes.
+    (loss * distributed.size()).backward()  # type: ignore[no-untyped-call]
+    if setting.clip is not None:
+        torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
+    training.optimiser.step()
+    training.net.classifier.retract()
+    return loss.detach(), right(logits.detach(), labels, training.loss).sum()

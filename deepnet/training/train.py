@@ -1,0 +1,80 @@
+"""Training to the terminal phase, epoch by epoch: each leaves one line of metrics and a checkpoint."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepnet import distributed
+from deepnet.measures.features import last_layer
+from deepnet.training import checkpoint
+from deepnet.training.epoch import train_epoch
+from deepnet.training.optimiser import learning_rate
+from deepnet.training.training import Training
+
+
+def train(
+    training: Training, folder: Path, on_step: Callable[[int], None], on_epoch: Callable[[dict[str, Any]], None]
+) -> str | None:
+    """Run the epochs that are left; return a sentence if the run stopped being finite, None at the end.
+
+    The checkpoint is then that of the last epoch all of whose losses and parameters were. Of several processes the
+    first writes.
+    """
+    while training.epoch < training.setting.epochs:
+        start = time.perf_counter()
+        line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
+        losses, line["loss"], line["accuracy"] = train_epoch(training, on_step)
+        line["images_per_s"] = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
+        if failure := _failure(training, losses):
+            return f"{failure} of epoch {line['epoch']}; try a smaller --lr."
+        training.epoch += 1
+        line |= measure_splits(training) if _is_measured(training) else {}
+        line["seconds"] = time.perf_counter() - start
+        training.best = _best(training.best, line)
+        if distributed.rank() == 0:
+            _write(training, folder, line)
+        on_epoch(line)
+    return None
+
+
+def measure_splits(training: Training) -> dict[str, dict[str, float]]:
+    """Every measure of each split, on clean images."""
+    found: dict[str, dict[str, float]] = {}
+    for name, split in training.data.splits.items():
+        layer = last_layer(training.net, training.data, split, training.setting.precision)
+        found[name] = {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
+    return found
+
+
+def _write(training: Training, folder: Path, line: dict[str, Any]) -> None:
+    """In the order that `deepnet.training.checkpoint` says."""
+    state = training.state()
+    checkpoint.append_metrics(folder, line)
+    checkpoint.save(folder, state)
+    if training.best and training.best[0] == training.epoch:
+        checkpoint.save_best(folder, state)
+
+
+def _best(best: tuple[int, float] | None, line: dict[str, Any]) -> tuple[int, float] | None:
+    """The earliest epoch of the highest validation accuracy, among those that were measured."""
+    if "validation" not in line:
+        return best
+    accuracy = line["validation"]["accuracy"]
+    return best if best and best[1] >= accuracy else (line["epoch"], accuracy)
+
+
+def _failure(training: Training, losses: list[float]) -> str | None:
+    """Where the epoch stopped being finite, if it did; the last step shows in the parameters only."""
+    for step, loss in enumerate(losses, 1):
+        if not math.isfinite(loss):
+            return f"the loss became {loss} at step {step}"
+    is_finite = torch.stack([parameter.isfinite().all() for parameter in training.net.parameters()]).all()
+    return None if is_finite else "the parameters stopped being finite at the last step"
+
+
+def _is_measured(training: Training) -> bool:
+    return training.epoch in (1, training.setting.epochs) or training.epoch % training.setting.measure_every == 0

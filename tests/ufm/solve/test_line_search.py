@@ -1,0 +1,61 @@
+import torch
+
+from ufm.solve.lbfgs.line_search import is_too_long, next_trial, satisfies_wolfe
+
+
+def _ends(function, slope, *steps):
+    t = torch.tensor(steps, dtype=torch.float64)
+    return torch.stack([t, function(t), slope(t)], 1).split(1)
+
+
+def test_a_cubic_is_minimised_exactly():
+    """t^3 - 3 t + 1 has its minimum at 1."""
+    low, high = _ends(lambda t: t**3 - 3 * t + 1, lambda t: 3 * t**2 - 3, 0.2, 2.5)
+    torch.testing.assert_close(next_trial(low, high, low), torch.ones(1, dtype=torch.float64))
+
+
+def test_without_a_bracket_the_secant_leads_on_within_bounds():
+    """(t - 5)^2: from 0 and 1 the secant of the slopes hits 5; other minima are approached within 2t..10t."""
+    no_end = torch.tensor([[torch.inf, torch.inf, torch.inf]], dtype=torch.float64)
+    for minimum, expected in ((5.0, 5.0), (50.0, 10.0), (1.1, 2.0)):
+        zero, one = _ends(lambda t, m=minimum: (t - m) ** 2, lambda t, m=minimum: 2 * (t - m), 0.0, 1.0)
+        assert float(next_trial(one, no_end, zero)) == expected
+
+
+def test_a_bracket_that_ends_at_infinity_is_halved():
+    low = torch.tensor([[0.0, 1.0, -1.0]], dtype=torch.float64)
+    high = torch.tensor([[4.0, torch.inf, torch.nan]], dtype=torch.float64)
+    assert float(next_trial(low, high, low)) == 2.0
+
+
+def test_which_trials_are_taken():
+    """f(0) = 1, slope -1: columns are step, value, slope, taken, too long."""
+    table = torch.tensor(
+        [
+            [1.0, 0.5, 0.0, 1, 0],  # lower and flat
+            [1.0, 0.5, 0.95, 0, 1],  # lower but steep upwards
+            [0.01, 0.99, -0.98, 0, 0],  # still steep downwards
+            [1.0, 1.5, 0.0, 0, 1],  # higher
+            [1.0, torch.nan, 0.0, 0, 1],
+            [
+                1e-12,
+                1.0 + 1e-16,
+                -0.5,
+                0,
+                0,
+            ],  # decrease lost in rounding
+        ],
+        dtype=torch.float64,
+    )
+    t, f, slope, taken, too_long = table.T
+    ones = torch.ones_like(t)
+    found = satisfies_wolfe(ones, -ones, t, f, slope)
+    assert found[:5].tolist() == taken[:5].bool().tolist()
+    assert is_too_long(ones, -ones, t, f, slope)[~found].tolist() == too_long[~found].bool().tolist()
+
+
+def test_a_decrease_lost_in_rounding_is_accepted_by_its_slope():
+    one = torch.ones(1, dtype=torch.float64)
+    f0, slope0, t = 1e8 * one, -1e-9 * one, one
+    assert satisfies_wolfe(f0, slope0, t, f0, -0.5e-9 * one)
+    assert not satisfies_wolfe(f0, slope0, t, f0 + 1.0, -0.5e-9 * one)

@@ -1,0 +1,1 @@
+"""Every kind of critical point, its copies, Morse relations."""

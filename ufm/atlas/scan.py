@@ -1,0 +1,67 @@
+"""One atlas for each loss, strength and bias decay: where are landscapes isomorphic, and where does that break?
+
+The model is reduced to n = 1, d = K, decay_W = decay_H = c (`ufm.atlas.comparison` says what that leaves out).
+"""
+
+import string
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ufm.atlas.atlas import Atlas
+from ufm.atlas.comparison import Kind, kind_of
+from ufm.atlas.rounds import rounds_until_complete
+from ufm.atlas.setting import AtlasScanSetting
+from ufm.model.losses import make_loss, parameters_of
+from ufm.model.problem import Problem
+from ufm.specs import LossSpec
+
+MAX_STEPS = 200
+
+
+def cases(setting: AtlasScanSetting) -> Iterator[tuple[LossSpec, float, float | None]]:
+    """Loss, strength c and bias decay of every atlas that is asked for."""
+    for decay_b in setting.decays_b:
+        for strength in setting.strengths:
+            for spec in setting.losses:
+                yield {"name": spec["name"], **parameters_of(make_loss(spec))}, strength, decay_b
+
+
+def atlas_entry(setting: AtlasScanSetting, spec: LossSpec, strength: float, decay_b: float | None) -> dict[str, Any]:
+    """Grow one atlas until it is quiet; what the scan keeps of it."""
+    K = setting.classes
+    atlas = Atlas(Problem(make_loss(spec), K, K, 1, strength, strength, decay_b), seed=setting.seed)
+    for _ in rounds_until_complete(atlas, setting.starts, setting.quiet_rounds, setting.max_rounds, MAX_STEPS):
+        pass
+    names = ("rank", "index", "copies", "apart", "value", "found", "curvature", "is_degenerate", "nullity")
+    return {
+        "loss": spec,
+        "strength": strength,
+        "decay_b": decay_b,
+        "rows": [{name: getattr(row, name) for name in names} for row in atlas.rows],
+        "is_quiet": atlas.quiet_rounds >= setting.quiet_rounds,
+        "is_degenerate": any(row.is_degenerate for row in atlas.rows),
+        "morse_holds": not atlas.unbalanced(),
+        "local_minima": sum(row.index == 0 for row in atlas.rows),
+        "statuses": atlas.statuses,
+        "seconds": atlas.seconds,
+    }
+
+
+def lettered(entries: list[dict[str, Any]]) -> dict[str, list[Kind]]:
+    """Isomorphism classes by letter, in order of appearance; each entry gets its letter under `class`."""
+    found: dict[tuple[tuple[Kind, int], ...], str] = {}
+    for entry in entries:
+        kinds = tuple(sorted(Counter(kind_of(row) for row in entry["rows"]).items()))
+        entry["class"] = found.setdefault(kinds, _letter(len(found)))
+    return {letter: [kind for kind, count in kinds for _ in range(count)] for kinds, letter in found.items()}
+
+
+def _letter(number: int) -> str:
+    letters = string.ascii_uppercase
+    return letters[number] if number < 26 else letters[number // 26 - 1] + letters[number % 26]
+
+
+def is_same_case(entry: dict[str, Any], case: tuple[LossSpec, float, float | None]) -> bool:
+    """Whether an entry of an earlier record is the answer to a case."""
+    return (entry["loss"], entry["strength"], entry["decay_b"]) == case

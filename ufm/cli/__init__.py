@@ -1,0 +1,1 @@
+"""The command line: settings from options and files, folders, records."""

@@ -1,0 +1,107 @@
+"""The command line that every package shares: settings are frozen dataclasses, a YAML file and options fill them in.
+
+`ufm/cli/manual.py` says what `--help` prints and what the exit codes mean.
+"""
+
+import dataclasses
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from ufm import errors, start
+from ufm.cli import process, streams
+from ufm.cli.command import Command
+from ufm.cli.showing import forgiving_streams
+from ufm.errors import RequestError, reason_of
+
+if TYPE_CHECKING:
+    from ufm.cli.parser import Parser
+
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
+    """Parse and run, whatever becomes of standard output and error meanwhile; the exit code."""
+    with streams.plain_where_needed(), forgiving_streams(prog):
+        code = _answered(_parser(prog, description, commands), sys.argv[1:] if argv is None else argv)
+    if code == INTERRUPTED and argv is None:
+        os._exit(code)  # threads at work on a chunk would be waited for otherwise
+    return code
+
+
+def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
+    """The default command added where none is named, and the option's name to a value that may do without."""
+    words = _normalised(argv)
+    if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
+        words = [name for name, command in commands.items() if command.is_default] + words
+    if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
+        words = [words[0], f"--{named.positional}", *words[1:]]
+    return words
+
+
+def _answered(parser: "Parser", argv: Sequence[str]) -> int:
+    """The exit code, after the work or one sentence on why there is none."""
+    prog, values = parser.prog, dict[str, Any]()
+    command = None
+    try:
+        with process.interruptible():
+            request = parser.parse_args(_words(parser.commands, argv))
+            if file := start.stranger():
+                raise RequestError(f"`{file}` must have another name: it stands in for a package of this project.")
+            process.prepare()
+            command = parser.commands[request.command]
+            setting = _made(command.setting, request[request.command])
+            values = request[request.command]  # from here on it may be an axis that sets an option
+            return command.run(setting)
+    except RequestError as error:
+        text = str(error).replace(f"`{error.argument}`", f"`{errors.as_given(error.argument, values)}`", 1)
+        print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 3
+    except Exception as error:
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+            print(f"{prog}: this needs more memory than there is ({reason_of(error)}).", file=sys.stderr)
+        else:
+            traceback.print_exc()
+        return 3
+    except BaseException as error:  # of code that is not ours, such as a loss that ends the program with 0
+        if command is None:
+            raise  # the parser's own end, after --help or a complaint
+        reason = f"{type(error).__name__}: {reason_of(error)}"
+        print(f"{prog}: what the command called ended it ({reason}).", file=sys.stderr)
+        return 3
+
+
+def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str = "") -> "Parser":
+    from ufm.cli.parser import Parser
+
+    return Parser(prog, description, commands)
+
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+"""What torch says on a CPU and on an accelerator."""
+
+
+def _made(setting: type[Any], values: Mapping[str, Any]) -> Any:
+    """The setting, and those it consists of."""
+    kinds = get_type_hints(setting)
+    return setting(**{n: _made(kinds[n], v) if dataclasses.is_dataclass(kinds[n]) else v for n, v in values.items()})
+
+
+def _normalised(argv: Sequence[str]) -> list[str]:
+    """`--per-class` is `--per_class`; `--loss focal` is `--loss.name focal`, so that `--loss.gamma 2` may follow.
+
+    The same for `--model` and `--head`, and `--engine ray` is `--engine.name ray`.
+    """
+    names = [re.sub(r"^--[^=]+", lambda option: option[0][:2] + option[0][2:].replace("-", "_"), word) for word in argv]
+    return [re.sub(r"^--(loss|model|engine|head)(?==|$)", r"--\1.name", word) for word in names]

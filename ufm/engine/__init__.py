@@ -1,0 +1,1 @@
+"""Units of work mapped over processes, a Ray cluster, SLURM."""

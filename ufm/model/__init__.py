@@ -1,0 +1,1 @@
+"""Losses, and the models of free features they are minimised in."""

@@ -1,0 +1,91 @@
+"""What a loss is: one number per sample from its logits; gradient, Hessian product and convex conjugate go with it.
+
+The losses themselves are in `ufm/model/losses.py`. One of your own is a subclass with a `__call__`: gradient and
+Hessian product then come from automatic differentiation.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm.errors import check
+from ufm.labels import Labels, described, one_per_sample
+
+Logits = Float[Tensor, "*batch N K"]
+PerSample = Float[Tensor, "*batch N"]
+LogitOperator = Callable[[Float[Tensor, "*more N K"]], Float[Tensor, "*more N K"]]
+
+
+class Loss:
+    """A loss: (logits, labels) -> one number per sample, no factor 1/N. Samples must not see each other."""
+
+    is_convex = False
+    """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
+
+    is_shift_invariant = True
+    """Whether a constant added to all logits of a sample changes nothing; then 1'W = 0 at every critical point."""
+    rotates_labels = False
+    """Whether rotations of label space are symmetries, not only permutations of the classes."""
+
+    def label_count(self, K: int) -> int:
+        """How many labels there are: the K classes, unless a label is something else."""
+        return K
+
+    def __call__(self, logits: Logits, labels: Labels) -> PerSample:
+        """The loss of each sample."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(logits, labels).")
+
+    def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
+        """The loss of each sample and its gradient in that sample's logits.
+
+        Raises:
+            ValueError: if the loss is not one number per sample in the precision of the logits.
+        """
+        with torch.enable_grad():
+            z = logits.detach().requires_grad_()
+            value = self(z, labels)
+            got, expected = ((each.dtype, tuple(each.shape)) for each in (value, z[..., 0]))
+            check(got == expected, f"{type(self).__name__}(...)", got, f"one number per sample, {expected}")
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+    def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
+        """Second derivative in each sample's logits, as a function direction -> product (leading axes broadcast)."""
+
+        def product(direction: Tensor) -> Tensor:
+            z, v = (logits + torch.zeros_like(direction)).detach(), (direction + torch.zeros_like(logits)).detach()
+            with torch.enable_grad():
+                z = z.clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(self(z, labels).sum(), z, create_graph=True)
+                along = (gradient * v).sum()
+                if not along.requires_grad:  # the loss is linear
+                    return torch.zeros_like(v)
+                (result,) = torch.autograd.grad(along, z)
+            return result
+
+        return product
+
+    def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
+        """Convex conjugate sup_z <dual, z> - loss(z) of each sample, +inf outside its domain.
+
+        Raises:
+            NotImplementedError: if the loss is not convex or nobody has written its conjugate.
+        """
+        raise NotImplementedError(f"{self} has no convex conjugate: it is not convex, or nobody has written it.")
+
+
+def checked_labels(labels: Labels, logits: Logits, count: int | None = None) -> Labels:
+    """The labels as int64, if there is one in [0, `count`) for each sample; `count` is K unless given.
+
+    Reading them makes the host wait for an accelerator. So a tensor that was found right is marked, and not read again
+    until it is written to: a loop over one tensor of labels reads it once, and one over batches marks them itself
+    (`mark_labels`).
+
+    Raises:
+        ValueError: on another type, shape or device, or a label outside; names it.
+    """
+    is_logits = isinstance(logits, Tensor) and logits.is_floating_point() and logits.ndim >= 2
+    check(is_logits, "logits", described(logits), "a floating-point tensor (..., samples, classes)")
+    return one_per_sample(labels, logits, logits.shape[-1] if count is None else count)

@@ -1,0 +1,1 @@
+"""Ball arithmetic: what is proved of a critical point."""

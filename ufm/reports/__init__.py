@@ -1,0 +1,1 @@
+"""Report cards, the focal window, softmax codes: jobs and their tables."""

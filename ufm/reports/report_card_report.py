@@ -1,0 +1,113 @@
+"""A report card as tables for people and as a result for the record."""
+
+import dataclasses
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ufm.reports.report_card import Card
+from ufm.scan.cells import Row
+from ufm.scan.outcomes import STATES
+from ufm.theory.loss_properties import Property
+
+COMPARED = {
+    "best_state": "end state",
+    "best_value": "value",
+    "margin": "margin",
+    "p_y": "p_y",
+    "condition_number": "condition number",
+    "nc1_trace": "NC1 trace",
+    "nc2_etf_distance": "NC2",
+    "nc3_self_duality": "NC3",
+    "steps_mean": "steps",
+}
+
+
+def as_result(card: Card) -> dict[str, Any]:
+    """The record's result."""
+    return dataclasses.asdict(card) | {"answers": answers(card)}
+
+
+def answers(card: Card) -> dict[str, str]:
+    """Question -> answer, in words."""
+    found = {f"{item.name}?": _property(item) for item in card.properties}
+    states = ", ".join(f"{share:.1%} {name}" for name, share in card.shares.items() if share)
+    lost = sum(count for name, count in card.statuses.items() if name != "CONVERGED")
+    total = sum(card.statuses.values())
+    found["where does training the model end?"] = f"{states or 'nowhere'}; {lost} of {total} starts did not converge"
+    found["other local minima found?"] = _other_minima(card)
+    found["zero is a local minimum from decay"] = (
+        "not known: zero is no critical point, or the loss is not smooth"
+        if card.zero_stable is None
+        else f"{card.zero_stable:.6g} on (|G|_2 at zero logits)"
+    )
+    found["most starts end at zero"] = _where(card.by_decay, "zero")
+    found["most starts end in the ETF"] = _where(card.by_decay, "etf")
+    return found
+
+
+def show(card: Card) -> None:
+    """Print the answers, then the comparison."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 150
+    table = Table(title=f"Report card: {_name(card.spec)} (numeric evidence)", title_justify="left")
+    table.add_column("question")
+    table.add_column("answer")
+    for question, answer in answers(card).items():
+        table.add_row(question, answer)
+    console.print(table)
+    console.print(_comparison(card))
+
+
+def _property(item: Property) -> str:
+    if item.holds:
+        return "no counterexample found"
+    where = ", ".join(f"{name} {_shown(value)}" for name, value in item.point.items())
+    by = f"off by {abs(item.worst):.2g}" if item.worst else "equal where it must be above"
+    return f"no: {by} at {where}"
+
+
+def _other_minima(card: Card) -> str:
+    if not card.kinds:
+        return "nothing converged"
+    kinds = card.other_minima
+    if not kinds:
+        return "none"
+    shown = ", ".join(
+        f"{k['state']} ({k['active']} active) at {k['value']:.6g}, {k['starts']} starts" for k in kinds[:3]
+    )
+    return f"{len(kinds)} above {card.kinds[0]['value']:.6g}: {shown}{', ...' if len(kinds) > 3 else ''}"
+
+
+def _where(rows: list[Row], state: str) -> str:
+    """The decays, of those looked at, at which most starts end there."""
+    decays = [row["decay_W"] for row in rows if row[state] > 0.5]
+    return f"from decay {min(decays):.2g} to {max(decays):.2g}" if decays else "at none of the decays looked at"
+
+
+def _comparison(card: Card) -> Table:
+    decay = card.comparison[0]["decay_W"]
+    table = Table(title=f"Best of {card.comparison[0]['starts']} starts at decay {decay:g}", title_justify="left")
+    table.add_column("")
+    for row in card.comparison:
+        table.add_column(str(row["loss"]).rpartition(".")[2], justify="right")
+    for name, label in COMPARED.items():
+        table.add_row(label, *(_shown(row[name]) for row in card.comparison))
+    for state in STATES:
+        table.add_row(f"share {state}", *(f"{row[state]:.0%}" for row in card.comparison))
+    return table
+
+
+def _name(spec: dict[str, Any]) -> str:
+    parameters = ", ".join(f"{key} {value}" for key, value in spec.items() if key != "name")
+    return f"{spec['name']} ({parameters})" if parameters else str(spec["name"])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"({', '.join(_shown(entry) for entry in value)})"
+    if value is None:
+        return "-"
+    return f"{value + 0.0:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Grids of settings, cell by cell."""

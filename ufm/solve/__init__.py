@@ -1,0 +1,1 @@
+"""Minimisers, critical points, curvature: for all starts at once."""

@@ -1,0 +1,107 @@
+"""What kind of critical point is this? Morse index, nullity, rank, and an explicit direction of negative curvature."""
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ufm.arguments import instance, takes, tensor
+from ufm.model.model import Model, Point
+from ufm.model.problem import Problem
+from ufm.parallel import map_chunks
+from ufm.solve.hessian import dense_hessian
+
+ZERO_EIGENVALUE = 1e-8
+"""An eigenvalue counts as zero below this times the largest one in modulus."""
+ROUNDING = 1e-12
+"""A curvature is negative below minus this times the largest eigenvalue in modulus."""
+RANK_TOLERANCE = 1e-6
+WORKING_BYTES = 2**22
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One entry per critical point.
+
+    Attributes:
+        value: objective.
+        smallest_eigenvalue: of the dense Hessian.
+        morse_index: number of negative eigenvalues.
+        nullity: number of zero eigenvalues; the rotations of feature space account for r d - r (r + 1)/2 at rank r,
+            a free constant in the bias of a softmax loss for one more.
+        rank: singular values of W above 1e-6 max(1, largest), or above what a gradient of 1e-11 resolves.
+        direction: unit direction of negative curvature: the rank-one construction where it exists, else the
+            eigenvector of the smallest eigenvalue.
+        is_rank_one: which of the two.
+        curvature: direction' Hess direction, by a Hessian-vector product.
+        is_strict_saddle: whether that curvature is negative by more than rounding.
+    """
+
+    value: Float[Tensor, " B"]
+    smallest_eigenvalue: Float[Tensor, " B"]
+    morse_index: Int[Tensor, " B"]
+    nullity: Int[Tensor, " B"]
+    rank: Int[Tensor, " B"]
+    direction: Float[Tensor, "B P"]
+    is_rank_one: Bool[Tensor, " B"]
+    curvature: Float[Tensor, " B"]
+    is_strict_saddle: Bool[Tensor, " B"]
+
+
+@takes(problem=instance(Model), x=tensor(None, None))
+def classify(problem: Model, x: Float[Tensor, "B P"]) -> Classification:
+    """Classify every point by its dense spectrum."""
+    width = max(1, WORKING_BYTES // (8 * problem.size**2))
+    parts = map_chunks(lambda chunk: _classify(*chunk), problem.split(x, width), x.device)
+    return Classification(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in Classification.__annotations__)
+    )
+
+
+def _classify(problem: Model, x: Tensor) -> Classification:
+    eigenvalues, eigenvectors = torch.linalg.eigh(dense_hessian(problem, x))
+    zero = ZERO_EIGENVALUE * eigenvalues.abs().amax(1, keepdim=True)
+    index = (eigenvalues < -zero).sum(1)
+    nullity = (eigenvalues.abs() <= zero).sum(1)
+    singular = torch.linalg.svdvals(problem.unpack(x).W)
+    resolution = (1e-10 / (x.new_zeros(len(x)) + problem.least_curvature)).clamp(min=RANK_TOLERANCE)
+    rank = (singular > resolution[:, None] * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
+    constructed, exists = rank_one_direction(problem, x)
+    direction = torch.where(exists[:, None], constructed, eigenvectors[..., 0])
+    curvature = torch.linalg.vecdot(problem.hessian(x)(direction[:, None])[:, 0], direction)
+    is_strict = curvature < -ROUNDING * eigenvalues.abs().amax(1)
+    value = problem.value(x)
+    return Classification(value, eigenvalues[:, 0], index, nullity, rank, direction, exists, curvature, is_strict)
+
+
+@singledispatch
+def rank_one_direction(problem: Model, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
+    """The theory's direction of negative curvature, and whether it exists; none is known but for the plain model."""
+    return torch.zeros_like(x), torch.zeros_like(x[:, 0], dtype=torch.bool)
+
+
+@rank_one_direction.register
+def _plain_rank_one_direction(
+    problem: Problem, x: Float[Tensor, "B P"]
+) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
+    """Zhu et al. 2021, proof of Theorem 3.2.
+
+    With a unit null vector `a` of W (W a = 0, hence H a = 0) and the top singular pair G = v |G| u' + ..., the
+    directions dW = p u a', dH = q v a' have curvature decay_W p^2 + decay_H q^2 + 2 p q |G|, the quadratic form of a
+    2 x 2 matrix, whose smallest eigenvalue is negative exactly when |G|_2 > sqrt(decay_W decay_H).
+    """
+    W, H, b = problem.unpack(x)
+    right = torch.linalg.svd(torch.cat([W, H], -2), full_matrices=True)[2]
+    a = right[:, -1]
+    has_null_vector = (torch.cat([W, H], -2) @ a[:, :, None]).norm(dim=(1, 2)) <= RANK_TOLERANCE
+    v, norms, u = torch.linalg.svd(problem.logit_gradient(x), full_matrices=False)
+    norm = norms[:, 0]
+    zero = torch.zeros_like(norm)
+    form = torch.stack([zero + problem.decay_W, norm, norm, zero + problem.decay_H], 1)
+    p, q = torch.linalg.eigh(form.view(-1, 2, 2))[1][:, :, 0].unbind(1)
+    dW = (p[:, None] * u[:, 0])[:, :, None] * a[:, None, :]
+    dH = (q[:, None] * v[..., 0])[:, :, None] * a[:, None, :]
+    direction = problem.pack(Point(dW, dH, torch.zeros_like(b)))
+    return direction, has_null_vector & (norm > problem.radius * (1 + ZERO_EIGENVALUE))

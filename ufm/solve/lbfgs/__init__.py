@@ -1,0 +1,1 @@
+"""L-BFGS for many starts at once, as tensor operations and compiled."""

@@ -1,0 +1,244 @@
+"""L-BFGS on CPU cores: each start on its own in compiled loops, its memory passing through the core's cache once.
+
+The same method as `lbfgs_batched` in the form that a single start has, where code may branch and a start does only what
+its own line search asks for. Starts take turns at every evaluation, since the objective is evaluated for all of them in
+one call. The direction is the two-loop recursion written in scalar products (Chen, Wang and Zhou 2014, "Large-scale
+L-BFGS using MapReduce").
+"""
+
+import dataclasses
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ufm.compiled import array_of, kernel, sum_kernel
+from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.lbfgs.batched import MEMORY
+from ufm.solve.lbfgs.line_search_compiled import START, Rules, search
+
+RUNNING = int(Status.RUNNING)
+
+
+class AtWork(NamedTuple):
+    """The starts at work, one a row of every array."""
+
+    starts: np.ndarray
+    """`START`."""
+    vectors: Float[np.ndarray, "B 3 P"]
+    """x, g, d."""
+    memory: Float[np.ndarray, "B 2 M P"]
+    """s, y."""
+    products: Float[np.ndarray, "B 2 M M"]
+    """s_i . y_j, y_i . y_j."""
+    trial: Float[np.ndarray, "B P"]
+    """The points to be evaluated next."""
+
+    @classmethod
+    def unset(cls, B: int, P: int) -> "AtWork":
+        """Room for B starts."""
+        return cls(
+            np.zeros(B, START),
+            np.empty((B, 3, P)),
+            np.empty((B, 2, MEMORY, P)),
+            np.empty((B, 2, MEMORY, MEMORY)),
+            np.empty((B, P)),
+        )
+
+
+class CompiledLbfgs:
+    """Some of the starts at work, the others in the queue.
+
+    Args:
+        starts: one start per row.
+        width: how many are worked on at a time.
+        tolerance, max_steps: as in `minimise`.
+    """
+
+    TICKS_BETWEEN_EXCHANGES = 1
+
+    def __init__(self, starts: Float[Tensor, "S P"], width: int, tolerance: float, max_steps: int) -> None:
+        self.end = EndPoints.unknown(starts)
+        self._rules = Rules(tolerance, max_steps)
+        self._queue = array_of("starts", starts, tuple(starts.shape))
+        self._ends = tuple(getattr(self.end, field.name).numpy() for field in dataclasses.fields(EndPoints))
+        self.active = self._next = min(width, len(starts))
+        self._work = AtWork.unset(self.active, starts.shape[1])
+        self._trial = torch.from_numpy(self._work.trial)
+        self._there = np.empty((0, starts.shape[1]))
+        _load_first(self._work, self._queue)
+
+    @property
+    def trial(self) -> Float[Tensor, "B P"]:
+        """The points to be evaluated next."""
+        return self._trial[: self.active]
+
+    @property
+    def rows(self) -> Int[Tensor, " B"]:
+        """Which of the starts those are."""
+        return torch.from_numpy(self._work.starts["row"][: self.active])
+
+    def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
+        """Line search: is the trial taken, has the start ended, what is tried next?"""
+        work, shape = self._work, tuple(self.trial.shape)
+        self._there = array_of("objective's gradient", g, shape)
+        value = array_of("objective's value", f, shape[:1])
+        search(work.starts, work.vectors, work.trial, value, self._there, self._rules)
+
+    def turn(self) -> None:
+        """Take the accepted steps, remember them, and find a new direction where a line search is over."""
+        _turn(self._work, self._there)
+
+    def exchange(self) -> int:
+        """Write out who ended, let the queue take their places; returns how many ended."""
+        self.active, self._next, ended = _exchange(self._work, self._queue, self._ends, self.active, self._next)
+        return ended
+
+
+@kernel
+@no_type_check
+def _load_first(work, queue):
+    for place in range(len(work.starts)):
+        _load(work, place, queue, place)
+
+
+@kernel
+@no_type_check
+def _load(work, place, queue, row):
+    s = work.starts[place]
+    s.row, s.is_new, s.status = row, 1, RUNNING
+    s.level = s.shortest = np.inf
+    s.f = s.norm = s.slope = s.t = 0.0
+    s.trials = s.pairs = s.idle = s.steps = s.evaluations = 0
+    work.vectors[place, 2] = 0.0
+    work.trial[place] = queue[row]
+
+
+@kernel
+@no_type_check
+def _exchange(work, queue, ends, active, following):
+    starts, vectors, memory, products, trial = work
+    x, value, norm, status, steps, evaluations = ends
+    place = ended = 0
+    while place < active:
+        s = starts[place]
+        if s.status == RUNNING:
+            place += 1
+            continue
+        ended += 1
+        row = s.row
+        x[row], value[row], norm[row] = vectors[place, 0], s.f, s.norm
+        status[row], steps[row], evaluations[row] = s.status, s.steps, s.evaluations
+        if following < len(queue):
+            _load(work, place, queue, following)
+            following += 1
+        else:  # the last one at work moves here
+            active -= 1
+            starts[place], vectors[place], memory[place] = starts[active], vectors[active], memory[active]
+            products[place], trial[place] = products[active], trial[active]
+    return active, following, ended
+
+
+@kernel
+@no_type_check
+def _turn(work, there):
+    starts, vectors, memory, products, trial = work
+    most = memory.shape[2]
+    from_S, from_Y, Sg, Yg = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
+    for place in range(len(there)):
+        s = starts[place]
+        # Indexed one by one: unpacking would lose that they are contiguous.
+        x, g, d = vectors[place, 0], vectors[place, 1], vectors[place, 2]
+        S, Y = memory[place, 0], memory[place, 1]
+        if s.is_accepted:
+            if not s.is_new and np.isfinite(s.slope_there):
+                _remember(s.t, d, g, there[place], S[s.pairs % most], Y[s.pairs % most])
+                s.pairs += 1
+            s.is_new = 0
+            x[:] = trial[place]
+            g[:] = there[place]
+        if not s.is_turning or s.status != RUNNING:
+            continue
+        for j in range(min(s.pairs, most)):
+            newest = (s.pairs - 1) % most
+            Sg[j], Yg[j], sy, yy = _four_products(S[j], Y[j], g, Y[newest])
+            products[place, 0, j, newest] = sy
+            products[place, 1, j, newest] = products[place, 1, newest, j] = yy
+        scale = _coefficients(s, products[place], Sg, Yg, from_S, from_Y)
+        _combine(-scale, g, from_S, S, from_Y, Y, min(s.pairs, most), d)
+        for p in range(len(d)):
+            trial[place, p] = x[p] + d[p]
+        s.t, s.trials = 1.0, 0
+        s.low_t, s.low_f, s.low_slope, s.high_t = 0.0, s.f, s.slope, np.inf
+
+
+@kernel
+@no_type_check
+def _remember(t, d, g, there, s, y):
+    for p in range(len(d)):
+        s[p] = t * d[p]
+        y[p] = there[p] - g[p]
+
+
+@sum_kernel
+@no_type_check
+def _four_products(s, y, g, y_newest):
+    sg, yg, sy, yy = 0.0, 0.0, 0.0, 0.0
+    for p in range(len(s)):
+        sg += s[p] * g[p]
+        yg += y[p] * g[p]
+        sy += s[p] * y_newest[p]
+        yy += y[p] * y_newest[p]
+    return sg, yg, sy, yy
+
+
+@kernel
+@no_type_check
+def _combine(scale, g, from_S, S, from_Y, Y, pairs, d):
+    for p in range(len(d)):
+        d[p] = scale * g[p]
+    for j in range(pairs):
+        s, y, a, b = S[j], Y[j], from_S[j], from_Y[j]
+        for p in range(len(d)):
+            d[p] += a * s[p] + b * y[p]
+
+
+@kernel
+@no_type_check
+def _coefficients(s, products, Sg, Yg, from_S, from_Y):
+    """Direction -scale g + S' from_S + Y' from_Y and its slope; steepest descent where there is no memory."""
+    SY, YY = products[0], products[1]
+    most = len(SY)
+    count = min(s.pairs, most)
+    steepest = 1 / max(s.norm, 1.0)
+    newest = (s.pairs - 1) % most
+    scale = SY[newest, newest] / YY[newest, newest] if count else steepest
+    for age in range(count):
+        i = (s.pairs - 1 - age) % most
+        along = -Sg[i]
+        for younger in range(age):
+            j = (s.pairs - 1 - younger) % most
+            along += from_Y[j] * SY[i, j]
+        from_Y[i] = -along / SY[i, i]
+    for age in range(count - 1, -1, -1):
+        i = (s.pairs - 1 - age) % most
+        along = -Yg[i]
+        for j in range(count):
+            along += from_Y[j] * YY[i, j]
+        along *= scale
+        for older in range(age + 1, count):
+            j = (s.pairs - 1 - older) % most
+            along += from_S[j] * SY[j, i]
+        from_S[i] = -from_Y[i] - along / SY[i, i]
+    slope = -scale * s.norm * s.norm
+    for j in range(count):
+        from_Y[j] *= scale
+        slope += from_S[j] * Sg[j] + from_Y[j] * Yg[j]
+    if slope < 0:
+        s.slope = slope
+        return scale
+    s.pairs = 0
+    s.slope = -steepest * s.norm * s.norm
+    return steepest

@@ -1,0 +1,139 @@
+"""A model in its own units, in which tolerances mean the same whatever units it was written in.
+
+With W = w W', H = h H', b = r b' and logits z = r z', w h = r, a model is u times one of its kind with other decays,
+
+    f = u f' ,    decay_W' = decay_W w^2 / u ,    decay_H' = decay_H h^2 / u ,    decay_b' = decay_b r^2 / u ,
+
+where squared error k/2 |z - r e_y|^2 is u = k r^2 times its plain self, and u = r = 1 for a softmax loss. The factors w
+and h are those that make both decays equal. So f and t f, W and H in other units, and every rescaled squared error
+become one and the same problem: what a start, a tolerance or a verdict is there does not depend on how it was written.
+A model with equal decays and r = k = 1 is its own self, bit for bit.
+"""
+
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm.arguments import instance
+from ufm.model.deep import DeepProblem
+from ufm.model.loss import Loss
+from ufm.model.losses import CrossEntropy, SoftMarginLoss, SquaredError
+from ufm.model.model import Model, Point
+from ufm.model.parameters import Parameter, along, is_per_start
+from ufm.model.pick_all_labels import PickAllLabels
+from ufm.model.problem import Problem
+from ufm.model.target import Target
+from ufm.solve.end_points import EndPoints
+
+SAMPLES = 64
+"""Random logits at which the gradient of a loss of your own is compared with that of cross entropy."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """A model in its own units, and what a unit there is in the original.
+
+    Attributes:
+        model: the model in its own units.
+        value: of the objective.
+        logits: of logits and bias.
+        scales: of every variable; one row per start where parameters differ by start.
+        gradient: what a gradient in the own units is measured by: 1, but for a loss of your own what its gradient is
+            to that of cross entropy; and where decays > 1 leave nothing but zero, the square root of the decay.
+    """
+
+    model: Model
+    value: Parameter
+    logits: Parameter
+    scales: Float[Tensor, "*S P"]
+    gradient: Parameter
+
+    def objective(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Value and gradient for `minimise`, in units of `gradient`."""
+        f, g = self.model.value_and_gradient(x) if rows is None else self.model.value_and_gradient(x, rows)
+        unit = self.gradient[rows] if isinstance(self.gradient, Tensor) and rows is not None else self.gradient
+        return f / unit, g / along(unit, g)
+
+    def back(self, end: EndPoints) -> EndPoints:
+        """What was found in the own units, in the original ones; norms of gradients stay in units of `gradient`."""
+        return replace(end, x=self.scales * end.x, value=self.value * self.gradient * end.value)
+
+    def target(self, target: Target) -> Target:
+        """A prediction of the original model, in the own units."""
+        others = target.other_minima and tuple(value / float(self.value) for value in target.other_minima)
+        return replace(
+            target,
+            value=target.value / float(self.value),
+            point=target.point / self.scales,
+            margin=target.margin / float(self.logits),
+            other_minima=others,
+        )
+
+
+@singledispatch
+def own_units(model: Model) -> Units:
+    """The model in its own units; itself where it has no decays (on spheres)."""
+    instance(Model).check("model", model)
+    of_loss = _loss_unit(model.loss, model.K)
+    return Units(model, 1.0, 1.0, torch.ones(model.size, dtype=torch.float64), of_loss)
+
+
+@own_units.register
+def _of_problem(problem: Problem) -> Units:
+    loss, u, r = _own_loss(problem.loss, problem.K)
+    ratio = (problem.decay_H**0.5 / problem.decay_W**0.5) ** 0.5
+    w, h = r**0.5 * ratio, r**0.5 / ratio
+    decay_W, decay_H = problem.decay_W * w**2 / u, problem.decay_H * h**2 / u
+    decay_b = None if problem.decay_b is None else problem.decay_b * r**2 / u
+    own = replace(problem, loss=loss, decay_W=decay_W, decay_H=decay_H, decay_b=decay_b)
+    like = torch.ones(*(len(value) for value in (w + 0 * u,) if isinstance(value, Tensor)), problem.size).double()
+    W, H, b = problem.unpack(like)
+    scales = problem.pack(Point(W * along(w, W), H * along(h, H), b * along(r, b)))
+    return Units(own, u, r, scales, _gradient_unit(own))
+
+
+@own_units.register
+def _of_deep_problem(problem: DeepProblem) -> Units:
+    loss, u, r = _own_loss(problem.loss, problem.K)
+    M = problem.factors
+    decays = (problem.decay_W, *problem.inner, problem.decay_H)
+    mean = problem.geometric_mean if len({*decays}) > 1 else problem.decay_W
+    scales = [r ** (1 / M) * mean**0.5 / decay**0.5 for decay in decays]
+    first, *inner, last = (decay * scale**2 / u for decay, scale in zip(decays, scales, strict=True))
+    decay_b = None if problem.decay_b is None else problem.decay_b * r**2 / u
+    own = replace(problem, loss=loss, decay_W=first, decay_H=last, inner=tuple(inner), decay_b=decay_b)
+    W, layers, H, b = problem.factorised(torch.ones(problem.size, dtype=torch.float64))
+    scaled = [layer * scale for layer, scale in zip(layers, scales[1:-1], strict=True)]
+    of_variables = problem.assembled(W * scales[0], scaled, H * scales[-1], b * r)
+    return Units(own, u, r, of_variables, _gradient_unit(own))
+
+
+def _own_loss(loss: Loss, K: int) -> tuple[Loss, Any, Any]:
+    """The loss in its own units, its value's unit u, and that of the logits, r."""
+    if not isinstance(loss, SquaredError):
+        return loss, 1.0, 1.0
+    return SquaredError(), loss.weight(K) * loss.rescale**2, loss.rescale
+
+
+def _gradient_unit(own: Model) -> Parameter:
+    """That of the loss, times the square root of decays > 1 in its units."""
+    of_loss = _loss_unit(own.loss, own.K)
+    decay = own.curvature_scale / of_loss
+    return of_loss * (decay.clamp(min=1.0) if isinstance(decay, Tensor) else max(1.0, decay)) ** 0.5
+
+
+def _loss_unit(loss: Loss, K: int) -> Parameter:
+    """1 for a loss of this project; for one of your own, the median ratio of its gradient to that of cross entropy."""
+    if isinstance(loss, SoftMarginLoss | SquaredError | PickAllLabels):
+        return 1.0
+    labels = torch.arange(SAMPLES) % loss.label_count(K)
+    z = torch.randn(SAMPLES, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    starts = max((len(value) for value in vars(loss).values() if isinstance(value, Tensor)), default=1)
+    of_loss = loss.value_and_gradient(z.expand(starts, -1, -1), labels)[1].norm(dim=-1)
+    ratio = (of_loss / CrossEntropy().value_and_gradient(z, torch.arange(SAMPLES) % K)[1].norm(dim=-1)).median(-1)[0]
+    ratio = torch.where((ratio > 0) & torch.isfinite(ratio), ratio, 1.0)
+    return ratio if is_per_start(loss) else float(ratio)

@@ -1,0 +1,1 @@
+"""What is predicted: minimisers, certificates, windows, codes."""

@@ -1,0 +1,99 @@
+"""Unequal class sizes: the minimum has no closed form, but a convex relaxation that is tight and a certificate.
+
+Features collapse to one per class for every convex loss (averaging the samples of a class cannot raise the relaxed
+objective). What else is known: with cross entropy, classes of the same size n_k share one classifier row exactly when
+n_k <= N^2 decay_W decay_H (minority collapse; Fang et al. 2021, threshold derived in
+`theory_checks/minority_classes_collapse_at_an_exact_decay.py`), as decays fall to zero the logits turn into
+a (Y - 1/K) (SELI; Thrampoulidis et al. 2022), and squared error without bias has the singular values
+(sqrt(n_k) - N s)_+ (Dang et al. 2023).
+"""
+
+import math
+
+import torch
+
+from ufm.arguments import instance, takes
+from ufm.errors import check
+from ufm.model.losses import CrossEntropy, LabelSmoothing
+from ufm.model.problem import Problem
+from ufm.model.starts import normal_starts
+from ufm.model.target import Target
+from ufm.solve.minimise import minimise
+from ufm.solve.units import own_units
+from ufm.theory.certificate import certify
+
+STARTS, SEED, TOLERANCE = 4, 2**62, 1e-12
+"""Of the minimisation whose result the certificate is asked about (not the starts that are verified)."""
+GAP = 1e-8
+"""Largest duality gap, relative to f(0), that counts as a proof up to rounding."""
+
+
+@takes(problem=instance(Problem))
+def imbalanced_target(problem: Problem) -> Target:
+    """The minimum, from a minimisation and the dual bound of the convex relaxation at its end.
+
+    Raises:
+        ValueError: if the loss is not convex, or d < K.
+    """
+    K = problem.K
+    check(problem.loss.is_convex, "--loss", problem.loss, "convex (ce, ls or mse) where class sizes differ")
+    check(
+        problem.d >= K,
+        "dim",
+        problem.d,
+        f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
+    )
+    units = own_units(problem)
+    ends = units.back(minimise(units.objective, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE))
+    x = ends.x[ends.value.argmin()]
+    certificate = certify(problem, x)
+    scale = float(problem.value(torch.zeros_like(x)))
+    gap = float(certificate.gap) / scale
+    logits = problem.logits(x)
+    margin = float((logits.amax(-1) - logits.amin(-1)).max())
+    W, H, _ = problem.unpack(x)
+    is_zero = float((W @ H.mT).abs().max()) < 1e-6 * float(units.logits)
+    return Target(
+        value=float(problem.value(x)),
+        point=x,
+        margin=0.0 if is_zero else margin,
+        is_proved_global=gap <= GAP,
+        facts={"lower_bound": float(certificate.lower_bound), "class_sizes": class_sizes(problem)} | _norms(problem, x),
+        notes=(
+            f"the prediction is a minimisation's result with a dual bound {gap:.1g} f(0) below it (certificate).",
+            *_minority_collapse(problem),
+        ),
+    )
+
+
+@takes(problem=instance(Problem))
+def class_sizes(problem: Problem) -> list[int]:
+    """n_k of every class."""
+    return [problem.n * size for size in problem.sizes or (1,) * problem.K]
+
+
+@takes(problem=instance(Problem))
+def collapsing_sizes(problem: Problem) -> list[int]:
+    """The class sizes, of two classes or more, whose classifier rows coincide at the minimum (softmax losses).
+
+    The gradient in the logits of coinciding classes has norm (1 - alpha) sqrt(n_k) / N across them; it must be at most
+    sqrt(decay_W decay_H), which is also enough.
+    """
+    alpha = float(problem.loss.alpha) if isinstance(problem.loss, LabelSmoothing) else 0.0
+    sizes = class_sizes(problem)
+    radius = float(problem.radius)
+    return sorted({n for n in sizes if sizes.count(n) > 1 and (1 - alpha) * math.sqrt(n) <= problem.N * radius})
+
+
+def _minority_collapse(problem: Problem) -> tuple[str, ...]:
+    if not isinstance(problem.loss, CrossEntropy):
+        return ()
+    merged = collapsing_sizes(problem)
+    return tuple(f"minority collapse: the classes of {n} samples share one classifier row." for n in merged)
+
+
+def _norms(problem: Problem, x: torch.Tensor) -> dict[str, list[float]]:
+    """|w_k| and the cosines of neighbouring classes' rows, less their mean."""
+    W = problem.unpack(x).W
+    W = W - W.mean(0)
+    return {"norm_w": W.norm(dim=1).tolist(), "gram_w": (W @ W.T).flatten().tolist()}

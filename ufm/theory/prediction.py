@@ -1,0 +1,304 @@
+"""What theory says the global minimiser is.
+
+On the simplex ray Z = a (I - 11'/K) (x) 1_n' the model is one-dimensional (Zhu et al. 2021; Zhou et al. 2022): minimise
+over the logit margin a >= 0
+
+    F(a) = phi(a) + (K - 1) c a ,   c = sqrt(n decay_W decay_H) ,   phi(a) = the loss of a sample with margin a,
+
+because the least penalty of factors with product Z is sqrt(decay_W decay_H) times the nuclear norm of Z. Cross entropy
+and label smoothing have a closed form, focal loss a scalar equation. Squared error has a closed form for every bias
+decay, with an extra component along 11'/K when the bias is decayed or absent (Zhou et al. 2022 on MSE; Tirer and Bruna
+2022), and a rescaled or reweighted squared error is the plain one in other units.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import brentq
+from torch import Tensor
+
+from ufm.arguments import finite, instance, integer, not_negative, takes
+from ufm.errors import RequestError, check
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.model.model import Point
+from ufm.model.problem import Problem
+from ufm.model.target import Target
+
+NEAR_THRESHOLD = 1e-3
+"""Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A collapsed point: h_{k,i} = sqrt(decay_W / (n decay_H)) w_k and mean logits a (I - 11'/K) + a' 11'/K + bias.
+
+    Attributes:
+        margin: a >= 0, the difference of a sample's label logit and any other, without the bias.
+        common: a' >= 0, zero except for squared error with a decayed or absent bias.
+        bias: the value of every b_k (0 where a free constant is undetermined).
+        value: the objective.
+        loss: the mean training loss, the objective without its three decay terms.
+        p_y: softmax probability of the label; None for squared error.
+        norm_w, norm_h: |w_k|, |h_{k,i}|.
+        zero_threshold: the c at and above which zero is the predicted minimiser.
+        c: sqrt(n decay_W decay_H) of this problem.
+        is_proved_global: False where the point is only known to be the best on the simplex ray.
+    """
+
+    margin: float
+    common: float
+    bias: float
+    value: float
+    loss: float
+    p_y: float | None
+    norm_w: float
+    norm_h: float
+    zero_threshold: float
+    c: float
+    is_proved_global: bool
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the predicted minimiser has W = H = 0."""
+        return self.margin == 0 and self.common == 0
+
+
+@takes(problem=instance(Problem))
+def predict(problem: Problem) -> Prediction:
+    """The minimiser that theory predicts for `problem`, global where `is_proved_global`.
+
+    Raises:
+        ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
+            no prediction for this loss.
+    """
+    check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes (see `ufm.theory.imbalance`)")
+    check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: predict each on its own")
+    allowed = "such that c = sqrt(n decay_W decay_H) is in [1e-307, 1e303]"
+    check(1e-307 <= _strength(problem) <= 1e303, "decay-W, decay-H", f"{problem.decay_W}, {problem.decay_H}", allowed)
+    loss, K = problem.loss, problem.K
+    least = K - 1
+    match loss:
+        case LabelSmoothing(alpha=alpha):
+            prediction = _cross_entropy(problem, float(alpha))
+        case CrossEntropy():
+            prediction = _cross_entropy(problem, 0.0)
+        case Focal(gamma=gamma):
+            prediction = _focal(problem, float(gamma))
+        case SquaredError():
+            prediction = _squared_error(problem, loss)
+            least = K if prediction.common > 0 else K - 1
+        case _:
+            raise RequestError(f"no prediction is known for the loss {loss}.")
+    if not prediction.is_zero:
+        check(problem.d >= least, "dim", problem.d, f">= {least} for the predicted minimiser to fit (classes = {K})")
+    return prediction
+
+
+@takes(problem=instance(Problem))
+def balanced_target(problem: Problem) -> Target:
+    """The same as a target to hold end points against.
+
+    Raises:
+        ValueError: as `predict`.
+    """
+    found = predict(problem)
+    notes = []
+    if not found.is_proved_global:
+        notes.append("the prediction is the best point on the simplex ray, which is not proved to be global here.")
+    if abs(found.c / found.zero_threshold - 1) < NEAR_THRESHOLD:
+        near = f"the decays are within {NEAR_THRESHOLD:.1%} of the threshold of the zero solution"
+        notes.append(f"{near}; end points are inexact there.")
+    return Target(
+        value=found.value,
+        point=predicted_point(problem, found),
+        margin=found.margin,
+        is_proved_global=found.is_proved_global,
+        facts=dataclasses.asdict(found),
+        notes=tuple(notes),
+    )
+
+
+@takes(problem=instance(Problem))
+def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
+    """The c from which on zero is a local minimiser, from which on it is best, and up to which the ETF exists.
+
+    On the simplex ray, like the prediction. All three agree for convex losses and where focal loss turns to zero
+    continuously (few classes); between them, zero and the ETF coexist.
+
+    Raises:
+        ValueError: as `predict`.
+    """
+    threshold = predict(problem).zero_threshold
+    if not isinstance(problem.loss, Focal):
+        return threshold, threshold, threshold
+    K, gamma = problem.K, float(problem.loss.gamma)
+    steepest = focal_slope(_steepest_focal(K, gamma), K, gamma)
+    return focal_slope(0.0, K, gamma) / (K - 1), threshold, steepest / (K - 1)
+
+
+@takes(problem=instance(Problem), prediction=instance(Prediction))
+def predicted_point(problem: Problem, prediction: Prediction) -> Float[Tensor, " P"]:
+    """One point with the predicted geometry (all others are its rotations in feature space), float64."""
+    K, d = problem.K, problem.d
+    centre = torch.eye(K, dtype=torch.float64) - 1 / K
+    across = torch.linalg.qr(centre)[0][:, : K - 1]
+    ratio = math.sqrt(problem.n) * math.sqrt(problem.decay_H) / math.sqrt(problem.decay_W)
+    columns = torch.cat(
+        [math.sqrt(prediction.margin) * across, across.new_full((K, 1), math.sqrt(prediction.common / K))], 1
+    )
+    width = K if prediction.common > 0 else K - 1
+    W = torch.zeros(K, d, dtype=torch.float64)
+    W[:, : min(width, d)] = math.sqrt(ratio) * columns[:, : min(width, d)]
+    H = (W / ratio)[problem.labels()]
+    return problem.pack(Point(W, H, torch.full((K,), prediction.bias, dtype=torch.float64)))
+
+
+@takes(a=finite, K=integer(2))
+def cross_entropy_of_margin(a: float, K: int) -> float:
+    """log(1 + (K - 1) exp(-a))."""
+    return math.log1p((K - 1) * math.exp(-a))
+
+
+@takes(a=finite, K=integer(2), gamma=not_negative)
+def focal_of_margin(a: float, K: int, gamma: float) -> float:
+    """(1 - p)^gamma (-log p) at p = 1 / (1 + (K - 1) exp(-a))."""
+    odds = (K - 1) * math.exp(-a)
+    return (odds / (1 + odds)) ** gamma * math.log1p(odds)
+
+
+@takes(a=finite, K=integer(2), gamma=not_negative)
+def focal_slope(a: float, K: int, gamma: float) -> float:
+    """S = -d/da `focal_of_margin` = (1 - p)^gamma (1 - p - gamma p log p)."""
+    odds = (K - 1) * math.exp(-a)
+    p, q = 1 / (1 + odds), odds / (1 + odds)
+    return q**gamma * (q + gamma * p * math.log1p(odds))
+
+
+@takes(a=finite, K=integer(2), gamma=not_negative)
+def focal_curvature_sign(a: float, K: int, gamma: float) -> float:
+    """A number q(p) with the sign of -dS/da; it changes sign once, below p = 1/2, and is positive above.
+
+    r = q / (1 - p) = 1 + 2 g + g log p - g^2 p log p / (1 - p) rises: r' = g / p + g^2 (p - 1 - log p) / (1 - p)^2 > 0;
+    it starts at -infinity and r(1/2) = 1 + 2 g - g log 2 + g^2 log 2 > 0 (g = gamma > 0).
+    """
+    odds = (K - 1) * math.exp(-a)
+    p, q = 1 / (1 + odds), odds / (1 + odds)
+    return gamma * (gamma * p - q) * math.log1p(odds) + (2 * gamma + 1) * q
+
+
+def _strength(problem: Problem) -> float:
+    """c = sqrt(n decay_W decay_H), free of underflow."""
+    return math.sqrt(problem.n) * math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
+
+
+def _norms(problem: Problem, a: float, common: float) -> tuple[float, float]:
+    """|w_k| and |h| of the balanced factors (decay_W W'W = decay_H H'H) of the predicted logits."""
+    size = a * (problem.K - 1) / problem.K + common / problem.K
+    ratio = math.sqrt(problem.n) * math.sqrt(problem.decay_H) / math.sqrt(problem.decay_W)
+    return math.sqrt(ratio) * math.sqrt(size), math.sqrt(size) / math.sqrt(ratio)
+
+
+def _on_ray(problem: Problem, a: float, loss: float, threshold: float, *, proved: bool) -> Prediction:
+    """The prediction for a softmax loss with margin a."""
+    c, K = _strength(problem), problem.K
+    norm_w, norm_h = _norms(problem, a, 0.0)
+    p_y = 1 / (1 + (K - 1) * math.exp(-a))
+    value = loss + c * (K - 1) * a
+    return Prediction(a, 0.0, 0.0, value, loss, p_y, norm_w, norm_h, threshold, c, proved)
+
+
+def _cross_entropy(problem: Problem, alpha: float) -> Prediction:
+    """Off-class probability c + alpha/K at the minimiser (Zhu et al. 2021; Guo et al. 2024 for alpha > 0)."""
+    K = problem.K
+    threshold = (1 - alpha) / K
+    off_class = _strength(problem) + alpha / K
+    is_zero = _strength(problem) >= threshold
+    a = 0.0 if is_zero else math.log1p(max(0.0, (1 - alpha) - K * _strength(problem)) / off_class)  # 1 - alpha is exact
+    loss = cross_entropy_of_margin(a, K) + alpha * (K - 1) / K * a
+    return _on_ray(problem, a, loss, threshold, proved=True)
+
+
+def _focal(problem: Problem, gamma: float) -> Prediction:
+    """The largest root of S(a) = (K - 1) c, unless zero is lower.
+
+    S rises to one maximum and then falls, so from there on a root is unique. Where S falls from a = 0 on, zero takes
+    over continuously at c = S(0)/(K - 1); otherwise at the c where both values agree (Maxwell point). With a bias the
+    best point on the ray is proved global only if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of
+    `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
+    """
+    K, c = problem.K, _strength(problem)
+    top = _steepest_focal(K, gamma)
+    at_zero = focal_of_margin(0.0, K, gamma)
+    threshold = focal_slope(0.0, K, gamma) / (K - 1)
+    if top > 0:
+        maxwell = _root_beyond(lambda a: focal_of_margin(a, K, gamma) + a * focal_slope(a, K, gamma) - at_zero, top)
+        threshold = focal_slope(maxwell, K, gamma) / (K - 1)
+    a = _root_beyond(lambda a: focal_slope(a, K, gamma) - (K - 1) * c, top) if c < threshold else 0.0
+    proved = not problem.has_bias or (K - 1) * c <= 1 or focal_slope(0.0, K, gamma) <= 1
+    return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
+
+
+def _steepest_focal(K: int, gamma: float) -> float:
+    """The margin where `focal_slope` is largest on a >= 0."""
+    if focal_curvature_sign(0.0, K, gamma) >= 0:
+        return 0.0
+    return _root(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
+
+
+def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
+    """The plain 1/2 |z - e_y|^2 in the units z = r z': c' = c / (k r), decay_b' = decay_b / k, f = k r^2 f'.
+
+    Singular values of the logits: a = 1 - K c' on the simplex directions and a' = 1 - K c' (1 + decay_b') / decay_b' on
+    11'/K (a without bias, none with a free one), both cut at zero.
+    """
+    K, r, k = problem.K, float(loss.rescale), loss.weight(problem.K)
+    c = _strength(problem)
+    missed = K * c / (k * r)
+    # lb / (1 + lb): 0 for a free bias, 1 for none.
+    decay_b = None if problem.decay_b is None else float(problem.decay_b)
+    kept = 1.0 if decay_b is None else 1 / (1 + k / decay_b) if decay_b > 0 else 0.0
+    a = max(0.0, 1 - missed)
+    common = max(0.0, 1 - missed / kept) if kept > 0 else 0.0
+    bias = (1 - common) * (1 - kept) / K
+    unit = k * r * r
+
+    def value(size: float, weight: float) -> float:
+        """Of one singular direction: k r^2 (weight (1 - size)^2 / (2 K) + c' size), without c', which may underflow."""
+        return K * c * c / (2 * k * weight) + r * c * size if size > 0 else unit * weight / (2 * K)
+
+    unit_root, missed_root = math.sqrt(k) * r, K * c / math.sqrt(k)  # missed in these units, free of underflow
+    residuals = (K - 1) * min(unit_root, missed_root) ** 2 + min(kept * unit_root, missed_root) ** 2
+    norm_w, norm_h = _norms(problem, r * a, r * common)
+    return Prediction(
+        r * a,
+        r * common,
+        r * bias,
+        (K - 1) * value(a, 1.0) + value(common, kept),
+        residuals / (2 * K),
+        None,
+        norm_w,
+        norm_h,
+        k * r / K,
+        c,
+        is_proved_global=True,
+    )
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """The root in a bracket, to the last bit that bisection can give."""
+    return float(brentq(function, low, high, xtol=1e-300, rtol=4 * float(np.finfo(float).eps), maxiter=1000))
+
+
+def _root_beyond(function: Callable[[float], float], low: float) -> float:
+    """The root above `low` of a function that is positive there (up to rounding) and negative far out."""
+    if function(low) <= 0:
+        return low
+    step = 1.0
+    while function(low + step) > 0:
+        step *= 2
+    return _root(function, low, low + step)

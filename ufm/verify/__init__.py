@@ -1,0 +1,1 @@
+"""The main job: random starts against the prediction."""

@@ -1,0 +1,277 @@
+"""The verdicts of `ufm verify` as a table for people and as a result for the record."""
+
+import dataclasses
+import math
+import shlex
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ufm.model.target import Target
+from ufm.specs import LossSpec
+from ufm.verify.end_point_claims import SAME_VALUE, Claim
+from ufm.verify.setting import VerifySetting
+from ufm.verify.verify import Verdict
+
+SADDLES_SHOWN = 8
+LABELS = {
+    "all converged": "starts that did not converge",
+    "reached": "starts at the minimum",
+    "value": "|objective - predicted| / f(0)",
+    "below": "(objective - predicted) / f(0)",
+    "states": "|objective - nearest predicted state| / f(0)",
+    "logits": "|logits - predicted| / margin",
+    "norms": "|w|, |h| against predicted",
+    "nc1_trace": "NC1 trace",
+    "nc1_quotient": "NC1 quotient",
+    "nc2_equinorm": "NC2 equinorm",
+    "nc2_equiangular": "NC2 equiangular",
+    "nc2_etf_distance": "NC2 ETF distance",
+    "nc3_self_duality": "NC3 self-duality",
+    "nc4_disagreement": "NC4 disagreement",
+    "bias_residual": "W mu_G + b",
+    "tag-wise": "|h_S - tag-wise average| / |h|",
+    "duality gap": "duality gap / f(0) (certificate)",
+    "smallest eigenvalue": "smallest eigenvalue, from below",
+    "strict saddles": "curvature at other critical points",
+}
+
+
+def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
+    """Print the claims, the other critical points, and a sentence for each claim that failed."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 150
+    console.print(_claims_table(setting, verdicts))
+    if any(verdict.saddle_statuses for verdict in verdicts):
+        console.print(_saddle_table(setting, verdicts))
+        for verdict in verdicts:
+            console.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
+    if setting.profile:
+        console.print(_profile_table(verdicts))
+    if any(verdict.elsewhere for verdict in verdicts):
+        console.print(_elsewhere_table(verdicts))
+    if any(verdict.found for verdict in verdicts):
+        console.print(_found_table(verdicts))
+    for verdict in verdicts:
+        for line in failures(setting, verdict):
+            console.print(line, style="bold red", soft_wrap=True, highlight=False)
+        for note in notes(verdict):
+            console.print(f"{loss_text(verdict.spec)}: {note}", soft_wrap=True, highlight=False)
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """What a reader must know beside the numbers."""
+    lines = list(verdict.target.notes if verdict.target else [verdict.no_prediction or ""])
+    lines += [f"a state that exists has {value:.10f}: {name}." for name, value in verdict.known_states.items()]
+    if "below" in verdict.claims and verdict.claims["below"].breakers:
+        lines.append(
+            f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
+        )
+    return lines
+
+
+def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
+    """The record's result; nothing holds until every loss that was asked for has its verdict."""
+    fields = [
+        dataclasses.asdict(verdict)
+        | {"target": _facts(verdict.target), "saddle_target": _facts(verdict.saddle_target), "holds": verdict.holds}
+        for verdict in verdicts
+    ]
+    holds = is_complete and all(verdict.holds for verdict in verdicts)
+    return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
+
+
+def _facts(target: Target | None) -> dict[str, Any] | None:
+    """Everything but the point itself."""
+    return {key: value for key, value in dataclasses.asdict(target).items() if key != "point"} if target else None
+
+
+def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
+    """One sentence per start that is the first to break a claim: what it breaks and how to reproduce it."""
+    broken = {name: claim for name, claim in verdict.claims.items() if not claim.holds}
+    loss = loss_text(verdict.spec)
+    unmeasured = [LABELS[name] for name, claim in broken.items() if claim.broken_by is None]
+    sentences = [f"{loss}: nothing converged that would show: {', '.join(unmeasured)}."] if unmeasured else []
+    if strict := broken.pop("strict saddles", None):
+        sentences += [_saddle_failure(setting, verdict, strict)] if strict.broken_by is not None else []
+    for start in sorted({claim.broken_by for claim in broken.values() if claim.broken_by is not None}):
+        claims = {LABELS[name]: claim for name, claim in broken.items() if claim.broken_by == start}
+        counted = ", ".join(f"{label} ({claim.breakers} starts do)" for label, claim in claims.items())
+        command = _command(setting, verdict, first_start=start, starts=1, saddle_starts=0)
+        sentences.append(f"{loss}: start {start} is the first to break: {counted}. Reproduce it: {command}")
+    return sentences
+
+
+def _saddle_failure(setting: VerifySetting, verdict: Verdict, claim: Claim) -> str:
+    number = claim.broken_by or 0
+    found = "ends at a critical point that is neither the predicted minimiser nor a strict saddle above it"
+    command = _command(setting, verdict, starts=1, saddle_starts=number + 1)
+    return f"{loss_text(verdict.spec)}: saddle start {number} {found} ({claim.breakers} do). Reproduce it: {command}"
+
+
+def _command(setting: VerifySetting, verdict: Verdict, **changes: Any) -> str:
+    return command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
+
+
+def loss_text(spec: LossSpec) -> str:
+    """`focal 2`."""
+    return " ".join(str(value).removesuffix(".0") for value in spec.values())
+
+
+def model_text(setting: VerifySetting) -> str:
+    """`spheres, temperature 5: `, nothing for the plain model."""
+    choice = setting.model_choice
+    options = ", ".join(f"{name} {value}" for name, value in choice.options.items())
+    return "" if choice.name == "plain" else f"{choice.name}, {options}: "
+
+
+def command_of(setting: VerifySetting) -> str:
+    """The shell command that asks for this setting; defaults are left out."""
+    words = ["python", "-m", "ufm", "verify"]
+    for field in dataclasses.fields(setting):
+        value = getattr(setting, field.name)
+        if field.name == "loss" or (field.name == "model" and value["name"] != "plain"):
+            words += [f"--{field.name}", str(value["name"])]
+            options = {key: str(option).lower() for key, option in value.items() if key != "name"}
+            words += [word for key, option in options.items() for word in (f"--{field.name}.{key}", option)]
+        elif field.name != "model" and value != field.default:
+            words += [f"--{field.name.replace('_', '-')}", "null" if value is None else str(value)]
+    return shlex.join(words)
+
+
+def _profile_table(verdicts: list[Verdict]) -> Table:
+    table = Table(title="Seconds by phase, summed over threads", title_justify="left")
+    table.add_column("phase")
+    for verdict in verdicts:
+        table.add_column(loss_text(verdict.spec), justify="right")
+    for name in sorted(verdicts[0].profile, key=lambda name: -verdicts[0].profile[name]):
+        table.add_row(name, *(f"{verdict.profile.get(name, 0.0):.2f}" for verdict in verdicts))
+    return table
+
+
+def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
+    K, d, n = setting.model_choice.classes(setting.classes), setting.dim, setting.per_class
+    decay_b = "none" if setting.decay_b is None else f"{setting.decay_b:g}"
+    title = (
+        f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, "
+        f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {decay_b}: worst of all converged starts"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("claim")
+    table.add_column("allowed", justify="right")
+    for verdict in verdicts:
+        table.add_column(loss_text(verdict.spec), justify="right")
+    rows = {
+        "predicted objective": [f"{v.target.value:.10f}" if v.target else "none" for v in verdicts],
+        "predicted margin": [f"{v.target.margin:.8f}" if v.target else "none" for v in verdicts],
+    }
+    for label, cells in rows.items():
+        table.add_row(label, "", *cells)
+    table.add_section()
+    for name, label in LABELS.items():
+        claims = [verdict.claims.get(name) for verdict in verdicts]
+        allowed = next((claim.allowed for claim in claims if claim is not None), None)
+        if allowed is not None:
+            table.add_row(label, _bound(name, allowed), *(_cell(claim) for claim in claims))
+    table.add_section()
+    table.add_row("starts", "", *(_statuses(verdict.statuses) for verdict in verdicts))
+    table.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
+    table.add_row("verdict", "", *map(_outcome, verdicts))
+    return table
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.target is None:
+        return "nothing claimed"
+    return "[green]holds[/]" if verdict.holds else "[bold red]FAILS[/]"
+
+
+def _elsewhere_table(verdicts: list[Verdict]) -> Table:
+    """Where the other starts end."""
+    table = Table(title="Where the other starts that converged end (lowest values first)", title_justify="left")
+    for column in ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start"):
+        table.add_column(column, justify="left" if column == "loss" else "right")
+    for verdict in verdicts:
+        for row in verdict.elsewhere[:SADDLES_SHOWN]:
+            above = row["value"] - verdict.target.value if verdict.target else math.nan
+            numbers = f"{row['value']:.8f}", f"{above:.2g}"
+            counts = str(row["found"]), str(row["first_start"])
+            table.add_row(loss_text(verdict.spec), *numbers, f"{row['smallest_eigenvalue']:.2g}", *counts)
+    return table
+
+
+def _found_table(verdicts: list[Verdict]) -> Table:
+    """Where starts end for which there is no prediction."""
+    table = Table(title="Where the starts end (lowest values first; numbers of the lowest start)", title_justify="left")
+    names = {"rank": "rank", "rank before": "rank before the ReLU", "nc1_trace": "NC1 trace"}
+    names |= {"nc2_etf_distance": "NC2 ETF distance", "nc3_self_duality": "NC3", "nc4_disagreement": "NC4"}
+    for column in ("loss", "value", *names.values(), "found", "converged", "first start"):
+        table.add_column(column, justify="left" if column == "loss" else "right")
+    for verdict in verdicts:
+        for row in verdict.found[:SADDLES_SHOWN]:
+            numbers = (f"{row[name]:.3g}" if name in row else "-" for name in names)
+            counts = str(row["found"]), str(row["converged"]), str(row["first_start"])
+            table.add_row(loss_text(verdict.spec), f"{row['value']:.8f}", *numbers, *counts)
+    return table
+
+
+def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
+    K = setting.model_choice.classes(setting.saddle_classes)
+    size = f"K = {K}, d = {setting.saddle_dim}, n = {setting.saddle_per_class}"
+    title = (
+        f"Other critical points, {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest values first)"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in (
+        "loss",
+        "value",
+        "rank",
+        "negative",
+        "zero",
+        "smallest eigenvalue",
+        "curvature along",
+        "direction",
+        "found",
+    ):
+        table.add_column(column, justify="left" if column in ("loss", "direction") else "right")
+    for verdict in verdicts:
+        for row in verdict.saddles[:SADDLES_SHOWN]:
+            integers = (str(row[key]) for key in ("rank", "morse_index", "nullity"))
+            numbers = f"{row['smallest_eigenvalue']:.6f}", f"{row['curvature']:.6f}"
+            cells = (loss_text(verdict.spec), f"{row['value']:.8f}", *integers, *numbers)
+            table.add_row(*cells, row["direction_is"], str(row["found"]))
+        table.add_section()
+    return table
+
+
+def _saddle_summary(verdict: Verdict) -> str:
+    hidden = max(0, len(verdict.saddles) - SADDLES_SHOWN)
+    not_shown = f" ({hidden} of them only in the record)" if hidden else ""
+    values = [row["value"] for row in verdict.saddles]
+    distinct = sum(after - before > SAME_VALUE for before, after in zip([-math.inf, *values], values, strict=False))
+    minimiser = "zero" if verdict.saddle_target and verdict.saddle_target.is_zero else "the minimiser"
+    return (
+        f"{loss_text(verdict.spec)}: {len(values)} kinds of critical points{not_shown} with {distinct} values, "
+        f"{verdict.minimisers_among_saddles} starts at {minimiser}; {_statuses(verdict.saddle_statuses)}"
+    )
+
+
+def _bound(name: str, allowed: float) -> str:
+    if name in ("strict saddles", "reached"):
+        return "< 0" if name == "strict saddles" else "> 0"
+    return f">= {allowed:g}" if allowed < 0 else f"<= {allowed:g}"
+
+
+def _cell(claim: Claim | None) -> str:
+    if claim is None:
+        return "-"
+    text = f"{claim.worst:.0f}" if claim.worst.is_integer() else f"{claim.worst:.2g}"
+    return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"
+
+
+def _statuses(counts: dict[str, int]) -> str:
+    """`1000 converged`, and every other way of ending that occurred."""
+    shown = {name: count for name, count in counts.items() if count or name == "CONVERGED"}
+    return ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in shown.items())

@@ -1,0 +1,57 @@
+"""What random starts find where theory predicts no minimum: values, ranks, metrics of collapse. Nothing is claimed."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ufm.collapse import FeatureStats, collapse_metrics
+from ufm.model.deep import DeepProblem
+from ufm.model.model import Model
+from ufm.solve.end_points import EndPoints, Status
+
+SAME_STATE = 1e-6
+"""End points whose objectives differ by less, relative to f(0), are one row: at a kink a start stops a little early."""
+MOST_STATES = 50
+"""Rows kept, the lowest ones: starts that stop too early could fill a record."""
+RANK_TOLERANCE = 1e-6
+"""Singular values below this, and below this times the largest, count as zero."""
+METRICS = ("nc1_trace", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement")
+
+
+def describe(model: Model, end: EndPoints) -> dict[str, Float[Tensor, " S"]]:
+    """Objective, gradient, ranks and metrics of every end point."""
+    W, H, b = model.unpack(end.x)
+    found = {"objective": end.value, "gradient": end.gradient_norm, "rank": _rank(H)}
+    if isinstance(model, DeepProblem):
+        found["rank before"] = _rank(model.before_last(end.x))
+    metrics = collapse_metrics(FeatureStats.from_features(H, model.labels(H.device), W, b))
+    return found | {name: metrics[name] for name in METRICS}
+
+
+def states(
+    scale: float, first_start: int, status: Int[Tensor, " S"], found: dict[str, Float[Tensor, " S"]]
+) -> list[dict[str, Any]]:
+    """One row per objective at which starts end, converged or not, lowest first; the numbers are its lowest start's.
+
+    Where all features are zero the metrics of collapse have no meaning and are left out.
+    """
+    rows: list[dict[str, Any]] = []
+    order = found["objective"].argsort()
+    for i in order[found["objective"][order].isfinite()].tolist():
+        value = float(found["objective"][i])
+        if not rows or value - rows[-1]["value"] > SAME_STATE * scale:
+            if len(rows) == MOST_STATES:
+                break
+            rows.append({"value": value, "found": 0, "converged": 0, "first_start": first_start + i})
+            left_out = {"objective", *(METRICS if found["rank"][i] == 0 else ())}
+            rows[-1] |= {name: float(values[i]) for name, values in found.items() if name not in left_out}
+        rows[-1]["found"] += 1
+        rows[-1]["converged"] += int(status[i] == Status.CONVERGED)
+        rows[-1]["first_start"] = min(rows[-1]["first_start"], first_start + i)
+    return rows
+
+
+def _rank(features: Float[Tensor, "S N d"]) -> Float[Tensor, " S"]:
+    return torch.linalg.matrix_rank(features, atol=RANK_TOLERANCE, rtol=RANK_TOLERANCE).double()

@@ -1,0 +1,356 @@
+"""The main job: every random start against the predicted minimum, every other critical point a strict saddle?
+
+One `Verdict` per loss, for any of the models. Its claims are numeric evidence except the certificate, which bounds the
+global minimum from below by convex duality (in floating point). A start that fails a claim is named, with the command
+that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims about the minimiser
+are about the starts that reach it, and the others are counted and shown. Where it predicts no minimum nothing is
+claimed: what was found is shown (`ufm/verify/unpredicted.py`).
+
+Starts are drawn, minimised and judged in the model's own units (`ufm/solve/units.py`), so that no verdict depends on
+the units in which the problem was written; values are given in the original ones, eigenvalues and gradients in the own.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from rich.progress import Progress
+from torch import Tensor
+
+from ufm.device import torch_device
+from ufm.model.losses import make_loss, parameters_of
+from ufm.model.model import Model
+from ufm.model.starts import normal_starts
+from ufm.model.target import NoPrediction, Target
+from ufm.parallel import cores, map_chunks
+from ufm.profile import Profile, phases
+from ufm.solve.critical_points import Classification, classify
+from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.hessian import smallest_eigenpair
+from ufm.solve.minimise import minimise
+from ufm.solve.newton import find_critical_points
+from ufm.solve.units import Units, own_units
+from ufm.specs import LossSpec
+from ufm.theory.model_choice import target_of
+from ufm.verify.convergence import PERCENTILES, TRACED, convergence
+from ufm.verify.end_point_claims import (
+    SAME_VALUE,
+    Claim,
+    Measures,
+    check_resolution,
+    check_spread,
+    claims_about,
+    is_rectified,
+    measure,
+    reached,
+)
+from ufm.verify.setting import VerifySetting
+from ufm.verify.unpredicted import describe, states
+
+SADDLE_SCALES = (-1.5, 0.5)
+"""log10 of the smallest and largest scale of the saddle search's starts."""
+BLOCK_BYTES = 2**24
+"""Starts are drawn, minimised and checked in blocks whose points take about this much."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
+
+    `convergence` shows how the first starts came to their end points (`ufm/verify/convergence.py`).
+    A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
+    `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
+    Without a prediction `target` is None, `no_prediction` says why, `known_states` has values of states that are known
+    to exist, and `found` one row per value at which starts end.
+    """
+
+    spec: LossSpec
+    target: Target | None
+    saddle_target: Target | None
+    statuses: dict[str, int]
+    claims: dict[str, Claim]
+    quantiles: dict[str, list[float]]
+    elsewhere: list[dict[str, Any]]
+    convergence: dict[str, Any]
+    saddle_statuses: dict[str, int]
+    saddles: list[dict[str, Any]]
+    minimisers_among_saddles: int
+    seconds: float
+    profile: dict[str, float]
+    no_prediction: str | None = None
+    known_states: dict[str, float] = field(default_factory=dict)
+    found: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every claim does."""
+        return all(claim.holds for claim in self.claims.values())
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One loss at the size of the end points and at the size of the saddle search."""
+
+    setting: VerifySetting
+    spec: LossSpec
+    device: torch.device
+
+    @cached_property
+    def model(self) -> Model:
+        return self._model("")
+
+    @cached_property
+    def saddle_model(self) -> Model:
+        return self._model("saddle_")
+
+    @cached_property
+    def prediction(self) -> Target | NoPrediction:
+        try:
+            return target_of(self.model)
+        except NoPrediction as none:
+            return none
+
+    @cached_property
+    def saddle_target(self) -> Target | None:
+        """None where there is no such search: at kinks."""
+        return None if is_rectified(self.model) else target_of(self.saddle_model)
+
+    @cached_property
+    def units(self) -> Units:
+        return own_units(self.model)
+
+    @cached_property
+    def saddle_units(self) -> Units:
+        return own_units(self.saddle_model)
+
+    def _model(self, prefix: str) -> Model:
+        setting = self.setting
+        K, d, n = (getattr(setting, prefix + name) for name in ("classes", "dim", "per_class"))
+        decays = setting.decay_W, setting.decay_H, setting.decay_b
+        return setting.model_choice.make(make_loss(self.spec), K, d, n, decays)
+
+
+def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
+    """One verdict after the other, for the loss asked for or for all that the model has a prediction for.
+
+    Raises:
+        ValueError: on a loss, size, device or tolerance that makes no sense, before any work is done.
+    """
+    names = setting.model_choice.losses if setting.loss["name"] == "all" else ()
+    asked: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
+    specs = [{"name": spec["name"], **parameters_of(make_loss(spec))} for spec in asked]
+    device = torch_device(setting.device)
+    cases = [_Case(setting, spec, device) for spec in specs]
+    for case in cases:
+        _ = case.prediction, case.saddle_target  # what makes no sense is refused here
+        check_resolution(case.units, setting.tolerance)
+        if isinstance(case.prediction, Target):
+            check_spread(case.units, case.units.target(case.prediction))
+        if setting.saddle_starts and case.saddle_target is not None:
+            check_spread(case.saddle_units, case.saddle_units.target(case.saddle_target))
+    return (_verdict(case, progress) for case in cases)
+
+
+def _verdict(case: _Case, progress: Progress) -> Verdict:
+    began = time.perf_counter()
+    profile = Profile(case.device) if case.setting.profile else None
+    setting, target, saddle_target = case.setting, case.prediction, case.saddle_target
+    if isinstance(target, NoPrediction):
+        return _without_prediction(case, target, progress, profile)
+    own = case.units.target(target)
+    status, measures = _end_points(case, partial(measure, case.units.model, own), progress, profile)
+    claims = claims_about(case.units, own, setting.tolerance, setting.first_start, status, measures)
+    saddle_statuses: dict[str, int] = {}
+    saddles: list[dict[str, Any]] = []
+    minimisers = 0
+    if setting.saddle_starts and saddle_target is not None:
+        with phases(profile)("other critical points"):
+            ends = _search(case, progress)
+            saddle_statuses = _count(ends.status)
+            units = case.saddle_units
+            saddles, minimisers, claim = _other_critical_points(units, units.target(saddle_target), ends)
+        # Where zero is the minimiser there may be nothing else.
+        if target.is_benign and (saddles or not saddle_target.is_zero):
+            claims["strict saddles"] = claim
+    return Verdict(
+        spec=case.spec,
+        target=target,
+        saddle_target=saddle_target,
+        statuses=_count(status),
+        claims=claims,
+        quantiles={name: _quantiles(values) for name, values in measures.items()},
+        elsewhere=[] if target.is_benign else _elsewhere(case, target, status, measures),
+        convergence=_path(case, target),
+        saddle_statuses=saddle_statuses,
+        saddles=saddles,
+        minimisers_among_saddles=minimisers,
+        seconds=time.perf_counter() - began,
+        profile=profile.seconds if profile else {},
+    )
+
+
+def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, profile: Profile | None) -> Verdict:
+    """What the starts found, in the original units; there are no claims."""
+    began, units = time.perf_counter(), case.units
+
+    def described(end: EndPoints) -> Measures:
+        x, value = units.scales.to(case.device) * end.x, float(units.value) * end.value
+        return describe(case.model, dataclasses.replace(end, x=x, value=value))
+
+    status, measures = _end_points(case, described, progress, profile)
+    return Verdict(
+        spec=case.spec,
+        target=None,
+        saddle_target=None,
+        statuses=_count(status),
+        claims={},
+        quantiles={"objective": _quantiles(measures["objective"])},
+        elsewhere=[],
+        convergence={},
+        saddle_statuses={},
+        saddles=[],
+        minimisers_among_saddles=0,
+        seconds=time.perf_counter() - began,
+        profile=profile.seconds if profile else {},
+        no_prediction=str(none),
+        known_states=none.known,
+        found=states(_at_zero(case.model), case.setting.first_start, status, measures),
+    )
+
+
+def _end_points(
+    case: _Case, measured: Callable[[EndPoints], Measures], progress: Progress, profile: Profile | None
+) -> tuple[Int[Tensor, " S"], Measures]:
+    """Minimise every start, block by block, and keep of each end point only what is measured of it."""
+    setting, units, model, device = case.setting, case.units, case.units.model, case.device
+    phase = phases(profile)
+    # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
+    status, measures = torch.empty(setting.starts, dtype=torch.int64), dict[str, Tensor]()
+    solving = progress.add_task(f"{case.spec['name']}: minimise", total=setting.starts)
+    curving = progress.add_task(f"{case.spec['name']}: smallest eigenvalue", total=setting.starts)
+
+    def check_block(block: range) -> None:
+        with phase("starts"):
+            starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
+        advance = partial(progress.advance, solving)
+        end = minimise(units.objective, starts, setting.tolerance, setting.max_steps, advance, profile)
+        finite = end.status != Status.NONFINITE
+        x = model.normalised(torch.where(finite[:, None], end.x, 0.0))
+        end = dataclasses.replace(end, x=x, value=units.gradient * end.value)
+        with phase("measures"):
+            found = measured(end)
+        with phase("smallest eigenvalue"):
+            pair = smallest_eigenpair(model, end.x, progress=partial(progress.advance, curving))
+        found["smallest eigenvalue"] = pair.value - pair.residual
+        rows = slice(block.start, block.stop)
+        status[rows] = end.status.cpu()
+        for name, values in found.items():
+            whole = measures.setdefault(name, torch.empty(setting.starts, dtype=torch.float64))
+            whole[rows] = values.where(finite, torch.nan).cpu()
+
+    step = min(max(1, BLOCK_BYTES // (8 * model.size)), math.ceil(setting.starts / cores(device)))
+    blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
+    map_chunks(check_block, blocks, device)
+    return status, measures
+
+
+def _at_zero(model: Model) -> float:
+    """f(0)."""
+    return float(model.value(torch.zeros(model.size, dtype=torch.float64)))
+
+
+def _elsewhere(case: _Case, target: Target, status: Tensor, measures: Measures) -> list[dict[str, Any]]:
+    """The values, lowest first, at which starts end that do not reach the minimum."""
+    lost = (status == Status.CONVERGED) & ~reached(target, status, measures)
+    rows: list[dict[str, Any]] = []
+    scale = _at_zero(case.model)
+    for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
+        value = target.value + scale * float(measures["below"][i])
+        if not rows or value - rows[-1]["value"] > SAME_VALUE * float(case.units.value):
+            rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
+        row = rows[-1]
+        row["found"] += 1
+        row["first_start"] = min(row["first_start"], case.setting.first_start + i)
+        row["smallest_eigenvalue"] = min(row["smallest_eigenvalue"], float(measures["smallest eigenvalue"][i]))
+    return rows
+
+
+def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -> Float[Tensor, "S P"]:
+    """Starts of the critical-point search: standard normal times a scale that cycles through 16 values."""
+    scales = torch.logspace(*SADDLE_SCALES, 16, dtype=torch.float64)[torch.arange(count) % 16]
+    return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
+
+
+def _path(case: _Case, target: Target) -> dict[str, Any]:
+    """How the first starts came to their end points."""
+    setting, model = case.setting, case.model
+    count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
+    starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
+    own = case.units.target(target)
+    found = convergence(case.units.model, own.value, starts, setting.tolerance, setting.max_steps)
+    return {"starts": count, "percentiles": PERCENTILES, **found}
+
+
+def _search(case: _Case, progress: Progress) -> EndPoints:
+    count = case.setting.saddle_starts
+    task = progress.add_task(f"{case.spec['name']}: other critical points", total=count)
+    model = case.saddle_units.model
+    starts = saddle_starts(model, case.setting.seed, count, case.device)
+    return find_critical_points(model, starts, progress=partial(progress.advance, task))
+
+
+def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
+    """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
+    model = units.model
+    number = ends.is_converged.nonzero()[:, 0]
+    found = classify(model, model.normalised(ends.x[number]))
+    is_minimiser = (found.value - target.value).abs() <= SAME_VALUE * max(1.0, abs(target.value))
+    others = (~is_minimiser).nonzero()[:, 0]
+    curvature = torch.maximum(found.smallest_eigenvalue, found.curvature)[others]
+    breaks = others[~found.is_strict_saddle[others] | (found.value[others] < target.value)]
+    worst = float(curvature.max()) if len(others) else math.nan
+    broken_by = int(number[breaks[0]]) if len(breaks) else None
+    claim = Claim(worst, 0.0, len(others) > 0 and broken_by is None, broken_by, len(breaks))
+    kinds = _distinct(found, others, number)
+    in_given_units = [kind | {"value": float(units.value) * kind["value"]} for kind in kinds]
+    return in_given_units, int(is_minimiser.sum()), claim
+
+
+def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:
+    """Kinds by rising value: points whose value, index, nullity and rank agree are one row."""
+    rows: list[dict[str, Any]] = []
+    for i in others[found.value[others].argsort()].tolist():
+        kind = {name: int(getattr(found, name)[i]) for name in ("morse_index", "nullity", "rank")}
+        value = float(found.value[i])
+        same = (row for row in rows if value - row["value"] <= SAME_VALUE and kind.items() <= row.items())
+        row = next(same, None)
+        if row is None:
+            row = kind | {"value": value, "found": 0, "first_start": int(number[i])}
+            row["smallest_eigenvalue"] = float(found.smallest_eigenvalue[i])
+            row["curvature"] = float(found.curvature[i])
+            row["direction_is"] = "rank one" if found.is_rank_one[i] else "eigenvector"
+            row["direction"] = found.direction[i].tolist()
+            rows.append(row)
+        row["found"] += 1
+        row["first_start"] = min(row["first_start"], int(number[i]))
+    return rows
+
+
+def _count(status: Tensor) -> dict[str, int]:
+    """Number of starts per status, zeros included."""
+    return {kind.name: int((status == kind).sum()) for kind in Status if kind != Status.RUNNING}
+
+
+def _quantiles(values: Tensor) -> list[float]:
+    """101 quantiles, 0 % to 100 %, of what is not nan."""
+    known = values[~values.isnan()]
+    if not len(known):
+        return []
+    rank = torch.linspace(0, len(known) - 1, 101, dtype=torch.float64).round().long()
+    return [float(value) for value in known.sort().values[rank]]
