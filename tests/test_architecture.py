@@ -22,7 +22,7 @@ ALLOWED = {
     "ufm.scan": "ufm ufm.cli ufm.engine ufm.model ufm.solve ufm.theory",
     "ufm.verify": "ufm ufm.cli ufm.model ufm.solve ufm.theory",
     "ufm.reports": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof ufm.scan",
-    "deepnet": "ufm ufm.cli",
+    "deepnet": "ufm ufm.cli ufm.engine",
     "deepnet.data": "deepnet ufm ufm.cli ufm.model",
     "deepnet.nets": "deepnet ufm",
     "deepnet.measures": "deepnet deepnet.data deepnet.nets ufm ufm.model ufm.theory",
