@@ -134,7 +134,6 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     ),
     (outcomes.end_states, {"problem": PROBLEM, "x": X}),
     (units.own_units, {"model": PROBLEM}),
-    (factors.factors_of, {"model": PROBLEM, "x": X}),
     (factors.widened, {"small": PROBLEM, "model": PROBLEM, "x": X}),
     (factors.with_dimension, {"model": PROBLEM, "d": 3}),
     (canonical.largest_rank, {"model": PROBLEM}),

@@ -24,8 +24,8 @@ from torch import Tensor
 from theory_checks.verdict import Finding, Verdict, positive, step
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
+from ufm.proof.ball_losses import focal_value_ball
 from ufm.proof.focal_certificate import prove_minimum, state_found
-from ufm.proof.margin_enclosure import focal_value_ball
 from ufm.theory.focal_window import TwoLevels
 from ufm.theory.prediction import predict
 

@@ -20,7 +20,7 @@ from flint import arb
 from theory_checks.intervals import Ball, root_between
 from theory_checks.symbols import is_zero, tangent_line_of_exp
 from theory_checks.verdict import Finding, Verdict, positive, step
-from ufm.proof.margin_enclosure import focal_slope_ball, focal_value_ball
+from ufm.proof.ball_losses import focal_slope_ball, focal_value_ball
 
 CASES = [(20, 3.0), (30, 3.0), (50, 3.0), (100, 3.0), (1000, 3.0), (100, 1.0), (100, 5.0)]
 FEW = [(17, 3.0)]

@@ -40,7 +40,6 @@ from typing import Any, Literal
 from deepnet.measures.reading import Reading
 from ufm.arguments import check_fields, instance, integer, positive, takes
 from ufm.model.loss import Loss
-from ufm.model.losses import SquaredError
 from ufm.model.problem import Problem
 from ufm.theory.prediction import predict
 
@@ -155,6 +154,6 @@ def _rows(reading: Reading, problem: Problem) -> tuple[Row, ...]:
         Row("dimensions of class means", "prediction", reading.dimensions, float(K - 1)),
         Row("variance between classes / total", "prediction", reading.between_share, 1.0),
     ]
-    if not isinstance(problem.loss, SquaredError):
-        rows.insert(1, Row("p_y", "identity", reading.p_y, predicted.p_y or 0.0))
+    if predicted.p_y is not None:
+        rows.insert(1, Row("p_y", "identity", reading.p_y, predicted.p_y))
     return tuple(rows)

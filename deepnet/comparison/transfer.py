@@ -18,7 +18,6 @@ from deepnet.comparison.compare import Row, Sizes
 from deepnet.comparison.penalty import FeaturePenalty, fit_depth
 from deepnet.measures.reading import Reading
 from ufm.model.loss import Loss
-from ufm.model.losses import SquaredError
 
 QUANTITIES = ("margin", "p_y", "|w|", "|h|", "training loss")
 
@@ -110,8 +109,8 @@ def _transfer(source: Case, target: Case, depth: float, *, is_fitted: bool) -> T
     measured = (reading.margin, reading.p_y, reading.norm_w, reading.norm_h, reading.loss)
     values = (predicted.margin, predicted.p_y, predicted.norm_w, predicted.norm_h, predicted.loss)
     rows = tuple(
-        Row(name, "prediction", a, b or 0.0)
-        for name, a, b in zip(QUANTITIES, measured, values, strict=True)
-        if not (name == "p_y" and isinstance(target.loss, SquaredError))
+        Row(name, "prediction", measure, value)
+        for name, measure, value in zip(QUANTITIES, measured, values, strict=True)
+        if value is not None
     )
     return Transfer(source.condition, target.condition, target.seed, depth, is_fitted, rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +11,7 @@ from torch import Tensor
 from deepnet.measures.calibration import expected_calibration_error, negative_log_likelihood
 from deepnet.measures.features import LastLayer
 from deepnet.measures.reading import read
-from deepnet.measures.tags import measure_tags, right
+from deepnet.measures.tags import measure_tags
 from ufm.arguments import class_labels, floats, instance, integer, not_negative, takes, tensor
 from ufm.collapse import collapse_metrics
 from ufm.model.loss import Loss
@@ -18,20 +19,15 @@ from ufm.model.losses import SquaredError
 from ufm.model.pick_all_labels import PickAllLabels
 from ufm.theory.central_path import split_along_central_path
 
-Measure = Callable[[LastLayer, Loss], dict[str, float]]
+Measure = Callable[[LastLayer, Any], dict[str, float]]
 """Named numbers of a last layer on one split."""
 
 
 @takes(loss=instance(Loss), decay=not_negative)
 def measures_of(loss: Loss, decay: float) -> tuple[Measure, ...]:
     """What is measured of a run with this loss and weight decay."""
-    match loss:
-        case SquaredError():
-            return measure, partial(central_path, decay=decay)
-        case PickAllLabels():
-            return (measure_tags,)
-        case _:
-            return (measure,)
+    own = MEASURES.get(type(loss))
+    return own(decay) if own else (measure,)
 
 
 @takes(layer=instance(LastLayer), loss=instance(Loss))
@@ -40,7 +36,7 @@ def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
     logits, labels, stats = layer.logits, layer.labels, layer.stats
     values = {
         "loss": loss(logits, labels).double().mean(),
-        "accuracy": right(logits, labels, loss).double().mean(),
+        "accuracy": loss.is_right(logits, labels).double().mean(),
         "top5_accuracy": top_accuracy(logits, labels, 5),
         "least_margin": least_margin(logits, labels),
         "nll": negative_log_likelihood(logits, labels),
@@ -67,9 +63,8 @@ def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Flo
 
 
 @takes(layer=instance(LastLayer), loss=instance(SquaredError), decay=not_negative)
-def central_path(layer: LastLayer, loss: Loss, decay: float) -> dict[str, float]:
+def central_path(layer: LastLayer, loss: SquaredError, decay: float) -> dict[str, float]:
     """The terms of the squared error along and away from the central path (Han, Papyan, Donoho 2021)."""
-    assert isinstance(loss, SquaredError)
     split = split_along_central_path(layer.H, layer.labels, layer.W, layer.b, decay, decay, loss)
     terms = {"loss": split.loss, "nc1": split.nc1, "nc23": split.nc23, "away": split.away}
     return _floats({f"central_path_{name}": value for name, value in terms.items()})
@@ -77,3 +72,10 @@ def central_path(layer: LastLayer, loss: Loss, decay: float) -> dict[str, float]
 
 def _floats(values: dict[str, Tensor]) -> dict[str, float]:
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+
+
+MEASURES: dict[type[Loss], Callable[[float], tuple[Measure, ...]]] = {
+    SquaredError: lambda decay: (measure, partial(central_path, decay=decay)),
+    PickAllLabels: lambda _: (measure_tags,),
+}
+"""Losses of which something else is measured, given the weight decay."""

@@ -1,25 +1,15 @@
 """What is measured of a last layer whose samples have several labels each (Li et al. 2024, multi-label collapse)."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.measures.features import LastLayer
 from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.model.loss import Loss
 from ufm.model.pick_all_labels import PickAllLabels
 
 
-def right(logits: Float[Tensor, "n K"], labels: Int[Tensor, " n"], loss: Loss) -> Bool[Tensor, " n"]:
-    """Whether the largest logit is the label's; with sets of labels, whether the |S| largest are those of S."""
-    if not isinstance(loss, PickAllLabels):
-        return logits.argmax(-1) == labels
-    inside = loss.indicators(labels, logits).bool()
-    worst_in = logits.masked_fill(~inside, float("inf")).amin(-1)
-    return worst_in > logits.masked_fill(inside, -float("inf")).amax(-1)
-
-
-def measure_tags(layer: LastLayer, loss: Loss) -> dict[str, float]:
+def measure_tags(layer: LastLayer, loss: PickAllLabels) -> dict[str, float]:
     """Loss, accuracy, norms, margins; collapse of samples with one label; tag-wise averages of the others.
 
     - `margin_m`: mean over samples with m labels of the mean logit inside less the mean outside;
@@ -28,7 +18,6 @@ def measure_tags(layer: LastLayer, loss: Loss) -> dict[str, float]:
       h_k are means of the features with these labels, less the mean of the h_k;
     - the metrics of collapse, on the samples with one label.
     """
-    assert isinstance(loss, PickAllLabels)
     H, W, b = layer.H.double(), layer.W.double(), layer.b.double()
     logits, labels, K = H @ W.mT + b, layer.labels, len(W)
     inside = loss.indicators(labels, logits)
@@ -37,7 +26,7 @@ def measure_tags(layer: LastLayer, loss: Loss) -> dict[str, float]:
     single = m == 1
     values = {
         "loss": loss(logits, labels).mean(),
-        "accuracy": right(logits, labels, loss).double().mean(),
+        "accuracy": loss.is_right(logits, labels).double().mean(),
         "norm_w": (W - W.mean(0)).square().sum(-1).mean().sqrt(),
         "norm_h": (H - H.mean(0)).square().sum(-1).mean().sqrt(),
         "tag_wise_cosine": _tag_wise_cosine(H, labels, loss, K),

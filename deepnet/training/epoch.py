@@ -12,7 +12,6 @@ from torch import Tensor
 from deepnet import distributed
 from deepnet.data.augmentation import Moves, augmented, random_moves
 from deepnet.measures.features import forward
-from deepnet.measures.tags import right
 from deepnet.training.optimiser import learning_rate
 from deepnet.training.training import Training
 from ufm.labels import mark_labels
@@ -82,4 +81,4 @@ def _step(training: Training, batch: Int[Tensor, " n"], moves: Moves | None) -> 
         torch.nn.utils.clip_grad_norm_(training.net.parameters(), setting.clip)
     training.optimiser.step()
     training.net.classifier.retract()
-    return loss.detach(), right(logits.detach(), labels, training.loss).sum()
+    return loss.detach(), training.loss.is_right(logits.detach(), labels).sum()

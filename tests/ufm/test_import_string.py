@@ -197,7 +197,7 @@ def test_parameters_are_plain_and_in_the_signature(spec, complaint):
 
 def test_words_of_the_command_line_are_truth_values_where_they_are_asked_for():
     loss = loss_of({"name": "own_module.cross_entropy", "flag": "false"})
-    assert loss.function.keywords["flag"] is False  # type: ignore[attr-defined]
+    assert loss.on_samples.keywords["flag"] is False  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

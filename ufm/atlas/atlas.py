@@ -30,6 +30,7 @@ from ufm.atlas.relabelling import SAME, Copies, Relabellings, copies, same_copy
 from ufm.atlas.search import ENDINGS, check_size, search_starts
 from ufm.errors import check
 from ufm.model.factors import widened, with_dimension
+from ufm.model.loss_claims import is_class_symmetric
 from ufm.model.model import Model
 from ufm.solve.critical_points import classify
 from ufm.solve.end_points import EndPoints
@@ -65,6 +66,8 @@ class Atlas:
         allowed = "false for an atlas (at a ReLU's kinks there is no Hessian)"
         check(not self.model.is_rectified, "--model.relu", True, allowed)
         check_size(self.model)
+        loss, allowed = self.model.loss, "class-symmetric for an atlas, which takes relabelled points for one"
+        check(is_class_symmetric(loss, self.model.K), "--loss", loss, allowed)
         self._relabellings = Relabellings.of(self.model)
         self._copies = [self._copies_of(self._small(row), row.x) for row in self.rows]
 
@@ -269,7 +272,7 @@ class Atlas:
     def _logits(self, small: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
         """Without the constant that a softmax loss does not see."""
         logits = small.logits(x)
-        return logits - logits.mean(-1, keepdim=True) * self.model.loss.is_shift_invariant
+        return logits - logits.mean(-1, keepdim=True) * self.model.is_shift_invariant
 
     def _copies_of(self, small: Model, x: Float[Tensor, " P"]) -> Copies:
         return copies(self._relabellings, self._logits(small, x))

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ufm.arguments import instance, takes, tensor
 from ufm.model.factors import with_dimension
-from ufm.model.model import Model, Point
-from ufm.model.problem import Problem
+from ufm.model.model import Model
 from ufm.solve.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE
 from ufm.solve.hessian import dense_hessian
 
@@ -28,13 +27,13 @@ class Canonical(NamedTuple):
 def canonical(model: Model, x: Float[Tensor, " P"]) -> Canonical:
     """The point rotated into max(rank, 1) columns where the model has such columns, and polished."""
     rank = ranks(model, x[None])[0]
-    if not isinstance(model, Problem):
+    if not model.has_columns:
         y = model.normalised(polished(model, x[None]))
         return Canonical(model, y[0], ranks(model, y)[0])
     small = with_dimension(model, max(1, rank))
     W, H, b = model.unpack(x)
     turn = torch.linalg.svd(W, full_matrices=True)[2][: small.d].mT * (rank > 0)
-    return Canonical(small, polished(small, model.pack(Point(W @ turn, H @ turn, b))[None])[0], rank)
+    return Canonical(small, polished(small, small.assembled(W @ turn, [], H @ turn, b)[None])[0], rank)
 
 
 @takes(model=instance(Model), x=tensor(None, None))
@@ -49,11 +48,12 @@ def ranks(model: Model, x: Float[Tensor, "B P"]) -> list[int]:
 def largest_rank(model: Model) -> int:
     """The largest rank of a critical point.
 
-    K - 1 for softmax losses, whose loss gradients sum to zero over classes (hence 1'W = 0); for squared error K - 1
-    with a free bias, which takes the mean logit, and K otherwise. Models without columns to leave out: K.
+    K - 1 where a constant added to all logits changes nothing: then loss gradients sum to zero over classes, hence
+    1'W = 0. For squared error K - 1 with a free bias too: u = W'1 obeys (decay_W + H_c'H_c / N) u = 0, H_c the centred
+    features. Otherwise K, as in models without columns to leave out.
     """
-    has_zero_sum = model.has_columns and (model.loss.is_shift_invariant or model.has_free_bias)
-    return model.K - 1 if has_zero_sum else model.K
+    has_zero_sum = model.is_shift_invariant or (model.rotates_labels and model.has_free_bias)
+    return model.K - 1 if model.has_columns and has_zero_sum else model.K
 
 
 @takes(model=instance(Model), y=tensor(None, None))

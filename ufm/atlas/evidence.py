@@ -6,16 +6,14 @@ from typing import Any
 from ufm.atlas import morse
 from ufm.atlas.atlas import SAME_VALUE, Atlas
 from ufm.atlas.orbit import Orbit
-from ufm.model.problem import Problem
 from ufm.model.target import Target
 from ufm.proof.enclosure import enclose
 from ufm.proof.margin_enclosure import enclose_margin
-from ufm.theory.certificate import certify
+from ufm.theory.certificate import duality_gap
 from ufm.theory.model_choice import target_of
 
 SIGNIFICANT = 1e-9
 """A saddle is shown to be strict where the curvature is below minus this."""
-NO_BALL = "the model has no form in ball arithmetic yet: existence and index of a critical point are numeric"
 
 
 def evidence(atlas: Atlas, with_balls: bool) -> dict[str, Any]:
@@ -88,8 +86,6 @@ def _prediction(atlas: Atlas) -> tuple[Target | None, str | None]:
 def _certify(atlas: Atlas) -> str | None:
     """Ball arithmetic for every row that is isolated up to the symmetries; the reason if there is none."""
     model = atlas.model
-    if not isinstance(model, Problem) or not model.is_balanced:
-        return NO_BALL
     for row in atlas.rows:
         if row.certificate is None and not row.is_degenerate:
             small = dataclasses.replace(model, d=row.columns)
@@ -98,17 +94,14 @@ def _certify(atlas: Atlas) -> str | None:
                 row.certificate = enclose(small, row.x, in_columns, row.escapes, model.d).as_dict()
             except NotImplementedError as error:
                 return str(error).rstrip(".")
-    return None
+    return None if any(row.certificate for row in atlas.rows) else "every row is degenerate"
 
 
 def _of_the_lowest(atlas: Atlas) -> dict[str, Any]:
     """Its duality gap (convex losses), and the enclosure of the ETF's margin where the ETF fits."""
     model, lowest = atlas.model, atlas.rows[0]
-    if not isinstance(model, Problem):
-        return {"duality_gap": None, "etf_margin": None}
-    gap = float(certify(model, atlas.embedded(lowest)).gap) if model.loss.is_convex else None
-    margin = enclose_margin(model) if model.is_balanced and model.d >= model.K - 1 else None
-    return {"duality_gap": gap, "etf_margin": margin and dataclasses.asdict(margin)}
+    gap, margin = duality_gap(model, atlas.embedded(lowest)), enclose_margin(model)
+    return {"duality_gap": gap if gap is None else float(gap), "etf_margin": margin and dataclasses.asdict(margin)}
 
 
 def _is_close(value: float, other: float) -> bool:

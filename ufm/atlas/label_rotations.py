@@ -12,14 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.atlas.relabelling import SAME
-from ufm.model.losses import SquaredError
 from ufm.model.model import Model
-from ufm.model.spheres import SphereProblem
-
-
-def has_label_rotations(model: Model) -> bool:
-    """Whether label space may be rotated: not on spheres, whose rows must stay unit vectors."""
-    return isinstance(model.loss, SquaredError) and not isinstance(model, SphereProblem)
 
 
 def key(model: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch I"]:

@@ -23,9 +23,8 @@ from ufm.atlas.canonical import Canonical
 from ufm.atlas.label_rotations import flag_dimension, flag_text
 from ufm.atlas.morse import CriticalSet
 from ufm.atlas.relabelling import SAME, Copies, Relabellings, label_sets
-from ufm.model.factors import factors_of, widened
+from ufm.model.factors import widened
 from ufm.model.model import Model
-from ufm.model.problem import Problem
 from ufm.solve.critical_points import ZERO_EIGENVALUE, Classification, classify
 from ufm.solve.hessian import dense_hessian
 
@@ -152,7 +151,7 @@ def orbit_of(model: Model, point: Canonical, labelled: Copies, relabellings: Rel
     nullity, expected = int(found.nullity) - model.redundant, expected_nullity(model, rank, full[0])
     manifold = _grassmannian(small, x, rank) if model.rotates_labels and _has_columns_of_one_size(model) else None
     is_set = manifold is None and (model.rotates_labels or (not model.has_columns and nullity != expected))
-    within, escapes = _split_index(small, x, rank) if isinstance(small, Problem) else (int(found.morse_index), 0)
+    within, escapes = _split_index(small, x, rank) if small.has_columns else (int(found.morse_index), 0)
     blocks, zeros, is_collapsed = together(small, x)
     return Orbit(
         x=x,
@@ -195,7 +194,7 @@ def together(model: Model, x: Float[Tensor, " P"]) -> tuple[list[list[int]], lis
         Blocks of classes with equal rows, those at zero left out; the classes at zero; whether all samples of each
         label have the same features.
     """
-    W, _, H, _ = factors_of(model, x)
+    W, _, H, _ = model.factorised(x)
     scale = SAME * max(1.0, float(W.abs().max()), float(H.abs().max()))
     zeros = [k for k in range(model.K) if float(W[k].abs().max()) <= scale]
     blocks: list[list[int]] = []
@@ -227,14 +226,14 @@ def _steepest(found: Classification) -> dict[str, Any]:
 
 
 def _free_constant(model: Model) -> int:
-    return int(model.has_free_bias and model.loss.is_shift_invariant)
+    return int(model.has_free_bias and model.is_shift_invariant)
 
 
 def _has_columns_of_one_size(model: Model) -> bool:
     return model.has_columns and model.is_balanced
 
 
-def _split_index(small: Problem, x: Tensor, rank: int) -> tuple[int, int]:
+def _split_index(small: Model, x: Tensor, rank: int) -> tuple[int, int]:
     """Negative eigenvalues within the columns that are used, and per empty column."""
     escapes = int((torch.linalg.svdvals(small.logit_gradient(x)) > float(small.radius) * (1 + ZERO_EIGENVALUE)).sum())
     eigenvalues = torch.linalg.eigvalsh(dense_hessian(small, x[None]))[0]

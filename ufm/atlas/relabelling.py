@@ -22,7 +22,6 @@ from torch import Tensor
 
 from ufm.arguments import instance, takes
 from ufm.model.model import Model
-from ufm.model.pick_all_labels import PickAllLabels
 
 SAME = 1e-6
 """Logits that differ by at most this times max(1, largest logit) are the same."""
@@ -83,9 +82,7 @@ class Copies:
 @takes(model=instance(Model))
 def label_sets(model: Model) -> list[frozenset[int]]:
     """The classes of every label."""
-    if isinstance(model.loss, PickAllLabels):
-        return [frozenset(chosen) for chosen in model.loss.sets]
-    return [frozenset({k}) for k in range(model.K)]
+    return [frozenset(chosen) for chosen in model.loss.label_sets(model.K)]
 
 
 def copies(relabellings: Relabellings, logits: Float[Tensor, "N K"]) -> Copies:

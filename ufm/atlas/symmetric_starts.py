@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ufm.arguments import instance, takes, tensor
 from ufm.atlas.relabelling import random_relabelling
-from ufm.model.factors import factors_of, packed, relabelled
+from ufm.model.factors import relabelled
 from ufm.model.model import Model
 
 GROUP = 16
@@ -30,9 +30,9 @@ def _projected(model: Model, x: Tensor, generator: torch.Generator) -> Tensor:
     classes, samples = random_relabelling(model, generator)
     order = _order(classes)
     turn = _rotation(model.d, order, generator).to(x)
-    factors, total = factors_of(model, x), torch.zeros_like(x)
+    factors, total = model.factorised(x), torch.zeros_like(x)
     for _ in range(order):
-        total += packed(model, factors)
+        total += model.assembled(*factors)
         factors = relabelled(factors, classes, samples, turn)
     # On spheres a vector cancels that no such symmetry leaves alone, and has no direction: those starts stay.
     is_usable = model.value_and_gradient(total)[1].isfinite().all(-1, keepdim=True)

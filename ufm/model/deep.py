@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ufm.arguments import bias_decay, boolean, check_fields, each, positive
 from ufm.errors import check
-from ufm.model.model import Model, Point, check_points
+from ufm.model.model import Factors, Model, Point, check_points
 
 Layers = list[Float[Tensor, "*batch d d"]]
 
@@ -97,7 +97,7 @@ class DeepProblem(Model):
         decays = (self.decay_W, self.decay_H, *self.inner)
         return math.exp(sum(map(math.log, decays)) / len(decays))
 
-    def factorised(self, x: Float[Tensor, "*batch P"]) -> tuple[Tensor, Layers, Tensor, Tensor]:
+    def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
         """W, the layers between (the one after the features first), H and b, as views.
 
         Raises:
@@ -108,7 +108,7 @@ class DeepProblem(Model):
         first, *inner, features, bias = torch.split(x, sizes, -1)
         W, H = (part.view(*x.shape[:-1], -1, self.d) for part in (first, features))
         layers = [layer.view(*x.shape[:-1], self.d, self.d) for layer in inner]
-        return W, layers, H, bias if self.has_bias else torch.zeros_like(W[..., 0])
+        return Factors(W, layers, H, bias if self.has_bias else torch.zeros_like(W[..., 0]))
 
     def assembled(self, W: Tensor, inner: Layers, H: Tensor, b: Tensor) -> Float[Tensor, "*batch P"]:
         """The flat vector of these factors."""

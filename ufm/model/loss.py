@@ -1,13 +1,15 @@
 """What a loss is: one number per sample from its logits; gradient, Hessian product and convex conjugate go with it.
 
 The losses themselves are in `ufm/model/losses.py`. One of your own is a subclass with a `__call__`: gradient and
-Hessian product then come from automatic differentiation.
+Hessian product then come from automatic differentiation. What a loss says about itself here is all that the rest asks
+of it; `ufm/model/loss_claims.py` holds it against the loss's values.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ufm.errors import check
@@ -22,16 +24,39 @@ class Loss:
     """A loss: (logits, labels) -> one number per sample, no factor 1/N. Samples must not see each other."""
 
     is_convex = False
-    """Whether the loss is convex in the logits (a certificate of global optimality exists only then)."""
-
-    is_shift_invariant = True
-    """Whether a constant added to all logits of a sample changes nothing; then 1'W = 0 at every critical point."""
+    """Whether the loss is convex in the logits."""
+    is_shift_invariant: bool | None = None
+    """Whether a constant added to all logits of a sample changes nothing; None: not said, `Model` measures it."""
     rotates_labels = False
     """Whether rotations of label space are symmetries, not only permutations of the classes."""
+    has_unit_gradient = False
+    """Whether its gradient is of the size of cross entropy's; that of other losses is measured against it."""
+
+    @property
+    def has_conjugate(self) -> bool:
+        """Whether the convex conjugate is written, on which the dual bound of the global minimum rests."""
+        return self.is_convex and type(self).conjugate is not Loss.conjugate
+
+    @property
+    def on_samples(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """What computes the loss of plain samples (M, K): itself, unless it wraps a callable that can do no more."""
+        return self
+
+    def label_sets(self, K: int) -> tuple[tuple[int, ...], ...]:
+        """The classes of each label: label k is class k, unless a label stands for several."""
+        return tuple((k,) for k in range(K))
 
     def label_count(self, K: int) -> int:
-        """How many labels there are: the K classes, unless a label is something else."""
+        """How many labels there are."""
         return K
+
+    def in_own_units(self, K: int) -> tuple["Loss", Any, Any]:
+        """The loss with its units taken out, and what its value and the logits are measured in."""
+        return self, 1.0, 1.0
+
+    def is_right(self, logits: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether the largest logit of each sample is its label's."""
+        return logits.argmax(-1) == labels
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """The loss of each sample."""

@@ -35,6 +35,9 @@ from ufm.specs import LOSS_NAMES
 class SoftMarginLoss(Loss):
     """A loss psi(x) of the soft margin deficit x = log(sum_{j != y} exp z_j) - z_y."""
 
+    is_shift_invariant = True
+    has_unit_gradient = True
+
     def of_deficit(self, x: Tensor) -> Tensor:
         """psi(x)."""
         raise NotImplementedError
@@ -80,6 +83,11 @@ class CrossEntropy(SoftMarginLoss):
 
     is_convex = True
 
+    @property
+    def smoothing(self) -> Parameter:
+        """The share of the target that goes to all classes alike."""
+        return 0.0
+
     def of_deficit(self, x: Tensor) -> Tensor:
         """log(1 + exp(x))."""
         return _softplus(x)
@@ -110,6 +118,11 @@ class LabelSmoothing(CrossEntropy):
 
     def __post_init__(self) -> None:
         check_parameter(lambda v: (v >= 0) & (v < 1), "LabelSmoothing(alpha=...)", self.alpha, "in [0, 1)")
+
+    @property
+    def smoothing(self) -> Parameter:
+        """Alpha."""
+        return self.alpha
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """Cross entropy plus alpha (z_y - mean(z))."""
@@ -180,6 +193,7 @@ class SquaredError(Loss):
     is_convex = True
     is_shift_invariant = False
     rotates_labels = True
+    has_unit_gradient = True
 
     def __post_init__(self) -> None:
         allowed = "in [1e-50, 1e50]"
@@ -189,6 +203,10 @@ class SquaredError(Loss):
     def weight(self, K: int) -> float:
         """The factor k in k/2 |z - r e_y|^2: 1 for `half_norm`, 2/K for `mean`."""
         return 1.0 if self.convention == "half_norm" else 2 / K
+
+    def in_own_units(self, K: int) -> tuple[Loss, Any, Any]:
+        """1/2 |z' - e_y|^2, of which the loss is weight r^2 times with z = r z'."""
+        return SquaredError(), self.weight(K) * self.rescale**2, self.rescale
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """weight/2 |z - r e_y|^2."""

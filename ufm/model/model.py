@@ -6,10 +6,11 @@ classifier, features, bias, with decays; any class sizes, and with `ufm/model/pi
 sample), `DeepProblem` (`ufm/model/deep.py`: more layers) and `SphereProblem` (`ufm/model/spheres.py`: unit vectors).
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -19,10 +20,23 @@ from torch import Tensor
 from ufm.arguments import check_fields, each, instance, integer, shown, tensor
 from ufm.errors import check
 from ufm.model.loss import Loss
+from ufm.model.loss_claims import is_shift_invariant
 from ufm.model.parameters import Parameter, Rows
 
 Self = TypeVar("Self", bound="Model")
 """Where `typing.Self` would stand: shape checks at run time look at methods one by one, without their class."""
+
+
+class Factors(NamedTuple):
+    """The matrices that a flat vector holds: logits = H W_1' ... W_L' W' + b, the layers between only in some models.
+
+    Every row is as the vector has it (on spheres of any length), b is zero where there is none.
+    """
+
+    W: Float[Tensor, "*batch K d"]
+    inner: list[Float[Tensor, "*batch d d"]]
+    H: Float[Tensor, "*batch N d"]
+    b: Float[Tensor, "*batch K"]
 
 
 class Point(NamedTuple):
@@ -113,6 +127,20 @@ class Model(ABC):
         """Whether rotations of label space, among classes of one size, are symmetries."""
         return self.loss.rotates_labels
 
+    @cached_property
+    def is_shift_invariant(self) -> bool:
+        """Whether a constant added to all logits of a sample changes no loss; measured where the loss does not say."""
+        said = self.loss.is_shift_invariant
+        return is_shift_invariant(self.loss, self.K) if said is None else said
+
+    @property
+    def radius(self) -> Parameter:
+        """What a singular value of `logit_gradient` has to exceed for an empty feature column to have a way down.
+
+        Infinite where there are no columns that a critical point can leave empty.
+        """
+        return math.inf
+
     @property
     @abstractmethod
     def least_curvature(self) -> Parameter:
@@ -131,6 +159,18 @@ class Model(ABC):
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
         """The last layer."""
 
+    @abstractmethod
+    def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
+        """The matrices that the flat vector holds."""
+
+    @abstractmethod
+    def assembled(self, W: Tensor, inner: list[Tensor], H: Tensor, b: Tensor) -> Float[Tensor, "*batch P"]:
+        """The flat vector of these matrices (b is left out where the model has none)."""
+
+    def before_last(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N d"]:
+        """What the last layer sees, before a ReLU where the model has one."""
+        return self.unpack(x).H
+
     def spanning(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch R d"]:
         """The vectors whose rank is that of a critical point: the rows of W, which the other factors balance."""
         return self.unpack(x).W
@@ -138,6 +178,10 @@ class Model(ABC):
     @abstractmethod
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
         """The logits of every sample."""
+
+    def logit_gradient(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
+        """G = gradient of the mean loss in the logits, the papers' (grad_Z g)'."""
+        return self.loss.value_and_gradient(self.logits(x), self.labels(x.device))[1] / self.N
 
     @abstractmethod
     def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:

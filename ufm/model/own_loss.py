@@ -26,6 +26,7 @@ from ufm.errors import check
 from ufm.import_string import foreign
 from ufm.labels import Labels
 from ufm.model.loss import Logits, Loss, PerSample, checked_labels
+from ufm.model.loss_claims import check_claims
 from ufm.model.loss_derivatives import check_derivatives, check_precision, shown
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.parameters import Parameter
@@ -45,7 +46,7 @@ class OwnLoss(Loss):
     """(parameters) -> the callable."""
 
     @property
-    def function(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def on_samples(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The callable at these parameters."""
         return _frozen(self.make(**vars(self)))
 
@@ -54,7 +55,7 @@ class OwnLoss(Loss):
         labels = checked_labels(labels, logits)
         each = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         if not each:
-            return _flat(self.function, logits, labels)
+            return _flat(self.on_samples, logits, labels)
 
         def of_start(values: dict[str, Tensor], z: Tensor) -> Tensor:
             return _flat(_frozen(self.make(**{**vars(self), **values})), z, labels)
@@ -142,8 +143,8 @@ def check_loss(loss: Loss, K: int) -> None:
 
     Raises:
         ValueError: on a wrong shape or type, a value that is not finite or another at a second call, logits or labels
-            that it changes, samples that see each other, less than float64 inside, or derivatives that are missing or
-            not those of its values; names the shape or the sample.
+            that it changes, samples that see each other, less than float64 inside, derivatives that are missing or not
+            those of its values, or something that it says of itself and is not; names the shape, sample or claim.
     """
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(SAMPLES) % K
@@ -160,13 +161,13 @@ def check_loss(loss: Loss, K: int) -> None:
         if scale:
             with foreign("--loss", "be twice differentiable in the logits by torch", _name(loss)):
                 check_derivatives(loss, z, labels)
+    check_claims(loss, K)
 
 
 def _checked(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> Tensor:
     """The losses, if they are M finite numbers of the logits' type that can be differentiated."""
     given = z.clone().requires_grad_(), labels.clone()
-    function = loss.function if isinstance(loss, OwnLoss) else loss
-    values: Any = function(*given)
+    values: Any = loss.on_samples(*given)
     is_left = torch.equal(given[0], z) and torch.equal(given[1], labels)
     check(is_left, "--loss", f"{_name(loss)}, which changes them", "one that leaves logits and labels as they are")
     is_tensor = isinstance(values, Tensor)
@@ -200,8 +201,7 @@ def _size(values: Tensor) -> float:
 
 def _name(loss: Any) -> str:
     """What the loss, or the function of a partial one, is called."""
-    if isinstance(loss, OwnLoss):
-        return _name(loss.function)
+    loss = getattr(loss, "on_samples", loss)
     if isinstance(loss, functools.partial):
         return _name(loss.func)
     return str(getattr(loss, "__qualname__", type(loss).__qualname__))

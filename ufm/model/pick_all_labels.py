@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import combinations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ufm.arguments import check_fields, each, integer, takes
@@ -33,15 +33,27 @@ class PickAllLabels(Loss):
     sets: tuple[tuple[int, ...], ...]
 
     is_convex = True
+    is_shift_invariant = True
+    has_unit_gradient = True
 
     def __post_init__(self) -> None:
         check_fields(self, sets=each(each(integer(0), 1), 1))
         for chosen in self.sets:
             check(len({*chosen}) == len(chosen) > 0, "PickAllLabels(sets=...)", chosen, "sets of different classes")
 
+    def label_sets(self, K: int) -> tuple[tuple[int, ...], ...]:
+        """The sets."""
+        return self.sets
+
     def label_count(self, K: int) -> int:
         """One per set."""
         return len(self.sets)
+
+    def is_right(self, logits: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether the |S| largest logits of each sample are those of its set S."""
+        inside = self.indicators(labels, logits).bool()
+        worst_in = logits.masked_fill(~inside, math.inf).amin(-1)
+        return worst_in > logits.masked_fill(inside, -math.inf).amax(-1)
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """m log sum_j exp z_j - sum_{k in S} z_k."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ufm.errors import check
 from ufm.model import parameters, problem_compiled
-from ufm.model.model import Model, Point, check_points
+from ufm.model.model import Factors, Model, Point, check_points
 from ufm.model.parameters import Parameter, Rows, along, check_parameter, is_per_start
 
 
@@ -103,6 +103,15 @@ class Problem(Model):
         parts = [point.W.flatten(-2), point.H.flatten(-2), *([point.b] if self.has_bias else [])]
         return torch.cat(parts, -1)
 
+    def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
+        """W, H and b: there are no layers between."""
+        W, H, b = self.unpack(x)
+        return Factors(W, [], H, b)
+
+    def assembled(self, W: Tensor, inner: list[Tensor], H: Tensor, b: Tensor) -> Float[Tensor, "*batch P"]:
+        """The flat vector of W, H and b."""
+        return self.pack(Point(W, H, b))
+
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
         """W h_i + b of every sample."""
         # Laid out with the samples innermost, so that reductions over the few classes run over contiguous vectors.
@@ -136,10 +145,6 @@ class Problem(Model):
         G = G / self.N
         gradient = Point(G.mT @ H + decay_W * W, G @ W + decay_H * H, G.sum(-2) + along(self.decays[2], b) * b)
         return loss.mean(-1) + self.penalty(x), self.pack(gradient)
-
-    def logit_gradient(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
-        """G = gradient of the mean loss in the logits, the papers' (grad_Z g)'."""
-        return self.loss.value_and_gradient(self.logits(x), self.labels(x.device))[1] / self.N
 
     def logit_hessian(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K K"]:
         """Hessian of the mean loss in each sample's logits."""

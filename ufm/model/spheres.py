@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ufm.arguments import check_fields, positive
-from ufm.model.model import Model, Point, check_points
+from ufm.model.model import Factors, Model, Point, check_points
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,15 @@ class SphereProblem(Model):
         units = normalize(self._rows(x), dim=-1)
         W, H = units[..., : self.K, :], units[..., self.K :, :]
         return Point(self.temperature * W, H, torch.zeros_like(W[..., 0]))
+
+    def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
+        """W and H as they are, of any lengths; no bias."""
+        W, H = torch.split(self._rows(x), [self.K, self.N], -2)
+        return Factors(W, [], H, torch.zeros_like(W[..., 0]))
+
+    def assembled(self, W: Tensor, inner: list[Tensor], H: Tensor, b: Tensor) -> Float[Tensor, "*batch P"]:
+        """The flat vector of W and H."""
+        return torch.cat([W, H], -2).flatten(-2)
 
     def spanning(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch R d"]:
         """Rows of W and features together: nothing balances them."""

@@ -1,5 +1,6 @@
 """What theory says the minimum of a model is: a value, a point that attains it, and how far that is proved."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,10 @@ class NoPrediction(RequestError):
         self.known = known
 
 
+Residual = Callable[[Any, Float[Tensor, "S P"]], Float[Tensor, " S"]]
+"""(model, points) -> one number per point, zero where the theory holds."""
+
+
 @dataclass(frozen=True)
 class Target:
     """The predicted minimum of one model.
@@ -36,6 +41,7 @@ class Target:
             theory says so, or, where a note says that it does not reach so far, it is not known to fail.
         other_minima: the values of the local minima that theory predicts beside it; None where it does not say.
         notes: sentences that a reader needs.
+        residuals: by name, how far points of the model, in any units, are from what else the theory says of minimisers.
     """
 
     value: float
@@ -46,6 +52,7 @@ class Target:
     is_benign: bool = True
     other_minima: tuple[float, ...] | None = ()
     notes: tuple[str, ...] = field(default=())
+    residuals: dict[str, Residual] = field(default_factory=dict)
 
     @property
     def is_zero(self) -> bool:

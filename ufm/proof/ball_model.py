@@ -1,8 +1,6 @@
 """The objective's gradient and Hessian in ball arithmetic: every number comes with a rigorous bound on its error.
 
-Balls are python-flint's `arb` (Johansson 2017, Arb). Derivatives are written out from p = softmax(z); with u = log p_y
-and focal loss phi(u) = -(1 - e^u)^gamma u, gradient = phi'(u) (e_y - p) and Hessian
-phi''(u) (e_y - p)(e_y - p)' - phi'(u) (diag(p) - p p'), and cross entropy is phi(u) = -u.
+Balls are python-flint's `arb` (Johansson 2017, Arb). The losses are in `ufm/proof/ball_losses.py`.
 
 Loss parameters and decays are taken as the exact values of the doubles in `Problem`: what is proved is proved of that
 model (decay 0.01 is the double next to 1/100), and not of decimals that a user typed.
@@ -13,13 +11,9 @@ from typing import Any
 
 from flint import arb, arb_mat
 
-from ufm.model.loss import Loss
-from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.problem import Problem
+from ufm.proof.ball_losses import Ball, Balls, in_balls, squares
 
-Ball = Any
-"""An `arb`; the library has no type stubs."""
-Balls = list[Ball]
 Matrix = Any
 """An `arb_mat`."""
 GRADIENT_RADIUS = 1e-9
@@ -44,7 +38,8 @@ class BallModel:
         logits = (self.H * self.W.transpose()).tolist()
         labels = problem.labels().tolist()
         self.logits = [[z + shift for z, shift in zip(row, self.b, strict=True)] for row in logits]
-        self.samples = [loss_derivatives(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)]
+        self.loss = in_balls(problem.loss)
+        self.samples = [self.loss.derivatives(z, y) for z, y in zip(self.logits, labels, strict=True)]
         self.G = arb_mat([[entry / N for entry in gradient] for gradient, _ in self.samples])
 
     @cached_property
@@ -52,9 +47,9 @@ class BallModel:
         """The objective."""
         problem = self.problem
         labels = problem.labels().tolist()
-        loss = sum((loss_value(problem.loss, z, y) for z, y in zip(self.logits, labels, strict=True)), arb(0))
+        loss = sum((self.loss.value(z, y) for z, y in zip(self.logits, labels, strict=True)), arb(0))
         parts = ((problem.decay_W, self.W.entries()), (problem.decay_H, self.H.entries()), (problem.decay_b, self.b))
-        return loss / problem.N + sum((arb(float(decay or 0.0)) / 2 * _squares(part) for decay, part in parts), arb(0))
+        return loss / problem.N + sum((arb(float(decay or 0.0)) / 2 * squares(part) for decay, part in parts), arb(0))
 
     @cached_property
     def gradient(self) -> Balls:
@@ -130,64 +125,3 @@ def is_stationary(x: Balls, gradient: Balls) -> bool:
     """
     curvature = max([1.0, *(float(abs(entry).upper()) ** 2 for entry in x)])  # the order of second derivatives
     return all(entry.contains(0) and entry.rad() < GRADIENT_RADIUS * curvature for entry in gradient)
-
-
-def loss_value(loss: Loss, z: Balls, y: int) -> Ball:
-    """One sample's loss.
-
-    Raises:
-        NotImplementedError: for a loss that is none of the four.
-    """
-    K = len(z)
-    if isinstance(loss, SquaredError):
-        weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
-        return weight / 2 * _squares([value - arb(float(loss.rescale)) * int(k == y) for k, value in enumerate(z)])
-    if not isinstance(loss, CrossEntropy | Focal):
-        raise NotImplementedError(f"{loss} has no ball arithmetic.")
-    total = sum(((value - z[y]).exp() for value in z), arb(0))
-    if isinstance(loss, Focal):
-        return (arb(float(loss.gamma)) * ((total - 1) / total).log()).exp() * total.log()
-    alpha = arb(float(loss.alpha)) if isinstance(loss, LabelSmoothing) else arb(0)
-    return total.log() + alpha * (z[y] - sum(z, arb(0)) / K)
-
-
-def loss_derivatives(loss: Loss, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
-    """Gradient and Hessian of one sample's loss in its logits.
-
-    Raises:
-        NotImplementedError: for a loss that is none of the four.
-    """
-    K = len(z)
-    target = [arb(int(k == y)) for k in range(K)]
-    if isinstance(loss, SquaredError):
-        weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
-        gradient = [weight * (value - arb(float(loss.rescale)) * one) for value, one in zip(z, target, strict=True)]
-        return gradient, [[weight * int(k == j) for j in range(K)] for k in range(K)]
-    if not isinstance(loss, CrossEntropy | Focal):
-        raise NotImplementedError(f"{loss} has no derivatives in ball arithmetic.")
-    weights = [(value - z[y]).exp() for value in z]
-    total = sum(weights, arb(0))
-    p = [weight / total for weight in weights]
-    slope, curvature = in_log_p(loss, total)
-    away = [one - probability for one, probability in zip(target, p, strict=True)]
-    gradient = [slope * entry for entry in away]
-    if isinstance(loss, LabelSmoothing):
-        gradient = [g + arb(float(loss.alpha)) * (one - arb(1) / K) for g, one in zip(gradient, target, strict=True)]
-    hessian = [
-        [curvature * away[k] * away[j] - slope * (p[k] * int(k == j) - p[k] * p[j]) for j in range(K)] for k in range(K)
-    ]
-    return gradient, hessian
-
-
-def _squares(values: Balls) -> Ball:
-    return sum((value * value for value in values), arb(0))
-
-
-def in_log_p(loss: Loss, total: Ball) -> tuple[Ball, Ball]:
-    """phi'(u) and phi''(u) at u = log p_y = -log(total)."""
-    if not isinstance(loss, Focal):
-        return arb(-1), arb(0)
-    p, u, q, gamma = 1 / total, -total.log(), (total - 1) / total, arb(float(loss.gamma))
-    power = (gamma * q.log()).exp()
-    slope = power * (gamma * p * u / q - 1)
-    return slope, gamma * p * power / q * (u - (gamma - 1) * p * u / q + 2)

@@ -16,6 +16,7 @@ The model is the one whose decays and loss parameters are exactly the doubles in
 
 import math
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,16 @@ from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.model.model import Model
 from ufm.model.problem import Problem
-from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Balls, Matrix, is_stationary
+from ufm.proof.ball_losses import Balls
+from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Matrix, is_stationary
 
 BOX = 1e-12
 """Half the side of the box in which a critical point is proved to lie."""
 PRECISION = 128
 """Bits."""
+NO_BALL = "the model has no form in ball arithmetic yet: existence and index of a critical point are numeric"
 LEAVES_THE_BOX = "existence: Krawczyk's image leaves the box"
 
 
@@ -58,13 +62,14 @@ class Enclosure:
         return dict(vars(self))
 
 
+@singledispatch
 def enclose(
-    problem: Problem, x: Float[Tensor, " P"], index_within: int, escapes: int, dim: int, precision: int = PRECISION
+    model: Model, x: Float[Tensor, " P"], index_within: int, escapes: int, dim: int, precision: int = PRECISION
 ) -> Enclosure:
     """Prove a critical point of the stated index near `x`.
 
     Args:
-        problem: the model with as many columns as `x` has (all of them used, or one if it is zero).
+        model: `Problem` with classes of one size and the columns of `x` (all of them used, or one if it is zero).
         x: numerical critical point, float64.
         index_within: negative eigenvalues claimed in those columns.
         escapes: negative eigenvalues claimed per further, empty column.
@@ -72,8 +77,17 @@ def enclose(
         precision: bits.
 
     Raises:
-        NotImplementedError: for a loss without derivatives in ball arithmetic.
+        NotImplementedError: for another model, or a loss without derivatives in ball arithmetic.
     """
+    raise NotImplementedError(NO_BALL)
+
+
+@enclose.register
+def _of_problem(
+    problem: Problem, x: Float[Tensor, " P"], index_within: int, escapes: int, dim: int, precision: int = PRECISION
+) -> Enclosure:
+    if not problem.is_balanced:
+        raise NotImplementedError(NO_BALL)
     with ctx.workprec(precision):
         index = index_within + (dim - problem.d) * escapes
         directions, weights = _tangent(problem, x)
@@ -142,8 +156,9 @@ def _generators(problem: Problem, x: Any, zero: Any) -> list[list[Any]]:
             for i, row in enumerate(rows):
                 vector[i * d + a], vector[i * d + c] = row[c], -row[a]
             found.append(vector)
-    if problem.loss.is_shift_invariant:
-        return found + ([[zero] * ((K + N) * d) + [zero + 1] * K] if problem.decay_b == 0 else [])
+    if not problem.rotates_labels:
+        is_free = problem.has_free_bias and problem.is_shift_invariant
+        return found + ([[zero] * ((K + N) * d) + [zero + 1] * K] if is_free else [])
     for k in range(K):
         for j in range(k):
             # S = u v' - v u' with u = e_k, v = e_j; with a bias S must annihilate 1: both less e_0, and j, k > 0.

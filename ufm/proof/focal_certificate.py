@@ -25,7 +25,8 @@ from flint import arb, arb_mat, ctx
 
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
-from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Balls, Matrix, is_stationary
+from ufm.proof.ball_losses import Balls
+from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Matrix, is_stationary
 from ufm.proof.enclosure import BOX, LEAVES_THE_BOX, PRECISION, inertia, is_dominated
 from ufm.theory.focal_window import States, TwoLevels
 

@@ -12,10 +12,9 @@ from rich.progress import track
 from rich.table import Table
 
 from ufm.model.losses import Focal
-from ufm.proof.ball_model import in_log_p
+from ufm.proof.ball_losses import FocalInBalls, focal_slope_ball, focal_value_ball
 from ufm.proof.enclosure import PRECISION
 from ufm.proof.focal_certificate import prove_minimum, state_found
-from ufm.proof.margin_enclosure import focal_slope_ball, focal_value_ball
 from ufm.reports.focal_window_setting import FocalWindowSetting
 from ufm.theory.focal_window import KINDS, Thresholds, TwoLevels, order_of_transitions, ray_thresholds, window
 from ufm.theory.prediction import focal_of_margin
@@ -53,7 +52,7 @@ def zero_is_minimum(K: int, gamma: float, c: float, decay_b: float | None) -> bo
     bias, up to its constant; phi as a function of log p, at p = 1/K.
     """
     with ctx.workprec(PRECISION):
-        slope, curvature = in_log_p(Focal(gamma), arb(K))
+        slope, curvature = FocalInBalls(Focal(gamma)).in_log_p(arb(K))
         in_bias = (curvature - slope) / K + arb(decay_b or 0.0)
         in_factors = (K - 1) * arb(c) - focal_slope_ball(arb(0), K, arb(gamma))
         return bool(in_factors > 0) and (decay_b is None or bool(in_bias > 0))

@@ -14,7 +14,6 @@ from torch import Tensor
 from ufm.arguments import instance, takes, tensor
 from ufm.collapse import FeatureStats, collapse_metrics, nc1_trace, nc2_etf_distance
 from ufm.errors import RequestError
-from ufm.model.loss import Loss
 from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.scan.cells import Row, Unit, batch_of
@@ -23,7 +22,7 @@ from ufm.solve.end_points import EndPoints, Status
 from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
-from ufm.theory.certificate import certify
+from ufm.theory.certificate import duality_gap
 from ufm.theory.prediction import phase_boundaries, predict
 
 STATES = ("etf", "zero", "partial", "other")
@@ -83,19 +82,18 @@ def end_states(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Int[Tensor, "
     """
     tensor(None, problem.size).check("x", x)
     units = own_units(problem)
-    assert isinstance(units.model, Problem)
-    problem, x = units.model, x / units.scales
-    W, H, b = problem.unpack(x)
-    labels = problem.labels(x.device)
-    logits = problem.logits(x)
-    own = torch.nn.functional.one_hot(labels, problem.K).bool()
+    model, x = units.model, x / units.scales
+    W, H, b = model.unpack(x)
+    labels = model.labels(x.device)
+    logits = model.logits(x)
+    own = torch.nn.functional.one_hot(labels, model.K).bool()
     margin = logits[:, own] - logits.masked_fill(own, -torch.inf).amax(-1)
-    active = (margin.view(-1, problem.K, problem.n).amin(-1) > SMALL).sum(1)
+    active = (margin.view(-1, model.K, model.n).amin(-1) > SMALL).sum(1)
     stats = FeatureStats.from_features(H, labels, W, b)
     is_zero = (W @ H.mT).abs().amax((-2, -1)) <= SMALL
     is_collapsed = nc1_trace(stats) <= GEOMETRY**2
-    is_etf = is_collapsed & (active == problem.K) & (nc2_etf_distance(stats.centred_means) <= GEOMETRY)
-    is_partial = is_collapsed & (active > 0) & (active < problem.K)
+    is_etf = is_collapsed & (active == model.K) & (nc2_etf_distance(stats.centred_means) <= GEOMETRY)
+    is_partial = is_collapsed & (active > 0) & (active < model.K)
     state = torch.full_like(active, STATES.index("other"))
     for name, condition in (("partial", is_partial), ("etf", is_etf), ("zero", is_zero)):  # the last that applies
         state.masked_fill_(condition, STATES.index(name))
@@ -123,7 +121,8 @@ def _of_best(
     part, x = problem.take(rows), end.x[rows]
     W, H, b = part.unpack(x)
     names = [(*STATES, "none converged")[i] for i in state[cells, best].tolist()]
-    gap = certify(part, x).gap if _has_certificate(part) else torch.full_like(value[:, 0], torch.nan)
+    gap = duality_gap(part, x)
+    gap = torch.full_like(value[:, 0], torch.nan) if gap is None else gap
     metrics = collapse_metrics(FeatureStats.from_features(H, part.labels(x.device), W, b))
     is_zero = state[cells, best] == STATES.index("zero")  # where they say nothing
     metrics = {name: torch.where(is_zero, torch.nan, metric) for name, metric in metrics.items()}
@@ -149,11 +148,6 @@ def _curvature(problem: Problem, end: EndPoints, value: Tensor, state: Tensor, b
     return dict(zip(names, found, strict=True)) | {
         "condition_number": condition_number(problem.take(chosen[0]), end.x[chosen[0]])
     }
-
-
-def _has_certificate(problem: Problem) -> bool:
-    """Whether the loss is convex and somebody has written its conjugate."""
-    return problem.loss.is_convex and type(problem.loss).conjugate is not Loss.conjugate
 
 
 def _predicted(problem: Problem, best: float | None) -> Row:

@@ -12,7 +12,6 @@ A model with equal decays and r = k = 1 is its own self, bit for bit.
 
 from dataclasses import dataclass, replace
 from functools import singledispatch
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,10 +20,9 @@ from torch import Tensor
 from ufm.arguments import instance
 from ufm.model.deep import DeepProblem
 from ufm.model.loss import Loss
-from ufm.model.losses import CrossEntropy, SoftMarginLoss, SquaredError
+from ufm.model.losses import CrossEntropy
 from ufm.model.model import Model, Point
 from ufm.model.parameters import Parameter, along, is_per_start
-from ufm.model.pick_all_labels import PickAllLabels
 from ufm.model.problem import Problem
 from ufm.model.target import Target
 from ufm.solve.end_points import EndPoints
@@ -84,7 +82,7 @@ def own_units(model: Model) -> Units:
 
 @own_units.register
 def _of_problem(problem: Problem) -> Units:
-    loss, u, r = _own_loss(problem.loss, problem.K)
+    loss, u, r = problem.loss.in_own_units(problem.K)
     ratio = (problem.decay_H**0.5 / problem.decay_W**0.5) ** 0.5
     w, h = r**0.5 * ratio, r**0.5 / ratio
     decay_W, decay_H = problem.decay_W * w**2 / u, problem.decay_H * h**2 / u
@@ -98,7 +96,7 @@ def _of_problem(problem: Problem) -> Units:
 
 @own_units.register
 def _of_deep_problem(problem: DeepProblem) -> Units:
-    loss, u, r = _own_loss(problem.loss, problem.K)
+    loss, u, r = problem.loss.in_own_units(problem.K)
     M = problem.factors
     decays = (problem.decay_W, *problem.inner, problem.decay_H)
     mean = problem.geometric_mean if len({*decays}) > 1 else problem.decay_W
@@ -112,13 +110,6 @@ def _of_deep_problem(problem: DeepProblem) -> Units:
     return Units(own, u, r, of_variables, _gradient_unit(own))
 
 
-def _own_loss(loss: Loss, K: int) -> tuple[Loss, Any, Any]:
-    """The loss in its own units, its value's unit u, and that of the logits, r."""
-    if not isinstance(loss, SquaredError):
-        return loss, 1.0, 1.0
-    return SquaredError(), loss.weight(K) * loss.rescale**2, loss.rescale
-
-
 def _gradient_unit(own: Model) -> Parameter:
     """That of the loss, times the square root of decays > 1 in its units."""
     of_loss = _loss_unit(own.loss, own.K)
@@ -127,8 +118,8 @@ def _gradient_unit(own: Model) -> Parameter:
 
 
 def _loss_unit(loss: Loss, K: int) -> Parameter:
-    """1 for a loss of this project; for one of your own, the median ratio of its gradient to that of cross entropy."""
-    if isinstance(loss, SoftMarginLoss | SquaredError | PickAllLabels):
+    """1 for a loss that says so; for others, the median ratio of its gradient to that of cross entropy."""
+    if loss.has_unit_gradient:
         return 1.0
     labels = torch.arange(SAMPLES) % loss.label_count(K)
     z = torch.randn(SAMPLES, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

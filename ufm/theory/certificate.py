@@ -11,12 +11,14 @@ point, that gradient scaled into the ball gives a lower bound and so a duality g
 """
 
 from dataclasses import dataclass
+from functools import singledispatch
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import instance, takes, tensor
+from ufm.model.model import Model
 from ufm.model.parameters import Parameter
 from ufm.model.problem import Problem
 
@@ -53,6 +55,17 @@ def certify(problem: Problem, x: Float[Tensor, "*batch P"]) -> Certificate:
     if problem.has_bias:  # G'1 = 0: what a free bias asks for, and better for one that is hardly decayed
         lower_bound = torch.maximum(lower_bound, _dual_value(problem, G - G.mean(-2, keepdim=True), radius))
     return Certificate(_spectral_norm(G), radius, lower_bound, problem.value(x) - lower_bound)
+
+
+@singledispatch
+def duality_gap(model: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"] | None:
+    """How far at most every point is above the global minimum; None where the model or its loss has no dual bound."""
+    return None
+
+
+@duality_gap.register
+def _of_problem(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"] | None:
+    return certify(problem, x).gap if problem.loss.has_conjugate else None
 
 
 def _dual_value(problem: Problem, G: Tensor, radius: Parameter) -> Tensor:

@@ -13,6 +13,7 @@ in it), |m| sqrt n is at most the nuclear norm of Z, and sum x^(2/M) at least (s
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +24,11 @@ from torch import Tensor
 from ufm.errors import RequestError, check
 from ufm.model.deep import DeepProblem
 from ufm.model.loss import Loss
-from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
-from ufm.model.target import Target
+from ufm.model.losses import SquaredError
+from ufm.model.target import NoPrediction, Target
 from ufm.theory.deep_direction import energy, stationary_root
 from ufm.theory.deep_relu_prediction import rectified_target
-from ufm.theory.prediction import cross_entropy_of_margin, focal_of_margin, focal_slope
+from ufm.theory.prediction import ray_of
 
 
 def deep_target(problem: DeepProblem) -> Target:
@@ -39,17 +40,21 @@ def deep_target(problem: DeepProblem) -> Target:
     """
     check(problem.factors >= 3, "factors", problem.factors, ">= 3 (two are the plain model)")
     check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes with hidden layers")
-    if isinstance(problem.loss, SquaredError):
-        if problem.is_rectified and problem.has_bias:
-            raise RequestError("a ReLU with a bias has no prediction: `--decay-b` must be null with it.")
-        of_loss = rectified_target if problem.is_rectified else _squared_error
-        return of_loss(problem, problem.loss)
-    if problem.is_rectified:
-        raise RequestError(f"a ReLU has a prediction for squared error only: `--loss` must be mse, got {problem.loss}.")
-    return _on_simplex_ray(problem)
+    of_loss = _TARGETS.get(type(problem.loss), _on_simplex_ray)
+    return of_loss(problem, problem.loss)
 
 
-def _squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
+def _of_squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
+    if problem.is_rectified and problem.has_bias:
+        raise RequestError("a ReLU with a bias has no prediction: `--decay-b` must be null with it.")
+    return rectified_target(problem, loss) if problem.is_rectified else _linear_squared_error(problem, loss)
+
+
+_TARGETS: dict[type[Loss], Callable[[DeepProblem, Any], Target]] = {SquaredError: _of_squared_error}
+"""Losses of which more is known than the simplex ray."""
+
+
+def _linear_squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
     """Each of K - 1 simplex directions and, unless the bias is free, the one along 1: active or zero.
 
     Global because |Z - (Y - b 1')| is at least the distance of the singular values (Mirsky 1960) for every bias b, and
@@ -96,23 +101,27 @@ def _states(exists: list[bool], on: list[float], off: list[float], K: int, *, tu
     return [b for a, b in zip([-math.inf, *values], values, strict=False) if b - a > 1e-12 * values[-1]]
 
 
-def _on_simplex_ray(problem: DeepProblem) -> Target:
+def _on_simplex_ray(problem: DeepProblem, loss: Loss) -> Target:
     """The lowest local minimum on the ray, zero included."""
+    if problem.is_rectified:
+        raise RequestError(f"a ReLU has a prediction for squared error only: `--loss` must be mse, got {loss}.")
     K, n, M, lam = problem.K, problem.n, problem.factors, problem.geometric_mean
-    phi, slope = _of_margin(problem.loss, K)
+    ray = ray_of(loss, K)
+    if ray is None:
+        raise NoPrediction(f"no prediction is known for the loss {loss} with hidden layers.", {})
 
     def value(a: float) -> float:
-        return phi(a) + (K - 1) * M / 2 * lam * (a * math.sqrt(n)) ** (2 / M)
+        return ray.loss(a) + (K - 1) * M / 2 * lam * (a * math.sqrt(n)) ** (2 / M)
 
     def rising(a: float) -> float:
-        return (K - 1) * lam * math.sqrt(n) * (a * math.sqrt(n)) ** (2 / M - 1) - slope(a)
+        return (K - 1) * lam * math.sqrt(n) * (a * math.sqrt(n)) ** (2 / M - 1) - ray.slope(a)
 
     grid = np.geomspace(1e-6, 700.0, 4000).tolist()
     signs = np.sign([rising(a) for a in grid])
     turns = np.flatnonzero((signs[:-1] < 0) & (signs[1:] > 0))
     minima = [float(brentq(rising, grid[i], grid[i + 1], xtol=1e-300, rtol=1e-15)) for i in turns]
     a = min([0.0, *minima], key=value)
-    is_proved = K == 2 and problem.loss.is_convex
+    is_proved = K == 2 and loss.is_convex
     have_lower_pairs = a > 0 and K % 2 == 0 and K * 2 ** (2 / M) < 2 * (K - 1)
     lower = "opposite pairs of classes are lower" if have_lower_pairs else "points of lower rank may be lower"
     unproved = f"the prediction is the best simplex; with hidden layers, {lower}."
@@ -126,22 +135,6 @@ def _on_simplex_ray(problem: DeepProblem) -> Target:
         other_minima=None,
         notes=() if is_proved else (unproved,),
     )
-
-
-def _of_margin(loss: Loss, K: int) -> tuple[Callable[[float], float], Callable[[float], float]]:
-    """The loss on the simplex ray and minus its slope."""
-    match loss:
-        case CrossEntropy():
-            alpha = float(loss.alpha) if isinstance(loss, LabelSmoothing) else 0.0
-            linear = alpha * (K - 1) / K
-            return (
-                lambda a: cross_entropy_of_margin(a, K) + linear * a,
-                lambda a: focal_slope(a, K, 0.0) - linear,
-            )
-        case Focal(gamma=gamma):
-            g = float(gamma)
-            return lambda a: focal_of_margin(a, K, g), lambda a: focal_slope(a, K, g)
-    raise RequestError(f"no prediction is known for the loss {loss} with hidden layers.")
 
 
 def _point(problem: DeepProblem, u: float, along: float, bias: float) -> Float[Tensor, " P"]:

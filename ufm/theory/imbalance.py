@@ -14,13 +14,13 @@ import torch
 
 from ufm.arguments import instance, takes
 from ufm.errors import check
-from ufm.model.losses import CrossEntropy, LabelSmoothing
 from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.model.target import Target
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.certificate import certify
+from ufm.theory.prediction import theory_of
 
 STARTS, SEED, TOLERANCE = 4, 2**62, 1e-12
 """Of the minimisation whose result the certificate is asked about (not the starts that are verified)."""
@@ -36,7 +36,8 @@ def imbalanced_target(problem: Problem) -> Target:
         ValueError: if the loss is not convex, or d < K.
     """
     K = problem.K
-    check(problem.loss.is_convex, "--loss", problem.loss, "convex (ce, ls or mse) where class sizes differ")
+    allowed = "convex, its conjugate known (ce, ls or mse), where class sizes differ"
+    check(problem.loss.has_conjugate, "--loss", problem.loss, allowed)
     check(
         problem.d >= K,
         "dim",
@@ -74,20 +75,19 @@ def class_sizes(problem: Problem) -> list[int]:
 
 @takes(problem=instance(Problem))
 def collapsing_sizes(problem: Problem) -> list[int]:
-    """The class sizes, of two classes or more, whose classifier rows coincide at the minimum (softmax losses).
+    """The class sizes, of two classes or more, whose rows coincide at the minimum (cross entropy, smoothed or not).
 
     The gradient in the logits of coinciding classes has norm (1 - alpha) sqrt(n_k) / N across them; it must be at most
     sqrt(decay_W decay_H), which is also enough.
     """
-    alpha = float(problem.loss.alpha) if isinstance(problem.loss, LabelSmoothing) else 0.0
-    sizes = class_sizes(problem)
-    radius = float(problem.radius)
-    return sorted({n for n in sizes if sizes.count(n) > 1 and (1 - alpha) * math.sqrt(n) <= problem.N * radius})
+    theory = theory_of(problem.loss)
+    if theory is None or theory.across is None:
+        return []
+    across, sizes, radius = theory.across(problem.loss), class_sizes(problem), float(problem.radius)
+    return sorted({n for n in sizes if sizes.count(n) > 1 and across * math.sqrt(n) <= problem.N * radius})
 
 
 def _minority_collapse(problem: Problem) -> tuple[str, ...]:
-    if not isinstance(problem.loss, CrossEntropy):
-        return ()
     merged = collapsing_sizes(problem)
     return tuple(f"minority collapse: the classes of {n} samples share one classifier row." for n in merged)
 

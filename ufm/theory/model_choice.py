@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ufm.errors import RequestError, check
-from ufm.specs import LOSS_NAMES, ModelSpec
+from ufm.specs import ModelSpec
 
 if TYPE_CHECKING:
     from ufm.model.loss import Loss
@@ -23,8 +23,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "imbalance": {"sizes": [4, 4, 1, 1]},
 }
 """The models and their options with defaults."""
-LOSSES_WITH_THEORY = {"spheres": ("ce",), "multilabel": ("ce",), "deep": ("mse",), "imbalance": ("ce", "ls", "mse")}
-"""What `--loss all` means: the losses that have a theorem, where it is not every loss."""
+LOSSES_WITH_THEORY = {
+    "plain": ("ce", "ls", "focal", "mse"),
+    "spheres": ("ce",),
+    "multilabel": ("ce",),
+    "deep": ("mse",),
+    "imbalance": ("ce", "ls", "mse"),
+}
+"""What `--loss all` means: the losses that have a theorem."""
 MOST_SETS = 100_000
 
 
@@ -57,7 +63,7 @@ class ModelChoice:
     @property
     def losses(self) -> tuple[str, ...]:
         """What `--loss all` means."""
-        return LOSSES_WITH_THEORY.get(self.name, LOSS_NAMES)
+        return LOSSES_WITH_THEORY[self.name]
 
     def classes(self, K: int) -> int:
         """The number of classes: the one asked for, unless the options say."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from ufm.arguments import instance, integer, positive, takes, tensor
 from ufm.errors import check
 from ufm.model.model import Point
-from ufm.model.pick_all_labels import PickAllLabels, indicators
+from ufm.model.pick_all_labels import indicators
 from ufm.model.problem import Problem
 from ufm.model.target import Target
 
@@ -32,8 +32,7 @@ def counts_of(problem: Problem) -> dict[int, int]:
     Raises:
         ValueError: unless every set of m classes has equally many samples.
     """
-    assert isinstance(problem.loss, PickAllLabels)
-    sets = problem.loss.sets
+    sets = problem.loss.label_sets(problem.K)
     sizes = problem.sizes or (1,) * len(sets)
     found: dict[int, set[int]] = {}
     for chosen, size in zip(sets, sizes, strict=True):
@@ -102,11 +101,11 @@ def multi_label_target(problem: Problem) -> Target:
     check(d >= K - 1, "dim", d, f">= {K - 1} for the predicted minimiser to fit (classes = {K})")
     counts, decays = counts_of(problem), (float(problem.decay_W), float(problem.decay_H))
     found = tag_wise_averages(K, counts, *decays)
-    assert isinstance(problem.loss, PickAllLabels)
     across = torch.linalg.qr(torch.eye(K, dtype=torch.float64) - 1 / K)[0][:, : K - 1]
     W = torch.nn.functional.pad(math.sqrt(found.rho) * across, (0, d - K + 1))
-    scales = [found.margins[len(chosen)] / found.rho if found.rho else 0.0 for chosen in problem.loss.sets]
-    chosen = indicators(problem.loss.sets, K, torch.float64, torch.device("cpu"))
+    sets = problem.loss.label_sets(K)
+    scales = [found.margins[len(chosen)] / found.rho if found.rho else 0.0 for chosen in sets]
+    chosen = indicators(sets, K, torch.float64, torch.device("cpu"))
     H = (torch.tensor(scales, dtype=torch.float64)[:, None] * chosen @ W)[problem.labels()]
     return Target(
         value=value_of(K, counts, *decays, found),
@@ -114,15 +113,15 @@ def multi_label_target(problem: Problem) -> Target:
         margin=max(found.margins.values()),
         is_proved_global=True,
         facts={"rho": found.rho, "margins": {str(m): t for m, t in found.margins.items()}},
+        residuals={"tag-wise": tag_wise_residual},
     )
 
 
 @takes(problem=instance(Problem), x=tensor(..., None))
 def tag_wise_residual(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
     """Largest |h_S - (t_m / rho) sum_{k in S} w_k| over the largest |h_S|; at the zero solution the largest |h_S|."""
-    assert isinstance(problem.loss, PickAllLabels)
     W, H, _ = problem.unpack(x)
-    chosen = indicators(problem.loss.sets, problem.K, x.dtype, x.device)
+    chosen = indicators(problem.loss.label_sets(problem.K), problem.K, x.dtype, x.device)
     found = tag_wise_averages(problem.K, counts_of(problem), float(problem.decay_W), float(problem.decay_H))
     scales = chosen.new_tensor([found.margins[int(m)] / (found.rho or 1.0) for m in chosen.sum(1)])
     average = ((scales[:, None] * chosen) @ W)[..., problem.labels(x.device), :]

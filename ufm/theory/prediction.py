@@ -15,6 +15,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +24,12 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.arguments import finite, instance, integer, not_negative, takes
-from ufm.errors import RequestError, check
+from ufm.errors import check
+from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.model import Point
 from ufm.model.problem import Problem
-from ufm.model.target import Target
+from ufm.model.target import NoPrediction, Target
 
 NEAR_THRESHOLD = 1e-3
 """Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
@@ -68,33 +70,64 @@ class Prediction:
         return self.margin == 0 and self.common == 0
 
 
+class Ray(NamedTuple):
+    """A softmax loss on the simplex ray, where a sample's label leads all other classes by the margin a.
+
+    Attributes:
+        loss: phi(a).
+        slope: -phi'(a).
+        steepest: the a >= 0 at which that is largest.
+    """
+
+    loss: Callable[[float], float]
+    slope: Callable[[float], float]
+    steepest: float
+
+
+class Theory(NamedTuple):
+    """What is known of a loss.
+
+    Attributes:
+        minimiser: the model's predicted minimum.
+        ray: of a softmax loss for K classes.
+        across: the gradient that a sample's logits have across its class and another of equal logits, where that is the
+            same at every point.
+    """
+
+    minimiser: Callable[[Problem, Any], Prediction]
+    ray: Callable[[Any, int], Ray] | None = None
+    across: Callable[[Any], float] | None = None
+
+
+def theory_of(loss: Loss) -> Theory | None:
+    """What is known of a loss of just this class: a subclass is another function; None where nothing is known."""
+    return THEORIES.get(type(loss))
+
+
+def ray_of(loss: Loss, K: int) -> Ray | None:
+    """The loss on the simplex ray, if that is known."""
+    theory = theory_of(loss)
+    return theory.ray(loss, K) if theory and theory.ray else None
+
+
 @takes(problem=instance(Problem))
 def predict(problem: Problem) -> Prediction:
     """The minimiser that theory predicts for `problem`, global where `is_proved_global`.
 
     Raises:
-        ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0), or if theory has
-            no prediction for this loss.
+        NoPrediction: if theory knows none for this loss.
+        ValueError: if d is too small for the predicted geometry (rank K - 1, or K when `common` > 0).
     """
     check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes (see `ufm.theory.imbalance`)")
     check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: predict each on its own")
     allowed = "such that c = sqrt(n decay_W decay_H) is in [1e-307, 1e303]"
     check(1e-307 <= _strength(problem) <= 1e303, "decay-W, decay-H", f"{problem.decay_W}, {problem.decay_H}", allowed)
-    loss, K = problem.loss, problem.K
-    least = K - 1
-    match loss:
-        case LabelSmoothing(alpha=alpha):
-            prediction = _cross_entropy(problem, float(alpha))
-        case CrossEntropy():
-            prediction = _cross_entropy(problem, 0.0)
-        case Focal(gamma=gamma):
-            prediction = _focal(problem, float(gamma))
-        case SquaredError():
-            prediction = _squared_error(problem, loss)
-            least = K if prediction.common > 0 else K - 1
-        case _:
-            raise RequestError(f"no prediction is known for the loss {loss}.")
+    K, theory = problem.K, theory_of(problem.loss)
+    if theory is None:
+        raise NoPrediction(f"no prediction is known for the loss {problem.loss}.", {})
+    prediction = theory.minimiser(problem, problem.loss)
     if not prediction.is_zero:
+        least = K if prediction.common > 0 else K - 1
         check(problem.d >= least, "dim", problem.d, f">= {least} for the predicted minimiser to fit (classes = {K})")
     return prediction
 
@@ -133,12 +166,10 @@ def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
     Raises:
         ValueError: as `predict`.
     """
-    threshold = predict(problem).zero_threshold
-    if not isinstance(problem.loss, Focal):
+    threshold, K, ray = predict(problem).zero_threshold, problem.K, ray_of(problem.loss, problem.K)
+    if ray is None or ray.steepest == 0:
         return threshold, threshold, threshold
-    K, gamma = problem.K, float(problem.loss.gamma)
-    steepest = focal_slope(_steepest_focal(K, gamma), K, gamma)
-    return focal_slope(0.0, K, gamma) / (K - 1), threshold, steepest / (K - 1)
+    return ray.slope(0.0) / (K - 1), threshold, ray.slope(ray.steepest) / (K - 1)
 
 
 @takes(problem=instance(Problem), prediction=instance(Prediction))
@@ -212,18 +243,27 @@ def _on_ray(problem: Problem, a: float, loss: float, threshold: float, *, proved
     return Prediction(a, 0.0, 0.0, value, loss, p_y, norm_w, norm_h, threshold, c, proved)
 
 
-def _cross_entropy(problem: Problem, alpha: float) -> Prediction:
+def _cross_entropy(problem: Problem, loss: CrossEntropy) -> Prediction:
     """Off-class probability c + alpha/K at the minimiser (Zhu et al. 2021; Guo et al. 2024 for alpha > 0)."""
-    K = problem.K
+    K, alpha = problem.K, float(loss.smoothing)
     threshold = (1 - alpha) / K
     off_class = _strength(problem) + alpha / K
     is_zero = _strength(problem) >= threshold
     a = 0.0 if is_zero else math.log1p(max(0.0, (1 - alpha) - K * _strength(problem)) / off_class)  # 1 - alpha is exact
-    loss = cross_entropy_of_margin(a, K) + alpha * (K - 1) / K * a
-    return _on_ray(problem, a, loss, threshold, proved=True)
+    return _on_ray(problem, a, _ray_of_cross_entropy(loss, K).loss(a), threshold, proved=True)
 
 
-def _focal(problem: Problem, gamma: float) -> Prediction:
+def _ray_of_cross_entropy(loss: CrossEntropy, K: int) -> Ray:
+    """Convex, so steepest at zero; smoothing adds a straight line."""
+    linear = float(loss.smoothing) * (K - 1) / K
+    return Ray(
+        lambda a: cross_entropy_of_margin(a, K) + linear * a,
+        lambda a: focal_slope(a, K, 0.0) - linear,
+        0.0,
+    )
+
+
+def _focal(problem: Problem, loss: Focal) -> Prediction:
     """The largest root of S(a) = (K - 1) c, unless zero is lower.
 
     S rises to one maximum and then falls, so from there on a root is unique. Where S falls from a = 0 on, zero takes
@@ -231,7 +271,7 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     best point on the ray is proved global only if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of
     `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
     """
-    K, c = problem.K, _strength(problem)
+    K, c, gamma = problem.K, _strength(problem), float(loss.gamma)
     top = _steepest_focal(K, gamma)
     at_zero = focal_of_margin(0.0, K, gamma)
     threshold = focal_slope(0.0, K, gamma) / (K - 1)
@@ -241,6 +281,11 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
     a = _root_beyond(lambda a: focal_slope(a, K, gamma) - (K - 1) * c, top) if c < threshold else 0.0
     proved = not problem.has_bias or (K - 1) * c <= 1 or focal_slope(0.0, K, gamma) <= 1
     return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
+
+
+def _ray_of_focal(loss: Focal, K: int) -> Ray:
+    gamma = float(loss.gamma)
+    return Ray(lambda a: focal_of_margin(a, K, gamma), lambda a: focal_slope(a, K, gamma), _steepest_focal(K, gamma))
 
 
 def _steepest_focal(K: int, gamma: float) -> float:
@@ -302,3 +347,12 @@ def _root_beyond(function: Callable[[float], float], low: float) -> float:
     while function(low + step) > 0:
         step *= 2
     return _root(function, low, low + step)
+
+
+THEORIES: dict[type[Loss], Theory] = {
+    CrossEntropy: Theory(_cross_entropy, _ray_of_cross_entropy, lambda loss: 1.0 - float(loss.smoothing)),
+    LabelSmoothing: Theory(_cross_entropy, _ray_of_cross_entropy, lambda loss: 1.0 - float(loss.smoothing)),
+    Focal: Theory(_focal, _ray_of_focal),
+    SquaredError: Theory(_squared_error),
+}
+"""The losses with a known minimum; a further one is a `Theory` and its line here."""

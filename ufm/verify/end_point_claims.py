@@ -9,16 +9,11 @@ from torch import Tensor
 
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.errors import check
-from ufm.model.deep import DeepProblem
-from ufm.model.losses import SquaredError
 from ufm.model.model import Model
-from ufm.model.pick_all_labels import PickAllLabels
-from ufm.model.problem import Problem
 from ufm.model.target import Target
 from ufm.solve.end_points import EndPoints, Status
 from ufm.solve.units import Units
-from ufm.theory.certificate import certify
-from ufm.theory.multi_label_prediction import tag_wise_residual
+from ufm.theory.certificate import duality_gap
 
 VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
 """Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
@@ -75,17 +70,12 @@ def measure(model: Model, target: Target, end: EndPoints) -> Measures:
     if target.other_minima:
         others = end.x.new_tensor([target.value, *target.other_minima])
         measures["states"] = (end.value[:, None] - others).abs().amin(1) / scale
-    if isinstance(model, Problem) and isinstance(model.loss, PickAllLabels):
-        measures["tag-wise"] = tag_wise_residual(model, end.x)
+    measures |= {name: residual(model, end.x) for name, residual in target.residuals.items()}
     measures |= _collapse(model, target, predicted, end.x)
-    if isinstance(model, Problem) and model.loss.is_convex:
-        measures["duality gap"] = certify(model, end.x).gap.abs() / scale
+    gap = duality_gap(model, end.x)
+    if gap is not None:
+        measures["duality gap"] = gap.abs() / scale
     return measures
-
-
-def is_rectified(model: Model) -> bool:
-    """Whether the objective has kinks, where neither gradients nor Hessians say much."""
-    return isinstance(model, DeepProblem) and model.is_rectified
 
 
 def reached(target: Target, status: Int[Tensor, " S"], measures: Measures) -> Bool[Tensor, " S"]:
@@ -104,14 +94,14 @@ def claims_about(
     model = units.model
     converged, there = status == Status.CONVERGED, reached(target, status, measures)
     claims = {}
-    if not is_rectified(model):  # starts end at kinks, where the gradient need not vanish
+    if not model.is_rectified:  # starts end at kinks, where the gradient need not vanish
         claims["all converged"] = _none_of(~converged, first_start)
     if not target.is_benign:
         count = int(there.sum())
         claims["reached"] = Claim(float(count), 0.0, count > 0, None)
     bounds = _bounds(units, tolerance)
     for name, values in measures.items():
-        if name == "gradient" or (name == "smallest eigenvalue" and is_rectified(model)):
+        if name == "gradient" or (name == "smallest eigenvalue" and model.is_rectified):
             continue
         about = converged if name in ("below", "states", "smallest eigenvalue") else there
         evidence = "certificate" if name == "duality gap" else "numeric"
@@ -202,9 +192,7 @@ def _collapse(model: Model, target: Target, predicted: Tensor, x: Tensor) -> Mea
 
 def _samples_of_one_class(model: Model) -> Tensor | None:
     """The samples that have one class for a label, if every class has some."""
-    if not isinstance(model.loss, PickAllLabels):
-        return torch.arange(model.N)
-    singles = [i for i, chosen in enumerate(model.loss.sets) if len(chosen) == 1]
+    singles = [label for label, chosen in enumerate(model.loss.label_sets(model.K)) if len(chosen) == 1]
     is_single = torch.isin(model.labels(), torch.tensor(singles))
     return is_single.nonzero()[:, 0] if len(singles) == model.K else None
 
@@ -218,7 +206,7 @@ def _stats(model: Model, x: Float[Tensor, "*batch P"], rows: Tensor) -> FeatureS
 def _logit_distance(model: Model, predicted: Tensor, x: Tensor) -> Tensor:
     """Largest deviation of a logit, less the mean over classes where a bias carries it and no softmax sees it."""
     difference = model.logits(x) - model.logits(predicted)
-    if model.has_bias and not isinstance(model.loss, SquaredError):
+    if model.has_bias and model.is_shift_invariant:
         difference = difference - difference.mean(-1, keepdim=True)
     return difference.abs().amax((-2, -1))
 

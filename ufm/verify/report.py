@@ -84,20 +84,21 @@ def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
 
 
 def _facts(target: Target | None) -> dict[str, Any] | None:
-    """Everything but the point itself."""
-    return {key: value for key, value in dataclasses.asdict(target).items() if key != "point"} if target else None
+    """Everything but the point itself and what takes others."""
+    own = dataclasses.asdict(target) if target else {}
+    return {key: value for key, value in own.items() if key not in ("point", "residuals")} or None
 
 
 def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
     """One sentence per start that is the first to break a claim: what it breaks and how to reproduce it."""
     broken = {name: claim for name, claim in verdict.claims.items() if not claim.holds}
     loss = loss_text(verdict.spec)
-    unmeasured = [LABELS[name] for name, claim in broken.items() if claim.broken_by is None]
+    unmeasured = [_label(name) for name, claim in broken.items() if claim.broken_by is None]
     sentences = [f"{loss}: nothing converged that would show: {', '.join(unmeasured)}."] if unmeasured else []
     if strict := broken.pop("strict saddles", None):
         sentences += [_saddle_failure(setting, verdict, strict)] if strict.broken_by is not None else []
     for start in sorted({claim.broken_by for claim in broken.values() if claim.broken_by is not None}):
-        claims = {LABELS[name]: claim for name, claim in broken.items() if claim.broken_by == start}
+        claims = {_label(name): claim for name, claim in broken.items() if claim.broken_by == start}
         counted = ", ".join(f"{label} ({claim.breakers} starts do)" for label, claim in claims.items())
         command = _command(setting, verdict, first_start=start, starts=1, saddle_starts=0)
         sentences.append(f"{loss}: start {start} is the first to break: {counted}. Reproduce it: {command}")
@@ -170,16 +171,21 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     for label, cells in rows.items():
         table.add_row(label, "", *cells)
     table.add_section()
-    for name, label in LABELS.items():
+    for name in dict.fromkeys([*LABELS, *(name for verdict in verdicts for name in verdict.claims)]):
         claims = [verdict.claims.get(name) for verdict in verdicts]
         allowed = next((claim.allowed for claim in claims if claim is not None), None)
         if allowed is not None:
-            table.add_row(label, _bound(name, allowed), *(_cell(claim) for claim in claims))
+            table.add_row(_label(name), _bound(name, allowed), *(_cell(claim) for claim in claims))
     table.add_section()
     table.add_row("starts", "", *(_statuses(verdict.statuses) for verdict in verdicts))
     table.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
     table.add_row("verdict", "", *map(_outcome, verdicts))
     return table
+
+
+def _label(name: str) -> str:
+    """What a claim is called; a metric or residual that has no label here goes by its name."""
+    return LABELS.get(name, name)
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.collapse import FeatureStats, collapse_metrics
-from ufm.model.deep import DeepProblem
 from ufm.model.model import Model
 from ufm.solve.end_points import EndPoints, Status
 
@@ -24,7 +23,7 @@ def describe(model: Model, end: EndPoints) -> dict[str, Float[Tensor, " S"]]:
     """Objective, gradient, ranks and metrics of every end point."""
     W, H, b = model.unpack(end.x)
     found = {"objective": end.value, "gradient": end.gradient_norm, "rank": _rank(H)}
-    if isinstance(model, DeepProblem):
+    if model.is_rectified:
         found["rank before"] = _rank(model.before_last(end.x))
     metrics = collapse_metrics(FeatureStats.from_features(H, model.labels(H.device), W, b))
     return found | {name: metrics[name] for name in METRICS}

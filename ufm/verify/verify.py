@@ -46,7 +46,6 @@ from ufm.verify.end_point_claims import (
     check_resolution,
     check_spread,
     claims_about,
-    is_rectified,
     measure,
     reached,
 )
@@ -118,8 +117,13 @@ class _Case:
 
     @cached_property
     def saddle_target(self) -> Target | None:
-        """None where there is no such search: at kinks."""
-        return None if is_rectified(self.model) else target_of(self.saddle_model)
+        """None where there is no such search: at kinks, and where theory predicts nothing."""
+        if self.model.is_rectified:
+            return None
+        try:
+            return target_of(self.saddle_model)
+        except NoPrediction:
+            return None
 
     @cached_property
     def units(self) -> Units:

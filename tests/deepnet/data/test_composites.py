@@ -9,7 +9,7 @@ from deepnet.data.composites import composites, label_sets
 from deepnet.data.images import Split
 from deepnet.data.load import Selection, load
 from deepnet.measures.features import LastLayer
-from deepnet.measures.tags import measure_tags, right
+from deepnet.measures.tags import measure_tags
 from deepnet.settings import TrainSetting
 from ufm.model.losses import CrossEntropy
 from ufm.model.pick_all_labels import all_sets
@@ -67,8 +67,8 @@ def test_right_answers():
     loss = label_sets(3, 2)
     pair = torch.tensor([loss.sets.index((0, 2))] * 3)
     logits = torch.tensor([[2.0, 0, 1], [2.0, 1.5, 1], [0, 1.0, 2]])
-    assert right(logits, pair, loss).tolist() == [True, False, False]
-    assert right(logits, torch.tensor([0, 0, 2]), CrossEntropy()).tolist() == [True, True, True]
+    assert loss.is_right(logits, pair).tolist() == [True, False, False]
+    assert CrossEntropy().is_right(logits, torch.tensor([0, 0, 2])).tolist() == [True, True, True]
 
 
 def test_imbalance_thins_the_second_half_of_the_training_classes(tmp_path):

@@ -16,7 +16,7 @@ from ufm.atlas.relabelling import Relabellings, random_relabelling
 from ufm.atlas.report import summary
 from ufm.cli.command_line import main
 from ufm.model.deep import DeepProblem
-from ufm.model.factors import factors_of, packed, relabelled, widened, with_dimension
+from ufm.model.factors import relabelled, widened, with_dimension
 from ufm.model.losses import CrossEntropy, SquaredError
 from ufm.model.pick_all_labels import PickAllLabels, all_sets
 from ufm.model.problem import Problem
@@ -146,12 +146,12 @@ def test_symmetries_keep_the_objective(name, normal, generator):
     model = MODELS[name]
     x = normal(2, model.size)
     turn = torch.linalg.qr(normal(model.d, model.d))[0]
-    moved = packed(model, relabelled(factors_of(model, x), *random_relabelling(model, generator), turn))
+    moved = model.assembled(*relabelled(model.factorised(x), *random_relabelling(model, generator), turn))
     torch.testing.assert_close(model.value(moved), model.value(x))
     wide = with_dimension(model, model.d + 2)
     torch.testing.assert_close(wide.value(widened(model, wide, x)), model.value(x))
     swap = torch.tensor([1, 0, 2])[: model.K]
-    wrong = packed(model, relabelled(factors_of(model, x), swap, torch.arange(model.N), turn))
+    wrong = model.assembled(*relabelled(model.factorised(x), swap, torch.arange(model.N), turn))
     assert float((model.value(wrong) - model.value(x)).abs().min()) > 1e-3
 
 

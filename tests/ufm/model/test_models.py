@@ -12,7 +12,6 @@ from ufm.solve.hessian import dense_hessian, smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.theory.model_choice import target_of
-from ufm.verify.end_point_claims import is_rectified
 
 
 def test_value_is_the_definition_written_out(model, normal):
@@ -83,7 +82,7 @@ def test_target_is_a_critical_point_of_the_stated_value(model):
     value, gradient = model.value_and_gradient(target.point)
     assert float(value) == pytest.approx(target.value, rel=1e-13)
     assert float(gradient.norm()) < 1e-11
-    if not is_rectified(model):
+    if not model.is_rectified:
         assert float(torch.linalg.eigvalsh(dense_hessian(model, target.point[None]))[0, 0]) > -1e-11
 
 

@@ -333,4 +333,4 @@ def test_a_parameter_per_start_is_one_loss_per_start(name, parameter, normal):
 
 def test_where_python_decides_by_a_parameter_it_stays_one_number():
     assert stackable(loss_of({"name": f"{HERE}.decides"})) == []
-    assert loss_of({"name": f"{HERE}.decides", "q": 2.0}).function.keywords == {"q": 2.0}
+    assert loss_of({"name": f"{HERE}.decides", "q": 2.0}).on_samples.keywords == {"q": 2.0}
