@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from theory_checks.claims import Row
+from theory_checks.listing import Row
 from theory_checks.verdict import DIGITS
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from theory_checks.claims import list_claims
+from theory_checks.listing import claims
 
-CLAIMS = list_claims()
+CLAIMS = claims()
 NAMES = [claim.name for claim in CLAIMS]
 
 

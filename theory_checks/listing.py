@@ -17,6 +17,7 @@ from pathlib import Path
 
 from theory_checks.verdict import Verdict
 from ufm.cli import process
+from ufm.errors import RequestError, wrong_command
 
 FOLDER = Path(__file__).parent
 
@@ -46,11 +47,24 @@ class Row:
         return self.verdict is not None and self.verdict.holds
 
 
-def list_claims() -> list[Claim]:
+def claims() -> list[Claim]:
     """All claims, by source and name; nothing is imported."""
     trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("[!.]*.py")}
-    claims = (_claim(name, tree) for name, tree in trees.items() if {"check", "refuted"} <= _functions(tree))
-    return sorted(claims, key=lambda claim: (claim.source, claim.name))
+    found = (_claim(name, tree) for name, tree in trees.items() if {"check", "refuted"} <= _functions(tree))
+    return sorted(found, key=lambda claim: (claim.source, claim.name))
+
+
+def check(name: str) -> Row:
+    """What becomes of the claim of that name, which is its file's.
+
+    Raises:
+        ValueError: if there is no such claim.
+    """
+    by_name = {claim.name: claim for claim in claims()}
+    if name not in by_name:
+        sentence = wrong_command(name, by_name).replace("`COMMAND`", "`name`")
+        raise RequestError(sentence.replace("--help lists", "claims() lists"))
+    return run(by_name[name])
 
 
 def run(claim: Claim) -> Row:
