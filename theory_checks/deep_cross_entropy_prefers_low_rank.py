@@ -74,7 +74,7 @@ def _has_pairs(K: int) -> bool:
 def _measured() -> list[Finding]:
     """The lowest of a few random starts is the best such point."""
     problem = DeepProblem(CrossEntropy(), K_CHECKED, K_CHECKED, 1, DECAY, DECAY, None, (DECAY,))
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, STARTS), 1e-9, 3000)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, STARTS), 1e-9, 3000)
 
     def pairs(a: float) -> float:
         loss = math.log1p((K_CHECKED - 2) * math.exp(-a) + math.exp(-2 * a))

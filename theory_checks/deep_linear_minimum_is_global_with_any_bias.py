@@ -95,7 +95,7 @@ def _measured() -> list[Finding]:
     deviations = []
     for decay_b in (0.01, 0.1, 1.0):
         problem = DeepProblem(SquaredError(), 3, 3, 1, 0.1, 0.1, decay_b, (0.1,))
-        ends = minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), 1e-9)
+        ends = minimise(problem, starts_at_scales(problem.size, STARTS), 1e-9)
         lowest = float(torch.where(ends.is_converged, ends.value, torch.inf).min())
         deviations.append(abs(lowest - deep_target(problem).value))
     return [cross_check(f"lowest of {STARTS} starts less the closed form, three decays", max(deviations), 1e-12)]

@@ -38,7 +38,7 @@ def refuted() -> Verdict:
 def _verdict(ranks: range) -> Verdict:
     by_value = deep_target(PROBLEM).facts["states"]  # lowest first: r = 3, .., 0
     states = torch.tensor([by_value[K - r] for r in ranks], dtype=torch.float64)
-    ends = minimise(PROBLEM.value_and_gradient, starts_at_scales(PROBLEM.size, STARTS), tolerance=1e-9)
+    ends = minimise(PROBLEM, starts_at_scales(PROBLEM.size, STARTS), tolerance=1e-9)
     distance = (ends.value[ends.is_converged, None] - states).abs()
     nearest = distance.argmin(1)
     smallest = [

@@ -110,7 +110,7 @@ def _measured() -> list[Finding]:
     random = np.random.default_rng(0)
     short = max(_shortfall(random, p) for p in (2 / 3, 2 / 5) for _ in range(MATRICES // 2))
     problem = DeepProblem(SquaredError(), 3, 3, 2, 0.01, 0.01, None, (0.01, 0.01), is_rectified=True)
-    lowest = float(minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), 1e-9, 2000).value.min())
+    lowest = float(minimise(problem, starts_at_scales(problem.size, STARTS), 1e-9, 2000).value.min())
     pairs = 2 * _class_value(2 ** (2 / 3 - 1)) + _class_value(1.0)
     return [
         cross_check("largest excess of sum (2 a_k)^p/2 over |B|_p^p", max(short, 0.0), 1e-12),

@@ -75,5 +75,5 @@ def _bracketed(problem: Problem) -> list[Finding]:
 
 
 def _lowest(problem: Problem) -> float:
-    ends = minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), tolerance=1e-9)
+    ends = minimise(problem, starts_at_scales(problem.size, STARTS), tolerance=1e-9)
     return float(ends.value.min())

@@ -41,7 +41,7 @@ def refuted() -> Verdict:
 
 
 def _verdict(*, behind: bool) -> Verdict:
-    ends = minimise(PROBLEM.value_and_gradient, normal_starts(PROBLEM.size, 0, 0, STARTS), 1e-9, 400)
+    ends = minimise(PROBLEM, normal_starts(PROBLEM.size, 0, 0, STARTS), 1e-9, 400)
     best = int(ends.value.argmin())
     frames = {True: _off_frame(PROBLEM.unpack(ends.x[best]).H), False: _off_frame(PROBLEM.factorised(ends.x[best])[2])}
     reached = int((ends.value < ends.value[best] + 1e-8).sum())

@@ -44,7 +44,7 @@ def _verdict(cases: tuple[tuple[int, int, int, float], ...]) -> Verdict:
 
 def _reaches(K: int, d: int, n: int, tau: float) -> list[Finding]:
     problem = SphereProblem(CrossEntropy(), K, d, n, temperature=tau)
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, STARTS), tolerance=1e-8)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, STARTS), tolerance=1e-8)
     minimum = cross_entropy_of_margin(tau * K / (K - 1), K)
     worst = float((ends.value - minimum).abs().max())
     # |gradient|^2 / (2 least curvature): 1e-16 / 2e-3, where curvature along non-zero modes is at least 1e-3.
