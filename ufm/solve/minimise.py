@@ -52,7 +52,8 @@ class _Function:
 
 
 _MINIMISABLE = Rule(
-    lambda v: callable(v) or isinstance(v, Minimisable), "a model, or a function with value and gradient of each row"
+    lambda v: not isinstance(v, type) and (callable(v) or isinstance(v, Minimisable)),
+    "a model, or a function with value and gradient of each row",
 )
 
 METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
