@@ -1,5 +1,7 @@
 """With a hidden linear layer and even K >= 6, cross entropy is never least at a simplex: a cross-polytope is lower.
 
+Theme: more layers
+
 Source: Garrod and Keating 2024 (low-rank bias of deep models, cross entropy; Sukenik et al. 2024 with ReLU); this
 statement and its proof are derived here
 

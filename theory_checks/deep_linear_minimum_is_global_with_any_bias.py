@@ -1,6 +1,8 @@
 """Linear factors, squared error, balanced classes: singular directions each active or zero, bias along 1, is the global
 minimum for any decay of the bias.
 
+Theme: more layers
+
 Source: Dang et al. 2023 (any number of factors; without bias or with a free one); a decayed bias is derived here
 
 Evidence: symbolic, for all K >= 2, n, decays, rescalings and penalties that rise with each singular value (the M

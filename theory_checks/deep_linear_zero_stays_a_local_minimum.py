@@ -1,6 +1,8 @@
 """Three linear factors (K = 3, d = 4, n = 2, all decays 0.09): random starts end at zero and at every partially active
 state, whose Hessians have no negative eigenvalue.
 
+Theme: more layers
+
 Source: Tirer and Bruna 2022, extra linear layer: its minimiser collapses, but not every start reaches it
 
 Evidence: numeric, 200 starts, no bias. Every end point has r = 0, .., 3 active singular values u^3, u the largest root

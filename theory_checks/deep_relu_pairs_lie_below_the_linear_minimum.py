@@ -1,6 +1,8 @@
 """ReLU after M - 1 >= 3 linear factors, squared error, no bias, d >= K: the minimum is below the linear one wherever
 that is not zero, since opposite pairs of classes before the ReLU cost less.
 
+Theme: more layers
+
 Source: Sukenik, Mondelli and Lampert 2024 (deep neural collapse is not optimal, low-rank bias; a ReLU in every layer);
 this model's pairs, their threshold and their optimality in a class are derived here
 

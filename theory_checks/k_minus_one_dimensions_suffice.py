@@ -1,6 +1,8 @@
 """K = 5, n = 2, decays 0.005 and 0.002: d = K - 1 is enough. From each of 12 random starts the losses (gamma = 2, alpha
 = 0.1) reach the predicted minimum, as for d = K and K + 4.
 
+Theme: minimisers
+
 Source: Zhou et al. 2022 (all losses), role of the feature dimension (the landscape theorem asks for d > K)
 
 Evidence: numeric, 12 starts at three scales for each loss and d. Derived for cross entropy and label smoothing at d = K

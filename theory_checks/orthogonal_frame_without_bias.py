@@ -1,6 +1,8 @@
 """Squared error without bias, d >= K: W W' = (1 - K c) sqrt(n decay_H/decay_W) I, w_k parallel to h_k; zero iff K c >=
 1.
 
+Theme: squared error
+
 Source: Tirer and Bruna 2022, regularised squared error without bias
 
 Evidence: symbolic, derived here: each of the K singular values sqrt(n) of Y decouples (von Neumann), and (x - sqrt

@@ -1,6 +1,8 @@
 """ReLU after one extra layer (K = 3, d = 4, n = 2, decays 0.01): no random start ends below the linear minimum, and the
 lowest has an orthogonal frame behind the ReLU, but not before.
 
+Theme: more layers
+
 Source: Tirer and Bruna 2022, nonlinear extra layer: its claim on the features before the layer needs a further
 condition
 

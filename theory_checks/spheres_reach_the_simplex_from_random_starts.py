@@ -1,6 +1,8 @@
 """Unit features and weights, five cases with K = 4 and 6: all 16 random starts reach the simplex's value, also where d
 = K - 1 and beyond the bound on tau.
 
+Theme: spheres and codes
+
 Source: Yaras et al. 2022 (normalised features), benign landscape (d > K and tau below a bound)
 
 Evidence: numeric, 16 starts for each (K, d, n, tau), Euclidean L-BFGS on unnormalised vectors of f(x/|x|), which has
