@@ -247,5 +247,11 @@ COMMANDS = {
     "grid": Command(GridSetting, run_grid),
 }
 
+
+def program(prog: str = "python -m deepnet") -> int:
+    """The exit code of what the command line asks for."""
+    return main(prog, "Real images: train, measure neural collapse, compare with theory.", COMMANDS)
+
+
 if __name__ == "__main__":
-    sys.exit(main("python -m deepnet", "Real images: train, measure neural collapse, compare with theory.", COMMANDS))
+    sys.exit(program())

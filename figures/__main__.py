@@ -118,5 +118,11 @@ COMMANDS = {
     "report": Command(ReportSetting, run_report),
 }
 
+
+def program(prog: str = "python -m figures") -> int:
+    """The exit code of what the command line asks for."""
+    return main(prog, "Figures and a page made from stored records.", COMMANDS)
+
+
 if __name__ == "__main__":
-    sys.exit(main("python -m figures", "Figures and a page made from stored records.", COMMANDS))
+    sys.exit(program())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from theory_checks.claims import Claim, Row, list_claims, run, run_all
+from theory_checks.listing import Claim, Row, claims, run, run_all
 from ufm.cli.command import Command
 from ufm.cli.command_line import main
 from ufm.cli.common_setting import OutputSetting
@@ -79,10 +79,16 @@ def _rows(claims: list[Claim]) -> tuple[list[Row], bool]:
     return [done.get(claim.name, Row(claim, 0.0, not_run="interrupted")) for claim in claims], len(done) == len(claims)
 
 
-CLAIMS = list_claims()
+CLAIMS = claims()
 COMMANDS = {"all": Command(CheckSetting, partial(run_claims, CLAIMS), is_default=True)} | {
     claim.name: Command(CheckSetting, partial(run_claims, [claim]), about=claim.text) for claim in CLAIMS
 }
 
+
+def program(prog: str = "python -m theory_checks") -> int:
+    """The exit code of what the command line asks for."""
+    return main(prog, "Theorems about neural collapse, each checked by one file.", COMMANDS)
+
+
 if __name__ == "__main__":
-    sys.exit(main("python -m theory_checks", "Theorems about neural collapse, each checked by one file.", COMMANDS))
+    sys.exit(program())

@@ -273,5 +273,11 @@ COMMANDS = {
     "report-card": Command(ReportCardSetting, run_report_card),
 }
 
+
+def program(prog: str = "python -m ufm") -> int:
+    """The exit code of what the command line asks for."""
+    return main(prog, "The laboratory of the unconstrained feature model.", COMMANDS)
+
+
 if __name__ == "__main__":
-    sys.exit(main("python -m ufm", "The laboratory of the unconstrained feature model.", COMMANDS))
+    sys.exit(program())

@@ -44,6 +44,38 @@ def begin(name: str, prog: str) -> None:
     signal.signal(signal.SIGINT, stop)
 
 
+def console(package: str, prog: str) -> int:
+    """Run a package's command line as an installed program: as `python -m`, but the current folder shadows nothing.
+
+    A module of the user's own that lies there is found still, after everything that is installed.
+    """
+    begin("__main__", prog)
+    from importlib import import_module
+
+    sys.path.append(os.getcwd())
+    return import_module(f"{package}.__main__").program(prog)
+
+
+def ufm() -> int:
+    """The program `ufm`."""
+    return console("ufm", "ufm")
+
+
+def deepnet() -> int:
+    """The program `deepnet`."""
+    return console("deepnet", "deepnet")
+
+
+def theory_checks() -> int:
+    """The program `theory_checks`."""
+    return console("theory_checks", "theory_checks")
+
+
+def ncfigures() -> int:
+    """The program `ncfigures`: `figures` is a name that many a folder has."""
+    return console("figures", "ncfigures")
+
+
 def stranger() -> str | None:
     """A file that would be imported in the place of one of our packages; None if there is none."""
     from importlib.util import find_spec

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from theory_checks import __main__ as command
-from theory_checks import claims
-from theory_checks.claims import Claim, Row, list_claims, run, run_all
+from theory_checks import listing
+from theory_checks.listing import Claim, Row, claims, run, run_all
 from ufm.cli.command_line import main
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def test_one_claim_is_shown_with_its_evidence_and_recorded(tmp_path, capsys):
 
 def test_without_a_name_all_are_meant():
     assert [name for name, entry in command.COMMANDS.items() if entry.is_default] == ["all"]
-    assert set(command.COMMANDS) == {"all"} | {claim.name for claim in list_claims()}
+    assert set(command.COMMANDS) == {"all"} | {claim.name for claim in claims()}
 
 
 def test_an_unknown_claim_is_refused_in_one_sentence(capsys):
@@ -61,9 +61,9 @@ def test_a_missing_solver_is_not_run_and_never_counted_as_holding(monkeypatch, t
 
 
 def test_a_check_that_crashes_is_reported_and_the_others_go_on(monkeypatch, tmp_path, capsys):
-    broken = Claim("no_such_file", "A claim.", "Nobody 2020", "")
-    sound = next(claim for claim in list_claims() if claim.name == FAST)
-    monkeypatch.setattr(claims, "_cores", lambda: 1)
+    broken = Claim("no_such_file", "A claim.", "minimisers", "Nobody 2020", "")
+    sound = next(claim for claim in claims() if claim.name == FAST)
+    monkeypatch.setattr(listing, "_cores", lambda: 1)
     rows = {row.claim.name: row for row in run_all([broken, sound])}
     assert rows[FAST].holds
     assert "ModuleNotFoundError" in rows["no_such_file"].not_run
@@ -74,7 +74,7 @@ def test_a_check_that_crashes_is_reported_and_the_others_go_on(monkeypatch, tmp_
 
 
 def test_what_is_finished_when_interrupted_is_shown_and_recorded(monkeypatch, tmp_path, capsys):
-    first, second = list_claims()[:2]
+    first, second = claims()[:2]
 
     def interrupted(claims):
         yield Row(first, 0.1, not_run="for the test")
@@ -91,10 +91,10 @@ def run_or_die(claim):
 
 
 def test_a_check_that_kills_its_process_takes_no_other_with_it(monkeypatch):
-    killer = Claim("killer", "A claim.", "Nobody 2020", "")
-    sound = next(claim for claim in list_claims() if claim.name == FAST)
-    monkeypatch.setattr(claims, "_cores", lambda: 1)
-    monkeypatch.setattr(claims, "run", run_or_die)
+    killer = Claim("killer", "A claim.", "minimisers", "Nobody 2020", "")
+    sound = next(claim for claim in claims() if claim.name == FAST)
+    monkeypatch.setattr(listing, "_cores", lambda: 1)
+    monkeypatch.setattr(listing, "run", run_or_die)
     rows = {row.claim.name: row for row in run_all([killer, sound])}
     assert rows[FAST].holds
     assert rows["killer"].not_run == "its process died"

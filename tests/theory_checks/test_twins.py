@@ -8,7 +8,7 @@ import re
 import pytest
 
 from theory_checks import verdict
-from theory_checks.claims import FOLDER, list_claims
+from theory_checks.listing import FOLDER, claims
 
 FAILS_AT = {
     "collapse_has_no_flat_directions_but_rotations": "decay_b = 0.0: .* zeros",
@@ -72,7 +72,7 @@ FAILS_AT = {
     "zero_of_deeper_layers_is_a_local_minimum": "tends to 0 with r",
 }
 """The finding in which each twin is meant to fail."""
-CLAIMS = {claim.name: claim for claim in list_claims()}
+CLAIMS = {claim.name: claim for claim in claims()}
 
 
 def test_every_claim_says_where_its_twin_fails():

@@ -26,6 +26,7 @@ from ufm.model.deep import DeepProblem
 from ufm.model.loss import Loss
 from ufm.model.losses import SquaredError
 from ufm.model.target import NoPrediction, Target
+from ufm.simplex import simplex_basis
 from ufm.theory.deep_direction import energy, stationary_root
 from ufm.theory.deep_relu_prediction import rectified_target
 from ufm.theory.prediction import ray_of
@@ -147,7 +148,7 @@ def _point(problem: DeepProblem, u: float, along: float, bias: float) -> Float[T
     rank = (K if along > 0 else K - 1) if u > 0 else int(along > 0)
     check(d >= rank, "dim", d, f">= {rank} for the predicted minimiser to fit (classes = {K})")
     eye = torch.eye(K, dtype=torch.float64)
-    Q = torch.cat([eye.new_full((K, 1), K**-0.5), torch.linalg.qr(eye - 1 / K)[0][:, : K - 1]], 1)
+    Q = torch.cat([eye.new_full((K, 1), K**-0.5), simplex_basis(K)], 1)
     values = torch.tensor([along] + [u] * (K - 1), dtype=torch.float64)
     if u == along:
         Q = eye

@@ -23,6 +23,7 @@ from ufm.model.model import Point
 from ufm.model.pick_all_labels import indicators
 from ufm.model.problem import Problem
 from ufm.model.target import Target
+from ufm.simplex import simplex_basis
 
 
 @takes(problem=instance(Problem))
@@ -101,8 +102,7 @@ def multi_label_target(problem: Problem) -> Target:
     check(d >= K - 1, "dim", d, f">= {K - 1} for the predicted minimiser to fit (classes = {K})")
     counts, decays = counts_of(problem), (float(problem.decay_W), float(problem.decay_H))
     found = tag_wise_averages(K, counts, *decays)
-    across = torch.linalg.qr(torch.eye(K, dtype=torch.float64) - 1 / K)[0][:, : K - 1]
-    W = torch.nn.functional.pad(math.sqrt(found.rho) * across, (0, d - K + 1))
+    W = torch.nn.functional.pad(math.sqrt(found.rho) * simplex_basis(K), (0, d - K + 1))
     sets = problem.loss.label_sets(K)
     scales = [found.margins[len(chosen)] / found.rho if found.rho else 0.0 for chosen in sets]
     chosen = indicators(sets, K, torch.float64, torch.device("cpu"))

@@ -30,6 +30,7 @@ from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.model import Point
 from ufm.model.problem import Problem
 from ufm.model.target import NoPrediction, Target
+from ufm.simplex import simplex_basis
 
 NEAR_THRESHOLD = 1e-3
 """Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
@@ -176,8 +177,7 @@ def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
 def predicted_point(problem: Problem, prediction: Prediction) -> Float[Tensor, " P"]:
     """One point with the predicted geometry (all others are its rotations in feature space), float64."""
     K, d = problem.K, problem.d
-    centre = torch.eye(K, dtype=torch.float64) - 1 / K
-    across = torch.linalg.qr(centre)[0][:, : K - 1]
+    across = simplex_basis(K)
     ratio = math.sqrt(problem.n) * math.sqrt(problem.decay_H) / math.sqrt(problem.decay_W)
     columns = torch.cat(
         [math.sqrt(prediction.margin) * across, across.new_full((K, 1), math.sqrt(prediction.common / K))], 1

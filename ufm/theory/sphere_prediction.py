@@ -1,13 +1,13 @@
 """The predicted minimum on unit spheres: the simplex."""
 
 import torch
-from torch.nn.functional import normalize
 
 from ufm.arguments import instance, takes
 from ufm.errors import RequestError, check
 from ufm.model.losses import CrossEntropy
 from ufm.model.spheres import SphereProblem
 from ufm.model.target import Target
+from ufm.simplex import simplex_etf
 from ufm.theory.prediction import cross_entropy_of_margin
 
 
@@ -23,8 +23,7 @@ def sphere_target(problem: SphereProblem) -> Target:
         raise RequestError(f"`--loss` must be ce on spheres (theory has no prediction for others), got {problem.loss}.")
     check(problem.is_balanced, "sizes", problem.sizes, "equal class sizes on spheres")
     check(d >= K - 1, "dim", d, f">= {K - 1} for the predicted minimiser to fit (classes = {K})")
-    across = torch.linalg.qr(torch.eye(K, dtype=torch.float64) - 1 / K)[0][:, : K - 1]
-    W = normalize(torch.nn.functional.pad(across, (0, d - K + 1)), dim=-1)
+    W = simplex_etf(K, d)
     margin = tau * K / (K - 1)
     bound = 2 * (d - 2) / (1 + (K % 2) / K)
     is_covered = d > K and tau < bound
