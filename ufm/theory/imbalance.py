@@ -16,7 +16,7 @@ from ufm.arguments import instance, takes
 from ufm.errors import check
 from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
-from ufm.model.target import Target
+from ufm.model.target import NoPrediction, Target
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.certificate import certify
@@ -33,11 +33,13 @@ def imbalanced_target(problem: Problem) -> Target:
     """The minimum, from a minimisation and the dual bound of the convex relaxation at its end.
 
     Raises:
+        NoPrediction: if the conjugate of the loss is not known.
         ValueError: if the loss is not convex, or d < K.
     """
     K = problem.K
-    allowed = "convex, its conjugate known (ce, ls or mse), where class sizes differ"
-    check(problem.loss.has_conjugate, "--loss", problem.loss, allowed)
+    check(problem.loss.is_convex, "--loss", problem.loss, "convex (ce, ls or mse) where class sizes differ")
+    if not problem.loss.has_conjugate:
+        raise NoPrediction(f"no dual bound is known for the loss {problem.loss}.", {})
     check(
         problem.d >= K,
         "dim",

@@ -146,7 +146,7 @@ def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
     Raises:
         ValueError: on a loss, size, device or tolerance that makes no sense, before any work is done.
     """
-    names = setting.model_choice.losses if setting.loss["name"] == "all" else ()
+    names = setting.model_choice.LOSSES if setting.loss["name"] == "all" else ()
     asked: list[LossSpec] = [{"name": name} for name in names] or [setting.loss]
     specs = [{"name": spec["name"], **parameters_of(make_loss(spec))} for spec in asked]
     device = torch_device(setting.device)
