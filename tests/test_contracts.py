@@ -28,6 +28,10 @@ TRAIN += ["--batch-size", "10"]
 SENTENCE = re.compile(r"python -m \w+: [`a-z][^\n]*\.\n")
 
 
+def _slow(values, slow):
+    return [pytest.param(value, marks=pytest.mark.slow) if value in slow else value for value in values]
+
+
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -51,7 +55,9 @@ def asked(package, words: list[str], capsys) -> int:
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
-@pytest.mark.parametrize("command", [VERIFY, ATLAS, SCAN, CARD], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "command", [VERIFY, ATLAS, SCAN, pytest.param(CARD, marks=pytest.mark.slow)], ids=lambda words: words[0]
+)
 def test_losses(name, command, capsys):
     assert asked(ufm.__main__, [*command, "--loss", name], capsys) in (0, 1)
 
@@ -63,14 +69,18 @@ def test_losses_train_nets_that_are_compared(name, capsys):
     assert asked(deepnet.__main__, ["compare", "--runs", "[run]"], capsys) == 0
 
 
-@pytest.mark.parametrize("loss", ["all", *LOSS_NAMES])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@pytest.mark.parametrize("name", _slow(MODELS, ["imbalance", "deep"]))
 def test_models_verify_every_loss_or_say_why_not(name, loss, capsys):
     code = asked(ufm.__main__, [*VERIFY, "--dim", "4", "--saddle-dim", "4", "--model", name, "--loss", loss], capsys)
-    assert code in (0, 1) if loss in ("all", *MODELS[name].LOSSES) else code in (0, 1, 2)
+    assert code in (0, 1) if loss in MODELS[name].LOSSES else code in (0, 1, 2)
 
 
-@pytest.mark.parametrize("name", MODELS)
+def test_all_losses_of_a_model_are_losses():
+    assert all({*model.LOSSES} <= {*LOSS_NAMES} for model in MODELS.values())
+
+
+@pytest.mark.parametrize("name", _slow(MODELS, ["deep"]))
 def test_models_have_an_atlas(name, capsys):
     options = ["--model.sizes", "[2,1,1]"] if name == "imbalance" else []
     loss = MODELS[name].LOSSES[0]
@@ -101,7 +111,7 @@ def test_every_metric_is_shown_also_one_that_was_just_added(monkeypatch, capsys)
     assert {*_metrics(), "farthest_from_home"} <= set(claims)
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", _slow(NETS, ["wide_resnet"]))
 def test_nets_are_trained_and_measured(net, capsys):
     assert asked(deepnet.__main__, [*TRAIN, "--net", net], capsys) == 0
     Path("out").rename("run")
@@ -113,7 +123,8 @@ def test_heads_are_trained_measured_and_compared(head, capsys):
     assert asked(deepnet.__main__, [*TRAIN, "--net", "mlp", "--head", head], capsys) == 0
     Path("out").rename("run")
     assert asked(deepnet.__main__, ["measure", "--run", "run"], capsys) == 0
-    asked(deepnet.__main__, ["compare", "--runs", "[run]"], capsys) if Path("out").rename("measured") else None
+    Path("out").rename("measured")
+    assert asked(deepnet.__main__, ["compare", "--runs", "[run]"], capsys) == 0
 
 
 @pytest.mark.parametrize("name", DATA_SETS)

@@ -12,7 +12,12 @@ ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
 
 
-LOSS_CLASSES = {"ce": "CrossEntropy", "ls": "LabelSmoothing", "focal": "Focal", "mse": "SquaredError"}
+LOSS_CLASSES = {
+    "ce": "CrossEntropy",
+    "ls": "LabelSmoothing",
+    "focal": "Focal",
+    "mse": "SquaredError",
+}
 """The names `--loss` takes, and which class of `ufm/model/losses.py` each is.
 
 They stand here so that `--help` need not import torch."""
