@@ -58,7 +58,7 @@ class TrainSetting(ResumableSetting):
     """Last layers: linear, normalised (temperature), etf (a fixed simplex), or layers (count, relu); each may map the
     features to another dimension first; parameters as --head.temperature 5 --head.dim 10."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
-    """Loss: ce, ls (alpha), focal (gamma) or mse (rescale, convention); parameters as --loss.gamma 2."""
+    """Loss: one of {losses}."""
     epochs: int = 200
     """Passes over the training images, >= 1."""
     batch_size: int = 100

@@ -194,7 +194,7 @@ def house(tmp_path_factory) -> Path:
         unwanted = shutil.ignore_patterns("__pycache__", "data" if package == "figures" else "")
         shutil.copytree(ROOT / package, copy / package, ignore=unwanted)
     put(copy / "ufm/model/losses.py", "LOSSES: dict[str, type[Loss]] =", LOSS.lstrip("\n"))
-    put(copy / "ufm/specs.py", '}\n"""The names `--loss` takes', '    "ovr": "OneVsRest",\n')
+    put(copy / "ufm/specs.py", '}\n"""What the names are', '    "ovr": LossEntry("OneVsRest", "--loss.scale > 0"),\n')
     (copy / "ufm/model/quartic.py").write_text(MODEL)
     put(copy / "ufm/theory/model_choice.py", "MODELS: dict[str, type[ModelChoice]] = {", CHOICE)
     put(copy / "ufm/theory/model_choice.py", '}\n"""The models that `--model` names."""', '    "quartic": Quartic,\n')
@@ -233,6 +233,14 @@ def test_a_loss_is_one_class_and_one_line(house):
     _, found = run(house, "ufm", "scan", *SMALL, "--per-class", "1", "--loss", "ovr", "--grid.scale", "1,2")
     _, found = run(house, "ufm", "report-card", *SMALL, "--per-class", "1", "--loss", "ovr")
     assert {row["loss"] for row in found["comparison"]} == {"ovr", "ce", "ls", "focal", "mse"}
+
+
+def test_help_lists_the_loss(house):
+    environment = {**os.environ, "PYTHONPATH": str(house)}
+    for package, command in (("ufm", "verify"), ("ufm", "report-card"), ("deepnet", "train")):
+        words = [sys.executable, "-m", package, command, "--help"]
+        said = subprocess.run(words, cwd=house, env=environment, capture_output=True, text=True, check=True).stdout
+        assert "ovr (--loss.scale > 0)" in " ".join(said.split())
 
 
 def test_a_loss_without_a_known_minimum_leaves_the_others_alone(house):

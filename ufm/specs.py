@@ -1,5 +1,7 @@
 """How losses, models and last layers are named in settings and records: plain values, free of torch."""
 
+from typing import NamedTuple
+
 LossSpec = dict[str, int | float | str]
 """A loss by name with its parameters, `{"name": "focal", "gamma": 2}`; as options `--loss focal --loss.gamma 2`."""
 
@@ -12,13 +14,24 @@ ModelSpec = dict[str, bool | int | float | str | list[int]]
 """A model by name with its options; as options of the command `--model spheres --model.temperature 5`."""
 
 
-LOSS_CLASSES = {
-    "ce": "CrossEntropy",
-    "ls": "LabelSmoothing",
-    "focal": "Focal",
-    "mse": "SquaredError",
-}
-"""The names `--loss` takes, and which class of `ufm/model/losses.py` each is.
+class LossEntry(NamedTuple):
+    """A class of `ufm/model/losses.py`, and its parameters with what is allowed, for `--help`."""
 
-They stand here so that `--help` need not import torch."""
-LOSS_NAMES = tuple(LOSS_CLASSES)
+    kind: str
+    parameters: str = ""
+
+
+LOSS_ENTRIES = {
+    "ce": LossEntry("CrossEntropy"),
+    "ls": LossEntry("LabelSmoothing", "--loss.alpha in [0, 1)"),
+    "focal": LossEntry("Focal", "--loss.gamma >= 0"),
+    "mse": LossEntry("SquaredError", "--loss.rescale > 0, --loss.convention half_norm or mean"),
+}
+"""What the names are that `--loss` takes. They stand here so that `--help` need not import torch."""
+LOSS_NAMES = tuple(LOSS_ENTRIES)
+IN_WORDS = {
+    "{losses}": ", ".join(
+        f"{name} ({entry.parameters})" if entry.parameters else name for name, entry in LOSS_ENTRIES.items()
+    )
+}
+"""What stands in a manual page for words in the docstring of an option."""

@@ -31,8 +31,7 @@ class AtlasSetting(CommonSetting):
     out: Path | None = None
     """Folder of the atlas; an atlas of the same model that is there is extended. Default: results/atlas-<time>."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
-    """ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
-    half_norm or mean)."""
+    """One of {losses}."""
     model: ModelSpec = field(default_factory=lambda: {"name": "plain"})
     """plain; spheres (--model.temperature 5); multilabel (--model.multiplicity '[2,1]'); deep (--model.factors 3,
     --model.decay 5e-3); imbalance (--model.sizes '[4,4,1,1]', which also sets the number of classes)."""

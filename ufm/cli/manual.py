@@ -19,6 +19,7 @@ from ufm.cli.command import Command
 from ufm.cli.typed import arms, default_of
 from ufm.cli.yaml_core import shown
 from ufm.errors import option
+from ufm.specs import IN_WORDS
 
 EXIT_CODES = (
     "Exit codes: 0 done, and what was claimed holds; 1 a claim failed; 2 the request was wrong; 3 the program or the "
@@ -90,7 +91,10 @@ def _explanations(setting: type[Any]) -> dict[str, str]:
         assert isinstance(definition, ast.ClassDef)
         for field, text in pairwise(definition.body):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-                found[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+                words = " ".join(str(ast.literal_eval(text.value)).split())
+                for place, meant in IN_WORDS.items():
+                    words = words.replace(place, meant)
+                found[field.target.id] = words
     return found
 
 

@@ -7,7 +7,7 @@ Cross entropy and focal loss depend on the logits only through the *soft margin 
 so each is a function psi(x) and its derivatives in the logits follow from psi' and psi''. Written in x nothing cancels:
 p_y = 1 - 1e-17 and logits of +-1e4 are as accurate as any other point.
 
-A new loss is one subclass of `Loss` (`ufm/model/loss.py`) and its line in `LOSS_CLASSES` (`ufm/specs.py`).
+A new loss is one subclass of `Loss` (`ufm/model/loss.py`) and its line in `LOSS_ENTRIES` (`ufm/specs.py`).
 
 Every method refuses labels that are not one class per sample (`checked_labels`), with a ValueError.
 Numeric parameters may be one number, or one per start: a float64 tensor (S,) where the logits are (S, ..., N, K).
@@ -29,7 +29,7 @@ from ufm.labels import Labels
 from ufm.model import deficit_compiled
 from ufm.model.loss import LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.model.parameters import Parameter, along, check_parameter
-from ufm.specs import LOSS_CLASSES
+from ufm.specs import LOSS_ENTRIES
 
 
 class SoftMarginLoss(Loss):
@@ -233,7 +233,7 @@ class SquaredError(Loss):
         return dual.square().sum(-1) / (2 * self.weight(dual.shape[-1])) + along(self.rescale, own) * own
 
 
-LOSSES: dict[str, type[Loss]] = {name: globals()[kind] for name, kind in LOSS_CLASSES.items()}
+LOSSES: dict[str, type[Loss]] = {name: globals()[entry.kind] for name, entry in LOSS_ENTRIES.items()}
 
 
 @takes(spec=instance(Mapping))

@@ -24,7 +24,7 @@ class ReportCardSetting(CommonSetting):
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
-    """Yours as module.Class or module.function, or ce, ls, focal, mse; parameters as --loss.NAME VALUE."""
+    """Yours as module.Class or module.function, with parameters as --loss.NAME VALUE; or one of {losses}."""
     classes: int = 4
     """Number of classes K >= 2."""
     dim: int = 6

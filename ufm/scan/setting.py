@@ -26,8 +26,7 @@ class ScanSetting(ResumableSetting):
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
-    """ce, ls (--loss.alpha), focal (--loss.gamma), mse (--loss.rescale, --loss.convention), or a class of your own as
-    module.Class."""
+    """One of {losses}; or a class of your own as module.Class."""
     grid: dict[str, str] = field(default_factory=dict)
     """An axis per field: --grid.gamma 0:8:33 (from:to:count), --grid.decay 1e-5:1e-1:33:log, --grid.dim 3,4,8. Fields:
     the loss's numbers, decay (sets decay_W and decay_H), decay_W, decay_H, decay_b, classes, dim, per_class."""

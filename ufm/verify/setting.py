@@ -24,8 +24,7 @@ class VerifySetting(CommonSetting):
     """
 
     loss: LossSpec = field(default_factory=lambda: {"name": "all"})
-    """all, ce, ls (--loss.alpha in [0, 1)), focal (--loss.gamma >= 0) or mse (--loss.rescale > 0, --loss.convention
-    half_norm or mean)."""
+    """all (that the model has a theory for), or one of {losses}."""
     model: ModelSpec = field(default_factory=lambda: {"name": "plain"})
     """plain; spheres (--model.temperature 5); multilabel (--model.multiplicity '[2,1]': n times 2 samples of every
     class, n times 1 of every pair); deep (--model.factors 3, features and classifier counted, --model.decay 5e-3 of the
