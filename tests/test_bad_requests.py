@@ -1,7 +1,7 @@
 """What a command refuses: exit code 2, one sentence with argument, value and what is allowed, nothing written.
 
 Every line of a file in `bad_requests/` is a request and (the beginning of) the sentence, with ` => ` between. Names of
-files are those of `damaged_files`.
+files are those of `damaged_files`; `<losses>` stands for all names of losses, and so on.
 """
 
 import importlib
@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from deepnet.data.load import DATA_SETS
+from deepnet.nets.heads import HEADS
+from deepnet.nets.nets import NETS
 from tests.damaged_files import write_all
 from ufm.cli.command_line import main
+from ufm.specs import LOSS_NAMES
+from ufm.theory.model_choice import MODELS
 
 FILES = sorted((Path(__file__).parent / "bad_requests").glob("*.txt"))
 REQUESTS = [tuple(line.split(" => ")) for path in FILES for line in path.read_text().splitlines()]
+REGISTRIES = {"losses": LOSS_NAMES, "models": MODELS, "data sets": DATA_SETS, "nets": NETS, "heads": HEADS}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,8 @@ def test_a_bad_request_is_refused(folder, monkeypatch, capsys, request_, sentenc
     except SystemExit as done:
         code = done.code
     output = capsys.readouterr()
+    for name, registry in REGISTRIES.items():
+        sentence = sentence.replace(f"<{name}>", ", ".join(registry))
     assert sentence in output.err
     assert output.err.startswith(f"python -m {package}")
     assert len(output.err.splitlines()) == 1

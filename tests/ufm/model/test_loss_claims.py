@@ -63,7 +63,7 @@ def test_only_differences_of_logits_count_is_measured():
 def test_what_the_losses_of_the_project_say_is_measured(kind):
     loss = all_sets(4, (2, 1))[0] if kind is PickAllLabels else kind()
     check_claims(loss, 4)
-    assert is_shift_invariant(loss, 4) == loss.is_shift_invariant
+    assert loss.is_shift_invariant in (None, is_shift_invariant(loss, 4))
     assert is_class_symmetric(loss, 4)
 
 

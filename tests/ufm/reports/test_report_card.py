@@ -12,6 +12,7 @@ from ufm.model.problem import Problem
 from ufm.reports.report_card import report_card
 from ufm.reports.report_card_setting import ReportCardSetting
 from ufm.theory.loss_properties import properties
+from ufm.theory.model_choice import ModelChoice
 from ufm.theory.prediction import phase_boundaries
 
 SMOOTH, SYMMETRIC, CONVEX, ABOVE_RAY, UNIQUE = range(5)
@@ -107,7 +108,8 @@ def test_the_card_of_cross_entropy_reproduces_the_theory():
         assert row["zero" if row["decay_W"] > card.zero_stable else "etf"] == 1
         assert abs(row["best_minus_predicted"]) < 1e-12
     for row in card.comparison:
-        assert row["margin"] == pytest.approx(row["predicted_margin"], rel=1e-6)
+        if row["loss"] in ModelChoice.LOSSES:
+            assert row["margin"] == pytest.approx(row["predicted_margin"], rel=1e-6)
 
 
 def test_other_minima_are_found_where_there_are():
