@@ -19,6 +19,7 @@ from ufm.model.problem import Problem
 from ufm.proof.ball_losses import in_balls
 from ufm.solve.end_points import Status
 from ufm.solve.minimise import minimise
+from ufm.theory.certificate import certify, duality_gap
 from ufm.theory.prediction import theory_of
 
 
@@ -147,3 +148,11 @@ def test_theory_of_a_loss_is_not_that_of_its_subclasses():
     in_balls(CrossEntropy())
     with pytest.raises(NotImplementedError, match="no derivatives in ball arithmetic"):
         in_balls(Sub())
+
+
+def test_a_dual_bound_is_given_where_the_conjugate_is_written(normal):
+    convex = claiming(OneVsRest, is_convex=True)
+    model, known = (Problem(loss, 3, 3, 1, 0.1, 0.1) for loss in (convex, CrossEntropy()))
+    x = normal(2, model.size)
+    assert duality_gap(model, x) is None
+    torch.testing.assert_close(duality_gap(known, x), certify(known, x).gap)

@@ -14,6 +14,7 @@ from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.model.problem import Problem
 from ufm.proof import enclosure
+from ufm.proof.ball_losses import in_balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, is_stationary
 from ufm.proof.enclosure import BOX, enclose
 from ufm.proof.margin_enclosure import enclose_margin, etf_ball
@@ -34,6 +35,19 @@ def test_balls_agree_with_torch(problem, normal):
         assert [float(g.mid()) for g in model.gradient] == pytest.approx(gradient.tolist(), abs=1e-13)
         np.testing.assert_allclose(_floats(model.hessian), dense_hessian(problem, x[None])[0], atol=1e-13)
         assert float(model.hessian[0, 0].rad()) < 1e-30
+
+
+def test_balls_of_the_ray_are_those_of_the_loss_but_for_a_constant(loss):
+    found = in_balls(loss)
+    with ctx.workprec(128):
+        rays = [found.on_ray(arb(a), 4) - found.value([arb(a), *[arb(0)] * 3], 0) for a in (0.5, 2.0)]
+        # Of squared error the ray leaves out what the mean logit costs, weight/2 (a - r)^2 / K.
+        if loss.rotates_labels:
+            rays = [
+                ray + found.weight(4) * (a - found.rescale) ** 2 / 8 for ray, a in zip(rays, (0.5, 2.0), strict=True)
+            ]
+        assert (rays[0] - rays[1]).contains(0)
+        assert not (rays[0] - rays[1] + arb("1e-20")).contains(0)
 
 
 def test_a_box_contains_the_gradients_of_its_points(normal):
