@@ -8,9 +8,11 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from ufm.specs import LOSS_PARAMETERS
+
 FEW_COMMANDS = 12
 """Up to which a wrong one is answered with all of them."""
-LOSS_PARAMETER = re.compile(r"--(alpha|gamma|rescale|convention)\b")
+LOSS_PARAMETER = re.compile(rf"--({'|'.join(LOSS_PARAMETERS)})\b")
 LONGEST_SHOWN = 1000
 """Characters of a value."""
 _OF_A_CALL = re.compile(r"\w+\((\w+)=\.\.\.\)")

@@ -1,5 +1,6 @@
 """How losses, models and last layers are named in settings and records: plain values, free of torch."""
 
+import re
 from typing import NamedTuple
 
 LossSpec = dict[str, int | float | str]
@@ -29,6 +30,7 @@ LOSS_ENTRIES = {
 }
 """What the names are that `--loss` takes. They stand here so that `--help` need not import torch."""
 LOSS_NAMES = tuple(LOSS_ENTRIES)
+LOSS_PARAMETERS = tuple(re.findall(r"--loss\.(\w+)", str(LOSS_ENTRIES)))
 IN_WORDS = {
     "{losses}": ", ".join(
         f"{name} ({entry.parameters})" if entry.parameters else name for name, entry in LOSS_ENTRIES.items()
