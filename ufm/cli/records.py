@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -114,15 +114,7 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
-def write_and_show(path: Path, setting: dict[str, Any], result: dict[str, Any], show: Callable[[], object]) -> Path:
-    """Write one record, then show; where it cannot be written (a full disk), what is shown is all that is left."""
-    try:
-        return write_record(path, setting, result)
-    finally:
-        show()
-
-
-def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) -> Path:
+def write_record(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> Path:
     """Write one record as JSON (nan and infinities become null) and return its path."""
     record = {
         "schema": SCHEMA,
@@ -135,6 +127,15 @@ def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) ->
         json.dump(_plain(record), file, indent=1, allow_nan=False)
         file.write("\n")
     return path
+
+
+def says(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a record is there that says just this."""
+    try:
+        record = read_record(path)
+    except RequestError:  # none, or one that was damaged
+        return False
+    return record["setting"] == _plain(setting) and record["result"] == _plain(result)
 
 
 def provenance() -> dict[str, Any]:
