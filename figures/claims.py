@@ -27,13 +27,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         words = (row["claim"]["name"].replace("_", " "), _paper(row["claim"]["source"]))
         for x, text in zip((0, SOURCE), words, strict=True):
             axes.text(x, place, text, va="center", fontsize=7)
-        axes.text(
-            MARGIN,
-            place,
-            margin_text(verdict["margin"], verdict["margin_is"]) if verdict else "-",
-            va="center",
-            fontsize=7,
-        )
+        margin = margin_text(verdict["margin"], verdict["margin_is"]) if verdict else "-"
+        axes.text(MARGIN, place, margin, va="center", fontsize=7)
         axes.text(VERDICT, place, _outcome(row), va="center", fontsize=7, weight="normal" if row["holds"] else "bold")
     for x, text in zip((0, SOURCE, MARGIN, VERDICT), ("claim", "source", "margin", "verdict"), strict=True):
         axes.text(x, -1.2, text, va="center", fontsize=7, weight="bold")

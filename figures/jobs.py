@@ -54,7 +54,7 @@ class DrawAll(Job[FiguresSetting, Drawn]):
         """1 if a figure cannot be drawn."""
         return 1 if result["left_out"] else 0
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path | str]:
         """The folder of the pictures."""
         return {"pictures": self.folder}
 
@@ -82,18 +82,18 @@ class BuildPage(Job[ReportSetting, Built]):
         return {"left_out": left_out}
 
     def show(self, result: Built) -> None:
-        """What is missing, and how large the page is."""
+        """What is missing."""
         for reason in result["left_out"]:
             print(f"left out: {reason}")
-        print(f"a page of {(self.folder / PAGE).stat().st_size / 1e6:.1f} MB")
 
     def exit_code(self, result: Built) -> int:
         """1 if a part is missing."""
         return 1 if result["left_out"] else 0
 
-    def files(self) -> dict[str, Path]:
-        """The page."""
-        return {"page": self.folder / PAGE}
+    def files(self) -> dict[str, Path | str]:
+        """The page, and how large it is."""
+        page = self.folder / PAGE
+        return {"page": f"{page} ({page.stat().st_size / 1e6:.1f} MB)"}
 
 
 def _check_folder(data: Path) -> None:

@@ -46,6 +46,6 @@ class Conduct(Job[ExperimentSetting, Judged]):
         """Say how to go on."""
         print(f"\nstopped; the same command with --out {self.folder} goes on.", file=sys.stderr)
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path | str]:
         """The folders of the runs."""
         return {"runs": self.folder}

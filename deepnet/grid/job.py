@@ -80,7 +80,7 @@ class TrainGrid(Job[GridSetting, GridResult]):
         if (self.folder / grid.GRID).exists():
             print(f"\nstopped; go on with: python -m deepnet grid --resume {self.folder}", file=sys.stderr)
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path | str]:
         """The rows."""
         return {"runs": self.folder / ROWS}
 

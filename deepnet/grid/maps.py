@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from deepnet.grid.trainings import Row
 
-Map = list[list[float | None]]
+Map = list[list[float | int | None]]
 """Rows are widths, columns epochs; null where no run has ended."""
 
 
@@ -35,7 +35,7 @@ def maps(rows: Sequence[Row]) -> Maps:
     losses = list(dict.fromkeys(_label(row) for row in rows))
     found = {cell: {loss: _accuracies(rows, cell, loss) for loss in losses} for cell in cells}
 
-    def grid(value: Callable[[dict[str, list[float]]], float | None]) -> Map:
+    def grid(value: Callable[[dict[str, list[float]]], float | int | None]) -> Map:
         count = len(_sorted(rows, "epochs"))
         flat = [value(found[cell]) for cell in cells]
         return [flat[first : first + count] for first in range(0, len(flat), count)]

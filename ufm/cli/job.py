@@ -66,7 +66,7 @@ class Job(Generic[Setting, Result]):
     def stopped(self) -> None:
         """Say what is there, and how to go on, after an interrupt or an error."""
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path | str]:
         """What else is in the folder, by what it is called."""
         return {}
 
@@ -121,7 +121,7 @@ def draw(name: str, record: Path, folder: Path) -> list[Path]:
     return pictures
 
 
-def print_places(files: Mapping[str, Path], pictures: Sequence[Path]) -> None:
+def print_places(files: Mapping[str, Path | str], pictures: Sequence[Path]) -> None:
     """Say where everything is."""
     for name, path in files.items():
         print(f"{name}: {path}")

@@ -99,6 +99,6 @@ class RunScan(Job[ScanSetting, ScanResult]):
             words = f"--resume {self.folder}{shards.loss_again(self.setting)}"
             print(f"\nstopped; go on with: python -m ufm scan {words}", file=sys.stderr)
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path | str]:
         """The rows."""
         return {"rows": self.folder / shards.SHARDS}
