@@ -39,4 +39,6 @@ def depth_sentence(fit: Mapping[str, Any]) -> str:
     if fit["depth"] is None:
         return f"{line}; no penalty |H|^(2/m) has a slope that is not positive."
     bounds = " to ".join("none" if bound is None else f"{bound:.3g}" for bound in fit["range"])
+    if None in fit["range"]:
+        return f"{line}: m is not determined (best {fit['depth']:.3g}, {bounds})."
     return f"{line}; m = {fit['depth']:.3g} ({bounds})."
