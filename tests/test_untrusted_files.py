@@ -24,7 +24,8 @@ from ufm.atlas.comparison_job import read_atlases
 from ufm.atlas.job import asked, opened
 from ufm.atlas.setting import AtlasSetting
 from ufm.cli.command_line import main
-from ufm.cli.records import earlier_result, read_record, write_record
+from ufm.cli.records import read_record, write_record
+from ufm.cli.resume import earlier_result
 from ufm.errors import RequestError
 from ufm.scan.setting import ScanSetting
 from ufm.scan.shards import SHARDS, commits, read_rows, resumed_setting, write_setting, write_shard

@@ -9,7 +9,7 @@ from deepnet.experiments.experiment import find
 from deepnet.experiments.judged import Judged, as_result
 from deepnet.settings import ExperimentSetting
 from ufm.cli.job import Job
-from ufm.cli.records import earlier_result
+from ufm.cli.resume import earlier_result
 
 
 class Conduct(Job[ExperimentSetting, Judged]):

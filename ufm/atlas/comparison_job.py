@@ -7,8 +7,9 @@ from typing import Any, TypedDict
 from ufm.atlas.comparison import Comparison, compare, kind_of
 from ufm.atlas.comparison_report import show_comparison
 from ufm.atlas.setting import AtlasCompareSetting
-from ufm.cli.job import RECORD, Job
+from ufm.cli.job import Job
 from ufm.cli.records import read_record
+from ufm.cli.resume import RECORD
 from ufm.cli.words import loss_text
 from ufm.errors import RequestError, check
 

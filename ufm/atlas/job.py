@@ -12,8 +12,9 @@ from ufm.atlas.atlas import Atlas
 from ufm.atlas.evidence import evidence
 from ufm.atlas.rounds import rounds_until_complete
 from ufm.atlas.setting import AtlasSetting
-from ufm.cli.job import RECORD, Job
+from ufm.cli.job import Job
 from ufm.cli.records import read_record
+from ufm.cli.resume import RECORD, check_same
 from ufm.errors import RequestError, check, reason_of
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
@@ -142,11 +143,7 @@ def opened(setting: AtlasSetting, empty: Atlas, folder: Path) -> Atlas:
     if not earlier.exists():
         return empty
     record = read_record(earlier)
-    for name in MODEL + SEARCH:
-        there, here = record["setting"].get(name, EARLIER.get(name)), getattr(setting, name)
-        if there != here:
-            option = f"--{name.replace('_', '-')}"
-            raise RequestError(f"`{option}` must be {there} to extend the atlas in {folder}, got {here}.")
+    check_same(EARLIER | record["setting"], setting.as_dict(), MODEL + SEARCH, f"extend the atlas in {folder}")
     units = record["result"].get("units")
     allowed = f"an atlas in the units {units_of(setting)} to be extended (see ufm/solve/units.py)"
     check(units == units_of(setting), str(folder), f"one in {units}", allowed)

@@ -14,7 +14,7 @@ from ufm.atlas.comparison_report import show_scan
 from ufm.atlas.rounds import rounds_until_complete
 from ufm.atlas.setting import AtlasScanSetting
 from ufm.cli.job import Job
-from ufm.cli.records import earlier_result
+from ufm.cli.resume import earlier_result
 from ufm.cli.words import loss_text
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.problem import Problem

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ufm.cli.common_setting import OutputSetting
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import check_new_file, read_record, says, write_record
+from ufm.cli.resume import RECORD
 from ufm.errors import RequestError
 
-RECORD = "record.json"
 Setting = TypeVar("Setting", bound=OutputSetting)
 Result = TypeVar("Result", bound=Mapping[str, Any])
 

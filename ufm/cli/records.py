@@ -52,25 +52,6 @@ def new_folder(path: Path | None, name: str) -> Path:
     return folder
 
 
-def earlier_result(folder: Path, setting: dict[str, Any]) -> dict[str, Any] | None:
-    """The result that a command with the same setting has left in a folder; None if there is none yet.
-
-    Raises:
-        ValueError: if the folder holds the record of another setting.
-    """
-    if not (folder / "record.json").exists():
-        return None
-    record = read_record(folder / "record.json")
-    asked = _plain(setting)
-    check(asked.keys() == record["setting"].keys(), "--out", folder, "new, empty or of an earlier call of this command")
-    for key in sorted(asked.keys() - {"out", "json", "device"}):
-        there, here = record["setting"][key], asked[key]
-        if there != here:
-            option = f"--{key.replace('_', '-')}"
-            raise RequestError(f"`{option}` must be {there} to continue what is in {folder}, got {here}.")
-    return dict(record["result"])
-
-
 def check_new_file(path: Path | None, argument: str) -> None:
     """Refuse a path that exists or whose folder does not, before any work is done.
 
@@ -124,7 +105,7 @@ def write_record(path: Path, setting: Mapping[str, Any], result: Mapping[str, An
         "result": result,
     }
     with atomic_file(path) as file:
-        json.dump(_plain(record), file, indent=1, allow_nan=False)
+        json.dump(plain(record), file, indent=1, allow_nan=False)
         file.write("\n")
     return path
 
@@ -135,7 +116,7 @@ def says(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> b
         record = read_record(path)
     except RequestError:  # none, or one that was damaged
         return False
-    return record["setting"] == _plain(setting) and record["result"] == _plain(result)
+    return record["setting"] == plain(setting) and record["result"] == plain(result)
 
 
 def provenance() -> dict[str, Any]:
@@ -206,14 +187,14 @@ def _umask() -> int:
     return mask
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Nested dicts and lists of JSON values; tensors and arrays become lists, non-finite numbers null."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

@@ -6,7 +6,7 @@ from typing import TypedDict
 from torch import Tensor
 
 from ufm.cli.job import Job
-from ufm.cli.records import earlier_result
+from ufm.cli.resume import earlier_result
 from ufm.reports.softmax_codes_report import show
 from ufm.reports.softmax_codes_setting import SoftmaxCodesSetting
 from ufm.theory.softmax_codes import exact_margin, find_softmax_code, packing_margin

@@ -10,7 +10,8 @@ import pytest
 
 from figures.stored import figure_scripts
 from ufm.cli.common_setting import OutputSetting
-from ufm.cli.job import RECORD, Job, job
+from ufm.cli.job import Job, job
+from ufm.cli.resume import RECORD
 from ufm.errors import RequestError
 
 
