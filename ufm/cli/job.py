@@ -77,9 +77,8 @@ class Job(Generic[Setting, Result]):
         return asked or self.folder / RECORD
 
     def record(self, result: Result) -> None:
-        """Write the record, unless it says the same already: then it names the commit that found it."""
-        if not says(self.path, self.setting.as_dict(), result):
-            write_record(self.path, self.setting.as_dict(), result)
+        """Write the record of what is finished so far."""
+        write_record(self.path, self.setting.as_dict(), result)
 
     def run(self) -> int:
         """All of it; the exit code."""
@@ -105,7 +104,8 @@ class Job(Generic[Setting, Result]):
 
     def _record_and_show(self, result: Result) -> None:
         try:
-            self.record(result)
+            if not says(self.path, self.setting.as_dict(), result):  # else it names the commit that found it
+                self.record(result)
             if self.continues and self.setting.json is not None:
                 write_record(self.setting.json, self.setting.as_dict(), result)
         finally:

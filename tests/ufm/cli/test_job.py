@@ -113,9 +113,12 @@ def test_a_folder_is_gone_on_with_only_if_the_job_says_so(tmp_path):
         Count(Setting(out=tmp_path / "Count")).run()
     before = (tmp_path / "GoOn" / RECORD).read_text()
     done = GoOn(Setting(out=tmp_path / "GoOn"))
-    done.record = lambda result: Job.record(done, {"parts": 2})
+    done.compute = lambda: {"parts": 2}
     assert done.run() == 12
     assert (tmp_path / "GoOn" / RECORD).read_text() == before  # it says the same, and who found it
+    done.compute = lambda: {"parts": 3}
+    assert done.run() == 13
+    assert (tmp_path / "GoOn" / RECORD).read_text() != before
 
 
 def test_pictures_belong_to_jobs_that_there_are():
