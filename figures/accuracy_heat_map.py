@@ -8,6 +8,7 @@ import numpy as np
 from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = {"grid_small": "python -m deepnet grid --preset small --json figures/data/grid_small.json"}
+JOB = "grid"
 
 
 @in_our_style

@@ -7,6 +7,7 @@ from figures import feature_penalty
 from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = feature_penalty.RECORDS
+JOB = "compare"
 
 TERMS = {
     "loss": "squared error + decays of W, b",
@@ -14,6 +15,11 @@ TERMS = {
     "nc23": "NC2/3 term (least squares)",
     "away": "distance from the central path",
 }
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether the loss is squared error, the one with a central path."""
+    return any("central_path_loss" in run["measures"] for run in record["result"]["runs"])
 
 
 @in_our_style

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from ufm.cli.words import margin_text
 
 RECORDS = {"claims": "python -m theory_checks --json figures/data/claims.json"}
+JOB = "claims"
 
 RIGOUR = dict(zip(("symbolic", "interval", "certificate", "numeric"), COLOURS, strict=False))
 """Ranks of evidence, strongest first."""
@@ -25,7 +27,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         words = (row["claim"]["name"].replace("_", " "), _paper(row["claim"]["source"]))
         for x, text in zip((0, SOURCE), words, strict=True):
             axes.text(x, place, text, va="center", fontsize=7)
-        axes.text(MARGIN, place, margin_text(verdict) if verdict else "-", va="center", fontsize=7)
+        margin = margin_text(verdict["margin"], verdict["margin_is"]) if verdict else "-"
+        axes.text(MARGIN, place, margin, va="center", fontsize=7)
         axes.text(VERDICT, place, _outcome(row), va="center", fontsize=7, weight="normal" if row["holds"] else "bold")
     for x, text in zip((0, SOURCE, MARGIN, VERDICT), ("claim", "source", "margin", "verdict"), strict=True):
         axes.text(x, -1.2, text, va="center", fontsize=7, weight="bold")
@@ -47,10 +50,3 @@ def _outcome(row: dict[str, Any]) -> str:
     if row["verdict"] is None:
         return "NOT RUN"
     return "holds" if row["holds"] else "FAILS"
-
-
-def margin_text(verdict: dict[str, Any]) -> str:
-    """The margin with its unit where it is digits, `exact` where there is none to speak of; nan is not that."""
-    if verdict["margin"] is None:
-        return "exact" if "exact" in verdict["margin_is"] else "not a number"
-    return f"{verdict['margin']:.1f} digits" if "digits" in verdict["margin_is"] else f"{verdict['margin']:.2g}"

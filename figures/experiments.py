@@ -7,9 +7,15 @@ from typing import Any
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"experiments": "python -m deepnet experiment --json figures/data/experiments.json"}
+JOB = "experiment"
 
 ACROSS = 2
 MEASURE = "nc1_trace"
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether a training has ended."""
+    return len(record["result"]["failures"]) < record["result"]["trainings"]
 
 
 @in_our_style

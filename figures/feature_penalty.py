@@ -13,6 +13,12 @@ RECORDS = {
     "runs/mlp-focal-0, runs/mlp-mse-0, runs/mlp-ce-1, runs/mlp-ls-1, runs/mlp-focal-1, runs/mlp-mse-1, runs/mlp-ce-2, "
     "runs/mlp-ls-2, runs/mlp-focal-2, runs/mlp-mse-2]' --json figures/data/compare_mlp.json"
 }
+JOB = "compare"
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether the conditions have a line, and so an m."""
+    return any(network["depth_fit"] for network in record["result"]["networks"])
 
 
 @in_our_style

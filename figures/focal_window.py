@@ -6,6 +6,12 @@ from typing import Any
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"focal_window": "python -m ufm focal-window --classes 30 --gamma 3 --json figures/data/focal_window.json"}
+JOB = "focal-window"
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether there is a window, and curves over it."""
+    return record["result"]["curves"] is not None
 
 
 @in_our_style

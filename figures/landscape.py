@@ -6,9 +6,15 @@ from typing import Any
 from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
 
 RECORDS = {"atlas": "python -m ufm atlas --loss ce --classes 4 --dim 5 --json figures/data/atlas.json"}
+JOB = "atlas"
 
 LARGEST_AREA = 2500
 """Square points."""
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether an orbit was found."""
+    return bool(record["result"]["rows"])
 
 
 @in_our_style

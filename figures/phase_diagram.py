@@ -12,6 +12,7 @@ RECORDS = {
     "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
     "--per-class 1 --starts 32 --json figures/data/scan.json"
 }
+JOB = "scan"
 
 STATES = {"etf": "ETF", "zero": "zero", "partial": "some classes collapsed", "other": "other", "lost": "not converged"}
 SHADES = (COLOURS[5], COLOURS[4], COLOURS[2], COLOURS[3], "#808080")
@@ -23,6 +24,11 @@ BOUNDARIES = {
 ROUNDING = 1e-12
 SAME = 1e-9
 """Boundaries as close as this everywhere are one."""
+
+
+def fits(record: dict[str, Any]) -> bool:
+    """Whether a cell has its result."""
+    return any(count is not None for count in record["result"]["cells"]["converged"])
 
 
 @in_our_style

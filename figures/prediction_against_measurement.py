@@ -13,6 +13,7 @@ RECORDS = {
     "runs/ce-1, runs/ls-1, runs/focal-1, runs/mse-1, runs/ce-2, runs/ls-2, runs/focal-2, runs/mse-2]' "
     "--json figures/data/compare.json"
 }
+JOB = "compare"
 
 TICKS = (0, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 100)
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}

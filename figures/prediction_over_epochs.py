@@ -7,6 +7,7 @@ from figures import prediction_against_measurement
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = prediction_against_measurement.RECORDS
+JOB = "compare"
 
 NAMES = ("margin", "|w|", "variance between classes / total", "dimensions of class means")
 

@@ -7,6 +7,7 @@ from figures import measured_splits
 from figures.style import COLUMN, in_our_style, save, subplots
 
 RECORDS = measured_splits.RECORDS
+JOB = "measure"
 
 
 @in_our_style

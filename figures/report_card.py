@@ -12,6 +12,7 @@ RECORDS = {
     "report_card_gce": "python -m ufm report-card --loss ufm.example_losses.GeneralisedCrossEntropy --loss.q 0.7 "
     "--json figures/data/report_card_gce.json"
 }
+JOB = "report-card"
 
 
 @in_our_style

@@ -6,6 +6,7 @@ from typing import Any
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"softmax_codes": "python -m ufm softmax-codes --starts 512 --json figures/data/softmax_codes.json"}
+JOB = "softmax-codes"
 
 
 @in_our_style

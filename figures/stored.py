@@ -1,7 +1,8 @@
 """Every figure from stored records: which scripts there are, what they read, and what cannot be drawn and why.
 
 A script of this folder with `RECORDS` (name of a record -> the command that makes it) and `draw(*records, path)` is a
-figure. Nothing else has to be told of it.
+figure. Nothing else has to be told of it. With `JOB`, the name of a job (`ufm/cli/job.py`), it is also drawn beside
+each record of that job that it `fits`, all of them if it does not say.
 """
 
 import pkgutil
@@ -31,6 +32,13 @@ def figure_scripts() -> dict[str, ModuleType]:
     """Every figure of this folder by name."""
     modules = (import_module(f"figures.{entry.name}") for entry in pkgutil.iter_modules([str(Path(__file__).parent)]))
     return {module.__name__.rpartition(".")[2]: module for module in modules if hasattr(module, "RECORDS")}
+
+
+def draw_beside(job: str, record: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw what shows a record of this job into the folder, each picture named after its figure or its `FILE`."""
+    scripts = {name: script for name, script in figure_scripts().items() if getattr(script, "JOB", None) == job}
+    fitting = {name: script for name, script in scripts.items() if not hasattr(script, "fits") or script.fits(record)}
+    return [script.draw(record, folder / getattr(script, "FILE", f"{name}.png")) for name, script in fitting.items()]
 
 
 def read_stored(data: Path, records: Mapping[str, str]) -> list[dict[str, Any]]:

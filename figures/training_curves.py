@@ -13,6 +13,8 @@ TRAIN = (
 )
 """The runs of the repository's records, but for the loss."""
 RECORDS = {"train": f"{TRAIN} --loss ce --json figures/data/train.json"}
+JOB = "train"
+FILE = "training.png"
 
 SPLITS = ("train", "validation", "test")
 COLLAPSE = {"nc1_quotient": "NC1", "nc2_etf_distance": "NC2", "nc3_self_duality": "NC3"}

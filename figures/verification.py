@@ -6,6 +6,7 @@ from typing import Any
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
 RECORDS = {"verify": "python -m ufm verify --json figures/data/verify.json"}
+JOB = "verify"
 
 MEASURES = {
     "value": "objective",

@@ -30,7 +30,8 @@ from figures.stored import DATA, read_any
 from tests.hostile_files import checkpoints, special, texts
 from ufm import files
 from ufm.cli.command_line import main
-from ufm.cli.records import earlier_result, read_record
+from ufm.cli.records import read_record
+from ufm.cli.resume import earlier_result
 from ufm.errors import RequestError
 from ufm.scan.setting import ScanSetting
 from ufm.scan.shards import SHARDS, read_rows, resumed_setting, write_setting

@@ -8,16 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from figures.stored import DATA
-from theory_checks.__main__ import CLAIMS, CheckSetting, run_claims
+from theory_checks.__main__ import CHECK, CLAIMS, CheckSetting
 from ufm.cli.command import Command
 from ufm.cli.command_line import main
+from ufm.cli.job import job
 from ufm.cli.showing import forgiving_streams
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +70,7 @@ def call(request: str, out: Path) -> int:
     commands = dict(import_module(f"{package}.__main__").COMMANDS)
     if request == "theory_checks all":
         few = [claim for claim in CLAIMS if claim.name.startswith(("softmax_code_stays", "softmax_code_in"))]
-        commands["all"] = Command(CheckSetting, partial(run_claims, few))
+        commands["all"] = Command(CheckSetting, job(CHECK, few))
     return main(f"python -m {package}", "", commands, [*words, "--out", str(out)])
 
 

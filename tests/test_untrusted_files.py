@@ -20,11 +20,12 @@ from deepnet.training import checkpoint
 from tests.damaged_files import Payload
 from tests.deepnet.data.test_data import pack, records, unpack
 from ufm.__main__ import COMMANDS
-from ufm.atlas.comparison_report import read_atlases
-from ufm.atlas.folder import AtlasFolder, asked
+from ufm.atlas.comparison_job import read_atlases
+from ufm.atlas.job import asked, opened
 from ufm.atlas.setting import AtlasSetting
 from ufm.cli.command_line import main
-from ufm.cli.records import earlier_result, read_record, write_record
+from ufm.cli.records import read_record, write_record
+from ufm.cli.resume import earlier_result
 from ufm.errors import RequestError
 from ufm.scan.setting import ScanSetting
 from ufm.scan.shards import SHARDS, commits, read_rows, resumed_setting, write_setting, write_shard
@@ -85,7 +86,7 @@ def test_records_of_atlases(atlas_record, tmp_path, data):
     refused_or_read(lambda: read_record(path))
     refused_or_read(lambda: earlier_result(tmp_path, setting.as_dict()))
     refused_or_read(lambda: read_atlases([tmp_path, tmp_path]))
-    refused_or_read(lambda: AtlasFolder.opened(*asked(setting), tmp_path))
+    refused_or_read(lambda: opened(*asked(setting), tmp_path))
 
 
 @fuzzed

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -27,7 +27,7 @@ from deepnet.measures.reading import Reading
 from deepnet.measures.similarity import similarities
 from deepnet.training import checkpoint
 from deepnet.training.epoch import batches
-from deepnet.training.report import summary
+from deepnet.training.run import summary
 from deepnet.training.training import Training, reopen
 from ufm.errors import RequestError, check
 from ufm.model.loss import Loss
@@ -40,6 +40,21 @@ NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "downloa
 
 IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
 """What the record has once, in the trajectory."""
+
+
+class Study(TypedDict):
+    """What the record says.
+
+    Attributes:
+        runs: an entry each: the run's summary (`deepnet/training/run.py`), `condition`, `seed`, `measures`, `geometry`,
+            the fields of `Comparison`, a `trajectory` over the epochs, stationarity and balance by kind of statistics.
+        networks: for each network its `conditions` (mean and spread over seeds of every row, with a verdict), the line
+            `depth_fit` through them, `transfers` from one condition to another with their errors, and the `similarity`
+            of features.
+    """
+
+    runs: list[dict[str, Any]]
+    networks: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,7 @@ def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> lis
     return [{"epoch": line["epoch"], **_at_epoch(line, loss, sizes)} for line in lines]
 
 
-def study(runs: Sequence[ComparedRun], depths: Sequence[float]) -> dict[str, Any]:
+def study(runs: Sequence[ComparedRun], depths: Sequence[float]) -> Study:
     """The record's result: runs, conditions, predictions from one condition to another, similarities.
 
     Raises:

@@ -25,6 +25,7 @@ from deepnet.training.run import finish, opened
 from deepnet.training.train import train
 from deepnet.training.training import selection_of
 from ufm.cli.records import atomic_file, read_record
+from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.device import torch_device
 from ufm.engine.map_units import map_units
@@ -83,8 +84,8 @@ def resumed_grid(setting: GridSetting) -> GridSetting:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RequestError(f"`--resume` must be the folder of a grid, got {folder} ({error}).") from None
     for name in sorted(setting.given & stored.keys() - {"grid", *_MAY_MOVE}):
-        asked, allowed = getattr(setting, name), f"{stored[name]}, as in {folder}, or left out"
-        check(asked == stored[name], f"--{name.replace('_', '-')}", asked, allowed)
+        asked = getattr(setting, name)
+        check_kept(asked == stored[name], name, asked, stored[name], f"in {folder}")
     others = sorted(setting.grid.keys() - earlier.all_axes.keys())
     check(not others, "--grid", ", ".join(others), f"over the axes of {folder}: {', '.join(earlier.all_axes)}")
     return replace(earlier, grid={**earlier.grid, **setting.grid})

@@ -20,6 +20,7 @@ import torch
 
 from deepnet.settings import TrainSetting
 from ufm.cli.records import atomic_file
+from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
 from ufm.files import opened, parse_json, read_json, read_lines
@@ -191,7 +192,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
         may_differ = (
             name in _MAY_MOVE or asked[name] == stored[name] or (name == "epochs" and asked[name] > stored[name])
         )
-        check(may_differ, f"--{name.replace('_', '-')}", asked[name], f"{stored[name]}, as the run has it, or left out")
+        check_kept(may_differ, name, asked[name], stored[name], "the run has it")
         stored[name] = asked[name]
     of_the_process = {name: getattr(setting, name) for name in _OF_THE_PROCESS}
     return TrainSetting(**stored | {"data_folder": Path(stored["data_folder"])}, **of_the_process)

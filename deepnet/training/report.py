@@ -1,42 +1,16 @@
-"""What the commands print, and the summary of a run that their records carry."""
+"""What `train` and `measure` print."""
 
-import platform
-import statistics
-from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
-from rich.table import Table
-
-from deepnet.training import checkpoint
-from deepnet.training.training import Training
-
-
-def summary(training: Training, run: Path) -> dict[str, Any]:
-    """What a reader of a result wants to know of its run."""
-    metrics = checkpoint.read_metrics(run)
-    return {
-        "run": str(run),
-        "run_setting": checkpoint.plain_setting(training.setting),
-        "epoch": training.epoch,
-        "images": {name: len(split.labels) for name, split in training.data.splits.items()},
-        "parameters": sum(parameter.numel() for parameter in training.net.parameters()),
-        "device": _device_name(training.data.mean.device),
-        "minutes": sum(line["seconds"] for line in metrics) / 60,
-        "images_per_s": statistics.median(line["images_per_s"] for line in metrics) if metrics else None,
-        "collapse": [{"epoch": line["epoch"], **line["train"]} for line in metrics if "train" in line],
-    }
+from ufm.cli.table import console, table
 
 
 def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     """One column a split, one row a measure."""
-    table = Table("", *splits, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    found = table(title, "", *splits, left=[""])
     for name in splits["train"]:
-        table.add_row(name, *(_number(measures[name]) for measures in splits.values()))
-    Console().print(table)
+        found.add_row(name, *(_number(measures[name]) for measures in splits.values()))
+    console().print(found)
 
 
 def print_measured(title: str, splits: dict[str, dict[str, float]], calibration: dict[str, Any]) -> None:
@@ -65,9 +39,3 @@ def print_calibration(found: dict[str, Any]) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"

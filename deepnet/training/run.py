@@ -4,16 +4,19 @@ A run that has reached its last epoch may be resumed too: it ends at once, with 
 whose learning rates are those of the longer run.
 """
 
+import platform
+import statistics
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from deepnet import distributed
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint
-from deepnet.training.report import summary
 from deepnet.training.training import Training, begin
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import HALF_WRITTEN, read_record, write_record
@@ -47,6 +50,22 @@ def result(training: Training, folder: Path) -> dict[str, Any]:
         epoch = training.best[0]
         best = {"epoch": epoch} | _measures(metrics, epoch, ["validation", "test"], folder)
     return summary(training, folder) | {"splits": splits, "best": best, "metrics": metrics}
+
+
+def summary(training: Training, run: Path) -> dict[str, Any]:
+    """What a reader of a result wants to know of its run."""
+    metrics = checkpoint.read_metrics(run)
+    return {
+        "run": str(run),
+        "run_setting": checkpoint.plain_setting(training.setting),
+        "epoch": training.epoch,
+        "images": {name: len(split.labels) for name, split in training.data.splits.items()},
+        "parameters": sum(parameter.numel() for parameter in training.net.parameters()),
+        "device": _device_name(training.data.mean.device),
+        "minutes": sum(line["seconds"] for line in metrics) / 60,
+        "images_per_s": statistics.median(line["images_per_s"] for line in metrics) if metrics else None,
+        "collapse": [{"epoch": line["epoch"], **line["train"]} for line in metrics if "train" in line],
+    }
 
 
 def _measures(metrics: list[dict[str, Any]], epoch: int, splits: list[str], folder: Path) -> dict[str, Any]:
@@ -128,3 +147,9 @@ def _restore_best(training: Training, folder: Path) -> None:
     except RequestError as error:
         training.best = None
         print(f"{error} The best epoch is looked for anew from epoch {training.epoch + 1} on.", file=sys.stderr)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from figures.claims import margin_text
+from ufm.cli.words import margin_text
 
 KIND = ("theory_checks",)
 COMMAND = "python -m theory_checks --json figures/data/claims.json"
@@ -21,7 +21,7 @@ def _entry(row: dict[str, Any]) -> dict[str, Any]:
         "source": claim["source"],
         "text": claim["text"],
         "rigour": verdict.get("rigour", "-"),
-        "margin": margin_text(verdict) if verdict else "-",
+        "margin": margin_text(verdict["margin"], verdict["margin_is"]) if verdict else "-",
         "margin_is": verdict.get("margin_is", ""),
         "sizes": verdict.get("sizes", ""),
         "findings": [{"text": item["text"], "holds": item["holds"]} for item in verdict.get("findings", [])],

@@ -6,6 +6,7 @@ from typing import Any
 
 from figures import claims
 from figures.tables.markdown import escaped, markdown
+from ufm.cli.words import margin_text
 
 HEAD = ["claim", "source", "evidence", "margin", "s", ""]
 
@@ -26,6 +27,6 @@ def table(record: dict[str, Any]) -> str:
 
 def _row(row: dict[str, Any]) -> list[str]:
     claim, verdict = row["claim"], row["verdict"]
-    found = [verdict["rigour"], claims.margin_text(verdict)] if verdict else ["not run", "-"]
+    found = [verdict["rigour"], margin_text(verdict["margin"], verdict["margin_is"])] if verdict else ["not run", "-"]
     sentence = f"[{escaped(claim['sentence'])}](theory_checks/{claim['name']}.py)"
     return [sentence, claim["source"], *found, f"{row['seconds']:.1f}", "holds" if row["holds"] else "**fails**"]

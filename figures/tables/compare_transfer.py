@@ -3,6 +3,7 @@
 from typing import Any
 
 from figures.tables.markdown import escaped, markdown
+from ufm.cli.words import depth_sentence
 
 
 def table(record: dict[str, Any]) -> str:
@@ -19,17 +20,6 @@ def table(record: dict[str, Any]) -> str:
         rows.append([entry["target"], m, *cells, str(entry["count"])])
     lines = [depth_sentence(network["depth_fit"]) for network in networks if network["depth_fit"]]
     return "\n\n".join([markdown(rows), *lines])
-
-
-def depth_sentence(fit: dict[str, Any]) -> str:
-    """The fitted slope and the m it means."""
-    text = (
-        f"log |W|² against log |h| of {fit['conditions']} conditions: slope {fit['slope']:.3g} "
-        f"(95 % interval {fit['low']:.3g} to {fit['high']:.3g}), residual scatter {fit['scatter']:.2g}"
-    )
-    if fit["low"] is None or fit["low"] <= 0:
-        return f"{text}: m is not determined."
-    return f"{text}, m = {fit['depth']:.3g}."
 
 
 def _error(entry: dict[str, Any], name: str) -> str:

@@ -183,7 +183,7 @@ def test_interrupting_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deepnet.training.train.train", interrupted)
+    monkeypatch.setattr("deepnet.training.job.train", interrupted)
     assert deepnet("train", *SMALL, "--out", tmp_path / "run") == 130
     assert f"python -m deepnet train --resume {tmp_path / 'run'}" in capsys.readouterr().err
 

@@ -1,4 +1,5 @@
-from figures.claims import draw, margin_text
+from figures.claims import draw
+from ufm.cli.words import margin_text
 
 
 def row(name, verdict, holds):
@@ -15,8 +16,9 @@ def test_it_draws_claims_that_hold_fail_and_were_not_run(tmp_path):
     exact = {"rigour": "symbolic", "margin": None, "margin_is": "exact"}
     rows = [row("a_claim", digits, True), row("another", exact, False), row("third", None, False)]
     assert draw({"result": {"rows": rows}}, tmp_path / "picture.png").stat().st_size > 5000
-    assert [margin_text(verdict) for verdict in (digits, exact)] == ["2.0 digits", "exact"]
+    texts = [margin_text(verdict["margin"], verdict["margin_is"]) for verdict in (digits, exact)]
+    assert texts == ["2.0 digits", "exact"]
 
 
 def test_a_margin_that_is_not_a_number_is_not_exact():
-    assert margin_text({"margin": None, "margin_is": "decimal digits of something"}) == "not a number"
+    assert margin_text(None, "decimal digits of something") == "not a number"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from theory_checks import __main__ as command
-from theory_checks import listing
+from theory_checks import job, listing
 from theory_checks.listing import Claim, Row, claims, run, run_all
 from ufm.cli.command_line import main
 
@@ -67,9 +67,9 @@ def test_a_check_that_crashes_is_reported_and_the_others_go_on(monkeypatch, tmp_
     rows = {row.claim.name: row for row in run_all([broken, sound])}
     assert rows[FAST].holds
     assert "ModuleNotFoundError" in rows["no_such_file"].not_run
-    monkeypatch.setattr(command, "run_all", lambda claims: iter([run(claim) for claim in claims]))
+    monkeypatch.setattr(job, "run_all", lambda claims: iter([run(claim) for claim in claims]))
     setting = command.CheckSetting(out=tmp_path / "out")
-    assert command.run_claims([broken, sound], setting) == 1
+    assert job.Check([broken, sound], setting).run() == 1
     assert "1 hold, 0 fail, 1 not run" in capsys.readouterr().out
 
 
@@ -80,8 +80,8 @@ def test_what_is_finished_when_interrupted_is_shown_and_recorded(monkeypatch, tm
         yield Row(first, 0.1, not_run="for the test")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run_all", interrupted)
-    assert command.run_claims([first, second], command.CheckSetting(out=tmp_path / "out")) == 130
+    monkeypatch.setattr(job, "run_all", interrupted)
+    assert job.Check([first, second], command.CheckSetting(out=tmp_path / "out")).run() == 130
     rows = json.loads((tmp_path / "out" / "record.json").read_text())["result"]["rows"]
     assert [row["not_run"] for row in rows] == ["for the test", "interrupted"]
 

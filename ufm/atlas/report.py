@@ -1,27 +1,43 @@
 """An atlas in words: the table, what theory and Morse relations say of it, and what is not checked."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ufm.atlas.atlas import Atlas
 from ufm.atlas.orbit import Orbit
 from ufm.atlas.setting import AtlasSetting
+from ufm.cli.table import console, table
+from ufm.cli.words import bias_text, statuses_text
 
 
-def show(setting: AtlasSetting, atlas: Atlas, result: dict[str, Any]) -> None:
+def show(setting: AtlasSetting, atlas: Atlas, result: Mapping[str, Any]) -> None:
     """Print the table and what a reader must know beside it."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 150
-    console.print(_table(setting, atlas))
+    if not atlas.rows:
+        print(f"no start reached a critical point: {atlas.statuses}")
+        return
+    out = console()
+    out.print(_table(setting, atlas))
     for line in summary(atlas, result):
-        console.print(line, soft_wrap=True, highlight=False)
+        out.print(line, soft_wrap=True, highlight=False)
+    if "units" in result:
+        units = ", ".join(f"{name} {value}" for name, value in result["units"].items())
+        print(f"values, points and eigenvalues are in the model's own units (ufm/solve/units.py): {units}")
 
 
-def summary(atlas: Atlas, result: dict[str, Any]) -> list[str]:
+def round_text(atlas: Atlas, new: int) -> str:
+    """What the last round found."""
+    entry = atlas.rounds[-1]
+    converged, starts = entry["statuses"]["CONVERGED"], sum(entry["statuses"].values())
+    places = list(entry["starts"])
+    where = f" in dimension {places[0]}, where a Morse relation fails" if len(places) == 1 else ""
+    number = len(atlas.rounds)
+    return f"round {number}{where}: {converged} of {starts} converged, {new} new, {entry['orbits']} orbits"
+
+
+def summary(atlas: Atlas, result: Mapping[str, Any]) -> list[str]:
     """Counts, resolution, minima, evidence, and what is not checked."""
     return [
         _counts(atlas),
@@ -52,7 +68,6 @@ def index_text(row: Orbit) -> str:
 
 
 def _counts(atlas: Atlas) -> str:
-    statuses = ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in atlas.statuses.items() if count)
     orbits = [row for row in atlas.rows if not row.is_set]
     copies, met = sum(row.copies for row in orbits), sum(len(row.copies_found) for row in orbits)
     found = f"{len(orbits)} orbits, {copies} labelled copies, {met} of their class copies met"
@@ -60,7 +75,7 @@ def _counts(atlas: Atlas) -> str:
         found = f"{len(atlas.rows)} rows, of which {len(orbits)} orbits with {copies} labelled copies ({met} met)"
     return (
         f"{found}; {len(atlas.rounds)} rounds in {atlas.seconds:.1f} s, {atlas.quiet_rounds} since the last new orbit; "
-        f"starts: {statuses}."
+        f"starts: {statuses_text(atlas.statuses)}."
     )
 
 
@@ -82,7 +97,7 @@ def _remarks(atlas: Atlas) -> list[str]:
     return lines
 
 
-def _of_the_lowest(atlas: Atlas, result: dict[str, Any]) -> list[str]:
+def _of_the_lowest(atlas: Atlas, result: Mapping[str, Any]) -> list[str]:
     """Duality gap, enclosure of the margin, prediction."""
     lines = []
     if (gap := result["duality_gap"]) is not None:
@@ -130,25 +145,22 @@ def _word(holds: bool) -> str:
 
 
 def _table(setting: AtlasSetting, atlas: Atlas) -> Table:
-    table = Table(title=_title(setting, atlas), title_justify="left")
     names = ("", "value", "rank", "negative", "zero", "copies", "met", "apart", "found", "curvature", "along", "proved")
-    for name in names:
-        table.add_column(name, justify="left" if name in ("apart", "along", "proved") else "right")
+    found = table(_title(setting, atlas), *names, left=["apart", "along", "proved"])
     for number, row in enumerate(atlas.rows, 1):
         zero = f"{row.nullity}" + (f" (not {row.expected_nullity})" if row.is_degenerate else "")
         along = row.direction_is if row.index else "-" if row.is_degenerate else "minimum"
         cells = (f"{row.value:.10f}", str(row.rank), index_text(row), zero, _copies(row), str(len(row.copies_found)))
         ways = row.apart, str(row.found), f"{row.curvature:.4f}", along, proved(row.certificate)
-        table.add_row(str(number), *cells, *ways)
-    return table
+        found.add_row(str(number), *cells, *ways)
+    return found
 
 
 def _title(setting: AtlasSetting, atlas: Atlas) -> str:
     choice, model = setting.model_choice, atlas.model
     options = ", ".join(f"{name} {value}" for name, value in choice.options.items())
     first = f"{choice.name} ({options}), {setting.loss['name']}" if options else str(model.loss)
-    decay_b = "none" if setting.decay_b is None else f"{setting.decay_b:g}"
-    decays = f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {decay_b}"
+    decays = f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {bias_text(setting.decay_b)}"
     return f"{first}, K = {model.K}, d = {model.d}, n = {model.n}" + ("" if choice.name == "spheres" else f", {decays}")
 
 

@@ -6,17 +6,73 @@ The model is reduced to n = 1, d = K, decay_W = decay_H = c (`ufm.atlas.comparis
 import string
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 from ufm.atlas.atlas import Atlas
 from ufm.atlas.comparison import Kind, kind_of
+from ufm.atlas.comparison_report import show_scan
 from ufm.atlas.rounds import rounds_until_complete
 from ufm.atlas.setting import AtlasScanSetting
+from ufm.cli.job import Job
+from ufm.cli.resume import earlier_result
+from ufm.cli.words import loss_text
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.problem import Problem
 from ufm.specs import LossSpec
 
 MAX_STEPS = 200
+
+
+class LandscapeScan(TypedDict):
+    """What the record says.
+
+    Attributes:
+        entries: an atlas each: `loss`, `strength` c, `decay_b`; `rows`, of each orbit what is compared and its value,
+            `found`, curvature and nullity; whether the atlas `is_quiet` (complete as far as can be told) and
+            `is_degenerate`, whether `morse_holds`; the number of `local_minima`; `statuses`, `seconds`; `class`, its
+            letter.
+        classes: the kinds of each isomorphism class, by letter.
+    """
+
+    entries: list[dict[str, Any]]
+    classes: dict[str, list[Kind]]
+
+
+class ScanAtlases(Job[AtlasScanSetting, LandscapeScan]):
+    """Atlas after atlas, recorded after each, then the classes."""
+
+    name = "atlas-scan"
+    continues = True
+
+    def __init__(self, setting: AtlasScanSetting) -> None:
+        super().__init__(setting)
+        self._cases = list(cases(setting))
+
+    def compute(self) -> LandscapeScan:
+        """What the folder lacks."""
+        earlier = earlier_result(self.folder, self.setting.as_dict())
+        entries = earlier["entries"] if earlier else []
+        for number, case in enumerate(self._cases, 1):
+            if not any(is_same_case(entry, case) for entry in entries):
+                entries.append(atlas_entry(self.setting, *case))
+                self.record(_result(entries))
+            done = next(entry for entry in entries if is_same_case(entry, case))
+            asked = f"{number}/{len(self._cases)} {loss_text(case[0])}, c {case[1]:g}, bias decay {case[2]}"
+            print(f"{asked}: {len(done['rows'])} orbits, {done['seconds']:.1f} s", flush=True)
+        return _result(entries)
+
+    def show(self, result: LandscapeScan) -> None:
+        """A table of letters."""
+        show_scan(result["entries"], result["classes"])
+
+    def exit_code(self, result: LandscapeScan) -> int:
+        """1 if a Morse relation fails where it applies."""
+        return 0 if all(entry["morse_holds"] or entry["is_degenerate"] for entry in result["entries"]) else 1
+
+
+def _result(entries: list[dict[str, Any]]) -> LandscapeScan:
+    classes = lettered(entries)
+    return {"entries": entries, "classes": classes}
 
 
 def cases(setting: AtlasScanSetting) -> Iterator[tuple[LossSpec, float, float | None]]:

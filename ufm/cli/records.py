@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -50,25 +50,6 @@ def new_folder(path: Path | None, name: str) -> Path:
     if occupied is not None:
         raise RequestError(f"`--out` must be a new or empty folder, got {folder} (it holds {occupied.name}).")
     return folder
-
-
-def earlier_result(folder: Path, setting: dict[str, Any]) -> dict[str, Any] | None:
-    """The result that a command with the same setting has left in a folder; None if there is none yet.
-
-    Raises:
-        ValueError: if the folder holds the record of another setting.
-    """
-    if not (folder / "record.json").exists():
-        return None
-    record = read_record(folder / "record.json")
-    asked = _plain(setting)
-    check(asked.keys() == record["setting"].keys(), "--out", folder, "new, empty or of an earlier call of this command")
-    for key in sorted(asked.keys() - {"out", "json", "device"}):
-        there, here = record["setting"][key], asked[key]
-        if there != here:
-            option = f"--{key.replace('_', '-')}"
-            raise RequestError(f"`{option}` must be {there} to continue what is in {folder}, got {here}.")
-    return dict(record["result"])
 
 
 def check_new_file(path: Path | None, argument: str) -> None:
@@ -114,15 +95,7 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
-def write_and_show(path: Path, setting: dict[str, Any], result: dict[str, Any], show: Callable[[], object]) -> Path:
-    """Write one record, then show; where it cannot be written (a full disk), what is shown is all that is left."""
-    try:
-        return write_record(path, setting, result)
-    finally:
-        show()
-
-
-def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) -> Path:
+def write_record(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> Path:
     """Write one record as JSON (nan and infinities become null) and return its path."""
     record = {
         "schema": SCHEMA,
@@ -132,9 +105,18 @@ def write_record(path: Path, setting: dict[str, Any], result: dict[str, Any]) ->
         "result": result,
     }
     with atomic_file(path) as file:
-        json.dump(_plain(record), file, indent=1, allow_nan=False)
+        json.dump(plain(record), file, indent=1, allow_nan=False)
         file.write("\n")
     return path
+
+
+def says(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a record is there that says just this."""
+    try:
+        record = read_record(path)
+    except RequestError:  # none, or one that was damaged
+        return False
+    return record["setting"] == plain(setting) and record["result"] == plain(result)
 
 
 def provenance() -> dict[str, Any]:
@@ -205,14 +187,14 @@ def _umask() -> int:
     return mask
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Nested dicts and lists of JSON values; tensors and arrays become lists, non-finite numbers null."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

@@ -1,11 +1,10 @@
-"""A report card as tables for people and as a result for the record."""
+"""A report card in words, and as tables."""
 
-import dataclasses
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from ufm.cli.table import console, table
 from ufm.reports.report_card import Card
 from ufm.scan.cells import Row
 from ufm.scan.outcomes import STATES
@@ -22,11 +21,6 @@ COMPARED = {
     "nc3_self_duality": "NC3",
     "steps_mean": "steps",
 }
-
-
-def as_result(card: Card) -> dict[str, Any]:
-    """The record's result."""
-    return dataclasses.asdict(card) | {"answers": answers(card)}
 
 
 def answers(card: Card) -> dict[str, str]:
@@ -49,16 +43,13 @@ def answers(card: Card) -> dict[str, str]:
 
 def show(card: Card) -> None:
     """Print the answers, then the comparison."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 150
-    table = Table(title=f"Report card: {_name(card.spec)} (numeric evidence)", title_justify="left")
-    table.add_column("question")
-    table.add_column("answer")
+    columns = ["question", "answer"]
+    found = table(f"Report card: {_name(card.spec)} (numeric evidence)", *columns, left=columns)
     for question, answer in answers(card).items():
-        table.add_row(question, answer)
-    console.print(table)
-    console.print(_comparison(card))
+        found.add_row(question, answer)
+    out = console()
+    out.print(found)
+    out.print(_comparison(card))
 
 
 def _property(item: Property) -> str:
@@ -88,16 +79,13 @@ def _where(rows: list[Row], state: str) -> str:
 
 
 def _comparison(card: Card) -> Table:
-    decay = card.comparison[0]["decay_W"]
-    table = Table(title=f"Best of {card.comparison[0]['starts']} starts at decay {decay:g}", title_justify="left")
-    table.add_column("")
-    for row in card.comparison:
-        table.add_column(str(row["loss"]).rpartition(".")[2], justify="right")
+    first, losses = card.comparison[0], [str(row["loss"]).rpartition(".")[2] for row in card.comparison]
+    found = table(f"Best of {first['starts']} starts at decay {first['decay_W']:g}", "", *losses, left=[""])
     for name, label in COMPARED.items():
-        table.add_row(label, *(_shown(row[name]) for row in card.comparison))
+        found.add_row(label, *(_shown(row[name]) for row in card.comparison))
     for state in STATES:
-        table.add_row(f"share {state}", *(f"{row[state]:.0%}" for row in card.comparison))
-    return table
+        found.add_row(f"share {state}", *(f"{row[state]:.0%}" for row in card.comparison))
+    return found
 
 
 def _name(spec: dict[str, Any]) -> str:

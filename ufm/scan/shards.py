@@ -20,6 +20,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ufm.cli.records import atomic_file, provenance, remove_half_written
+from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
 from ufm.files import opened, parse_json, read_json
@@ -76,7 +77,7 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
     check(not again or "loss" in setting.given, "--loss", "nothing", allowed)
     for name in sorted(setting.given & _defining(setting).keys() - {"grid"}):
         there, here = getattr(earlier, name), getattr(setting, name)
-        check(there == here, f"--{name.replace('_', '-')}", here, f"{there}, as in {folder}, or left out")
+        check_kept(there == here, name, here, there, f"in {folder}")
     if source not in ("", source_of(earlier.loss)):
         print(f"the source of {earlier.loss['name']} is not that of {folder}: all cells are new", file=sys.stderr)
     call = {name: getattr(setting, name) for name in _OF_THE_CALL}

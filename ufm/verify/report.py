@@ -1,15 +1,14 @@
-"""The verdicts of `ufm verify` as a table for people and as a result for the record."""
+"""The verdicts of `ufm verify` as tables, and a sentence for each claim that failed."""
 
 import dataclasses
 import math
 import shlex
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from ufm.model.target import Target
-from ufm.specs import LossSpec
+from ufm.cli.table import console, table
+from ufm.cli.words import bias_text, loss_text, statuses_text
 from ufm.verify.end_point_claims import SAME_VALUE, Claim
 from ufm.verify.setting import VerifySetting
 from ufm.verify.verify import Verdict
@@ -40,25 +39,23 @@ LABELS = {
 
 def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
     """Print the claims, the other critical points, and a sentence for each claim that failed."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 150
-    console.print(_claims_table(setting, verdicts))
+    out = console()
+    out.print(_claims_table(setting, verdicts))
     if any(verdict.saddle_statuses for verdict in verdicts):
-        console.print(_saddle_table(setting, verdicts))
+        out.print(_saddle_table(setting, verdicts))
         for verdict in verdicts:
-            console.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
+            out.print(_saddle_summary(verdict), soft_wrap=True, highlight=False)
     if setting.profile:
-        console.print(_profile_table(verdicts))
+        out.print(_profile_table(verdicts))
     if any(verdict.elsewhere for verdict in verdicts):
-        console.print(_elsewhere_table(verdicts))
+        out.print(_elsewhere_table(verdicts))
     if any(verdict.found for verdict in verdicts):
-        console.print(_found_table(verdicts))
+        out.print(_found_table(verdicts))
     for verdict in verdicts:
         for line in failures(setting, verdict):
-            console.print(line, style="bold red", soft_wrap=True, highlight=False)
+            out.print(line, style="bold red", soft_wrap=True, highlight=False)
         for note in notes(verdict):
-            console.print(f"{loss_text(verdict.spec)}: {note}", soft_wrap=True, highlight=False)
+            out.print(f"{loss_text(verdict.spec)}: {note}", soft_wrap=True, highlight=False)
 
 
 def notes(verdict: Verdict) -> list[str]:
@@ -70,23 +67,6 @@ def notes(verdict: Verdict) -> list[str]:
             f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
         )
     return lines
-
-
-def as_result(verdicts: list[Verdict], *, is_complete: bool) -> dict[str, Any]:
-    """The record's result; nothing holds until every loss that was asked for has its verdict."""
-    fields = [
-        dataclasses.asdict(verdict)
-        | {"target": _facts(verdict.target), "saddle_target": _facts(verdict.saddle_target), "holds": verdict.holds}
-        for verdict in verdicts
-    ]
-    holds = is_complete and all(verdict.holds for verdict in verdicts)
-    return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
-
-
-def _facts(target: Target | None) -> dict[str, Any] | None:
-    """Everything but the point itself and what takes others."""
-    own = dataclasses.asdict(target) if target else {}
-    return {key: value for key, value in own.items() if key not in ("point", "residuals")} or None
 
 
 def failures(setting: VerifySetting, verdict: Verdict) -> list[str]:
@@ -116,11 +96,6 @@ def _command(setting: VerifySetting, verdict: Verdict, **changes: Any) -> str:
     return command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
 
 
-def loss_text(spec: LossSpec) -> str:
-    """`focal 2`."""
-    return " ".join(str(value).removesuffix(".0") for value in spec.values())
-
-
 def model_text(setting: VerifySetting) -> str:
     """`spheres, temperature 5: `, nothing for the plain model."""
     choice = setting.model_choice
@@ -143,44 +118,37 @@ def command_of(setting: VerifySetting) -> str:
 
 
 def _profile_table(verdicts: list[Verdict]) -> Table:
-    table = Table(title="Seconds by phase, summed over threads", title_justify="left")
-    table.add_column("phase")
-    for verdict in verdicts:
-        table.add_column(loss_text(verdict.spec), justify="right")
+    losses = (loss_text(verdict.spec) for verdict in verdicts)
+    found = table("Seconds by phase, summed over threads", "phase", *losses, left=["phase"])
     for name in sorted(verdicts[0].profile, key=lambda name: -verdicts[0].profile[name]):
-        table.add_row(name, *(f"{verdict.profile.get(name, 0.0):.2f}" for verdict in verdicts))
-    return table
+        found.add_row(name, *(f"{verdict.profile.get(name, 0.0):.2f}" for verdict in verdicts))
+    return found
 
 
 def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     K, d, n = setting.model_choice.classes(setting.classes), setting.dim, setting.per_class
-    decay_b = "none" if setting.decay_b is None else f"{setting.decay_b:g}"
     title = (
-        f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, "
-        f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {decay_b}: worst of all converged starts"
+        f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, decays W {setting.decay_W:g}, "
+        f"H {setting.decay_H:g}, b {bias_text(setting.decay_b)}: worst of all converged starts"
     )
-    table = Table(title=title, title_justify="left")
-    table.add_column("claim")
-    table.add_column("allowed", justify="right")
-    for verdict in verdicts:
-        table.add_column(loss_text(verdict.spec), justify="right")
+    found = table(title, "claim", "allowed", *(loss_text(verdict.spec) for verdict in verdicts), left=["claim"])
     rows = {
         "predicted objective": [f"{v.target.value:.10f}" if v.target else "none" for v in verdicts],
         "predicted margin": [f"{v.target.margin:.8f}" if v.target else "none" for v in verdicts],
     }
     for label, cells in rows.items():
-        table.add_row(label, "", *cells)
-    table.add_section()
+        found.add_row(label, "", *cells)
+    found.add_section()
     for name in dict.fromkeys([*LABELS, *(name for verdict in verdicts for name in verdict.claims)]):
         claims = [verdict.claims.get(name) for verdict in verdicts]
         allowed = next((claim.allowed for claim in claims if claim is not None), None)
         if allowed is not None:
-            table.add_row(_label(name), _bound(name, allowed), *(_cell(claim) for claim in claims))
-    table.add_section()
-    table.add_row("starts", "", *(_statuses(verdict.statuses) for verdict in verdicts))
-    table.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
-    table.add_row("verdict", "", *map(_outcome, verdicts))
-    return table
+            found.add_row(_label(name), _bound(name, allowed), *(_cell(claim) for claim in claims))
+    found.add_section()
+    found.add_row("starts", "", *(statuses_text(verdict.statuses) for verdict in verdicts))
+    found.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
+    found.add_row("verdict", "", *map(_outcome, verdicts))
+    return found
 
 
 def _label(name: str) -> str:
@@ -196,31 +164,30 @@ def _outcome(verdict: Verdict) -> str:
 
 def _elsewhere_table(verdicts: list[Verdict]) -> Table:
     """Where the other starts end."""
-    table = Table(title="Where the other starts that converged end (lowest values first)", title_justify="left")
-    for column in ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start"):
-        table.add_column(column, justify="left" if column == "loss" else "right")
+    columns = ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start")
+    found = table("Where the other starts that converged end (lowest values first)", *columns, left=["loss"])
     for verdict in verdicts:
         for row in verdict.elsewhere[:SADDLES_SHOWN]:
             above = row["value"] - verdict.target.value if verdict.target else math.nan
             numbers = f"{row['value']:.8f}", f"{above:.2g}"
             counts = str(row["found"]), str(row["first_start"])
-            table.add_row(loss_text(verdict.spec), *numbers, f"{row['smallest_eigenvalue']:.2g}", *counts)
-    return table
+            found.add_row(loss_text(verdict.spec), *numbers, f"{row['smallest_eigenvalue']:.2g}", *counts)
+    return found
 
 
 def _found_table(verdicts: list[Verdict]) -> Table:
     """Where starts end for which there is no prediction."""
-    table = Table(title="Where the starts end (lowest values first; numbers of the lowest start)", title_justify="left")
+    title = "Where the starts end (lowest values first; numbers of the lowest start)"
     names = {"rank": "rank", "rank before": "rank before the ReLU", "nc1_trace": "NC1 trace"}
     names |= {"nc2_etf_distance": "NC2 ETF distance", "nc3_self_duality": "NC3", "nc4_disagreement": "NC4"}
-    for column in ("loss", "value", *names.values(), "found", "converged", "first start"):
-        table.add_column(column, justify="left" if column == "loss" else "right")
+    columns = ("loss", "value", *names.values(), "found", "converged", "first start")
+    found = table(title, *columns, left=["loss"])
     for verdict in verdicts:
         for row in verdict.found[:SADDLES_SHOWN]:
             numbers = (f"{row[name]:.3g}" if name in row else "-" for name in names)
             counts = str(row["found"]), str(row["converged"]), str(row["first_start"])
-            table.add_row(loss_text(verdict.spec), f"{row['value']:.8f}", *numbers, *counts)
-    return table
+            found.add_row(loss_text(verdict.spec), f"{row['value']:.8f}", *numbers, *counts)
+    return found
 
 
 def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
@@ -229,8 +196,7 @@ def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     title = (
         f"Other critical points, {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest values first)"
     )
-    table = Table(title=title, title_justify="left")
-    for column in (
+    columns = (
         "loss",
         "value",
         "rank",
@@ -240,16 +206,16 @@ def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
         "curvature along",
         "direction",
         "found",
-    ):
-        table.add_column(column, justify="left" if column in ("loss", "direction") else "right")
+    )
+    found = table(title, *columns, left=["loss", "direction"])
     for verdict in verdicts:
         for row in verdict.saddles[:SADDLES_SHOWN]:
             integers = (str(row[key]) for key in ("rank", "morse_index", "nullity"))
             numbers = f"{row['smallest_eigenvalue']:.6f}", f"{row['curvature']:.6f}"
             cells = (loss_text(verdict.spec), f"{row['value']:.8f}", *integers, *numbers)
-            table.add_row(*cells, row["direction_is"], str(row["found"]))
-        table.add_section()
-    return table
+            found.add_row(*cells, row["direction_is"], str(row["found"]))
+        found.add_section()
+    return found
 
 
 def _saddle_summary(verdict: Verdict) -> str:
@@ -260,7 +226,7 @@ def _saddle_summary(verdict: Verdict) -> str:
     minimiser = "zero" if verdict.saddle_target and verdict.saddle_target.is_zero else "the minimiser"
     return (
         f"{loss_text(verdict.spec)}: {len(values)} kinds of critical points{not_shown} with {distinct} values, "
-        f"{verdict.minimisers_among_saddles} starts at {minimiser}; {_statuses(verdict.saddle_statuses)}"
+        f"{verdict.minimisers_among_saddles} starts at {minimiser}; {statuses_text(verdict.saddle_statuses)}"
     )
 
 
@@ -275,9 +241,3 @@ def _cell(claim: Claim | None) -> str:
         return "-"
     text = f"{claim.worst:.0f}" if claim.worst.is_integer() else f"{claim.worst:.2g}"
     return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"
-
-
-def _statuses(counts: dict[str, int]) -> str:
-    """`1000 converged`, and every other way of ending that occurred."""
-    shown = {name: count for name, count in counts.items() if count or name == "CONVERGED"}
-    return ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in shown.items())

@@ -6,7 +6,7 @@ import pytest
 
 from deepnet.__main__ import COMMANDS
 from deepnet.grid import trainings as grid
-from deepnet.grid.report import maps
+from deepnet.grid.maps import maps
 from deepnet.grid.setting import GridSetting
 from tests.disturbing import MOMENTS, SIGNS, disturbed, undisturbed
 from ufm.cli.command_line import main

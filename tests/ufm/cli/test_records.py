@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ufm.cli.records import atomic_file, check_new_file, new_folder, read_record, write_and_show, write_record
+from ufm.cli.records import atomic_file, check_new_file, new_folder, read_record, says, write_record
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,6 +24,15 @@ def test_a_record_says_what_was_asked_and_what_came_out(tmp_path):
     assert record["result"] == {"x": [1.5, 2.0], "bad": None}
     assert record["versions"]["torch"] == torch.__version__
     assert {"schema", "command", "created", "commit", "machine"} <= record.keys()
+
+
+def test_a_record_says_what_it_was_given_and_nothing_else(tmp_path):
+    path, setting, result = tmp_path / "r.json", {"out": tmp_path}, {"x": [1.0], "bad": math.nan}
+    assert not says(path, setting, result)
+    write_record(path, setting, result)
+    assert says(path, setting, result)
+    assert not says(path, setting | {"seed": 1}, result)
+    assert not says(path, setting, result | {"x": [1.0 + 1e-15]})
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
@@ -67,22 +76,6 @@ def test_nothing_is_written_over(tmp_path):
 
 def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_record_is_written_before_anything_is_shown(tmp_path):
-    seen = []
-    path = tmp_path / "r.json"
-    assert write_and_show(path, {}, {"x": 1}, lambda: seen.append(read_record(path)["result"])) == path
-    assert seen == [{"x": 1}]
-
-
-def test_what_cannot_be_recorded_is_shown(tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_and_show(tmp_path / "r.json", {}, {"x": 1}, lambda: seen.append(1))
-    assert seen == [1]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_no_wrong_request(tmp_path, monkeypatch):

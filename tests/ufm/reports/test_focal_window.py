@@ -23,7 +23,7 @@ from ufm.proof.focal_certificate import (
     restricted,
     state_found,
 )
-from ufm.reports.focal_window_report import zero_is_minimum
+from ufm.reports.focal_window import zero_is_minimum
 from ufm.solve.hessian import dense_hessian
 from ufm.theory.focal_window import TwoLevels, ray_thresholds, window
 

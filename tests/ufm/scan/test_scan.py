@@ -14,9 +14,9 @@ from ufm.model.losses import CrossEntropy
 from ufm.model.model import Point
 from ufm.model.problem import Problem
 from ufm.scan import cells, shards
+from ufm.scan.agreement import agreements
 from ufm.scan.cells import cells_of, units_of
 from ufm.scan.outcomes import STATES, end_states, solve
-from ufm.scan.report import agreements
 from ufm.scan.scan import Scan
 from ufm.scan.setting import ScanSetting
 from ufm.theory.prediction import predict, predicted_point
@@ -77,13 +77,12 @@ def test_starts_end_where_the_prediction_says(loss, grid):
 
 
 def test_a_wrong_boundary_would_be_seen():
-    scan = Scan(FOCAL)
     rows = _rows(FOCAL)
-    counts = agreements(scan, rows)
+    counts = agreements(FOCAL, rows)
     assert counts["as_predicted"] == counts["predicted"] == 28
     for factor, further in ((1.5, 0), (30.0, 1)):
         wrong = [row | {"predicted_state": "zero" if factor * row["c"] > row["c_zero_best"] else "etf"} for row in rows]
-        counts = agreements(scan, wrong)
+        counts = agreements(FOCAL, wrong)
         assert counts["within_one_cell"] > 0
         assert (counts["further"] > 0) == further
 

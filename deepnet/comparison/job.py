@@ -1,0 +1,30 @@
+"""`compare` as a command."""
+
+from deepnet.comparison.report import show
+from deepnet.comparison.study import Study, compared_run, study
+from deepnet.settings import CompareSetting
+from deepnet.training import checkpoint
+from ufm.cli.job import Job
+
+
+class Compare(Job[CompareSetting, Study]):
+    """Measurement and prediction side by side, and how close they are."""
+
+    name = "compare"
+
+    def __init__(self, setting: CompareSetting) -> None:
+        super().__init__(setting)
+        for run in setting.folders:
+            checkpoint.read_setting(run)
+
+    def compute(self) -> Study:
+        """Run after run, then all of them together."""
+        setting, runs = self.setting, []
+        for number, run in enumerate(setting.folders, 1):
+            runs.append(compared_run(run, setting.device, setting.data_folder))
+            print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
+        return study(runs, setting.depths)
+
+    def show(self, result: Study) -> None:
+        """A table and a verdict a condition, then what is between them."""
+        show(result)

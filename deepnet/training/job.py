@@ -1,0 +1,77 @@
+"""`train` as a command. It opens its folder itself, for several processes may train one run; the first one speaks."""
+
+import sys
+from pathlib import Path
+
+from deepnet import distributed
+from deepnet.settings import TrainSetting
+from deepnet.training import checkpoint
+from deepnet.training.epoch import steps_of
+from deepnet.training.progress import TrainingProgress
+from deepnet.training.report import print_best, print_measures
+from deepnet.training.run import finish, opened
+from deepnet.training.train import train
+from deepnet.training.training import Training
+from ufm.cli.command_line import INTERRUPTED
+from ufm.cli.job import draw, print_places
+from ufm.cli.records import read_record
+from ufm.errors import RequestError
+
+FILES = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT, checkpoint.PREVIOUS, checkpoint.BEST)
+"""What a run leaves in its folder beside its record."""
+
+
+class Train:
+    """A run, begun or gone on with."""
+
+    def __init__(self, setting: TrainSetting) -> None:
+        self.setting = setting
+
+    def run(self) -> int:
+        """The exit code, 1 if the loss stopped being a number."""
+        with distributed.process_group(self.setting.device):
+            try:
+                return self._train()
+            except RequestError:
+                if distributed.rank() == 0:
+                    raise
+                return 2  # every process finds the same mistake; the first says it
+
+    def _train(self) -> int:
+        with opened(self.setting) as (training, folder):
+            go_on = f"go on with: python -m deepnet train --resume {folder}"
+            try:
+                failure = _train_with_progress(training, folder)
+                if failure is None and distributed.rank() == 0:
+                    _finish(training, folder, self.setting.json)
+            except KeyboardInterrupt:
+                print(f"\nstopped; {go_on}", file=sys.stderr)
+                return INTERRUPTED
+            except OSError as error:
+                print(f"python -m deepnet: {error}; the last good state is kept, {go_on}", file=sys.stderr)
+                return 3
+            if failure is None or distributed.rank() > 0:
+                return 0
+            print(f"python -m deepnet: {failure} The state before that epoch is in {folder}.", file=sys.stderr)
+            return 1
+
+
+def _train_with_progress(training: Training, folder: Path) -> str | None:
+    if distributed.rank() > 0:
+        return train(training, folder, lambda _: None, lambda _: None)
+    images, setting = len(training.data.splits["train"].labels), training.setting
+    if steps_of(images, setting.batch_size) == 1:
+        found = f"`--batch-size` {setting.batch_size} takes all {images} training images at once"
+        print(f"warning: one step an epoch, {setting.epochs} in all: {found}", file=sys.stderr)
+    with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
+        return train(training, folder, progress.step, progress.epoch)
+
+
+def _finish(training: Training, folder: Path, json: Path | None) -> None:
+    """Record, table and picture of a run that reached its last epoch."""
+    record = finish(training, folder, json)
+    result = read_record(record)["result"]
+    print_measures(f"{folder}, epoch {training.epoch}", result["splits"])
+    print_best(result["best"])
+    files = {Path(name).stem: folder / name for name in FILES if (folder / name).exists()}
+    print_places(files | {"record": record}, draw("train", record, folder))

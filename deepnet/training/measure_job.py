@@ -1,0 +1,46 @@
+"""`measure` as a command."""
+
+from typing import Any, TypedDict
+
+from deepnet.measures.calibration import calibration_of
+from deepnet.settings import MeasureSetting
+from deepnet.training.report import print_measured
+from deepnet.training.train import measure_splits
+from deepnet.training.training import reopen
+from ufm.cli.job import Job
+
+
+class Measured(TypedDict):
+    """What the record says.
+
+    Attributes:
+        run: its folder; `epoch`: the one that was measured.
+        splits: for each split every measure by name (`deepnet/measures/measure.py`).
+        calibration: of the test images (`calibration_of`).
+    """
+
+    run: str
+    epoch: int
+    splits: dict[str, dict[str, float]]
+    calibration: dict[str, Any]
+
+
+class Measure(Job[MeasureSetting, Measured]):
+    """Every split of a run, on clean images."""
+
+    name = "measure"
+
+    def __init__(self, setting: MeasureSetting) -> None:
+        super().__init__(setting)
+        self._training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
+
+    def compute(self) -> Measured:
+        """The measures, and how well probabilities are calibrated."""
+        training = self._training
+        found = calibration_of(training.net, training.data, training.setting.precision)
+        splits = measure_splits(training)
+        return {"run": str(self.setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
+
+    def show(self, result: Measured) -> None:
+        """A column a split, and a sentence on calibration."""
+        print_measured(f"{result['run']}, epoch {result['epoch']}", result["splits"], result["calibration"])

@@ -1,0 +1,42 @@
+"""What `python -m figures` takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ufm.cli.common_setting import OutputSetting
+
+STORED = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiguresSetting(OutputSetting):
+    """Draw every figure from stored records, as PDF and PNG; say which record is missing and what makes it.
+
+    Examples:
+        python -m figures
+        python -m figures --data results/records --out results/figures
+
+    Writes: NAME.pdf and NAME.png per figure, and record.json, into --out.
+    """
+
+    data: Path = STORED
+    """Folder of records, NAME.json each. Default: those that come with the repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSetting(OutputSetting):
+    """Build one self-contained page of theorems, phase diagrams, atlases, trainings, geometry and report cards.
+
+    The theorem table has filters; a cell of the phase diagram shows its end states and the curves through it, a
+    critical point of the atlas its classes, index and certificate, a training the model's prediction at an epoch to
+    choose. What is chosen is in the address, so that a link brings it back.
+
+    Examples:
+        python -m figures report
+        python -m figures report --data results --out page
+
+    Writes: report.html, which needs no network, and record.json into --out.
+    """
+
+    data: Path = STORED
+    """Folder of records: NAME.json each, or folders that commands wrote. Default: those of the repository."""

@@ -1,0 +1,79 @@
+"""The main job as a command: a loss at a time, recorded after each; then the table and the picture."""
+
+import dataclasses
+from typing import Any, TypedDict
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from ufm.cli.job import Job
+from ufm.model.target import Target
+from ufm.verify.report import show
+from ufm.verify.setting import VerifySetting
+from ufm.verify.verify import Verdict, verify
+
+
+class Verdicts(TypedDict):
+    """What the record says.
+
+    Attributes:
+        verdicts: the fields of each `Verdict`, its targets without their points, and `holds`: whether every claim does.
+        is_complete: whether every loss that was asked for has its verdict.
+        holds: whether it is complete and every verdict holds.
+    """
+
+    verdicts: list[dict[str, Any]]
+    is_complete: bool
+    holds: bool
+
+
+class Verify(Job[VerifySetting, Verdicts]):
+    """The losses' verdicts."""
+
+    name = "verify"
+
+    def __init__(self, setting: VerifySetting) -> None:
+        super().__init__(setting)
+        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self._progress = Progress(*columns, transient=True)
+        self._pending = verify(setting, self._progress)
+        self._verdicts: list[Verdict] = []
+
+    def compute(self) -> Verdicts:
+        """One loss after the other."""
+        with self._progress:
+            for verdict in self._pending:
+                self._verdicts.append(verdict)
+                self.record(as_result(self._verdicts, is_complete=False))
+        return as_result(self._verdicts, is_complete=True)
+
+    def show(self, result: Verdicts) -> None:
+        """The tables."""
+        show(self.setting, self._verdicts)
+
+    def exit_code(self, result: Verdicts) -> int:
+        """1 if a claim fails; where nothing is predicted none can."""
+        return 0 if result["holds"] else 1
+
+    def stopped(self) -> None:
+        """Show the losses that are finished."""
+        if self._verdicts:
+            show(self.setting, self._verdicts)
+        if self.path.exists():
+            print(f"record of the losses that are finished: {self.path}")
+
+
+def as_result(verdicts: list[Verdict], *, is_complete: bool) -> Verdicts:
+    """The record's result; nothing holds until every loss that was asked for has its verdict."""
+    fields = [
+        dataclasses.asdict(verdict)
+        | {"target": _facts(verdict.target), "saddle_target": _facts(verdict.saddle_target), "holds": verdict.holds}
+        for verdict in verdicts
+    ]
+    holds = is_complete and all(verdict.holds for verdict in verdicts)
+    return {"verdicts": fields, "is_complete": is_complete, "holds": holds}
+
+
+def _facts(target: Target | None) -> dict[str, Any] | None:
+    """Everything but the point itself and what takes others."""
+    own = dataclasses.asdict(target) if target else {}
+    return {key: value for key, value in own.items() if key not in ("point", "residuals")} or None
