@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepnet.measures.features import LastLayer as LastLayer
     from deepnet.measures.features import last_layer as last_layer
     from deepnet.measures.measure import measure as measure
+    from deepnet.measures.neural_collapse import NeuralCollapse as NeuralCollapse
     from deepnet.measures.reading import Reading as Reading
     from deepnet.measures.similarity import similarities as similarities
     from deepnet.nets.heads import Head as Head
@@ -42,6 +43,7 @@ HOMES = {
     "training.train": ["train"],
     "measures.features": ["LastLayer", "last_layer"],
     "measures.measure": ["measure"],
+    "measures.neural_collapse": ["NeuralCollapse"],
     "measures.reading": ["Reading"],
     "measures.calibration": ["calibration"],
     "measures.similarity": ["similarities"],

@@ -176,8 +176,8 @@ def test_fewer_dimensions_than_classes_and_the_zero_solution(normal):
 
 
 def test_a_class_without_samples_is_left_out_and_counted(noisy, normal):
-    H, W, b = noisy
-    found = FeatureStats.from_features(H, 2 * LABELS, (wide := normal(2 * K, D)), (bias := normal(2 * K)))
+    H, wide, bias = noisy[0], normal(2 * K, D), normal(2 * K)
+    found = FeatureStats.from_features(H, 2 * LABELS, wide, bias)
     assert found.present.tolist() == [True, False] * K
     alone = collapse_metrics(FeatureStats.from_features(H, LABELS, wide[::2], bias[::2]))
     for name, value in collapse_metrics(found).items():

@@ -2,11 +2,10 @@
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.collapse.matrices import directions, distance_to_simplex, power_of_two, tiles
+from ufm.collapse.matrices import directions, distance_to_simplex, mean_over_pairs, power_of_two
 
 
 def nc2_equinorm(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
@@ -21,12 +20,11 @@ def nc2_equiangular(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
     A row of zeros has the cosine 0 with every other.
     """
     units, K = directions(M), M.shape[-2]
-    offset, total = 1 / max(1, K - 1), M.new_zeros(M.shape[:-2])
-    for rows in tiles(K, K * max(1, total.numel())):
-        cosines = units[..., rows, :] @ units.mT
-        cosines.diagonal(rows.start, -2, -1).fill_(-offset)
-        total += cosines.add_(offset).abs_().sum((-2, -1))
-    return total / (K * (K - 1)) if K > 1 else total * torch.nan
+
+    def of_pairs(rows: slice, columns: slice) -> Tensor:
+        return (units[..., rows, :] @ units[..., columns, :].mT).add_(1 / max(1, K - 1)).abs_()
+
+    return mean_over_pairs(of_pairs, K, M[..., 0, 0])
 
 
 def nc2_etf(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:

@@ -1,6 +1,6 @@
 """Matrices whose rows are classes: scaled so that nothing over- or underflows, centred, compared with the simplex."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,18 @@ def tiles(rows: int, columns: int) -> Iterator[slice]:
     """Slices of the rows, each with about TILE entries."""
     step = max(1, TILE // max(1, columns))
     return (slice(start, min(rows, start + step)) for start in range(0, rows, step))
+
+
+def mean_over_pairs(
+    of_pairs: Callable[[slice, slice], Float[Tensor, "*batch rows columns"]], K: int, like: Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch"]:
+    """Mean over i != j < K of a symmetric function, which gets rows and columns, in tiles; nan for one class."""
+    total = torch.zeros_like(like)
+    for rows in tiles(K, K * max(1, like.numel())):
+        values, width = of_pairs(rows, slice(rows.start, K)), rows.stop - rows.start
+        values.diagonal(0, -2, -1).zero_()
+        total += values[..., :width].sum((-2, -1)) + 2 * values[..., width:].sum((-2, -1))
+    return total / (K * (K - 1)) if K > 1 else total * torch.nan
 
 
 def power_of_two(A: Float[Tensor, "*batch m n"]) -> Float[Tensor, "*batch 1 1"]:

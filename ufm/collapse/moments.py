@@ -51,6 +51,8 @@ class Moments:
 
     def added(self, H: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> "Moments":
         """Those with more samples, whose labels lie in [0, K)."""
+        if len(labels) == 0:
+            return self
         found = self.with_shift(self._shift_of(H, labels))
         total, squares, second = found.total.clone(), found.squares.clone(), found.second.clone()
         for rows in chunks(H):
@@ -108,4 +110,4 @@ class Moments:
         """A sample of every class that has one by now."""
         K, place = len(self.counts), first_of_each(labels, len(self.counts))
         is_new = ((self.counts == 0) & (place < len(labels))).view(K, 1)
-        return torch.where(is_new, H[place.clamp(max=max(0, len(labels) - 1))].double(), self.shift)
+        return torch.where(is_new, H[place.clamp(max=len(labels) - 1)].double(), self.shift)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.collapse.matrices import centred, finite, tiles
+from ufm.collapse.matrices import centred, finite, mean_over_pairs
 from ufm.collapse.stats import FeatureStats
 
 
@@ -34,11 +34,10 @@ def nc1_cdnv(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """
     assert stats.class_variances is not None
     mu, variances, rho = centred(stats.class_means), stats.class_variances, stats.rounding
-    K, total = mu.shape[-2], torch.zeros_like(stats.within_trace)
-    for rows in tiles(K, K * max(1, total.numel())):
-        apart = torch.cdist(mu[..., rows, :], mu, compute_mode="donot_use_mm_for_euclid_dist")
-        apart = torch.where(apart <= rho[..., rows, None] + rho[..., None, :], 0.0, apart)
-        pairs = (variances[..., rows, None] + variances[..., None, :]) / (2 * apart.square())
-        pairs.diagonal(rows.start, -2, -1).zero_()
-        total += pairs.sum((-2, -1))
-    return total / (K * (K - 1)) if K > 1 else total * torch.nan
+
+    def of_pairs(rows: slice, columns: slice) -> Tensor:
+        apart = torch.cdist(mu[..., rows, :], mu[..., columns, :], compute_mode="donot_use_mm_for_euclid_dist")
+        apart = torch.where(apart <= rho[..., rows, None] + rho[..., None, columns], 0.0, apart)
+        return (variances[..., rows, None] + variances[..., None, columns]) / (2 * apart.square())
+
+    return mean_over_pairs(of_pairs, mu.shape[-2], stats.within_trace)
