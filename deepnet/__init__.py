@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from deepnet.data.load import Data as Data
     from deepnet.data.load import Selection as Selection
     from deepnet.data.load import load as load
+    from deepnet.evaluation.evaluation import Evaluation as Evaluation
+    from deepnet.evaluation.model import evaluate as evaluate
     from deepnet.measures.calibration import calibration as calibration
     from deepnet.measures.features import LastLayer as LastLayer
     from deepnet.measures.features import last_layer as last_layer
@@ -47,6 +49,8 @@ HOMES = {
     "measures.reading": ["Reading"],
     "measures.calibration": ["calibration"],
     "measures.similarity": ["similarities"],
+    "evaluation.evaluation": ["Evaluation"],
+    "evaluation.model": ["evaluate"],
     "comparison.compare": ["Comparison", "Sizes", "compare"],
 }
 """The public names of each module, imported when they are first asked for."""

@@ -1,4 +1,4 @@
-"""`python -m deepnet train | measure | compare | grid`. Everything heavy is imported by the function that needs it."""
+"""`python -m deepnet COMMAND`. Everything heavy is imported by the function that needs it."""
 
 import sys
 from os.path import dirname
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepnet.grid.setting import GridSetting, Run
-from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
+from deepnet.settings import CompareSetting, EvaluateSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.cli.command import Command
 from ufm.cli.command_line import main
 from ufm.cli.records import check_new_file, earlier_result, read_record, write_and_show, write_record
@@ -61,6 +61,29 @@ def run_measure(setting: MeasureSetting) -> int:
         picture = measured_splits.draw(read_record(record), folder / "measured_splits.png")
         diagram = reliability.draw(read_record(record), folder / "reliability.png")
         print(f"wrote {record}, {picture}, {diagram}")
+    return 0
+
+
+def run_evaluate(setting: EvaluateSetting) -> int:
+    """The metrics of features from files."""
+    from deepnet.evaluation import report
+    from deepnet.evaluation.files import evaluate_file
+    from figures import evaluated_features
+    from ufm.cli.output_folder import output_folder
+
+    check_new_file(setting.json, "--json")
+    with output_folder(setting.out, "evaluate") as folder:
+        found = []
+        for number, file in enumerate(setting.files, 1):
+            found.append(evaluate_file(file, setting.head, setting.test, setting.outside))
+            if len(setting.files) > 1:
+                print(f"read {file} ({number} of {len(setting.files)})", flush=True)
+        path, show = setting.json or folder / "record.json", partial(report.show, found)
+        result = {"evaluations": [each.as_dict() for each in found]}
+        record = write_and_show(path, setting.as_dict(), result, show)
+        written = [record, evaluated_features.draw(read_record(record), folder / "evaluated_features.png")]
+        written += [report.export(found, folder, setting.export)] if setting.export else []
+        print(f"wrote {', '.join(map(str, written))}")
     return 0
 
 
@@ -242,6 +265,7 @@ def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]",
 COMMANDS = {
     "train": Command(TrainSetting, run_train),
     "measure": Command(MeasureSetting, run_measure),
+    "evaluate": Command(EvaluateSetting, run_evaluate, positional="features"),
     "compare": Command(CompareSetting, run_compare),
     "experiment": Command(ExperimentSetting, run_experiment, positional="name"),
     "grid": Command(GridSetting, run_grid),

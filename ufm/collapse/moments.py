@@ -53,18 +53,18 @@ class Moments:
         """Those with more samples, whose labels lie in [0, K)."""
         if len(labels) == 0:
             return self
-        found = self.with_shift(self._shift_of(H, labels))
-        total, squares, second = found.total.clone(), found.squares.clone(), found.second.clone()
+        shift = self._shift_of(H, labels)  # of classes that had no sample, so that no sum changes
+        total, squares, second = self.total.clone(), self.squares.clone(), self.second.clone()
         for rows in chunks(H):
-            x = H[rows].double() - found.shift[labels[rows]]
+            x = H[rows].double() - shift[labels[rows]]
             total.index_add_(0, labels[rows], x)
             squares.index_add_(0, labels[rows], x.square().sum(-1))
             second += x.mT @ x
-        counts = found.counts + torch.bincount(labels, minlength=len(self.counts))
+        counts = self.counts + torch.bincount(labels, minlength=len(self.counts))
         short = still_short(torch.ones((), dtype=torch.bool, device=H.device), H)
-        is_long = found.is_long.clamp(min=(~short).double() if H.dtype == torch.float64 else 0.0)
-        eps = found.eps.clamp(min=torch.finfo(H.dtype).eps)
-        return replace(found, counts=counts, total=total, squares=squares, second=second, eps=eps, is_long=is_long)
+        is_long = self.is_long.clamp(min=(~short).double() if H.dtype == torch.float64 else 0.0)
+        eps = self.eps.clamp(min=torch.finfo(H.dtype).eps)
+        return Moments(counts, shift, total, squares, second, eps, is_long)
 
     def with_shift(self, shift: Float[Tensor, "K d"]) -> "Moments":
         """The same samples' sums about another sample of each class: h - s' = (h - s) + delta."""
