@@ -5,13 +5,14 @@ deepnet.evaluate(model, loader, layers=["layer1", "layer4"])
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepnet.evaluation.evaluation import Evaluation, metrics_of, on_other_samples
-from deepnet.evaluation.watched import LAST, Watched, evaluating
+from deepnet.evaluation.watched import Watched, evaluating
 from ufm.arguments import function, instance, integer, optional
 from ufm.collapse import Moments
 from ufm.collapse.arrays import IGNORED
@@ -56,9 +57,12 @@ def evaluate(
     optional(function).check("progress", progress)
     names = [] if layers == "auto" else [layers] if isinstance(layers, str) else list(layers)
     with evaluating(model):
-        watched = Watched(model, loader, names, num_classes)
-        seen = {name: _Seen(watched.classes, keeps=name == LAST) for name in watched.names}
-        for done, batch in enumerate(loader, 1):
+        batches = iter(loader)
+        first = next(batches, None)
+        check(first is not None, "loader", "no batch", "one that gives batches of inputs and labels")
+        watched = Watched(model, first, names, num_classes)
+        seen = {name: _Seen(watched.classes, keeps=name == watched.input) for name in watched.names}
+        for done, batch in enumerate(chain([first], batches), 1):
             found = watched.run(batch, ignore_index)
             for name, layer in seen.items():
                 layer.add(found.features[name], found.labels, found.right)
@@ -107,10 +111,10 @@ class _Seen:
 def _evaluation(watched: Watched, seen: dict[str, _Seen], others: dict[str, Tensor | None]) -> Evaluation:
     results: dict[str, dict[str, float]] = {}
     for name, layer in seen.items():
-        W, b = watched.last_layer() if name == LAST else (None, None)
+        W, b = watched.last_layer() if name == watched.input else (None, None)
         stats = layer.sum_up().stats(W, b)
         results[name] = metrics_of(stats)
-        if name != LAST:
+        if name != watched.input:
             continue
         results[name]["accuracy"] = int(torch.stack(layer.right).sum()) / layer.samples
         if layer.kept:

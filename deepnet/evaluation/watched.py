@@ -14,8 +14,6 @@ from ufm.labels import check_label_type, described
 
 LABELS = ("labels", "label", "targets", "target")
 """Where a batch that is a dict has its labels; all else in it goes to the model by name."""
-LAST = "features"
-"""What the input of the last linear layer is called among the layers."""
 
 
 class Found(NamedTuple):
@@ -27,21 +25,23 @@ class Found(NamedTuple):
 
 
 class Watched:
-    """The model, the name of its last linear layer (None if none gives its output), and the layers to look at."""
+    """The model, the name of its last linear layer (None if none gives its output), and the layers to look at.
 
-    def __init__(self, model: nn.Module, loader: Iterable[Any], names: list[str], classes: int | None) -> None:
+    `first` is a batch, which is run to find the last linear layer.
+    """
+
+    def __init__(self, model: nn.Module, first: Any, names: list[str], classes: int | None) -> None:
         self.model = model
         self.device = next((each.device for each in model.parameters()), torch.device("cpu"))
         self.modules = {name: named(model, name) for name in names}
-        first = next(iter(loader), None)
-        check(first is not None, "loader", "no batch", "a loader that gives batches of inputs and labels each time")
         try:
             self.last: str | None = last_linear(model, lambda: self._call(first))
         except RequestError:
             if not names:
                 raise
             self.last = None
-        self.names = [*([] if self.last is None else [LAST]), *names]
+        self.input = f"input of {self.last}"  # no layer has spaces in its name
+        self.names = [*([] if self.last is None else [self.input]), *names]
         linear = self.linear
         if linear is None and classes is None:
             raise complaint("num_classes", None, "given where no linear layer gives the model's output")
@@ -80,7 +80,7 @@ class Watched:
         """What the last linear layer sees of other data."""
         if loader is None or self.last is None:
             return None
-        return torch.cat([_rows(self._seen(batch)[0][LAST], LAST, False, None) for batch in loader])
+        return torch.cat([_rows(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader])
 
     def _seen(self, batch: Any) -> tuple[dict[str, Tensor], Tensor]:
         """What each layer gave, and the model's output."""
@@ -90,7 +90,9 @@ class Watched:
             for name, module in self.modules.items()
         ]
         if self.linear is not None:
-            handles.append(self.linear.register_forward_pre_hook(lambda _, inputs: seen.__setitem__(LAST, inputs[0])))
+            handles.append(
+                self.linear.register_forward_pre_hook(lambda _, inputs: seen.__setitem__(self.input, inputs[0]))
+            )
         try:
             logits = logits_in(self._call(batch))
         finally:

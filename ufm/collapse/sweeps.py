@@ -13,13 +13,14 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
-from ufm.collapse import compiled
 from ufm.collapse.matrices import EPS, TILE, centred, finite, power_of_two, tiles
 from ufm.errors import check, complaint
 from ufm.labels import described, one_per_sample
 
 Sweep = Callable[[], Iterable[tuple[Float[Tensor, "*batch n d"], Integer[Tensor, " n"]]]]
 """Gives all features and labels, batch by batch; the same again when called again."""
+FEW = 2**16
+"""Features up to which tensor operations are faster than loading the compiled loops."""
 MOST_CODES = 2**22
 """Pairs of a nearest and a picked class that are kept before equal ones are counted together."""
 
@@ -231,7 +232,9 @@ def check_features(H: object, like: Tensor, leading: tuple[int, ...] | None = No
 
 def _add_class_sums(H: Tensor, labels: Tensor, shift: Tensor, sums: Tensor) -> None:
     K = sums.shape[-2]
-    if compiled.can_take(H):
+    if _is_worth_compiling(H):
+        from ufm.collapse import compiled
+
         compiled.add_class_sums(H, labels, shift, sums)
         return
     x = (H - shift[..., labels, :]).double()
@@ -239,6 +242,12 @@ def _add_class_sums(H: Tensor, labels: Tensor, shift: Tensor, sums: Tensor) -> N
         sums += torch.nn.functional.one_hot(labels, K).double().mT @ x
     else:
         sums.index_add_(-2, labels, x)
+
+
+def _is_worth_compiling(H: Tensor) -> bool:
+    """One large set of features on the CPU in single or double precision, its rows without gaps."""
+    is_plain = H.ndim == 2 and H.device.type == "cpu" and H.dtype in (torch.float32, torch.float64)
+    return is_plain and H.is_contiguous() and H.numel() > FEW
 
 
 def first_of_each(labels: Int[Tensor, " n"], K: int) -> Int[Tensor, " K"]:
@@ -259,7 +268,9 @@ def still_short(is_short: Bool[Tensor, "*batch"], H: Float[Tensor, "*batch n d"]
 
 def _deviations(H: Tensor, labels: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
     """x = h - mu_y, small where features have collapsed, and |x|^2 in float64."""
-    if compiled.can_take(H):
+    if _is_worth_compiling(H):
+        from ufm.collapse import compiled
+
         return compiled.deviations(H, labels, means)
     x = H - means[..., labels, :]
     return x, torch.linalg.vector_norm(x, dim=-1, dtype=torch.float64).square()
