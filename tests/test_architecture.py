@@ -31,7 +31,8 @@ ALLOWED = {
     "deepnet.evaluation": "deepnet ufm ufm.cli ufm.collapse",
     "deepnet.comparison": "deepnet deepnet.measures deepnet.training ufm ufm.model ufm.theory",
     "deepnet.grid": "deepnet deepnet.data deepnet.nets deepnet.training ufm ufm.cli ufm.engine ufm.model",
-    "deepnet.experiments": "deepnet deepnet.nets deepnet.measures deepnet.training ufm ufm.collapse ufm.engine ufm.model ufm.theory",
+    "deepnet.experiments": "deepnet deepnet.nets deepnet.measures deepnet.training "
+    "ufm ufm.collapse ufm.engine ufm.model ufm.theory",
     "theory_checks": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof ufm.verify",
     "figures": "ufm ufm.cli",
 }

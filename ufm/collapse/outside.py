@@ -15,7 +15,7 @@ from ufm.errors import check
 
 @torch.no_grad()
 def nc4_held_out(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
-    """Share of test features whose nearest *training* class mean is not the class that the classifier picks.
+    """Share of test features whose nearest *training* class mean is not that of the class the classifier picks.
 
     NC4 (Papyan, Han, Donoho 2020) on data whose class means nobody has seen.
 
@@ -24,16 +24,16 @@ def nc4_held_out(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
     """
     check(train.W is not None, "train", "statistics without W", "statistics of features with their last layer")
     H = _like(train, H)
-    M, W, centre = train.centred_means, train.W, train.global_mean
+    M, W, centre, rho = train.centred_means, train.W, train.global_mean, train.rounding
     assert W is not None
     assert train.b is not None
-    scale = power_of_two(M)
-    M, differ = M / scale, H.new_zeros((), dtype=torch.float64)
+    scale, differ = power_of_two(M), H.new_zeros((), dtype=torch.float64)
     for piece in chunks(H):
         for rows in tiles(len(H[piece]), len(M)):
             h = H[piece][rows].double()
-            near = M.square().sum(-1) - 2 * ((h - centre) / scale) @ M.mT
-            differ += (near.argmin(-1) != (h @ W.mT + train.b).argmax(-1)).sum()
+            near = ((M / scale).square().sum(-1) - 2 * ((h - centre) / scale) @ (M / scale).mT).argmin(-1)
+            picked = (h @ W.mT + train.b).argmax(-1)
+            differ += ((M[near] - M[picked]).norm(dim=-1) > rho[near] + rho[picked]).sum()
     return differ / len(H)
 
 

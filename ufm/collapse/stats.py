@@ -128,6 +128,8 @@ class FeatureStats:
         W, b = last_layer_of(W, b)
         is_features = H.ndim >= 2 and H.is_floating_point()
         check(is_features, "H", described(H), "a floating-point tensor (..., samples, d)")
+        if W is not None:
+            check_features(H, W)
         K = number_of_classes(labels, W, num_classes, ignore_index)
         check(len(labels) == H.shape[-2], "labels", described(labels), f"one class per sample, ({H.shape[-2]},)")
         found = cls.from_sweeps(
@@ -163,7 +165,12 @@ class FeatureStats:
             ValueError: as `from_features`, but features that are not finite have metrics that are nan.
         """
         W, b = last_layer_of(W, b)
-        check(callable(sweep), "sweep", type(sweep).__name__, "a function that gives batches of features and labels")
+        check(
+            callable(sweep),
+            "sweep",
+            type(sweep).__name__,
+            "a function that gives batches of features and labels each time",
+        )
         check(W is not None or num_classes is not None, "num_classes", None, "given where there is no W")
         K = number_of_classes(torch.empty(0), W, num_classes, ignore_index)
         sweep = _kept(sweep, ignore_index, W)

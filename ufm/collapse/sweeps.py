@@ -70,7 +70,7 @@ def class_means(sweep: Sweep, K: int) -> Means:
         sums = _ClassSums(H, K) if sums is None else sums
         sums.add(H, labels)
     if sums is None:
-        raise complaint("sweep", "nothing", "a function that gives batches of features and labels each time")
+        raise complaint("sweep", "nothing", "a function that gives the same batches of features and labels each time")
     return sums.means()
 
 
@@ -115,9 +115,12 @@ def scatter(sweep: Sweep, first: Means, present: Bool[Tensor, " K"], W: Tensor |
     counts, means = first.counts, first.means
     V = torch.linalg.svd(finite(centred(means)), full_matrices=False).Vh.mT
     sums = _Sums(means, V, W, b)
-    position = present.cumsum(0) - 1
+    position, seen = present.cumsum(0) - 1, 0
     for batch, of_batch in sweep():
+        seen += len(of_batch)
         sums.add(batch.detach().to(working_precision(batch)), position[of_batch.long()])
+    allowed = "a function that gives the same batches of features and labels each time"
+    check(seen == int(counts.sum()), "sweep", f"{int(counts.sum())} samples, then {seen}", allowed)
     rounding = (means - means.to(first.dtype)) * counts.sqrt()[:, None]
     squares = (sums.squares - rounding.square().sum(-1)).clamp(min=0)
     along = (sums.along - (rounding @ V).square().sum(-2)).clamp(min=0)
