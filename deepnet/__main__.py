@@ -75,7 +75,7 @@ def run_evaluate(setting: EvaluateSetting) -> int:
     with output_folder(setting.out, "evaluate") as folder:
         found = []
         for number, file in enumerate(setting.files, 1):
-            found.append(evaluate_file(file, setting.head, setting.test, setting.outside))
+            found.append(evaluate_file(file, setting.last_layer, setting.test, setting.outside))
             if len(setting.files) > 1:
                 print(f"read {file} ({number} of {len(setting.files)})", flush=True)
         path, show = setting.json or folder / "record.json", partial(report.show, found)

@@ -148,7 +148,7 @@ class EvaluateSetting(OutputSetting):
     Examples:
         python -m deepnet evaluate features.npz
         python -m deepnet evaluate train.pt --test test.pt --outside other.pt --export csv
-        python -m deepnet evaluate --features '[epoch-1.npz, epoch-2.npz]' --head head.safetensors
+        python -m deepnet evaluate --features '[epoch-1.npz, epoch-2.npz]' --last-layer fc.safetensors
 
     Writes: record.json and evaluated_features.png (curves where there are several files) into --out, and
     metrics.csv or metrics.parquet with --export.
@@ -156,7 +156,7 @@ class EvaluateSetting(OutputSetting):
 
     features: list[Path] | Path
     """File of features, or several, such as those of checkpoints in order: '[one.npz, two.npz]'."""
-    head: Path | None = None
+    last_layer: Path | None = None
     """File with W and b, the last layer; default: those in the file of features, if any."""
     test: Path | None = None
     """Features of test samples, held against the training means: NC4 of the test set."""

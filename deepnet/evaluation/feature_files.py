@@ -51,7 +51,7 @@ def read_features(path: Path, argument: str = "--features") -> Features:
     return Features(arrays["features"], arrays.get("labels"), arrays.get("W"), arrays.get("b"))
 
 
-def read_head(path: Path, argument: str = "--head") -> tuple[Tensor, Tensor | None]:
+def read_last_layer(path: Path, argument: str = "--last-layer") -> tuple[Tensor, Tensor | None]:
     """W and b of a last layer.
 
     Raises:

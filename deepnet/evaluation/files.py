@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from deepnet.evaluation.evaluation import Evaluation, accuracy_of, metrics_of, on_other_samples
-from deepnet.evaluation.feature_files import Features, read_features, read_head
+from deepnet.evaluation.feature_files import Features, read_features, read_last_layer
 from ufm.collapse import FeatureStats
 from ufm.collapse.arrays import IGNORED
 from ufm.errors import RequestError, check
 
 
 def evaluate_file(
-    path: Path, head: Path | None = None, test: Path | None = None, outside: Path | None = None
+    path: Path, last_layer: Path | None = None, test: Path | None = None, outside: Path | None = None
 ) -> Evaluation:
-    """The metrics of a file of features and labels; W and b from `head` where that is given.
+    """The metrics of a file of features and labels; W and b from `last_layer` where that is given.
 
     Raises:
         ValueError: if a file cannot be read, or its arrays do not belong together.
@@ -24,12 +24,12 @@ def evaluate_file(
     labels = train.labels
     if labels is None:
         raise RequestError(f"`--features` must be a file with labels, got {path}.")
-    if head is not None:
-        train = Features(train.features, labels, *read_head(head))
+    if last_layer is not None:
+        train = Features(train.features, labels, *read_last_layer(last_layer))
     try:
         stats = FeatureStats.from_features(train.features, labels, train.W, train.b)
     except RequestError as error:
-        raise RequestError(f"{path}: {error}") from None
+        raise RequestError(f"{path}: {error}".replace("`H`", "`features`")) from None
     others = {
         name: _others(each, f"--{name}", train.features)
         for name, each in (("test", test), ("outside", outside))
