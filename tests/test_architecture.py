@@ -1,6 +1,7 @@
 """The arrows of the picture in the README: who may import whom, read off the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,15 @@ def test_help_needs_no_heavy_library(package):
     code = f"import sys, {package}.__main__; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_the_readme_draws_this_house():
+    """Its table has every room, with what it may import; within a package a room goes by its last name."""
+    lines = re.findall(r"^\| `([\w.]+)` \| [^|]+ \| ([^|]*) ?\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    drawn = {room: {_full(room, name) for name in re.findall(r"`([\w.]+)`", names)} for room, names in lines}
+    assert drawn == {room: set(names.split()) for room, names in ALLOWED.items()}
+
+
+def _full(room: str, name: str) -> str:
+    within = f"{room.split('.', maxsplit=1)[0]}.{name}"
+    return within if within in ALLOWED else name

@@ -1,40 +1,55 @@
-"""What the README shows is true: its examples run, its tables are those of the records, its links lead somewhere."""
+"""What README and pages show is true: examples run, tables are those of the records, links lead somewhere."""
 
 import importlib
+import os
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from figures.readme import PLACE, with_tables
+from figures.readme import PAGES, PLACE, pictures, with_tables
 from figures.stored import DATA
 from ufm.cli.command_line import main
 from ufm.cli.records import read_record
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+MOST_LINES = 250
+"""Of the README: what a reader holds in the head; the rest is on the pages."""
 
 
-def test_the_examples_run():
+def blocks(text, language):
+    """What stands between fences of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def anchors(text):
+    """The links to the headings of a page."""
+    without_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if blocks(text, "python")])
+def test_the_examples_of_a_page_run_from_top_to_bottom(page):
     namespace: dict = {}
-    blocks = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 2
-    for example in blocks:
+    for example in blocks(TEXTS[page], "python"):
         exec(example, namespace)
-    assert namespace["W"].shape == (200, 5, 8)
+    assert namespace["end"].is_converged.all()
 
 
 COMMANDS = [
-    command
-    for text in re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    for command in re.sub(r" +#.*", "", text.replace("\\\n", " ")).splitlines()
+    (page, command)
+    for page, text in TEXTS.items()
+    for block in blocks(text, "bash")
+    for command in re.sub(r" +#.*", "", block.replace("\\\n", " ")).splitlines()
     if command.strip().startswith("python -m")
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_are_understood(command, capsys):
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_the_commands_are_understood(page, command, capsys):
     words = shlex.split(command.replace("${loss%% *}", "ce").replace("$loss", "ce").replace("$seed", "0"))
     package = importlib.import_module(f"{words[2]}.__main__")
     with pytest.raises(SystemExit) as done:
@@ -42,27 +57,44 @@ def test_the_commands_are_understood(command, capsys):
     assert done.value.code == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("place", [found[0] for found in PLACE.finditer(README)], ids=lambda place: place[:30])
-def test_the_tables_are_those_of_the_records(place):
-    assert with_tables(place) == place
+PLACES = [(page, found[0]) for page, text in TEXTS.items() for found in PLACE.finditer(text)]
+
+
+@pytest.mark.parametrize(("page", "place"), PLACES, ids=[f"{page}: {place[:30]}" for page, place in PLACES])
+def test_the_tables_are_those_of_the_records(page, place):
+    assert with_tables(place, page) == place
 
 
 def test_every_table_has_a_place():
-    markers = re.findall(r"^<!-- (?!end)(\w+)", README, re.MULTILINE)
-    assert [found["table"] for found in PLACE.finditer(README)] == markers
+    markers = [name for text in TEXTS.values() for name in re.findall(r"^<!-- (?!end)(\w+)", text, re.MULTILINE)]
+    assert [found["table"] for text in TEXTS.values() for found in PLACE.finditer(text)] == markers
     tables = {path.stem for path in (ROOT / "figures" / "tables").glob("*.py")} - {"__init__", "markdown"}
     assert set(markers) == tables
 
 
-def test_the_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    headings = re.findall(
-        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
-    )
-    anchors = {"#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert any(link.startswith("#") for link in links)
-    for link in links:
-        assert link.startswith("https://") or link in anchors or (ROOT / link).exists(), link
+def test_every_picture_of_the_gallery_is_shown():
+    shown = {name for text in TEXTS.values() for name in pictures(text)}
+    assert {path.stem for path in (ROOT / "figures" / "gallery").glob("*.png")} == shown
+
+
+@pytest.mark.parametrize("page", [*PAGES, "TUTORIAL.md", "CONTRIBUTING.md"])
+def test_the_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = Path(os.path.normpath(ROOT / Path(page).parent / path)) if path else ROOT / page
+        assert target.is_relative_to(ROOT), link
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    readme = TEXTS["README.md"]
+    assert len(readme.splitlines()) <= MOST_LINES
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", readme)}
+    assert {*PAGES[1:], "TUTORIAL.md", "CONTRIBUTING.md"} <= links
 
 
 def result(name):
@@ -112,5 +144,5 @@ def facts():
 
 
 def test_the_prose_says_what_the_records_say():
-    prose = " ".join(README.split())
+    prose = " ".join(word for text in TEXTS.values() for word in text.split())
     assert [fact for fact in facts() if fact not in prose] == []

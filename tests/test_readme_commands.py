@@ -1,4 +1,4 @@
-"""The README and the wheel, as someone does who has neither: in an empty folder, a fresh environment, from a clone.
+"""README, pages and wheel, as someone does who has neither: in an empty folder, a fresh environment, from a clone.
 
 `-s` shows the time of every command. Commands that need a download or hours are named here with the reason.
 """
@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from figures.readme import PAGES
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = {
@@ -57,12 +59,14 @@ def fresh(folder: Path) -> Path:
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    """Those of the README and of every page, each once: a page may begin with one that the README shows."""
+    texts = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
+    blocks = [block for text in texts for block in re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [re.sub(r" +#.*", "", line) for line in lines if line.strip()]
+    return list(dict.fromkeys(re.sub(r" +#.*", "", line) for line in lines if line.strip()))
 
 
-def test_the_commands_of_the_readme_in_their_order(tmp_path):
+def test_the_commands_of_all_pages_in_their_order(tmp_path):
     subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True)
     clone = tmp_path / "clone"
     python = fresh(clone / ".venv")

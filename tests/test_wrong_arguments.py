@@ -58,7 +58,7 @@ PROBLEM = Problem(CrossEntropy(), K=3, d=4, n=2, decay_W=5e-3, decay_H=5e-3)
 @pytest.mark.parametrize("width", [38, 29, 40, 239, 0])
 def test_starts_of_another_width_are_refused(width):
     with pytest.raises(RequestError, match=r"`x` must be a float64 tensor \(..., 39\)"):
-        minimise(PROBLEM.value_and_gradient, torch.zeros(4, width, dtype=torch.float64), tolerance=1e-8)
+        minimise(PROBLEM, torch.zeros(4, width, dtype=torch.float64), tolerance=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -71,23 +71,23 @@ def test_starts_of_another_width_are_refused(width):
     ],
 )
 def test_an_objective_of_another_shape_is_refused(value, gradient):
-    with pytest.raises(RequestError, match=r"`objective` must be one whose value and gradient are float64"):
+    with pytest.raises(RequestError, match=r"`model` must be one whose value and gradient are float64"):
         minimise(lambda x: (value(x), gradient(x)), torch.ones(3, 5, dtype=torch.float64))
 
 
 def test_gaps_in_memory_and_gradients_change_nothing():
     plain = torch.randn(6, 39, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = minimise(PROBLEM.value_and_gradient, plain)
+    found = minimise(PROBLEM, plain)
     apart = torch.stack([plain, plain], -1)[..., 0]
     columns = plain.mT.contiguous().mT
     for other in (apart, columns, plain.clone().requires_grad_()):
-        end = minimise(PROBLEM.value_and_gradient, other)
+        end = minimise(PROBLEM, other)
         assert torch.equal(end.x, found.x)
         assert not end.x.requires_grad
         assert torch.equal(PROBLEM.value_and_gradient(other.detach())[1], PROBLEM.value_and_gradient(plain)[1])
 
 
 def test_no_starts_have_no_ends():
-    end = minimise(PROBLEM.value_and_gradient, torch.empty(0, 39, dtype=torch.float64))
+    end = minimise(PROBLEM, torch.empty(0, 39, dtype=torch.float64))
     assert end.x.shape == (0, 39)
     assert end.status.shape == (0,)

@@ -16,6 +16,7 @@ from deepnet.comparison import compare
 from deepnet.data import load
 from deepnet.measures import calibration, features, measure
 from deepnet.nets import heads, nets
+from ufm import simplex
 from ufm.atlas import canonical, orbit, relabelling, symmetric_starts
 from ufm.cli import grid
 from ufm.errors import RequestError
@@ -105,17 +106,18 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (imbalance.collapsing_sizes, {"problem": IMBALANCED}),
     (sphere_prediction.sphere_target, {"problem": SPHERES}),
     (starts.normal_starts, {"size": 4, "seed": 0, "first": 0, "count": 2, "device": "cpu"}),
+    (simplex.simplex_etf, {"K": 3, "d": 4}),
+    (simplex.simplex_basis, {"K": 3}),
     (symmetric_starts.symmetrised, {"model": PROBLEM, "x": X, "generator": _generator()}),
     (
         minimise.minimise,
         {
-            "objective": PROBLEM.value_and_gradient,
+            "model": PROBLEM,
             "starts": X,
             "tolerance": 1e-3,
             "max_steps": 9,
             "progress": None,
             "profile": None,
-            "takes_rows": False,
         },
     ),
     (
@@ -260,8 +262,8 @@ OPTIONAL = {"decay_b", "sizes", "per_class", "test_per_class", "b", "head", "pro
 REALS = {"a", "predicted"}
 AT_LEAST_ZERO = {"decay_b", "gamma", "decay_W", "decay_H", "decay", "tolerance", "temperature", "alpha", "rescale"}
 AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first", "rank"}
-TRUTHS = {"takes_rows", "keeps_basis", "is_rectified", "download"}
-FUNCTIONS = {"progress", "objective", "operator"}
+TRUTHS = {"keeps_basis", "is_rectified", "download"}
+FUNCTIONS = {"progress", "operator"}
 TEXTS = {"folder", "field"}
 
 

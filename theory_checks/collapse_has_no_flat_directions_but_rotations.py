@@ -1,6 +1,8 @@
 """Cross entropy and label smoothing at their ETF, K c + alpha < 1: the Hessian is positive but for rotations and a
 constant in a free bias.
 
+Theme: critical points
+
 Source: Zhu et al. 2021, Theorem 3.1 (the minimiser is unique up to rotation: here its second-order part)
 
 Evidence: symbolic, derived here, for all K >= 2, n, d >= K - 1, decays (equal or not) and any decay of the bias. With P

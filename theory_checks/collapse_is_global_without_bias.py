@@ -1,6 +1,8 @@
 """Balanced classes, no bias: no point of the model with cross entropy, label smoothing or focal loss lies below the ETF
 ray's best.
 
+Theme: minimisers
+
 Source: Zhou et al. 2022 (all losses), global minimisers
 
 Evidence: symbolic, derived here; uses `softmax_losses_are_contrastive`. Let t_i = sum_j (z_ij - z_iy). The matrix M =

@@ -1,6 +1,8 @@
 """Cross entropy and label smoothing, d >= K - 1, K c + alpha < 1: the ETF of closed-form margin is a global minimiser,
 with or without bias.
 
+Theme: minimisers
+
 Source: Zhu et al. 2021, Theorem 3.1 (cross entropy); Zhou et al. 2022 (all losses; label smoothing)
 
 Evidence: symbolic, derived here. Off-class probability r = c + alpha/K, label p = 1 - (K - 1) r, margin a = log(p / r).

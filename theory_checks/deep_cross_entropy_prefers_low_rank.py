@@ -1,5 +1,7 @@
 """With a hidden linear layer and even K >= 6, cross entropy is never least at a simplex: a cross-polytope is lower.
 
+Theme: more layers
+
 Source: Garrod and Keating 2024 (low-rank bias of deep models, cross entropy; Sukenik et al. 2024 with ReLU); this
 statement and its proof are derived here
 
@@ -74,7 +76,7 @@ def _has_pairs(K: int) -> bool:
 def _measured() -> list[Finding]:
     """The lowest of a few random starts is the best such point."""
     problem = DeepProblem(CrossEntropy(), K_CHECKED, K_CHECKED, 1, DECAY, DECAY, None, (DECAY,))
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, STARTS), 1e-9, 3000)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, STARTS), 1e-9, 3000)
 
     def pairs(a: float) -> float:
         loss = math.log1p((K_CHECKED - 2) * math.exp(-a) + math.exp(-2 * a))

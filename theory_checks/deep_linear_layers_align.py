@@ -1,6 +1,8 @@
 """Deep linear net on whitened data, three cases with L = 2, 3, 4 layers: every layer has the singular values u,
 adjacent layers are aligned, and f is closed form.
 
+Theme: more layers
+
 Source: Ergen and Pilanci 2021 (convex duality), deep linear networks with whitened data
 
 Evidence: numeric, 40 starts each for L = 2, 3, 4 layers. A singular value sigma of X'Y gives u, the largest root of

@@ -1,6 +1,8 @@
 """Linear factors, squared error, balanced classes: singular directions each active or zero, bias along 1, is the global
 minimum for any decay of the bias.
 
+Theme: more layers
+
 Source: Dang et al. 2023 (any number of factors; without bias or with a free one); a decayed bias is derived here
 
 Evidence: symbolic, for all K >= 2, n, decays, rescalings and penalties that rise with each singular value (the M
@@ -95,7 +97,7 @@ def _measured() -> list[Finding]:
     deviations = []
     for decay_b in (0.01, 0.1, 1.0):
         problem = DeepProblem(SquaredError(), 3, 3, 1, 0.1, 0.1, decay_b, (0.1,))
-        ends = minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), 1e-9)
+        ends = minimise(problem, starts_at_scales(problem.size, STARTS), 1e-9)
         lowest = float(torch.where(ends.is_converged, ends.value, torch.inf).min())
         deviations.append(abs(lowest - deep_target(problem).value))
     return [cross_check(f"lowest of {STARTS} starts less the closed form, three decays", max(deviations), 1e-12)]

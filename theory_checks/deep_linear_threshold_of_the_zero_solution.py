@@ -1,6 +1,8 @@
 """M >= 3 linear factors, squared error, no bias: zero is a global minimiser iff K^M n prod(decays) >= (M-2)^(M-2) /
 (M-1)^(2M-2).
 
+Theme: more layers
+
 Source: Tirer and Bruna 2022, extra linear layer (M = 3); the constant for any M is derived here
 
 Evidence: symbolic in real M > 2. A singular value x of the product costs (x - sqrt n)^2/(2N) + (M/2) lam x^(2/M), lam =

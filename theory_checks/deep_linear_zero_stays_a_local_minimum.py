@@ -1,6 +1,8 @@
 """Three linear factors (K = 3, d = 4, n = 2, all decays 0.09): random starts end at zero and at every partially active
 state, whose Hessians have no negative eigenvalue.
 
+Theme: more layers
+
 Source: Tirer and Bruna 2022, extra linear layer: its minimiser collapses, but not every start reaches it
 
 Evidence: numeric, 200 starts, no bias. Every end point has r = 0, .., 3 active singular values u^3, u the largest root
@@ -38,7 +40,7 @@ def refuted() -> Verdict:
 def _verdict(ranks: range) -> Verdict:
     by_value = deep_target(PROBLEM).facts["states"]  # lowest first: r = 3, .., 0
     states = torch.tensor([by_value[K - r] for r in ranks], dtype=torch.float64)
-    ends = minimise(PROBLEM.value_and_gradient, starts_at_scales(PROBLEM.size, STARTS), tolerance=1e-9)
+    ends = minimise(PROBLEM, starts_at_scales(PROBLEM.size, STARTS), tolerance=1e-9)
     distance = (ends.value[ends.is_converged, None] - states).abs()
     nearest = distance.argmin(1)
     smallest = [

@@ -1,6 +1,8 @@
 """ReLU after M - 1 >= 3 linear factors, squared error, no bias, d >= K: the minimum is below the linear one wherever
 that is not zero, since opposite pairs of classes before the ReLU cost less.
 
+Theme: more layers
+
 Source: Sukenik, Mondelli and Lampert 2024 (deep neural collapse is not optimal, low-rank bias; a ReLU in every layer);
 this model's pairs, their threshold and their optimality in a class are derived here
 
@@ -110,7 +112,7 @@ def _measured() -> list[Finding]:
     random = np.random.default_rng(0)
     short = max(_shortfall(random, p) for p in (2 / 3, 2 / 5) for _ in range(MATRICES // 2))
     problem = DeepProblem(SquaredError(), 3, 3, 2, 0.01, 0.01, None, (0.01, 0.01), is_rectified=True)
-    lowest = float(minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), 1e-9, 2000).value.min())
+    lowest = float(minimise(problem, starts_at_scales(problem.size, STARTS), 1e-9, 2000).value.min())
     pairs = 2 * _class_value(2 ** (2 / 3 - 1)) + _class_value(1.0)
     return [
         cross_check("largest excess of sum (2 a_k)^p/2 over |B|_p^p", max(short, 0.0), 1e-12),

@@ -1,5 +1,7 @@
 """Focal loss of the margin is strictly convex on a >= 0 for every gamma > 0 iff K <= 17: one minimiser for every decay.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), contrastive property; the condition on K is derived here
 
 Evidence: interval, for all gamma at once. The curvature has the sign of r(p), which rises

@@ -1,6 +1,8 @@
 """Focal loss, K = 30, gamma = 3, n = 1, d >= 29, decays 0.0409664: local minima that are no ETF lie above it, with and
 without bias.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), landscape of focal loss: benign near the optimum only; this counterexample is
 ours
 

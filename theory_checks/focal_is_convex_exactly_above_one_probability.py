@@ -1,5 +1,7 @@
 """Focal loss has a positive semidefinite Hessian in the logits exactly where p_y >= p_infl(gamma), whatever K.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), local landscape of focal loss; the exact region is derived here
 
 Evidence: symbolic. A loss psi(x) of x = log sum_{j != y} e^{z_j} - z_y has the Hessian psi'' u u' + psi' (diag w - w

@@ -1,5 +1,7 @@
 """Focal loss is convex in the logits wherever every p_y >= 0.0585, whatever gamma and K; 0.0584 is not enough.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), local landscape of focal loss; the region is derived here
 
 Evidence: interval, for all gamma at once: the quadratic of `focal_has_one_margin_up_to_17_classes` at p = 0.0585 has a

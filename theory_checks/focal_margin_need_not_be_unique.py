@@ -1,5 +1,7 @@
 """Focal loss, K = 30, gamma = 3: at some decay zero and a margin a > 0 are both the best of the ETF ray.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), contrastive property: its uniqueness clause does not hold for focal loss in
 general
 

@@ -1,6 +1,8 @@
 """Focal loss with a free bias, K = 30, gamma = 3, c = 0.041229: no point of the ETF ray, nor zero, is a global
 minimiser.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), global minimisers of focal loss: too strong with a bias and many classes
 (counterexample)
 

@@ -1,6 +1,8 @@
 """Focal loss, balanced classes, any decay of the bias: the ETF ray's best point is a global minimiser whenever (K - 1)
 c <= 1 or S(1/K) <= 1.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses), global minimisers of focal loss; the condition is derived here
 
 Evidence: symbolic, derived here; balanced classes, d >= K - 1, gamma > 0. Minus the slope of phi at margin u is S(p) =

@@ -1,6 +1,8 @@
 """Focal loss at seven (K, gamma), K = 20 to 1000: at one c_M zero and an ETF of positive margin tie, both strict minima
 of the ETF ray.
 
+Theme: focal loss
+
 Source: Zhou et al. 2022 (all losses) on focal loss; the first-order exchange (Maxwell point) is derived here
 
 Evidence: interval, for F(a) = phi(a) + (K - 1) c a on the ETF ray and S = -phi'. Balls enclose a root a_M > 0 of phi(a)

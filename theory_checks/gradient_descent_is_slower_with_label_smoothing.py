@@ -1,6 +1,8 @@
 """At its best step gradient descent contracts by (k - 1)/(k + 1), k of the whole Hessian: slower with smoothing 0.05
 and 0.1 (K = 4, d = 6, n = 3, decays 0.005).
 
+Theme: label smoothing
+
 Source: Guo et al. 2024, convergence of gradient descent: with decays on W and H, at these sizes, the order is the
 opposite
 

@@ -1,6 +1,8 @@
 """HardMax, unit rows of W: the best unit feature's smallest margin against the other classes is the distance to their
 hull.
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), HardMax problem and one-vs-rest distance
 
 Evidence: symbolic, derived here. For a unit h and x in the hull of the other rows, the least <w - w_j, h> is at most <w

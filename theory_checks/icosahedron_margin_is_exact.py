@@ -1,5 +1,7 @@
 """K = 12, d = 3: the icosahedron has the one-vs-rest distance 1 - 1/sqrt(5), and each class is its own best feature.
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes beyond K = 2 d (a lower bound on the best code)
 
 Evidence: symbolic, in the field Q(sqrt 5). For a vertex w the five neighbours have <w, v> = 1/sqrt(5), their mean is

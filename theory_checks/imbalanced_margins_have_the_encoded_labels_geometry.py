@@ -1,5 +1,7 @@
 """Any class sizes: the least |Z|_* with all margins >= 1 is that of Z = Y - 1/K, simplex-encoded labels (SELI).
 
+Theme: imbalance
+
 Source: Thrampoulidis et al. 2022 (imbalance trouble), simplex-encoded-labels interpolation (any imbalance)
 
 Evidence: symbolic, derived here, for every K. With Z = U S V' the dual point is B = U V'; its rows sum to zero, and

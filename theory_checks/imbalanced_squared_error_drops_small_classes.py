@@ -1,6 +1,8 @@
 """Squared error without bias, d >= K, 300 random class sizes and decays: logits of class k are 1 - N s/sqrt(n_k), zero
 iff n_k <= N^2 s^2.
 
+Theme: imbalance
+
 Source: Dang et al. 2023 (deep linear networks, balanced to imbalanced), one layer; s^2 = decay_W decay_H
 
 Evidence: certificate. With singular values (sqrt(n_k) - N s)_+ the residual G = (Z - Y)/N has |G|_2 <= s, so it is a

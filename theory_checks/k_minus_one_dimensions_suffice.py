@@ -1,6 +1,8 @@
 """K = 5, n = 2, decays 0.005 and 0.002: d = K - 1 is enough. From each of 12 random starts the losses (gamma = 2, alpha
 = 0.1) reach the predicted minimum, as for d = K and K + 4.
 
+Theme: minimisers
+
 Source: Zhou et al. 2022 (all losses), role of the feature dimension (the landscape theorem asks for d > K)
 
 Evidence: numeric, 12 starts at three scales for each loss and d. Derived for cross entropy and label smoothing at d = K
@@ -46,7 +48,7 @@ def _verdict(dimensions: tuple[int, ...]) -> Verdict:
 def _reaches(loss: Loss, d: int) -> list[Finding]:
     problem = Problem(loss, K=K, d=d, n=2, decay_W=5e-3, decay_H=2e-3)
     predicted = predict(Problem(loss, K=K, d=K, n=2, decay_W=5e-3, decay_H=2e-3)).value  # does not depend on d
-    ends = minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), tolerance=1e-9)
+    ends = minimise(problem, starts_at_scales(problem.size, STARTS), tolerance=1e-9)
     worst = float((ends.value - predicted).abs().max())
     # |gradient|^2 / (2 least curvature) = 1e-18 / 1e-4, and rounding of a sum of about 100 terms of order one.
     return [all_converged(ends), deviation(f"{type(loss).__name__}, d = {d}: |f - predicted|", worst, 1e-13)]

@@ -1,6 +1,8 @@
 """Label smoothing, on the ETF ray: best margin log(K/(K c + delta) - K + 1), zero iff K c + delta >= 1; margin and
 norms fall as delta rises.
 
+Theme: label smoothing
+
 Source: Guo et al. 2024 (cross entropy versus label smoothing), closed form of the minimiser
 
 Evidence: symbolic for all K, n, decays and delta in [0, 1): the derivative of the objective on the ETF ray vanishes

@@ -1,7 +1,9 @@
 """At the minimiser, K >= 3 and K c + delta < 1, the loss's Hessian in W (or in H) has, off its kernel, the condition
 number K - (K - 1)(K c + delta): less with smoothing.
 
-Source: Guo et al. 2024, condition number (which Hessian the paper means was not to be had; this is one on which it
+Theme: label smoothing
+
+Source: Guo et al. 2024, condition number (which Hessian the paper means is not known to us; this is one on which it
 holds)
 
 Evidence: symbolic for all K >= 3, n, d >= K - 1 and decays. Per sample, diag(p) - p p' with label probability p and r

@@ -1,6 +1,8 @@
 """With the decays in it, the Hessian in H is worse conditioned with smoothing than without: K = 10, 100, d > K - 1,
 1e-4 <= K c <= 0.125, smoothing 0.01 to 0.5.
 
+Theme: label smoothing
+
 Source: Guo et al. 2024, condition number: on this Hessian the order is the opposite of the one claimed for the loss
 alone
 

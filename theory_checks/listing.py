@@ -1,6 +1,7 @@
 """The claims of this folder: every module that defines `check` and `refuted` is one; there is nothing to register.
 
-A claim's docstring has the claim as its first paragraph, then paragraphs `Source:`, `Evidence:` and `False twin:`.
+A claim's docstring has the claim as its first paragraph, then paragraphs `Theme:` (one of `THEMES`), `Source:`,
+`Evidence:` and `False twin:`.
 """
 
 import ast
@@ -20,6 +21,18 @@ from ufm.cli import process
 from ufm.errors import RequestError, wrong_command
 
 FOLDER = Path(__file__).parent
+THEMES = (
+    "minimisers",
+    "critical points",
+    "focal loss",
+    "label smoothing",
+    "squared error",
+    "more layers",
+    "spheres and codes",
+    "imbalance",
+    "several labels",
+)
+"""What claims are about, in the order in which they are listed."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Claim:
 
     name: str
     sentence: str
+    theme: str
     source: str
     text: str
 
@@ -48,10 +62,15 @@ class Row:
 
 
 def claims() -> list[Claim]:
-    """All claims, by source and name; nothing is imported."""
+    """All claims, by theme and name; nothing is imported."""
     trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("[!.]*.py")}
     found = (_claim(name, tree) for name, tree in trees.items() if {"check", "refuted"} <= _functions(tree))
-    return sorted(found, key=lambda claim: (claim.source, claim.name))
+    return sorted(found, key=lambda claim: (_place(claim), claim.name))
+
+
+def _place(claim: Claim) -> int:
+    """Of its theme among all; the last for one that is not listed, which a test refuses."""
+    return THEMES.index(claim.theme) if claim.theme in THEMES else len(THEMES)
 
 
 def check(name: str) -> Row:
@@ -108,8 +127,13 @@ def _in_processes(claims: Sequence[Claim], most: int) -> Iterator[Row]:
 def _claim(name: str, tree: ast.Module) -> Claim:
     text = ast.get_docstring(tree) or ""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    source = next((p.removeprefix("Source: ") for p in paragraphs if p.startswith("Source: ")), "")
-    return Claim(name, paragraphs[0], source, text)
+    theme, source = (_paragraph(paragraphs, heading) for heading in ("Theme: ", "Source: "))
+    return Claim(name, paragraphs[0], theme, source, text)
+
+
+def _paragraph(paragraphs: Sequence[str], heading: str) -> str:
+    """The paragraph that begins so, without its heading; empty if there is none."""
+    return next((text.removeprefix(heading) for text in paragraphs if text.startswith(heading)), "")
 
 
 def _functions(tree: ast.Module) -> set[str]:

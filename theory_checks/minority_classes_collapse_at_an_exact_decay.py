@@ -1,6 +1,8 @@
 """Imbalanced cross entropy without bias, d >= K, three data sets: minority classes of n_B samples get one common
 classifier iff n_B <= N^2 decay_W decay_H.
 
+Theme: imbalance
+
 Source: Fang et al. 2021 (layer-peeled model), minority collapse; the exact threshold of the model with decays is
 derived here
 

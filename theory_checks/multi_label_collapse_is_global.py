@@ -1,6 +1,8 @@
 """Pick-all-labels, d >= K - 1, K^2 - K < sum_m C(K, m) n_m m (K - m)/(N^2 decay_W decay_H): simplex classifier and
 scaled tag-wise averages attain the minimum, also with unequal or missing m.
 
+Theme: several labels
+
 Source: Li et al. 2024 (multi-label neural collapse), global minimisers
 
 Evidence: symbolic, derived here, for every K, all n_m and decays with a solution rho > 0 of (K - 1) decay_W rho^2 =

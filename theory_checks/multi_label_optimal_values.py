@@ -1,5 +1,7 @@
 """The optimal values of five multi-label data sets to ten decimals, without rounding error.
 
+Theme: several labels
+
 Source: Li et al. 2024, multi-label neural collapse (pick-all-label cross entropy; values computed here)
 
 Evidence: interval. rho solves (K - 1) l_W rho^2 = l_H sum_m binom(K, m) n_m t_m(rho)^2 m(K - m)/K, where t_m is the

@@ -1,6 +1,8 @@
 """At a critical point with W a = 0, |a| = 1, the direction (x u a', -v a'/x), x = (decay_H/decay_W)^(1/4), has
 curvature -2 (|G|_2 - s) for every loss, (u, v) the top singular pair of G.
 
+Theme: critical points
+
 Source: Zhu et al. 2021, proof of Theorem 3.2; Zhou et al. 2022 (squared error)
 
 Evidence: symbolic, for an arbitrary twice differentiable loss of the logits and all sizes. H a = 0 too, since decay_W

@@ -1,6 +1,8 @@
 """d = K - 1, four problems: the model's minimum is that of its convex relaxation, and primal and dual values bracket
 the closed form.
 
+Theme: minimisers
+
 Source: Zhu et al. 2021, Theorem 3.1 (proof); Zhou et al. 2022 (squared error)
 
 Evidence: certificate. Cross entropy and label smoothing by cvxpy from both sides, each point made feasible and
@@ -75,5 +77,5 @@ def _bracketed(problem: Problem) -> list[Finding]:
 
 
 def _lowest(problem: Problem) -> float:
-    ends = minimise(problem.value_and_gradient, starts_at_scales(problem.size, STARTS), tolerance=1e-9)
+    ends = minimise(problem, starts_at_scales(problem.size, STARTS), tolerance=1e-9)
     return float(ends.value.min())

@@ -1,6 +1,8 @@
 """Squared error without bias, d >= K: W W' = (1 - K c) sqrt(n decay_H/decay_W) I, w_k parallel to h_k; zero iff K c >=
 1.
 
+Theme: squared error
+
 Source: Tirer and Bruna 2022, regularised squared error without bias
 
 Evidence: symbolic, derived here: each of the K singular values sqrt(n) of Y decouples (von Neumann), and (x - sqrt
@@ -56,7 +58,7 @@ def _verdict(threshold: sympy.Expr) -> Verdict:
 
 def _numeric() -> list[Finding]:
     problem = Problem(SquaredError(), K=4, d=6, n=3, decay_W=5e-3, decay_H=1e-3, decay_b=None)
-    ends = minimise(problem.value_and_gradient, starts_at_scales(problem.size, 12), tolerance=1e-11)
+    ends = minimise(problem, starts_at_scales(problem.size, 12), tolerance=1e-11)
     W, _, _ = problem.unpack(ends.x)
     scale = (1 - 4 * (3 * 5e-6) ** 0.5) * (3 * 1e-3 / 5e-3) ** 0.5
     worst = float((W @ W.mT - scale * torch.eye(4, dtype=torch.float64)).abs().max())

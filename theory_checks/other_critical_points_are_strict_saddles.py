@@ -1,6 +1,8 @@
 """Cross entropy and label smoothing, K = 4, d = 3, 4, 5: every critical point found that is not a minimiser has the
 predicted negative curvature.
 
+Theme: critical points
+
 Source: Zhu et al. 2021, Theorem 3.2; Zhou et al. 2022 (all losses, label smoothing), global landscape
 
 Evidence: numeric, critical points from 64 Levenberg-Marquardt starts for each loss and d = K - 1, K, K + 1. At each the

@@ -1,6 +1,8 @@
 """Pick-all-labels: at given mean logits inside and outside the label set S the loss is least for equal ones; with a
 simplex classifier, at a given |W|, the best margin falls with |S|.
 
+Theme: several labels
+
 Source: Li et al. 2024 (multi-label neural collapse), lower bound and scaled tag-wise average
 
 Evidence: symbolic, derived here. For |S| = m with means A inside and B outside, the tangent lines of exp at A and B

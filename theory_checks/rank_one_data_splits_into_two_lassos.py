@@ -1,6 +1,8 @@
 """Two-layer ReLU net (two neurons or more, scalar output) on rank-one data X = c a', |a| = 1, 200 random data sets: the
 optimum is that of two one-variable lassos, for c > 0 and c < 0.
 
+Theme: more layers
+
 Source: Ergen and Pilanci 2021 (convex duality), rank-one data and scalar output
 
 Evidence: certificate at 200 random data sets. The closed form theta = sign(c.y)(|c.y| - beta)_+ / |c|^2 for the

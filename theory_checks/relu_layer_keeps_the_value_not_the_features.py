@@ -1,6 +1,8 @@
 """ReLU after one extra layer (K = 3, d = 4, n = 2, decays 0.01): no random start ends below the linear minimum, and the
 lowest has an orthogonal frame behind the ReLU, but not before.
 
+Theme: more layers
+
 Source: Tirer and Bruna 2022, nonlinear extra layer: its claim on the features before the layer needs a further
 condition
 
@@ -41,7 +43,7 @@ def refuted() -> Verdict:
 
 
 def _verdict(*, behind: bool) -> Verdict:
-    ends = minimise(PROBLEM.value_and_gradient, normal_starts(PROBLEM.size, 0, 0, STARTS), 1e-9, 400)
+    ends = minimise(PROBLEM, normal_starts(PROBLEM.size, 0, 0, STARTS), 1e-9, 400)
     best = int(ends.value.argmin())
     frames = {True: _off_frame(PROBLEM.unpack(ends.x[best]).H), False: _off_frame(PROBLEM.factorised(ends.x[best])[2])}
     reached = int((ends.value < ends.value[best] + 1e-8).sum())

@@ -1,6 +1,8 @@
 """ReLU after two linear factors (M = 3), K = d = 5, n = 1, squared error, no bias: at decays of 0.08 the minimum is
 below the linear one, which is zero there.
 
+Theme: more layers
+
 Source: Sukenik, Mondelli and Lampert 2024 (features that are strongly regular graphs, a ReLU in every layer); this
 model's pentagon is found and derived here. Against Tirer and Bruna 2022, nonlinear extra layer, without its condition
 on nuclear norms

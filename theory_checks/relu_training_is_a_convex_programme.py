@@ -1,6 +1,8 @@
 """Two-layer ReLU net, scalar output, wide enough, three data sets in the plane: the convex programme over all
 activation patterns has the network's global minimum.
 
+Theme: more layers
+
 Source: Ergen and Pilanci 2021 (convex duality); Pilanci and Ergen 2020 for the programme
 
 Evidence: certificate at 6 samples in the plane (3 data sets, 12 patterns). The programme's solution is a network (a

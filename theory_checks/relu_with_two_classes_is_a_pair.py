@@ -1,6 +1,8 @@
 """ReLU after M - 1 >= 2 linear factors, two classes, d >= 2, squared error, no bias: the global minimum is an opposite
 pair or zero.
 
+Theme: more layers
+
 Source: derived here, for this model; Sukenik, Mondelli and Lampert 2023 (deep neural collapse is optimal for two
 classes, a ReLU in every layer)
 

@@ -1,6 +1,8 @@
 """Gradient flow of the central path's loss at fixed Sigma_W = I (C = 4, n = 10, d = 7): each SNR singular value obeys
 its own equation, to nine digits.
 
+Theme: squared error
+
 Source: Han, Papyan, Donoho 2021 (squared error, central path), dynamics of the signal-to-noise ratio
 
 Evidence: numeric. The flow of the features X (d x N), projected onto the tangent space of {Sigma_W = I}, is integrated

@@ -17,7 +17,7 @@ def show_all(rows: Sequence[Row]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 170
-    table = Table(title="Claims of the literature, by source", title_justify="left", show_lines=True)
+    table = Table(title="Claims of the literature, by theme", title_justify="left", show_lines=True)
     table.add_column("claim", ratio=5)
     table.add_column("source", ratio=2)
     for column, justify in (("rigour", "left"), ("margin", "right"), ("seconds", "right"), ("verdict", "left")):

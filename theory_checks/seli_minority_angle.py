@@ -1,6 +1,8 @@
 """In SELI with K >= 4, K/2 classes of size R and K/2 of size 1, two minority rows of W have cosine (x - 2)/(x + K - 2),
 x^2 = (R + 1)/2.
 
+Theme: imbalance
+
 Source: Thrampoulidis et al. 2022, SELI geometry under step imbalance (minority collapse is asymptotic)
 
 Evidence: symbolic. W W' is proportional to ((I - J) D (I - J))^(1/2), J = 11'/K, D = diag(n_k). Its eigenvalues are R

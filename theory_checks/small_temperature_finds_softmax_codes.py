@@ -1,6 +1,8 @@
 """The least cross entropy f of unit vectors at temperature t, rho their best least margin, has -t log(2 N) <= t log f +
 rho <= t log(K - 1).
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), limit of small temperature
 
 Evidence: symbolic, derived here; rho is the largest least margin of K unit vectors and N features (the softmax code's

@@ -1,5 +1,7 @@
 """d = 2: the regular K-gon maximises the one-vs-rest distance; the maximum is 1 - cos(2 pi / K) for every K >= 3.
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes
 
 Evidence: symbolic, derived here. If no gap exceeds pi, the distance of a point to its neighbours' chord is 2 sin(x/2)

@@ -1,5 +1,7 @@
 """K <= d + 1: the largest one-vs-rest distance of unit vectors is K/(K - 1), that of the simplex.
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes
 
 Evidence: symbolic, derived here. With mean m, |w_k - mean of the others| = K/(K - 1) |w_k - m| and the mean of |w_k -

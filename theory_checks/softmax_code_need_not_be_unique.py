@@ -1,5 +1,7 @@
 """Softmax codes with d + 2 <= K < 2 d need not be unique: K = 5, d = 3 has two with different Gram matrices.
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes with d + 2 <= K < 2 d
 
 Evidence: symbolic, in exact numbers. The octahedron without a vertex and the bipyramid over a triangle have margins of

@@ -1,5 +1,7 @@
 """d + 2 <= K <= 2 d: the largest one-vs-rest distance of unit vectors is exactly 1.
 
+Theme: spheres and codes
+
 Source: Jiang et al. 2023 (generalised neural collapse), softmax codes; the upper bound is derived here
 
 Evidence: symbolic. At most 1: by Radon's theorem K >= d + 2 points split into two sets whose hulls share a point x =

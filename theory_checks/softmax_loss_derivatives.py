@@ -1,5 +1,7 @@
 """Cross entropy and focal loss have logit gradient psi' u and Hessian psi'' u u' + psi' (diag w - w w').
 
+Theme: minimisers
+
 Source: Zhou et al. 2022 (all losses), the losses; their derivatives are derived here
 
 Evidence: symbolic. With x = log sum_{j != y} e^{z_j} - z_y, 1 - p = e^x/(1 + e^x): for every function psi(x) the

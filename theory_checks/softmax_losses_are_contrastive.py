@@ -1,5 +1,7 @@
 """Cross entropy, label smoothing and focal loss are at least phi(t), t = sum over j != k of (z_j - z_k), for every K.
 
+Theme: minimisers
+
 Source: Zhou et al. 2022 (all losses), contrastive property
 
 Evidence: symbolic, derived here. With q = K - 1 and x_j = z_j - z_k, the tangent line of exp at m = t/q gives sum

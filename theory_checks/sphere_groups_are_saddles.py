@@ -1,6 +1,8 @@
 """On unit spheres, for equal class sizes, G >= 2 groups of m >= 2 classes each on a G-simplex, h = w, are a strict
 saddle for every tau > 0 if d >= G.
 
+Theme: spheres and codes
+
 Source: Yaras et al. 2022 (normalised features), other critical points are strict saddles: for these; derived here
 
 Evidence: symbolic. a is a unit vector orthogonal to the G group vectors. Classes j of one group of size m >= 2 move by

@@ -1,6 +1,8 @@
 """Unit features and unit classifier rows, equal class sizes, d >= K - 1: CE with temperature is least at the simplex,
 log(1 + (K-1) e^(-tau K/(K-1))).
 
+Theme: spheres and codes
+
 Source: Yaras et al. 2022 (normalised features), global minimisers
 
 Evidence: symbolic, derived here, for every tau > 0 and d >= K - 1 (K and n arbitrary). CE >= phi(t), phi convex and

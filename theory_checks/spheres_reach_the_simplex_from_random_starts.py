@@ -1,6 +1,8 @@
 """Unit features and weights, five cases with K = 4 and 6: all 16 random starts reach the simplex's value, also where d
 = K - 1 and beyond the bound on tau.
 
+Theme: spheres and codes
+
 Source: Yaras et al. 2022 (normalised features), benign landscape (d > K and tau below a bound)
 
 Evidence: numeric, 16 starts for each (K, d, n, tau), Euclidean L-BFGS on unnormalised vectors of f(x/|x|), which has
@@ -44,7 +46,7 @@ def _verdict(cases: tuple[tuple[int, int, int, float], ...]) -> Verdict:
 
 def _reaches(K: int, d: int, n: int, tau: float) -> list[Finding]:
     problem = SphereProblem(CrossEntropy(), K, d, n, temperature=tau)
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, STARTS), tolerance=1e-8)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, STARTS), tolerance=1e-8)
     minimum = cross_entropy_of_margin(tau * K / (K - 1), K)
     worst = float((ends.value - minimum).abs().max())
     # |gradient|^2 / (2 least curvature): 1e-16 / 2e-3, where curvature along non-zero modes is at least 1e-3.

@@ -1,6 +1,8 @@
 """Squared error, K c < 1, d >= K: a simplex ETF iff decay_b <= K c / (1 - K c), an orthogonal frame without bias,
 between them otherwise.
 
+Theme: squared error
+
 Source: Zhou et al. 2022 (squared error); Tirer and Bruna 2022 for the two ends
 
 Evidence: symbolic, derived here. Logits (a Pi + a' J) (x) 1_n' with Pi = I - 11'/K, J = 11'/K and bias beta 1, where a

@@ -1,6 +1,8 @@
 """Equal class sizes, decay > 0: the squared error is exactly L_NC1 + L_NC2/3 + L_perp, and L_perp = 0 iff W is the
 least-squares classifier.
 
+Theme: squared error
+
 Source: Han, Papyan, Donoho 2021 (squared error, central path), decomposition
 
 Evidence: symbolic, written out at C = 2 classes and d = 2 and from traces for all sizes; along training it is looked at

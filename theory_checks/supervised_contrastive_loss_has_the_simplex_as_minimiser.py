@@ -1,6 +1,8 @@
 """Supervised contrastive loss on unit features, equal class sizes n >= 2, all N samples in the batch, d >= K - 1, is
 least at the collapsed simplex.
 
+Theme: minimisers
+
 Source: Zhou et al. 2022 (all losses), supervised contrastive loss; Graf et al. 2021
 
 Evidence: symbolic, derived here. Anchor i with mean similarity P_i to its n - 1 positives and Q_i to its N - n

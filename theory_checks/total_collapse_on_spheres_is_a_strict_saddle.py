@@ -1,6 +1,8 @@
 """Spheres, d >= 2: where all features and weights coincide, the Riemannian Hessian has exactly the eigenvalues
 +-tau/(K sqrt n) and 0.
 
+Theme: spheres and codes
+
 Source: Yaras et al. 2022 (normalised features), strict saddles; this point for every temperature, derived here
 
 Evidence: symbolic. With tangent vectors a_k, g_i at the common point, <w_j, h_i> = 1 - |a_j - g_i|^2/2 to second order

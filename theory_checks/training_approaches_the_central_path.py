@@ -1,6 +1,8 @@
 """Gradient descent on the model (K = 4, d = 6, n = 5): the decomposition holds at every step looked at, and L_perp <=
 |grad_W|^2/(2 decay_W) vanishes.
 
+Theme: squared error
+
 Source: Han, Papyan, Donoho 2021 (squared error, central path), on trajectories of the unconstrained feature model
 
 Evidence: numeric, 16 starts, 6000 steps, every 50th looked at. Without bias, decay_W the lambda of the paper. Since

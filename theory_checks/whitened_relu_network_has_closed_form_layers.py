@@ -1,6 +1,8 @@
 """Two-layer ReLU net on whitened data, four choices of class sizes: prediction Y diag((1 - beta/sqrt(n_k))_+), one
 neuron per class.
 
+Theme: more layers
+
 Source: Ergen and Pilanci 2021 (convex duality), whitened data and vector output; collapse as a corollary
 
 Evidence: certificate. For X X' = I the hidden layer A = relu(X U) can be any A >= 0 with |U| >= |A|, so |relu(X U) V -

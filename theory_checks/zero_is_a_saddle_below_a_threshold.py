@@ -1,5 +1,7 @@
 """In (W, H) zero is a strict saddle iff c < 1/K (cross entropy), (1 - alpha)/K (smoothing), S(1/K)/(K - 1) (focal).
 
+Theme: critical points
+
 Source: Zhou et al. 2022 (all losses); Zhu et al. 2021; the constants are derived here, c = sqrt(n decay_W decay_H)
 
 Evidence: symbolic. At zero logits (a constant bias changes nothing) the gradient of a sample's loss is -k (e_y - 1/K),

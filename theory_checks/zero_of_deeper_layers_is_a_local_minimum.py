@@ -1,6 +1,8 @@
 """With M > 2 linear layers and no bias zero is a strict local minimiser of squared error for all decays; with 2 it need
 not be.
 
+Theme: more layers
+
 Source: Tirer and Bruna 2022, an additional linear layer; Dang et al. 2023 (any M)
 
 Evidence: symbolic, derived here. On balanced labels |Y|_2 = sqrt(n) and N = K n, and the nuclear norm of a product is

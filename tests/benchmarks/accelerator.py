@@ -17,12 +17,12 @@ def run(is_tiny: bool) -> list[Row]:
     moved = starts.cuda()
 
     def on_device() -> None:
-        minimise(problem.value_and_gradient, moved, 1e-8)
+        minimise(problem, moved, 1e-8)
         torch.cuda.synchronize()
 
     sides = {
         "device": (on_device, there),
-        "cores": (lambda: minimise(problem.value_and_gradient, starts[:here], 1e-8), here),
+        "cores": (lambda: minimise(problem, starts[:here], 1e-8), here),
     }
     found = alternately(sides, 1 if is_tiny else 3)
     what = f"{there:,} starts on {torch.cuda.get_device_name()} against the CPU's cores"

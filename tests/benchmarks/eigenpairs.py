@@ -35,7 +35,7 @@ def run(is_tiny: bool) -> list[Row]:
     problem = standard_problem()
     count, singly = (4, 1) if is_tiny else (78, 4)
     with threads(1):
-        x = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, count), 1e-10).x
+        x = minimise(problem, normal_starts(problem.size, 0, 0, count), 1e-10).x
         counted = _Counted(**{each.name: getattr(problem, each.name) for each in fields(problem)})
         pair = smallest_eigenpair(counted, x)
         sides = {

@@ -39,7 +39,7 @@ def _phases(repetitions: int, count: int) -> list[Row]:
     evaluation, rest = [], []
     for _ in range(repetitions + 1):
         profile = Profile()
-        end = minimise(problem.value_and_gradient, starts, 1e-8, profile=profile)
+        end = minimise(problem, starts, 1e-8, profile=profile)
         evaluations = int(end.evaluations.sum())
         evaluation.append(profile.seconds.pop("evaluation") / evaluations)
         rest.append(sum(profile.seconds.values()) / evaluations)
@@ -88,7 +88,7 @@ def _evaluate(problem: Problem, points: torch.Tensor) -> None:
 
 
 def _evaluations(problem: Problem, starts: torch.Tensor) -> float:
-    return float(minimise(problem.value_and_gradient, starts, 1e-8).evaluations.double().mean())
+    return float(minimise(problem, starts, 1e-8).evaluations.double().mean())
 
 
 def _by_scipy(problem: Problem, starts: torch.Tensor) -> float:

@@ -41,7 +41,7 @@ def _solve(count: int) -> tuple[float, int]:
     for first in range(0, count, BLOCK):
         starts = normal_starts(problem.size, 0, first, min(BLOCK, count - first))
         began = time.perf_counter()
-        end = minimise(problem.value_and_gradient, starts, 1e-8)
+        end = minimise(problem, starts, 1e-8)
         seconds += time.perf_counter() - began
         lost += int((~end.is_converged).sum())
     return seconds, lost
@@ -60,8 +60,8 @@ def _sizes(is_tiny: bool) -> list[Row]:
             continue
         problem = standard_problem(K=K, d=d, n=n)
         x = normal_starts(problem.size, 0, 0, starts)
-        evaluations = int(minimise(problem.value_and_gradient, x, 1e-8, steps).evaluations.sum())
-        work = {"ours": (lambda p=problem, x=x, m=steps: minimise(p.value_and_gradient, x, 1e-8, m), evaluations)}
+        evaluations = int(minimise(problem, x, 1e-8, steps).evaluations.sum())
+        work = {"ours": (lambda p=problem, x=x, m=steps: minimise(p, x, 1e-8, m), evaluations)}
         found = alternately(work, 1 if is_tiny else 3)["ours"]
         least = floor(problem, rates) / cores(x.device)
         what = f"K = {K}, d = {d}, n = {n}: solver time per evaluation against the evaluation's floor"

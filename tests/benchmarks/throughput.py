@@ -51,7 +51,7 @@ def run(is_tiny: bool) -> list[Row]:
 
 
 def _ours(starts: torch.Tensor) -> None:
-    end = minimise(standard_problem().value_and_gradient, starts, 1e-8)
+    end = minimise(standard_problem(), starts, 1e-8)
     if not end.is_converged.all():
         raise RuntimeError(f"{int((~end.is_converged).sum())} of {len(starts)} starts did not converge")
 

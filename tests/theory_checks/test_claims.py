@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from theory_checks.listing import claims
+from theory_checks.listing import THEMES, claims
 
 CLAIMS = claims()
 NAMES = [claim.name for claim in CLAIMS]
@@ -39,6 +39,7 @@ def test_its_file_says_what_from_where_and_how(claim):
     assert claim.sentence.endswith(".")
     assert not claim.sentence.startswith("Source")
     assert any(year in claim.source for year in map(str, range(2020, 2027)))
+    assert claim.theme in THEMES
     for heading in ("\n\nEvidence: ", "\n\nFalse twin: "):
         assert claim.text.count(heading) == 1
 

@@ -61,7 +61,7 @@ def test_a_missing_solver_is_not_run_and_never_counted_as_holding(monkeypatch, t
 
 
 def test_a_check_that_crashes_is_reported_and_the_others_go_on(monkeypatch, tmp_path, capsys):
-    broken = Claim("no_such_file", "A claim.", "Nobody 2020", "")
+    broken = Claim("no_such_file", "A claim.", "minimisers", "Nobody 2020", "")
     sound = next(claim for claim in claims() if claim.name == FAST)
     monkeypatch.setattr(listing, "_cores", lambda: 1)
     rows = {row.claim.name: row for row in run_all([broken, sound])}
@@ -91,7 +91,7 @@ def run_or_die(claim):
 
 
 def test_a_check_that_kills_its_process_takes_no_other_with_it(monkeypatch):
-    killer = Claim("killer", "A claim.", "Nobody 2020", "")
+    killer = Claim("killer", "A claim.", "minimisers", "Nobody 2020", "")
     sound = next(claim for claim in claims() if claim.name == FAST)
     monkeypatch.setattr(listing, "_cores", lambda: 1)
     monkeypatch.setattr(listing, "run", run_or_die)

@@ -49,7 +49,7 @@ def test_between_the_two_thresholds_focal_loss_with_a_bias_is_least_at_zero(sigm
     at_zero = (2 / 3) ** 3 * math.log(3)
     too_low = np.min(focal_of_margin(np.linspace(-30, 3, 100_000), K, gamma) + sigma * np.linspace(-30, 3, 100_000))
     assert too_low < at_zero - 5e-4
-    ends = minimise(problem.value_and_gradient, 2 * normal(40, problem.size), 1e-9, 5000)
+    ends = minimise(problem, 2 * normal(40, problem.size), 1e-9, 5000)
     assert predict(problem).is_proved_global
     assert predict(problem).value == pytest.approx(at_zero, abs=1e-12)
     assert ends.value.min() >= at_zero - SLACK

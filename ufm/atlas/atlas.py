@@ -137,7 +137,7 @@ class Atlas:
         small = with_dimension(self.model, d)
         starts = search_starts(small, self.seed, first, count, self.is_symmetric)
         if not (self.model.has_columns and self.model.is_balanced):
-            starts[::4] = minimise(small.value_and_gradient, starts[::4], max_steps=DESCENT).x
+            starts[::4] = minimise(small, starts[::4], max_steps=DESCENT).x
         end = find_critical_points(small, starts, max_steps=max_steps, progress=progress)
         self.add(small, end.x[end.is_converged])
         return end

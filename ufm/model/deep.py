@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import bias_decay, boolean, check_fields, each, positive
@@ -134,9 +134,7 @@ class DeepProblem(Model):
         """f, differentiable."""
         return self.loss(self.logits(x), self.labels(x.device)).mean(-1) + (self._decays(x) * x.square()).sum(-1) / 2
 
-    def value_and_gradient(
-        self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
-    ) -> tuple[Float[Tensor, "*batch"], Tensor]:
+    def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
         """f and its gradient, by backpropagation through the factors."""
         W, inner, H, b = self.factorised(x)
         seen = self._forward(inner, H)

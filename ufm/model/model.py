@@ -144,10 +144,8 @@ class Model(ABC):
         """The objective f, differentiable."""
 
     @abstractmethod
-    def value_and_gradient(
-        self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
-    ) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient, each start on its own; `rows` says which starts they are, unless they are all."""
+    def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
+        """f and its gradient, each start on its own."""
 
     @abstractmethod
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:

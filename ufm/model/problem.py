@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ufm.errors import check
@@ -118,12 +118,8 @@ class Problem(Model):
         squares = (part.flatten(x.dim() - 1).square().sum(-1) for part in self.unpack(x))
         return sum((decay / 2 * square for decay, square in zip(self.decays, squares, strict=True)), x.new_zeros(()))
 
-    def value_and_gradient(
-        self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
-    ) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient, each start on its own; `rows` says which starts they are, unless they are all."""
-        if rows is not None:
-            return self.take(rows).value_and_gradient(x)
+    def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
+        """f and its gradient, each start on its own."""
         self._check(x)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)

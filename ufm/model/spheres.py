@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -120,9 +120,7 @@ class SphereProblem(Model):
         """f, differentiable."""
         return self.loss(self.logits(x), self.labels(x.device)).mean(-1)
 
-    def value_and_gradient(
-        self, x: Float[Tensor, "*batch P"], rows: Int[Tensor, " B"] | None = None
-    ) -> tuple[Float[Tensor, "*batch"], Tensor]:
+    def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
         """f and its gradient (g - <u, g> u) / |x| per vector x = |x| u, g the gradient in u."""
         units, lengths = self._polar(x)
         loss, G = self.loss.value_and_gradient(self.logits(x), self.labels(x.device))

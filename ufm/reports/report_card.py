@@ -129,7 +129,7 @@ def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], d
     units = own_units(cell.problem)
     problem = units.model
     starts = normal_starts(problem.size, setting.seed, 0, setting.starts, setting.device)
-    end = minimise(units.objective, starts, setting.tolerance, setting.max_steps)
+    end = minimise(units, starts, setting.tolerance, setting.max_steps)
     statuses = {kind.name: int((end.status == kind).sum()) for kind in Status if kind != Status.RUNNING}
     number = end.is_converged.nonzero()[:, 0]
     if not len(number):

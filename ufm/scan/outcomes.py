@@ -52,7 +52,7 @@ def solve(unit: Unit) -> list[Row]:
     problem = batch_of(unit)
     units = own_units(problem)
     starts = normal_starts(problem.size, unit.seed, 0, unit.starts, unit.device).repeat(len(unit.cells), 1)
-    end = minimise(units.objective, starts, unit.tolerance, unit.max_steps, takes_rows=problem.is_mixed)
+    end = minimise(units, starts, unit.tolerance, unit.max_steps)
     end = dataclasses.replace(end, x=torch.where((end.status != Status.NONFINITE)[:, None], end.x, 0.0))
     width = max(1, STATE_BYTES // (8 * (problem.size + problem.N * problem.K)))
     end = units.back(end)

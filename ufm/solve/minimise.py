@@ -8,22 +8,53 @@ for the next one. The method stands twice, in the form that suits the machine: `
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.arguments import boolean, function, instance, optional, shown, takes, tensor
+from ufm.arguments import Rule, instance, optional, shown, takes, tensor
 from ufm.errors import check
+from ufm.model.parameters import Rows
 from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.solve.end_points import SOLVER_RULES, EndPoints
 from ufm.solve.lbfgs.batched import MEMORY, BatchedLbfgs
 from ufm.solve.lbfgs.compiled import CompiledLbfgs
 
-Objective = Callable[..., tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
-"""Value and gradient of every row of x (B, P), each row on its own; of (x, rows) where asked to."""
+ValueAndGradient = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
+"""Value and gradient of every row, each row on its own."""
+
+
+@runtime_checkable
+class Minimisable(Protocol):
+    """What can be minimised: every `Model`, and a model in its own units."""
+
+    def value_and_gradient(self, x: Float[Tensor, "B P"], /) -> tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]:
+        """Those of every row, each row on its own."""
+
+    def take(self, rows: Rows, /) -> "Minimisable":
+        """The one of some of the starts: itself, unless parameters differ by start."""
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function that is the same for all starts."""
+
+    function: ValueAndGradient
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.function(x)
+
+    def take(self, rows: Rows) -> "_Function":
+        return self
+
+
+_MINIMISABLE = Rule(
+    lambda v: not isinstance(v, type) and (callable(v) or isinstance(v, Minimisable)),
+    "a model, or a function with value and gradient of each row",
+)
 
 METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
     True: (CompiledLbfgs, 3 * 2**22),
@@ -32,62 +63,60 @@ METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
 """On a CPU, elsewhere: the method, and the bytes that starts at work together take (per CPU core: fits its cache)."""
 
 
-@takes(objective=function, profile=optional(instance(Profile)), takes_rows=boolean, **SOLVER_RULES)
+@takes(model=_MINIMISABLE, profile=optional(instance(Profile)), **SOLVER_RULES)
 def minimise(
-    objective: Objective,
+    model: Minimisable | ValueAndGradient,
     starts: Float[Tensor, "S P"],
     tolerance: float = 1e-8,
     max_steps: int = 10_000,
     progress: Callable[[int], None] | None = None,
     profile: Profile | None = None,
-    takes_rows: bool = False,
 ) -> EndPoints:
-    """Minimise the objective from every start until |gradient| <= tolerance.
+    """Minimise the objective of a model from every start until |gradient| <= tolerance.
 
     Args:
-        objective: value and gradient per row.
+        model: what has the objective, with parameters that may differ by start; or a function of x (B, P) that returns
+            value (B,) and gradient (B, P), each row on its own.
         starts: one start per row, float64; not modified.
         tolerance: on the Euclidean norm of the gradient, > 0.
         max_steps: accepted steps per start, >= 1.
         progress: called with the number of starts that ended since the last call.
         profile: takes the time of the phases `evaluation`, `line search`, `history` and `host`.
-        takes_rows: call the objective with (x, rows), rows (B,) saying which of the starts x belongs to: for a problem
-            whose parameters differ by start.
 
     Raises:
-        ValueError: if the starts or what the objective returns are not float64, or an argument is out of bounds.
+        ValueError: if the starts or what the model returns are not float64, or an argument is out of bounds.
     """
     starts = starts.detach()
-    request = _Request(objective, takes_rows, tolerance, max_steps, progress, profile)
+    whole = model if isinstance(model, Minimisable) else _Function(model)
+    request = _Request(whole, tolerance, max_steps, progress, profile)
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
-    chunks = range(0, max(1, len(starts)), per_core)
-    ends = map_chunks(lambda first: _run(request, starts[first : first + per_core], first), chunks, starts.device)
-    return EndPoints.joined(ends)
+    chunks = [slice(first, first + per_core) for first in range(0, max(1, len(starts)), per_core)]
+    return EndPoints.joined(map_chunks(lambda rows: _run(request.of(rows), starts[rows]), chunks, starts.device))
 
 
 def _check_answer(f: Any, g: Any, x: Tensor) -> None:
-    """Refuse what an objective has returned unless it is one value and one gradient per row."""
+    """Refuse what a model has returned unless it is one value and one gradient per row."""
     is_pair = tensor(len(x)).holds(f) and tensor(*x.shape).holds(g) and f.device == g.device == x.device
     allowed = f"one whose value and gradient are float64 of shapes ({len(x)},) and {tuple(x.shape)} on {x.device}"
     if not is_pair:
-        check(False, "objective", f"{shown(f)} and {shown(g)}", allowed)
+        check(False, "model", f"{shown(f)} and {shown(g)}", allowed)
 
 
 @dataclass(frozen=True)
 class _Request:
-    objective: Objective
-    takes_rows: bool
+    model: Minimisable
     tolerance: float
     max_steps: int
     progress: Callable[[int], None] | None
     profile: Profile | None
 
+    def of(self, rows: slice) -> "_Request":
+        """The request for some of the starts."""
+        return replace(self, model=self.model.take(rows))
 
-def _run(request: _Request, starts: Tensor, first: int) -> EndPoints:
-    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue.
 
-    `first` is the number of the first of these starts among all.
-    """
+def _run(request: _Request, starts: Tensor) -> EndPoints:
+    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     method, working_bytes = METHODS[starts.device.type == "cpu"]
     width = max(1, working_bytes // (8 * max(1, starts.shape[1]) * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
@@ -98,7 +127,7 @@ def _run(request: _Request, starts: Tensor, first: int) -> EndPoints:
         while work.active:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):
-                    f, g = request.objective(work.trial, *([first + work.rows] if request.takes_rows else []))
+                    f, g = request.model.take(work.rows).value_and_gradient(work.trial)
                 _check_answer(f, g, work.trial)
                 with phase("line search"):
                     work.search(f, g)

@@ -19,11 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import instance
+from ufm.model import parameters
 from ufm.model.deep import DeepProblem
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, SoftMarginLoss, SquaredError
 from ufm.model.model import Model, Point
-from ufm.model.parameters import Parameter, along, is_per_start
+from ufm.model.parameters import Parameter, Rows, along, is_per_start
 from ufm.model.pick_all_labels import PickAllLabels
 from ufm.model.problem import Problem
 from ufm.model.target import Target
@@ -52,11 +53,18 @@ class Units:
     scales: Float[Tensor, "*S P"]
     gradient: Parameter
 
-    def objective(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Value and gradient for `minimise`, in units of `gradient`."""
-        f, g = self.model.value_and_gradient(x) if rows is None else self.model.value_and_gradient(x, rows)
-        unit = self.gradient[rows] if isinstance(self.gradient, Tensor) and rows is not None else self.gradient
-        return f / unit, g / along(unit, g)
+    def value_and_gradient(self, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]:
+        """Those of the model, in units of `gradient`."""
+        f, g = self.model.value_and_gradient(x)
+        return f / self.gradient, g / along(self.gradient, g)
+
+    def take(self, rows: Rows) -> "Units":
+        """The units of some of the starts: themselves, unless parameters differ by start."""
+        model = self.model.take(rows)
+        if model is self.model:
+            return self
+        scales = self.scales[rows] if self.scales.dim() == 2 else self.scales
+        return replace(parameters.take(self, rows), model=model, scales=scales)
 
     def back(self, end: EndPoints) -> EndPoints:
         """What was found in the own units, in the original ones; norms of gradients stay in units of `gradient`."""

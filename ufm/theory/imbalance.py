@@ -44,7 +44,7 @@ def imbalanced_target(problem: Problem) -> Target:
         f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
     )
     units = own_units(problem)
-    ends = units.back(minimise(units.objective, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE))
+    ends = units.back(minimise(units, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE))
     x = ends.x[ends.value.argmin()]
     certificate = certify(problem, x)
     scale = float(problem.value(torch.zeros_like(x)))

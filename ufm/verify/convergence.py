@@ -33,11 +33,11 @@ def convergence(
     tensor(None, model.size).check("starts", starts)
     units = own_units(model)
     scale = abs(float(units.model.value(torch.zeros_like(starts[0]))))
-    value, gradient = units.objective(starts)
+    value, gradient = units.value_and_gradient(starts)
     steps, found = [0], [(value, gradient.norm(dim=-1))]
     while steps[-1] < max_steps:
         steps.append(min(max(1, 2 * steps[-1]), max_steps))
-        end = minimise(units.objective, starts, tolerance, steps[-1])
+        end = minimise(units, starts, tolerance, steps[-1])
         found.append((end.value, end.gradient_norm))
         if int(end.steps.max()) < steps[-1]:
             break

@@ -239,7 +239,7 @@ def _end_points(
         with phase("starts"):
             starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
-        end = minimise(units.objective, starts, setting.tolerance, setting.max_steps, advance, profile)
+        end = minimise(units, starts, setting.tolerance, setting.max_steps, advance, profile)
         finite = end.status != Status.NONFINITE
         x = model.normalised(torch.where(finite[:, None], end.x, 0.0))
         end = dataclasses.replace(end, x=x, value=units.gradient * end.value)

@@ -38,7 +38,7 @@ def test_reference_values():
 
 def test_layers_have_the_predicted_singular_values():
     problem = _deep(SquaredError(), 4, 6, 3, (5e-3, 4e-3, 1e-3))
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 8), 1e-11)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, 8), 1e-11)
     best = ends.x[ends.value.argmin()]
     W, (inner,), H, _ = problem.factorised(best)
     for layer, expected in ((W, 0.88019003619285), (inner, 0.98408237702261), (H, 1.9681647540452)):
@@ -62,7 +62,7 @@ def test_with_a_decayed_bias_the_common_direction_is_not_active_alone():
     assert float(torch.linalg.eigvalsh(dense_hessian(problem, x)).min()) < -0.1
     assert min(abs(float(value) - other) for other in target.other_minima) > 1e-3
     assert target.is_proved_global
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 60), 1e-11)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, 60), 1e-11)
     states = torch.tensor([target.value, *target.other_minima], dtype=torch.float64)
     assert float((ends.value[ends.is_converged, None] - states).abs().amin(1).max()) < 1e-12
 
@@ -72,7 +72,7 @@ def test_every_start_ends_in_a_predicted_state_and_each_occurs():
     target = deep_target(problem)
     states = torch.tensor([target.value, *target.other_minima], dtype=torch.float64)
     starts = normal_starts(problem.size, 0, 0, 120) * torch.tensor([0.3, 1.0, 3.0]).double().repeat(40)[:, None]
-    ends = minimise(problem.value_and_gradient, starts, 1e-10)
+    ends = minimise(problem, starts, 1e-10)
     distance = (ends.value[:, None] - states).abs()
     assert ends.is_converged.all()
     assert float(distance.amin(1).max()) < 1e-13
@@ -102,7 +102,7 @@ def test_two_factors_soft_threshold():
 def test_bias_of_every_decay(decay_b):
     problem = _deep(SquaredError(15.0, "mean"), 3, 4, 2, (5e-3, 5e-3, 5e-3), decay_b)
     target = deep_target(problem)
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 1, 0, 16), 1e-10)
+    ends = minimise(problem, normal_starts(problem.size, 1, 0, 16), 1e-10)
     assert float(ends.value.min()) == pytest.approx(target.value, rel=1e-12)
     assert float(problem.value_and_gradient(target.point)[1].norm()) < 1e-11
 
@@ -120,7 +120,7 @@ def test_softmax_losses_are_stationary_on_the_ray(loss):
 def test_collapse_is_not_the_minimum_of_deep_cross_entropy():
     """Six classes as +- three axes: lower than the simplex, found from random starts."""
     problem = _deep(CrossEntropy(), 6, 7, 1, (0.01,) * 3)
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 16), 1e-9, 3000)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, 16), 1e-9, 3000)
     best = int(ends.value.argmin())
     assert float(ends.value[best]) < deep_target(problem).value - 0.01
     singular = torch.linalg.svdvals(problem.logits(ends.x[best]))

@@ -89,7 +89,7 @@ def test_target_is_a_critical_point_of_the_stated_value(model):
 
 def test_starts_reach_the_target_and_none_ends_below(model):
     target = target_of(model)
-    ends = minimise(model.value_and_gradient, normal_starts(model.size, 0, 0, 24), 1e-10)
+    ends = minimise(model, normal_starts(model.size, 0, 0, 24), 1e-10)
     above = ends.value - target.value
     assert float(above.min()) == pytest.approx(0, abs=1e-12)
     if target.is_benign:
@@ -103,9 +103,9 @@ def test_starts_reach_the_target_and_none_ends_below(model):
 def test_a_start_does_not_see_its_neighbours(model):
     starts = normal_starts(model.size, 3, 0, 4)
     starts[1] *= 30
-    together = minimise(model.value_and_gradient, starts, 1e-9, 50)
+    together = minimise(model, starts, 1e-9, 50)
     for i in (0, 2):
-        alone = minimise(model.value_and_gradient, starts[i : i + 1], 1e-9, 50)
+        alone = minimise(model, starts[i : i + 1], 1e-9, 50)
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=1e-7, atol=1e-9)
 
 

@@ -110,7 +110,7 @@ def test_every_start_finds_the_minimiser_of_its_own_problem(problems, form, monk
     monkeypatch.setitem(METHODS, True, (form, 8 * mixed.size * 16 * 7))
     starts = normal_starts(mixed.size, 0, 0, 3).repeat(4, 1)
     problem = mixed.take(torch.arange(4).repeat_interleave(3))
-    end = minimise(problem.value_and_gradient, starts, 1e-9, takes_rows=True)
+    end = minimise(problem, starts, 1e-9)
     assert end.is_converged.all()
     expected = _tensor([predict(p).value for p in alone]).repeat_interleave(3)
     torch.testing.assert_close(end.value, expected, rtol=1e-11, atol=1e-11)

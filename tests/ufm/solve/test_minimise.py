@@ -24,7 +24,7 @@ def method(request, monkeypatch):
 
 def test_every_start_reaches_the_predicted_value(problem):
     starts = normal_starts(problem.size, 0, 0, 40) * torch.logspace(-1, 1, 40, dtype=torch.float64)[:, None]
-    end = minimise(problem.value_and_gradient, starts, 1e-9)
+    end = minimise(problem, starts, 1e-9)
     assert end.status.tolist() == [Status.CONVERGED] * 40
     assert (end.gradient_norm <= 1e-9).all()
     value = predict(problem).value
@@ -34,15 +34,15 @@ def test_every_start_reaches_the_predicted_value(problem):
 
 def test_the_smallest_dimension_that_holds_a_simplex_suffices():
     problem = Problem(CrossEntropy(), 4, 3, 2, 5e-3, 2e-3, 0.0)
-    end = minimise(problem.value_and_gradient, normal_starts(problem.size, 3, 0, 50), 1e-9)
+    end = minimise(problem, normal_starts(problem.size, 3, 0, 50), 1e-9)
     assert float((end.value - predict(problem).value).abs().max()) < 1e-12
 
 
 def test_a_start_ends_alone_where_it_ends_in_company():
     starts = normal_starts(CE.size, 1, 0, 30)
-    together = minimise(CE.value_and_gradient, starts)
+    together = minimise(CE, starts)
     for i in (0, 7, 29):
-        alone = minimise(CE.value_and_gradient, starts[i : i + 1])
+        alone = minimise(CE, starts[i : i + 1])
         assert alone.steps[0] == together.steps[i]
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=1e-9, atol=1e-9)
 
@@ -50,7 +50,7 @@ def test_a_start_ends_alone_where_it_ends_in_company():
 def test_a_badly_scaled_neighbour_changes_nothing():
     starts = normal_starts(CE.size, 1, 0, 4)
     wild = torch.cat([starts, 1e8 * starts[:1], torch.full_like(starts[:1], torch.nan), torch.zeros_like(starts[:1])])
-    calm, mixed = (minimise(CE.value_and_gradient, s) for s in (starts, wild))
+    calm, mixed = (minimise(CE, s) for s in (starts, wild))
     torch.testing.assert_close(calm.x, mixed.x[:4], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(calm.steps, mixed.steps[:4])
     assert mixed.status[5] == Status.NONFINITE
@@ -59,10 +59,10 @@ def test_a_badly_scaled_neighbour_changes_nothing():
 
 def test_more_starts_than_fit_end_in_their_own_rows(monkeypatch):
     starts = normal_starts(CE.size, 2, 0, 50)
-    expected = minimise(CE.value_and_gradient, starts)
+    expected = minimise(CE, starts)
     monkeypatch.setitem(METHODS, True, (METHODS[True][0], 8 * CE.size * 20 * 3))
     ended = []
-    queued = minimise(CE.value_and_gradient, starts, progress=ended.append)
+    queued = minimise(CE, starts, progress=ended.append)
     torch.testing.assert_close(queued.x, expected.x, rtol=1e-9, atol=1e-9)
     assert sum(ended) == 50
 
@@ -73,7 +73,7 @@ def test_both_forms_of_the_method_take_the_same_steps(problem, monkeypatch):
     ends = []
     for form in METHOD.values():
         monkeypatch.setitem(METHODS, True, (form, 2**20))
-        ends.append(minimise(problem.value_and_gradient, starts, 1e-6, max_steps=12))
+        ends.append(minimise(problem, starts, 1e-6, max_steps=12))
     for field in ("status", "steps", "evaluations"):
         assert getattr(ends[0], field).tolist() == getattr(ends[1], field).tolist()
     torch.testing.assert_close(ends[0].x, ends[1].x, rtol=1e-7, atol=1e-9)
@@ -82,13 +82,13 @@ def test_both_forms_of_the_method_take_the_same_steps(problem, monkeypatch):
 
 def test_a_profile_holds_every_phase():
     profile = Profile()
-    minimise(CE.value_and_gradient, normal_starts(CE.size, 0, 0, 5), profile=profile)
+    minimise(CE, normal_starts(CE.size, 0, 0, 5), profile=profile)
     assert set(profile.seconds) == {"evaluation", "line search", "history", "host"}
     assert min(profile.seconds.values()) > 0
 
 
 def test_status_is_truthful_after_three_steps():
-    end = minimise(CE.value_and_gradient, normal_starts(CE.size, 0, 0, 5), max_steps=3)
+    end = minimise(CE, normal_starts(CE.size, 0, 0, 5), max_steps=3)
     assert end.status.tolist() == [Status.MAX_STEPS] * 5
     assert end.steps.tolist() == [3] * 5
     assert (end.gradient_norm > 1e-8).all()
@@ -97,7 +97,7 @@ def test_status_is_truthful_after_three_steps():
 
 @pytest.mark.parametrize("method", ["compiled"], indirect=True)  # thousands of steps
 def test_an_unreachable_tolerance_is_reported_as_stalled():
-    end = minimise(CE.value_and_gradient, normal_starts(CE.size, 0, 0, 2), tolerance=1e-30)
+    end = minimise(CE, normal_starts(CE.size, 0, 0, 2), tolerance=1e-30)
     assert set(end.status.tolist()) <= {Status.STALLED, Status.MAX_STEPS}
     assert (end.gradient_norm < 1e-12).all()
 
@@ -106,14 +106,14 @@ def test_an_unreachable_tolerance_is_reported_as_stalled():
 def test_slow_progress_is_progress():
     """Thousands of small steps in a narrow valley, none of which lowers the value by much."""
     problem = Problem(CrossEntropy(), 10, 20, 10, 0.5, 1e-5, 0.01)
-    end = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 2), 1e-9)
+    end = minimise(problem, normal_starts(problem.size, 0, 0, 2), 1e-9)
     assert end.is_converged.all()
     assert int(end.steps.min()) > 500
 
 
 def test_scipy_ends_at_the_same_values_with_as_many_evaluations():
     starts = normal_starts(CE.size, 5, 0, 10)
-    ours = minimise(CE.value_and_gradient, starts)
+    ours = minimise(CE, starts)
 
     def objective(x):
         value, gradient = CE.value_and_gradient(torch.from_numpy(x))
@@ -150,14 +150,14 @@ def test_it_minimises_what_is_not_a_feature_model():
     ],
 )
 def test_wrong_requests_are_refused(change, complaint):
-    right = {"objective": CE.value_and_gradient, "starts": torch.zeros(1, CE.size, dtype=torch.float64)}
+    right = {"model": CE, "starts": torch.zeros(1, CE.size, dtype=torch.float64)}
     with pytest.raises(ValueError, match=complaint):
         minimise(**right | change)
 
 
 def test_squared_error_without_bias_reaches_the_orthogonal_frame():
     problem = Problem(SquaredError(), 4, 4, 2, 5e-3, 1e-3, None)
-    end = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 20), 1e-10)
+    end = minimise(problem, normal_starts(problem.size, 0, 0, 20), 1e-10)
     W = problem.unpack(end.x).W
     gram = W @ W.mT
     torch.testing.assert_close(

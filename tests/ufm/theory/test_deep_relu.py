@@ -98,7 +98,7 @@ def test_two_classes_are_a_pair_below_its_threshold(M, factor):
     assert float(problem.value(target.point)) == pytest.approx(target.value, rel=1e-13)
     assert float(problem.value_and_gradient(target.point)[1].norm()) < 1e-13
     starts = normal_starts(problem.size, 0, 0, 48) * torch.tensor([0.5, 1.0, 2.0]).double().repeat(16)[:, None]
-    assert float(minimise(problem.value_and_gradient, starts, 1e-9, 1500).value.min()) > target.value - 1e-12
+    assert float(minimise(problem, starts, 1e-9, 1500).value.min()) > target.value - 1e-12
 
 
 def test_a_pair_shares_its_direction_among_unequal_decays_and_other_conventions():
@@ -130,7 +130,7 @@ def test_two_classes_of_a_convex_loss_are_proved_without_a_relu(loss, is_proved)
     problem = DeepProblem(loss, 2, 3, 2, 0.02, 0.02, 0.01, (0.02, 0.02))
     target = deep_target(problem)
     assert target.is_proved_global == is_proved
-    ends = minimise(problem.value_and_gradient, normal_starts(problem.size, 0, 0, 32), 1e-10)
+    ends = minimise(problem, normal_starts(problem.size, 0, 0, 32), 1e-10)
     assert float(ends.value.min()) == pytest.approx(target.value, abs=1e-12)
 
 

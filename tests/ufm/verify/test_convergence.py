@@ -16,7 +16,7 @@ def test_it_is_the_path_of_the_minimiser():
     found = convergence(PROBLEM, predict(PROBLEM).value, STARTS, 1e-10, 10_000)
     steps = found["steps"]
     assert steps[:4] == [0, 1, 2, 4]
-    third = minimise(PROBLEM.value_and_gradient, STARTS, 1e-10, 4)
+    third = minimise(PROBLEM, STARTS, 1e-10, 4)
     assert found["gradient"][3][0] == pytest.approx(float(third.gradient_norm.min()), abs=0)
     scale = float(PROBLEM.value(torch.zeros(PROBLEM.size, dtype=torch.float64)))
     first = (PROBLEM.value(STARTS) - predict(PROBLEM).value).abs() / scale

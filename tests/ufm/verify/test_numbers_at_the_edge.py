@@ -149,12 +149,12 @@ def starts(problem=PROBLEM, count=3):
 POINT = r"`x` must be a float64 tensor \([^)]*\), got torch.float32"
 FLOAT32_BY_MISTAKE = {
     "starts of minimise": (
-        lambda: minimise(PROBLEM.value_and_gradient, starts().float()),
+        lambda: minimise(PROBLEM, starts().float()),
         "`starts` must be a float64",
     ),
     "objective of minimise": (
         lambda: minimise(lambda x: tuple(each.float() for each in PROBLEM.value_and_gradient(x)), starts()),
-        r"`objective` must be one whose value and gradient are float64 .*, got torch.float32 .* and torch.float32",
+        r"`model` must be one whose value and gradient are float64 .*, got torch.float32 .* and torch.float32",
     ),
     "starts of find_critical_points": (lambda: find_critical_points(PROBLEM, starts().float()), "must be a float64"),
     "value": (lambda: PROBLEM.value(starts().float()), POINT),
