@@ -19,7 +19,7 @@ class TrainSetting(ResumableSetting):
 
     What is minimised is the mean loss plus decay/2 times the squared norm of every parameter. Measured on clean images
     of every split, in eval mode: loss, accuracy, top-5 accuracy, nll, ece (15 bins, Guo et al. 2017), margins; NC1 to
-    NC4 (`ufm/collapse.py` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
+    NC4 (`ufm/collapse/README.md` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
     (`deepnet/measures/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
 
     Examples:
@@ -142,7 +142,7 @@ class EvaluateSetting(OutputSetting):
 
     FEATURES is a file .npz, .pt, .safetensors (needs the extra `metrics`) or .parquet with arrays `features`
     (samples, d) and `labels` (samples), and W (classes, d) and b if what needs the last layer is wanted. Samples with
-    the label -100 are left out, and classes without a sample. `ufm/collapse/COLLAPSE.md` has the formulas, and what
+    the label -100 are left out, and classes without a sample. `ufm/collapse/README.md` has the formulas, and what
     other packages call them. Nothing in a file can run code.
 
     Examples:

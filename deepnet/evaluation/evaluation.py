@@ -11,7 +11,7 @@ from ufm.collapse import FeatureStats, all_metrics, nc4_held_out, nc5, neco_scor
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics by layer, by name (`ufm/collapse/COLLAPSE.md`); what cannot be told is left out.
+    """Metrics by layer, by name (`ufm/collapse/README.md`); what cannot be told is left out.
 
     Attributes:
         source: the file, or the type of the model.

@@ -89,7 +89,7 @@ class NeuralCollapse(Metric):
             self.weight, self.bias = W, b
 
     def compute(self) -> dict[str, Tensor]:
-        """The metrics by name (`ufm/collapse/COLLAPSE.md`); `present` counts the classes that had samples."""
+        """The metrics by name (`ufm/collapse/README.md`); `present` counts the classes that had samples."""
         check(bool(self.counts.sum() > 0), "NeuralCollapse", "none", "given a sample before it computes")
         W, b = (self.weight, self.bias) if bool(self.weight.isfinite().all()) else (None, None)
         stats = self._moments().stats(W, b)

@@ -5,7 +5,7 @@ x_i = h_i - mu_{y_i}, n(A) = A / |A|_F, E = (I - 11'/K) / sqrt(K - 1). The metri
 `FeatureStats`, whose sums are taken in float64: d x d matrices where d < K, K x K otherwise, and of what belongs to
 pairs of classes, or of samples and classes, tiles. Every metric but `gnc2` is 0 at perfect collapse and never negative;
 a common factor of the features (and its inverse in W) changes none. A metric that divides by |M| or |W| is nan or inf
-where that is zero (the zero solution). `COLLAPSE.md` has formulas, sources and what others call them.
+where that is zero (the zero solution). `README.md` has formulas, sources and what others call them.
 """
 
 from ufm.collapse.between import nc2_equiangular, nc2_equinorm, nc2_etf, nc2_welch_gap

@@ -32,7 +32,7 @@ def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
 
 
 def all_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
-    """Every metric of one set of features that can be told from it, under the names of `COLLAPSE.md`.
+    """Every metric of one set of features that can be told from it, under the names of `README.md`.
 
     Raises:
         ValueError: if the statistics have leading axes.
