@@ -154,6 +154,8 @@ class NeuralCollapse(Metric):
             raise RequestError(str(error).replace("`W`", "`weight`").replace("`b`", "`bias`")) from None
         allowed = f"a floating-point tensor ({self.num_classes}, {d})"
         check(W is None or W.shape == (self.num_classes, d), "weight", described(W), allowed)
+        for name, value in (("weight", W), ("bias", b)):
+            check(value is None or bool(value.isfinite().all()), name, "nan or infinity", "finite")
         return W, b
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None) -> None:

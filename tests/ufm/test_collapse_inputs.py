@@ -19,6 +19,13 @@ def given(normal):
     return normal(N, D), LABELS, normal(K, D), normal(K)
 
 
+def test_statistics_are_shown_without_their_numbers(given):
+    H, y, W, _ = given
+    assert repr(FeatureStats.from_features(H, y, W)) == "<statistics of features, 4 classes, d = 6, with a last layer>"
+    many = repr(FeatureStats.from_features(H.expand(3, N, D), y))
+    assert many == "<statistics of features, 4 classes, d = 6, without a last layer, starts (3,)>"
+
+
 def numbers(stats: FeatureStats) -> dict[str, float]:
     return {name: float(value) for name, value in all_metrics(stats).items()}
 
@@ -93,6 +100,7 @@ REFUSED = {
     "whole numbers": ({"H": torch.zeros(N, D, dtype=torch.long)}, r"`H` must be a floating-point tensor"),
     "W transposed": ({"W": torch.zeros(D, K)}, r"`b` must be a floating-point tensor \(6,\)"),
     "W of another d": ({"W": torch.zeros(K, D + 1)}, r"`H` must be a floating-point tensor .* d = 7, got"),
+    "b that is nan": ({"b": torch.full((K,), torch.nan)}, "`b` must be finite, got nan or infinity"),
     "b alone": ({"W": None}, "`b` must be left out where there is no W"),
     "a list": ({"H": [[1.0]]}, "`H` must be a tensor or an array of numbers, got list"),
     "classes that W has not": ({"num_classes": 9}, "`num_classes` must be 4, the rows of W, or left out, got 9"),

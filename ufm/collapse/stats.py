@@ -74,6 +74,12 @@ class FeatureStats:
             if name != "present":
                 check(is_right, f"FeatureStats({name}=...)", getattr(value, "dtype", type(value)), "a float64 tensor")
 
+    def __repr__(self) -> str:
+        """What there is, without the numbers."""
+        *starts, K, d = self.class_means.shape
+        kinds = ("statistics of features", f"{K} classes", f"d = {d}", "with" if self.W is not None else "without")
+        return f"<{', '.join(kinds)} a last layer{f', starts {tuple(starts)}' if starts else ''}>"
+
     @property
     def global_mean(self) -> Float[Tensor, "*batch d"]:
         """mu_G, the mean of the class means (classes weigh the same)."""
@@ -143,6 +149,9 @@ class FeatureStats:
             kept = H[labels != ignore_index]
             bad = int((~kept.isfinite()).any(-1).sum())
             check(bad == 0, "H", f"nan or infinity in {bad} of {len(kept)} samples", "finite")
+        if H.ndim == 2:
+            for name, value in (("W", found.W), ("b", found.b)):
+                check(value is None or bool(value.isfinite().all()), name, "nan or infinity", "finite")
         return found
 
     @classmethod

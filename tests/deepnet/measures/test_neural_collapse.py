@@ -163,6 +163,7 @@ REFUSED = {
     "lengths": ({"labels": torch.zeros(3, dtype=torch.long)}, r"`labels` must be one class per sample, \(200,\)"),
     "a label beyond": ({"labels": torch.full((N,), K)}, r"`labels` must be in \[0, 5\), got 5"),
     "W of another shape": ({"weight": torch.zeros(K, 3)}, r"`weight` must be a floating-point tensor \(5, 8\)"),
+    "W that is nan": ({"weight": torch.full((K, D), torch.nan)}, "`weight` must be finite, got nan or infinity"),
     "b of another shape": ({"bias": torch.zeros(3)}, "`bias` must be a floating-point tensor"),
 }
 
