@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ufm.collapse import FeatureStats, all_metrics, nc4_held_out, nc5, neco_score
+from ufm.collapse.matrices import tiles
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,11 @@ def metrics_of(stats: FeatureStats) -> dict[str, float]:
 
 def accuracy_of(H: Tensor, labels: Tensor, W: Tensor, b: Tensor | None, ignore_index: int) -> float:
     """Share of the samples whose largest logit is their label's, among those that have one."""
-    kept = labels != ignore_index
-    right = logits_of(H, W, b).argmax(-1) == labels
-    return float(right[kept].double().mean())
-
-
-def logits_of(H: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
-    """H W' + b in the features' precision, at least float32."""
-    dtype = torch.promote_types(H.dtype, torch.float32)
-    logits = H.to(dtype) @ W.to(dtype).mT
-    return logits if b is None else logits + b.to(dtype)
+    dtype, right = torch.promote_types(H.dtype, torch.float32), 0
+    W, b = W.to(dtype), W.new_zeros(len(W), dtype=dtype) if b is None else b.to(dtype)
+    for rows in tiles(len(H), len(W)):
+        right += int(((H[rows].to(dtype) @ W.mT + b).argmax(-1) == labels[rows])[labels[rows] != ignore_index].sum())
+    return right / int((labels != ignore_index).sum())
 
 
 def on_other_samples(

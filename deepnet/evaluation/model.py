@@ -94,7 +94,8 @@ class _Seen:
         if self.keeps:
             self.right.append(right.sum())
             self.bytes_kept += size
-            self.kept = [*self.kept, H.cpu()] if self.bytes_kept <= MOST_KEPT else []
+            self.kept = [] if self.bytes_kept > MOST_KEPT else self.kept
+            self.kept += [H.cpu()] if self.bytes_kept <= MOST_KEPT else []
 
     def sum_up(self) -> Moments:
         """The sums over all batches so far."""

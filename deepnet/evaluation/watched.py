@@ -73,8 +73,11 @@ class Watched:
         y = labels.flatten()
         features = {name: _rows(each, name, has_tokens, len(y)) for name, each in seen.items()}
         kept = y != ignore_index
-        picked = _rows(logits, "its output", has_tokens, len(y)).argmax(-1)
-        return Found({name: each[kept] for name, each in features.items()}, y[kept], (picked == y)[kept])
+        has_logits = self.last is not None
+        right = (
+            (_rows(logits, "its output", has_tokens, len(y)).argmax(-1) == y) if has_logits else torch.zeros_like(kept)
+        )
+        return Found({name: each[kept] for name, each in features.items()}, y[kept], right[kept])
 
     def last_features(self, loader: Iterable[Any] | None) -> Tensor | None:
         """What the last linear layer sees of other data."""

@@ -204,11 +204,11 @@ class _Sums:
         self._count_together()
         codes, times = self.codes[0], self.times[0].double()
         M, rho = self.M.flatten(0, -3) if self.M.ndim > 2 else self.M[None], rho.reshape(-1, self.K)
-        total = M.new_zeros(len(M))
+        total, powers = M.new_zeros(len(M)), power_of_two(M)[..., 0]
         for part in tiles(len(codes), M.shape[-1]):
             pair = codes[part]
             start, one, other = pair // self.K**2, pair // self.K % self.K, pair % self.K
-            scale = power_of_two(M)[start, :, 0]
+            scale = powers[start]
             apart = ((M[start, one] - M[start, other]) / scale).norm(dim=-1)
             is_apart = ~(apart <= (rho[start, one] + rho[start, other]) / scale[:, 0])
             total.index_add_(0, start, times[part] * is_apart)
@@ -220,13 +220,13 @@ def working_precision(H: Tensor) -> torch.dtype:
     return torch.promote_types(H.dtype, torch.float32)
 
 
-def check_features(H: object, like: Tensor, leading: tuple[int, ...] | None = None) -> None:
+def check_features(H: object, like: Tensor) -> None:
     """Refuse what is not a batch of features with the axes of `like`.
 
     Raises:
         ValueError: naming what was given.
     """
-    d, leading = like.shape[-1], tuple(like.shape[:-2]) if leading is None else leading
+    d, leading = like.shape[-1], tuple(like.shape[:-2])
     allowed = f"a floating-point tensor (..., samples, d) with leading axes {leading} and d = {d}"
     is_features = isinstance(H, Tensor) and H.is_floating_point() and H.ndim == len(leading) + 2
     is_features = is_features and (*H.shape[:-2], H.shape[-1]) == (*leading, d)  # type: ignore[attr-defined]

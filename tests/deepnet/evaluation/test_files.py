@@ -12,6 +12,7 @@ import torch
 from pyarrow import parquet
 
 from deepnet.__main__ import COMMANDS
+from deepnet.evaluation.evaluation import accuracy_of
 from deepnet.evaluation.feature_files import read_features, read_last_layer
 from deepnet.evaluation.files import evaluate_file
 from ufm.cli.command_line import main
@@ -109,6 +110,14 @@ def test_one_file_in_curves_lacks_what_another_has(tmp_path, monkeypatch, arrays
     words = ["evaluate", "--features", "[one.npz, two.npz]", "--out", "out", "--export", "parquet"]
     assert main("python -m deepnet", "", COMMANDS, words) == 0
     assert parquet.read_table("out/metrics.parquet")["nc3"].to_pylist()[1] is None
+
+
+def test_accuracy_takes_tiles_and_leaves_out_what_has_no_label(monkeypatch, arrays):
+    H, y, W, b = (torch.from_numpy(array) for array in arrays.values())
+    y[::7] = -100
+    expected = float(((H @ W.mT + b + 3 * torch.eye(K)[0]).argmax(-1) == y).sum() / (y != -100).sum())
+    monkeypatch.setattr("ufm.collapse.matrices.TILE", 5 * K)
+    assert accuracy_of(H, y, W, b + 3 * torch.eye(K)[0], -100) == pytest.approx(expected)
 
 
 def packed(**parts: bytes) -> bytes:
