@@ -81,7 +81,11 @@ def run_evaluate(setting: EvaluateSetting) -> int:
         path, show = setting.json or folder / "record.json", partial(report.show, found)
         result = {"evaluations": [each.as_dict() for each in found]}
         record = write_and_show(path, setting.as_dict(), result, show)
-        written = [record, evaluated_features.draw(read_record(record), folder / "evaluated_features.png")]
+        written = [record]
+        try:
+            written += [evaluated_features.draw(read_record(record), folder / "evaluated_features.png")]
+        except ValueError as error:  # all is 0, or undefined as for one class
+            print(f"no picture: {error}")
         written += [report.export(found, folder, setting.export)] if setting.export else []
         print(f"wrote {', '.join(map(str, written))}")
     return 0

@@ -17,13 +17,19 @@ METRICS = {
     "nc4_test": "NC4\ntest",
 }
 """Those that are 0 at collapse."""
+STYLES = {"nc1": "-", "nc2": "--"}
+"""Of the curves, for there are more of them than colours."""
 NAMED = 12
 """Files up to which each has its name below the axis."""
 
 
 @in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
-    """The metrics of a record of `deepnet evaluate`; what is 0 or was no number leaves a gap."""
+    """The metrics of a record of `deepnet evaluate`; what is 0 or was no number leaves a gap.
+
+    Raises:
+        ValueError: if nothing else is left.
+    """
     found = record["result"]["evaluations"]
     values = [next(iter(each["layers"].values())) for each in found]
     names = [name for name in METRICS if any(name in each for each in values)]
@@ -34,7 +40,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     else:
         for name in names:
             curve = [each.get(name) or float("nan") for each in values]
-            axes.plot(curve, label=METRICS[name].replace("\n", " "), marker="." if len(values) < 40 else "")
+            style = STYLES.get(name[:3], ":")
+            axes.plot(curve, style, label=METRICS[name].replace("\n", " "), marker="." if len(values) < 40 else "")
         stems = [Path(each["source"]).stem for each in found]
         if len(stems) <= NAMED:
             axes.set_xticks(range(len(stems)), stems, rotation=30, ha="right")

@@ -120,6 +120,15 @@ def test_accuracy_takes_tiles_and_leaves_out_what_has_no_label(monkeypatch, arra
     assert accuracy_of(H, y, W, b + 3 * torch.eye(K)[0], -100) == pytest.approx(expected)
 
 
+def test_features_of_one_class_have_numbers_and_no_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    written(Path("one.npz"), {"features": np.ones((3, 2)), "labels": np.zeros(3, int)})
+    assert main("python -m deepnet", "", COMMANDS, ["evaluate", "one.npz", "--out", "out"]) == 0
+    assert json.loads(Path("out/record.json").read_text())["result"]["evaluations"][0]["present"] == 1
+    assert "no picture" in capsys.readouterr().out
+    assert not Path("out/evaluated_features.png").exists()
+
+
 def packed(**parts: bytes) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

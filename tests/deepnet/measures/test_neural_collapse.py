@@ -1,5 +1,6 @@
 """The torchmetrics metric: one pass, any batches, any processes, and what torchmetrics promises of metrics."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -110,6 +111,13 @@ def test_plot_draws_values_and_curves(given):
         assert isinstance(axes, axes_class)
         assert axes.get_yscale() == "log"
         assert "nc1_pinv" in axes.get_legend_handles_labels()[1]
+
+
+def test_without_torchmetrics_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    monkeypatch.delitem(sys.modules, "deepnet.measures.neural_collapse")
+    with pytest.raises(ImportError, match=r"needs torchmetrics: pip install 'neural-collapse-laboratory\[metrics\]'"):
+        importlib.import_module("deepnet.measures.neural_collapse")
 
 
 PROCESSES = """
