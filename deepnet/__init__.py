@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from deepnet.data.load import Data as Data
     from deepnet.data.load import Selection as Selection
     from deepnet.data.load import load as load
+    from deepnet.evaluation.evaluation import Evaluation as Evaluation
+    from deepnet.evaluation.model import evaluate as evaluate
     from deepnet.measures.calibration import calibration as calibration
     from deepnet.measures.features import LastLayer as LastLayer
     from deepnet.measures.features import last_layer as last_layer
     from deepnet.measures.measure import measure as measure
+    from deepnet.measures.neural_collapse import NeuralCollapse as NeuralCollapse
     from deepnet.measures.reading import Reading as Reading
     from deepnet.measures.similarity import similarities as similarities
     from deepnet.nets.heads import Head as Head
@@ -42,9 +45,12 @@ HOMES = {
     "training.train": ["train"],
     "measures.features": ["LastLayer", "last_layer"],
     "measures.measure": ["measure"],
+    "measures.neural_collapse": ["NeuralCollapse"],
     "measures.reading": ["Reading"],
     "measures.calibration": ["calibration"],
     "measures.similarity": ["similarities"],
+    "evaluation.evaluation": ["Evaluation"],
+    "evaluation.model": ["evaluate"],
     "comparison.compare": ["Comparison", "Sizes", "compare"],
 }
 """The public names of each module, imported when they are first asked for."""

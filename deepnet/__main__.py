@@ -10,7 +10,7 @@ del sys.path[0]
 start.begin(__name__, "python -m deepnet")
 
 from deepnet.grid.setting import GridSetting
-from deepnet.settings import CompareSetting, ExperimentSetting, MeasureSetting, TrainSetting
+from deepnet.settings import CompareSetting, EvaluateSetting, ExperimentSetting, MeasureSetting, TrainSetting
 from ufm.cli.command import Command
 from ufm.cli.command_line import main
 from ufm.cli.job import job
@@ -18,6 +18,7 @@ from ufm.cli.job import job
 COMMANDS = {
     "train": Command(TrainSetting, job("deepnet.training.job:Train")),
     "measure": Command(MeasureSetting, job("deepnet.training.measure_job:Measure")),
+    "evaluate": Command(EvaluateSetting, job("deepnet.evaluation.job:Evaluate"), positional="features"),
     "compare": Command(CompareSetting, job("deepnet.comparison.job:Compare")),
     "experiment": Command(ExperimentSetting, job("deepnet.experiments.job:Conduct"), positional="name"),
     "grid": Command(GridSetting, job("deepnet.grid.job:TrainGrid")),

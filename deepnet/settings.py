@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ufm.cli.common_setting import CommonSetting, ResumableSetting
+from ufm.cli.common_setting import CommonSetting, OutputSetting, ResumableSetting
 from ufm.errors import check
 from ufm.specs import HeadSpec, LossSpec
 
@@ -19,7 +19,7 @@ class TrainSetting(ResumableSetting):
 
     What is minimised is the mean loss plus decay/2 times the squared norm of every parameter. Measured on clean images
     of every split, in eval mode: loss, accuracy, top-5 accuracy, nll, ece (15 bins, Guo et al. 2017), margins; NC1 to
-    NC4 (`ufm/collapse.py` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
+    NC4 (`ufm/collapse/README.md` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
     (`deepnet/measures/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
 
     Examples:
@@ -134,6 +134,45 @@ class MeasureSetting(CommonSetting):
     """Which of its networks: the last, or the best on validation."""
     data_folder: Path | None = None
     """Where the images are; default: where the run had them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSetting(OutputSetting):
+    """Neural collapse of features from elsewhere: files of features and labels, of any network.
+
+    FEATURES is a file .npz, .pt, .safetensors (needs the extra `metrics`) or .parquet with arrays `features`
+    (samples, d) and `labels` (samples), and W (classes, d) and b if what needs the last layer is wanted. Samples with
+    the label -100 are left out, and classes without a sample. `ufm/collapse/README.md` has the formulas, and what
+    other packages call them. Nothing in a file can run code.
+
+    Examples:
+        python -m deepnet evaluate features.npz
+        python -m deepnet evaluate train.pt --test test.pt --outside other.pt --export csv
+        python -m deepnet evaluate --features '[epoch-1.npz, epoch-2.npz]' --last-layer fc.safetensors
+
+    Writes: record.json and evaluated_features.png (curves where there are several files) into --out, and
+    metrics.csv or metrics.parquet with --export.
+    """
+
+    features: list[Path] | Path
+    """File of features, or several, such as those of checkpoints in order: '[one.npz, two.npz]'."""
+    last_layer: Path | None = None
+    """File with W and b, the last layer; default: those in the file of features, if any."""
+    test: Path | None = None
+    """Features of test samples, held against the training means: NC4 of the test set."""
+    outside: Path | None = None
+    """Features of samples of no class: NC5, and how well NECO's score tells them apart."""
+    export: Literal["csv", "parquet"] | None = None
+    """Write the metrics as a table, too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(len(self.files) >= 1, "--features", self.features, "one file or more")
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of features as a list."""
+        return [self.features] if isinstance(self.features, Path) else self.features
 
 
 @dataclass(frozen=True, kw_only=True)

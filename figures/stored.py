@@ -28,15 +28,15 @@ class UnusableRecordError(ValueError):
     """A record that is missing, of another schema or without what is asked of it: which, why, and what makes it."""
 
 
-def figure_scripts() -> dict[str, ModuleType]:
-    """Every figure of this folder by name."""
+def figure_scripts(having: str = "RECORDS") -> dict[str, ModuleType]:
+    """Every figure of this folder by name, if it is drawn from stored records (or, `having` JOB, beside a job's)."""
     modules = (import_module(f"figures.{entry.name}") for entry in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return {module.__name__.rpartition(".")[2]: module for module in modules if hasattr(module, "RECORDS")}
+    return {module.__name__.rpartition(".")[2]: module for module in modules if hasattr(module, having)}
 
 
 def draw_beside(job: str, record: dict[str, Any], folder: Path) -> list[Path]:
     """Draw what shows a record of this job into the folder, each picture named after its figure or its `FILE`."""
-    scripts = {name: script for name, script in figure_scripts().items() if getattr(script, "JOB", None) == job}
+    scripts = {name: script for name, script in figure_scripts("JOB").items() if job == script.JOB}
     fitting = {name: script for name, script in scripts.items() if not hasattr(script, "fits") or script.fits(record)}
     return [script.draw(record, folder / getattr(script, "FILE", f"{name}.png")) for name, script in fitting.items()]
 

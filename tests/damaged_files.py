@@ -6,6 +6,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from deepnet.settings import TrainSetting
@@ -86,6 +87,7 @@ def write_all(folder: Path) -> None:
         _write(folder / "scan" / f"{name}_setting" / "setting.json", json.dumps(setting).encode())
     _write_runs(folder / "run")
     _write_images(folder / "cifar")
+    _write_features(folder / "features")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -129,3 +131,18 @@ def _write_images(folder: Path) -> None:
         if content is not None:
             path.write_bytes(content)
     _write(folder / "archive" / "cifar-10-binary.tar.gz", b"junk")
+
+
+def _write_features(folder: Path) -> None:
+    """Files of features that are none, or whose arrays do not belong together."""
+    folder.mkdir()
+    features, labels = np.zeros((4, 3)), np.arange(4) % 2
+    np.savez(folder / "sound.npz", features=np.eye(4, 3), labels=labels)
+    np.savez(folder / "no_labels.npz", features=features)
+    np.savez(folder / "no_features.npz", labels=labels)
+    np.savez(folder / "nan.npz", features=features / np.nan, labels=labels)
+    np.savez(folder / "lengths.npz", features=features, labels=labels[:3])
+    np.savez(folder / "objects.npz", features=np.array([Payload()], dtype=object), labels=labels)
+    np.savez(folder / "head_of_two.npz", W=np.zeros((2, 2)))
+    torch.save({"features": Payload(), "labels": 0}, folder / "code.pt")
+    (folder / "junk.parquet").write_bytes(bytes(range(256)))

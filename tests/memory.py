@@ -22,9 +22,18 @@ from ufm.collapse import FeatureStats, collapse_metrics
 H, labels = torch.randn(1_000_000, 512), torch.arange(10).repeat_interleave(100_000)
 print(len(collapse_metrics(FeatureStats.from_features(H, labels, torch.randn(10, 512), torch.zeros(10)))), "metrics")
 """
+MANY_CLASSES = """
+import torch
+from ufm.collapse import FeatureStats, all_metrics
+labels, W = torch.randint(0, 50_257, (100_000,)), torch.randn(50_257, 64)
+H = W[labels] + 0.5 * torch.randn(100_000, 64)
+print(len(all_metrics(FeatureStats.from_features(H, labels, W, torch.zeros(50_257)))), "metrics")
+"""
 CORES = len(os.sched_getaffinity(0))
 FEATURES_GB = 0.5 + 1_000_000 * 512 * 4 / 2**30
 """Python with torch, pieces of the features, and the features themselves."""
+CLASSES_GB = 1.0
+"""Python with torch, features, means and W in float64, and tiles; a matrix of classes by classes would be 20 GB."""
 SCAN_GB = 1.8 + 0.55 * CORES
 """The driver with a million cells and their names, and what is a worker's own."""
 VERIFY_GB = 0.5 + 0.5 * CORES
@@ -82,6 +91,7 @@ def main() -> int:
         rows = Path(scan, "shards")
         requests = (
             ("1,000,000 features of dimension 512 through the metrics", ("-c", MANY_FEATURES), None, FEATURES_GB),
+            ("50,257 classes in 64 dimensions, every metric", ("-c", MANY_CLASSES), None, CLASSES_GB),
             ("a scan of 1,000,000 cells, stopped", ("-m", *MANY_CELLS, "--out", scan), rows, SCAN_GB),
             ("the same scan resumed, stopped", ("-m", "ufm", "scan", "--resume", scan), rows, SCAN_GB),
             ("verify with 100,000 starts", ("-m", *MANY_STARTS, "--out", f"{folder}/verify"), None, VERIFY_GB),

@@ -13,6 +13,7 @@ PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
 # Which rooms a room may import. `__main__` and the public page `__init__` of a package stand above its rooms.
 ALLOWED = {
     "ufm": "",
+    "ufm.collapse": "ufm",
     "ufm.cli": "ufm",
     "ufm.engine": "ufm ufm.cli",
     "ufm.model": "ufm",
@@ -20,18 +21,19 @@ ALLOWED = {
     "ufm.theory": "ufm ufm.model ufm.solve",
     "ufm.proof": "ufm ufm.model ufm.theory",
     "ufm.atlas": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof",
-    "ufm.scan": "ufm ufm.cli ufm.engine ufm.model ufm.solve ufm.theory",
-    "ufm.verify": "ufm ufm.cli ufm.model ufm.solve ufm.theory",
+    "ufm.scan": "ufm ufm.collapse ufm.cli ufm.engine ufm.model ufm.solve ufm.theory",
+    "ufm.verify": "ufm ufm.collapse ufm.cli ufm.model ufm.solve ufm.theory",
     "ufm.reports": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof ufm.scan",
     "deepnet": "ufm ufm.cli ufm.engine",
     "deepnet.data": "deepnet ufm ufm.cli ufm.model",
     "deepnet.nets": "deepnet ufm",
-    "deepnet.measures": "deepnet deepnet.data deepnet.nets ufm ufm.model ufm.theory",
+    "deepnet.measures": "deepnet deepnet.data deepnet.nets ufm ufm.collapse ufm.model ufm.theory",
     "deepnet.training": "deepnet deepnet.data deepnet.nets deepnet.measures ufm ufm.cli ufm.model",
+    "deepnet.evaluation": "deepnet ufm ufm.cli ufm.collapse",
     "deepnet.comparison": "deepnet deepnet.measures deepnet.training ufm ufm.cli ufm.model ufm.theory",
     "deepnet.grid": "deepnet deepnet.data deepnet.nets deepnet.training ufm ufm.cli ufm.engine ufm.model",
-    "deepnet.experiments": "deepnet deepnet.nets deepnet.measures deepnet.training ufm ufm.cli ufm.engine ufm.model "
-    "ufm.theory",
+    "deepnet.experiments": "deepnet deepnet.nets deepnet.measures deepnet.training "
+    "ufm ufm.cli ufm.collapse ufm.engine ufm.model ufm.theory",
     "theory_checks": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof ufm.verify",
     "figures": "ufm ufm.cli",
 }

@@ -14,6 +14,7 @@ NEEDED = {
     "grid": ["--grid.seed", "0,1"],
     "compare": ["--runs", "a"],
     "measure": ["--run", "a"],
+    "evaluate": ["--features", "a.npz"],
     "atlas-compare": ["--atlases", "[a, b]"],
 }
 WORDS = (

@@ -9,12 +9,16 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import pyarrow
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from deepnet.data.cifar import CIFAR10, load_archive
+from deepnet.evaluation.files import evaluate_file
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint
 from tests.damaged_files import Payload
@@ -95,6 +99,24 @@ def test_bytes_of_records(tmp_path, data):
     path = write_record(tmp_path / "r.json", {"seed": 0}, {"value": [1.5, None]})
     path.write_bytes(data.draw(damaged(path.read_bytes())))
     refused_or_read(lambda: read_record(path))
+
+
+@pytest.mark.parametrize("kind", ["npz", "pt", "safetensors", "parquet"])
+@fuzzed
+@given(data=st.data())
+def test_files_of_features(tmp_path, kind, data):
+    path, arrays = tmp_path / f"features.{kind}", {"features": torch.eye(6, 3), "labels": torch.arange(6) % 2}
+    match kind:
+        case "npz":
+            np.savez_compressed(path, **{name: array.numpy() for name, array in arrays.items()})
+        case "pt":
+            torch.save(arrays, path)
+        case "safetensors":
+            pytest.importorskip("safetensors.torch").save_file(arrays, path)
+        case "parquet":
+            parquet.write_table(pyarrow.table({name: array.tolist() for name, array in arrays.items()}), path)
+    path.write_bytes(data.draw(damaged(path.read_bytes())))
+    refused_or_read(lambda: evaluate_file(path))
 
 
 @fuzzed

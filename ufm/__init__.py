@@ -11,8 +11,9 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ufm.collapse import FeatureStats as FeatureStats
-    from ufm.collapse import collapse_metrics as collapse_metrics
+    from ufm.collapse.metrics import all_metrics as all_metrics
+    from ufm.collapse.metrics import collapse_metrics as collapse_metrics
+    from ufm.collapse.stats import FeatureStats as FeatureStats
     from ufm.errors import RequestError as RequestError
     from ufm.model.deep import DeepProblem as DeepProblem
     from ufm.model.loss import Loss as Loss
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 HOMES = {
     "errors": ["RequestError"],
     "simplex": ["simplex_etf"],
-    "collapse": ["FeatureStats", "collapse_metrics"],
+    "collapse.metrics": ["all_metrics", "collapse_metrics"],
+    "collapse.stats": ["FeatureStats"],
     "model.loss": ["Loss"],
     "model.losses": ["CrossEntropy", "Focal", "LabelSmoothing", "SquaredError", "make_loss"],
     "model.pick_all_labels": ["PickAllLabels"],

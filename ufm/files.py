@@ -7,10 +7,11 @@ thousand levels exhaust the stack of whatever walks through them.
 import json
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LARGEST_JSON, MOST_PARTS = 2**28, 2**22
 """Bytes of a record, that of a scan of half a million cells, and lists and objects in it."""
@@ -46,6 +47,22 @@ def content(path: Path, largest: int) -> bytes:
     if len(found) > size:
         raise OSError(f"more than the {size} bytes that it says it has")
     return found
+
+
+def check_sums(file: BinaryIO) -> None:
+    """Compare a checkpoint's content with its checksums, which `torch.load` ignores; its parts are not packed.
+
+    Raises:
+        ValueError: if a part is damaged, or they unpack to more than the file has.
+    """
+    with zipfile.ZipFile(file) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+        if size > os.fstat(file.fileno()).st_size:
+            raise ValueError(f"it would unpack to {size} bytes")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is damaged")
+    file.seek(0)
 
 
 def read_json(path: Path) -> Any:

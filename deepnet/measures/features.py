@@ -12,7 +12,8 @@ from deepnet import distributed
 from deepnet.data.images import Split
 from deepnet.data.load import Data
 from deepnet.nets.nets import Network
-from ufm.collapse import FeatureStats
+from ufm.collapse import FeatureStats, chunks
+from ufm.errors import check
 
 Precision = Literal["fp32", "bf16"]
 Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -37,8 +38,17 @@ class LastLayer:
 
     @property
     def stats(self) -> FeatureStats:
-        """What neural collapse is measured from."""
-        return FeatureStats.from_features(self.H, self.labels, self.W, self.b)
+        """What neural collapse is measured from; of features that are not finite the metrics are nan.
+
+        Raises:
+            ValueError: if a class has no sample.
+        """
+        stats = FeatureStats.from_sweeps(
+            lambda: ((self.H[rows], self.labels[rows]) for rows in chunks(self.H)), self.W, self.b
+        )
+        absent = [] if stats.present is None else (~stats.present).nonzero()[:, 0].tolist()
+        check(not absent, "labels", f"none of classes {absent}", "such that every class has a sample")
+        return stats
 
 
 @torch.no_grad()

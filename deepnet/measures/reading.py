@@ -73,7 +73,7 @@ class Reading:
 
 def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
     """The fields of `Reading` but the loss, on the device of the features, float64; classes weigh the same."""
-    logits, labels, W = layer.logits.double(), layer.labels, stats.W
+    logits, labels, W = layer.logits.double(), layer.labels, layer.W.double()
     gradient = loss.value_and_gradient(logits, labels)[1] / len(labels)
     pulled = torch.stack([gradient[rows].mT @ layer.H[rows].double() for rows in chunks(layer.H)]).sum(0)
     W0, M = W - W.mean(0), stats.centred_means

@@ -12,9 +12,8 @@ import math
 import os
 import pickle
 import sys
-import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -23,7 +22,7 @@ from ufm.cli.records import atomic_file
 from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
-from ufm.files import opened, parse_json, read_json, read_lines
+from ufm.files import check_sums, opened, parse_json, read_json, read_lines
 
 SETTING, METRICS = "setting.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
@@ -99,7 +98,7 @@ def _write(path: Path, state: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with opened(path, LARGEST) as file:
-            _check_sums(file)
+            check_sums(file)
             return dict(torch.load(file, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:  # torch's own words advise to let it run
         raise RequestError(f"{path} must hold tensors and plain values, got code or other objects.") from None
@@ -120,22 +119,6 @@ def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
                 f"{setting.get(name)} here."
             )
     return state
-
-
-def _check_sums(file: BinaryIO) -> None:
-    """Compare the file's content with its checksums, which `torch.load` does not look at; its parts are not packed.
-
-    Raises:
-        ValueError: if a part is damaged, or they unpack to more than the file has.
-    """
-    with zipfile.ZipFile(file) as archive:
-        size = sum(part.file_size for part in archive.infolist())
-        if size > os.fstat(file.fileno()).st_size:
-            raise ValueError(f"it would unpack to {size} bytes")
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"its part {damaged} is damaged")
-    file.seek(0)
 
 
 def plain_setting(setting: TrainSetting) -> dict[str, Any]:

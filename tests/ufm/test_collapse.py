@@ -4,7 +4,7 @@ import resource
 import pytest
 import torch
 
-import ufm.collapse
+import ufm.collapse.matrices
 from ufm.collapse import (
     FeatureStats,
     bias_residual,
@@ -109,7 +109,7 @@ def test_batched_equals_one_by_one(normal, batch):
 def test_chunks_change_nothing(noisy, monkeypatch):
     H, W, b = noisy
     whole = collapse_metrics(FeatureStats.from_features(H, LABELS, W, b))
-    monkeypatch.setattr(ufm.collapse, "CHUNK_BYTES", 8 * D * 3)
+    monkeypatch.setattr(ufm.collapse.matrices, "CHUNK_BYTES", 8 * D * 3)
     for name, value in collapse_metrics(FeatureStats.from_features(H, LABELS, W, b)).items():
         torch.testing.assert_close(value, whole[name])
 
@@ -175,9 +175,13 @@ def test_fewer_dimensions_than_classes_and_the_zero_solution(normal):
     assert float(zero["bias_residual"]) == 0
 
 
-def test_a_class_without_samples_is_refused(normal):
-    with pytest.raises(ValueError, match=r"labels.*every class has a sample"):
-        FeatureStats.from_features(normal(3, 2), torch.tensor([0, 1, 1]), normal(3, 2), normal(3))
+def test_a_class_without_samples_is_left_out_and_counted(noisy, normal):
+    H, wide, bias = noisy[0], normal(2 * K, D), normal(2 * K)
+    found = FeatureStats.from_features(H, 2 * LABELS, wide, bias)
+    assert found.present.tolist() == [True, False] * K
+    alone = collapse_metrics(FeatureStats.from_features(H, LABELS, wide[::2], bias[::2]))
+    for name, value in collapse_metrics(found).items():
+        torch.testing.assert_close(value, alone[name], rtol=0, atol=0)
 
 
 def test_a_label_beyond_the_rows_of_the_classifier_is_refused(noisy):

@@ -19,11 +19,6 @@ COLUMNS = 256
 """Columns at a time: the sums of some ten classes stay in a core's first cache."""
 
 
-def can_take(H: Tensor) -> bool:
-    """One set of features on the CPU in single or double precision, its rows without gaps."""
-    return H.ndim == 2 and H.device.type == "cpu" and H.dtype in (torch.float32, torch.float64) and H.is_contiguous()
-
-
 def add_class_sums(
     H: Float[Tensor, "n d"], labels: Int[Tensor, " n"], shift: Float[Tensor, "K d"], sums: Float[Tensor, "K d"]
 ) -> None:

@@ -1,0 +1,85 @@
+"""What an evaluation found: the metrics of one set of features, or of several layers of a model."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ufm.collapse import FeatureStats, all_metrics, nc4_held_out, nc5, neco_score
+from ufm.collapse.matrices import tiles
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics by layer, by name (`ufm/collapse/README.md`); what cannot be told is left out.
+
+    Attributes:
+        source: the file, or the type of the model.
+        samples, classes, present, dim: how many there are: classes of the last layer, those of them with samples, and
+            features of the last layer.
+        layers: name of a layer -> its metrics; the last layer comes first.
+        last_layer: the name of the linear map whose input is the last layer's features; None if it is not known.
+    """
+
+    source: str
+    samples: int
+    classes: int
+    present: int
+    dim: int
+    layers: dict[str, dict[str, float]]
+    last_layer: str | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Those of the last layer."""
+        return next(iter(self.layers.values()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a record."""
+        return asdict(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row a layer, for a table of pandas."""
+        sizes = {name: value for name, value in asdict(self).items() if name not in ("layers", "last_layer")}
+        return [{**sizes, "layer": layer, **values} for layer, values in self.layers.items()]
+
+
+def metrics_of(stats: FeatureStats) -> dict[str, float]:
+    """Every metric as a number."""
+    values = all_metrics(stats)
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+
+
+def accuracy_of(H: Tensor, labels: Tensor, W: Tensor, b: Tensor | None, ignore_index: int) -> float:
+    """Share of the samples whose largest logit is their label's, among those that have one."""
+    dtype, right = torch.promote_types(H.dtype, torch.float32), 0
+    W, b = W.to(dtype), W.new_zeros(len(W), dtype=dtype) if b is None else b.to(dtype)
+    for rows in tiles(len(H), len(W)):
+        right += int(((H[rows].to(dtype) @ W.mT + b).argmax(-1) == labels[rows])[labels[rows] != ignore_index].sum())
+    return right / int((labels != ignore_index).sum())
+
+
+def on_other_samples(
+    stats: FeatureStats, test: Tensor | None, outside: Tensor | None, train: Tensor
+) -> dict[str, float]:
+    """NC4 of test features with these means; NC5 of features of no class, and how well NECO's score tells them apart.
+
+    `neco_auroc` is the chance that a sample of a class (of the test features where there are some) scores higher than
+    one of none.
+    """
+    values = {}
+    if test is not None and stats.W is not None:
+        values["nc4_test"] = float(nc4_held_out(stats, test))
+    if outside is not None:
+        values["nc5"] = float(nc5(stats, outside))
+        inside = neco_score(stats, train if test is None else test)
+        values["neco_auroc"] = chance_of_more(inside, neco_score(stats, outside))
+    return values
+
+
+def chance_of_more(high: Tensor, low: Tensor) -> float:
+    """Share of pairs in which the first exceeds the second, ties as half: the area under the ROC curve."""
+    ordered = low.sort().values
+    below, up_to = (torch.searchsorted(ordered, high, right=right).double() for right in (False, True))
+    return float((below + up_to).mean() / 2 / len(low))

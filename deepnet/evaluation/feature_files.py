@@ -1,0 +1,164 @@
+"""Features, labels and last layer from a file that anybody may have written: .npz, .pt, .safetensors or .parquet.
+
+Nothing in a file can run code, and nothing is unpacked before it is known how large it gets.
+"""
+
+import math
+import pickle
+import zipfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ufm.errors import RequestError, check, reason_of
+from ufm.files import check_sums, opened
+
+LARGEST = 2**36
+"""Bytes of a file, and of what it unpacks to."""
+MOST_PACKED = 200
+"""Times that an archive may grow; features with nine zeros in ten grow some tenfold."""
+NAMES = {
+    "features": ("features", "H", "embeddings", "feats", "X"),
+    "labels": ("labels", "y", "targets", "label", "target"),
+    "W": ("W", "weight", "fc.weight", "classifier.weight", "head.weight"),
+    "b": ("b", "bias", "fc.bias", "classifier.bias", "head.bias"),
+}
+"""What the arrays may be called, the first found counts."""
+Arrays = dict[str, Tensor]
+
+
+class Features(NamedTuple):
+    """What a file holds."""
+
+    features: Tensor
+    labels: Tensor | None
+    W: Tensor | None
+    b: Tensor | None
+
+
+def read_features(path: Path, argument: str = "--features") -> Features:
+    """Features (N, d); labels (N,), W (K, d) and b (K,) where the file has them.
+
+    Raises:
+        ValueError: if it cannot be read, is none of these kinds, or has no features.
+    """
+    arrays = _read(path, argument, ("features", "labels", "W", "b"))
+    check("features" in arrays, argument, path, f"a file with an array named {_one_of('features')}")
+    return Features(arrays["features"], arrays.get("labels"), arrays.get("W"), arrays.get("b"))
+
+
+def read_last_layer(path: Path, argument: str = "--last-layer") -> tuple[Tensor, Tensor | None]:
+    """W and b of a last layer.
+
+    Raises:
+        ValueError: if it cannot be read, or has no W.
+    """
+    arrays = _read(path, argument, ("W", "b"))
+    check("W" in arrays, argument, path, f"a file with an array named {_one_of('W')}")
+    return arrays["W"], arrays.get("b")
+
+
+def _read(path: Path, argument: str, wanted: Collection[str]) -> Arrays:
+    kinds = f"a file {', '.join(READERS)}"
+    check(path.suffix in READERS, argument, path, kinds)
+    try:
+        found = READERS[path.suffix](path, {name for key in wanted for name in NAMES[key]})
+    except pickle.UnpicklingError:  # torch's own words advise to let it run
+        raise RequestError(
+            f"`{argument}` must be a file of arrays, got {path} (it holds code or other objects)."
+        ) from None
+    except Exception as error:  # each library raises a dozen types for a damaged file; they mean the same to the user
+        raise RequestError(f"`{argument}` must be {kinds} that can be read, got {path} ({reason_of(error)}).") from None
+    named = {key: next((found[name] for name in NAMES[key] if name in found), None) for key in wanted}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def _npz(path: Path, names: set[str]) -> Arrays:
+    with opened(path, LARGEST) as file, zipfile.ZipFile(file) as archive:
+        parts = {part.filename.removesuffix(".npy"): part for part in archive.infolist()}
+        return {name: _npy(archive, parts[name]) for name in parts if name in names}
+
+
+def _npy(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Tensor:
+    """One array, its header looked at before there is room for it."""
+    is_sane = part.file_size <= LARGEST and part.file_size <= MOST_PACKED * part.compress_size + 2**20
+    if not is_sane:
+        raise ValueError(f"{part.filename} would unpack to {part.file_size} bytes")
+    with archive.open(part) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(file)
+        if dtype.kind not in "fiu" or dtype.itemsize > 8:
+            raise ValueError(f"{part.filename} holds {dtype}, no numbers")
+        size = math.prod(shape) * dtype.itemsize
+        if size > part.file_size:
+            raise ValueError(f"{part.filename} says it is {shape}, and has only {part.file_size} bytes")
+        content = bytearray(file.read(size))
+        if len(content) < size or file.read(1):  # reading to the end compares the checksum
+            raise ValueError(f"{part.filename} says it is {shape}, and has another length")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
+    return torch.from_numpy(array.astype(dtype.newbyteorder("="), copy=False))
+
+
+def _pt(path: Path, names: set[str]) -> Arrays:
+    with opened(path, LARGEST) as file:
+        check_sums(file)
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    return _tensors(found, names)
+
+
+def _safetensors(path: Path, names: set[str]) -> Arrays:
+    from safetensors import safe_open
+
+    opened(path, LARGEST).close()
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name in names}  # noqa: SIM118  # no mapping
+
+
+def _parquet(path: Path, names: set[str]) -> Arrays:
+    """A column of lists, or a column of numbers for each feature, in their order, beside that of the labels."""
+    from pyarrow import parquet, types
+
+    with opened(path, LARGEST) as content, parquet.ParquetFile(content) as file:
+        size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+        if size > LARGEST:
+            raise ValueError(f"it would unpack to {size} bytes")
+        schema = file.schema_arrow
+        labels = [name for name in NAMES["labels"] if name in schema.names and name in names][:1]
+        lists = [name for name in NAMES["features"] if name in schema.names and name in names][:1]
+        plain = [field.name for field in schema if types.is_floating(field.type)]
+        columns = lists or (plain if "features" in names else [])
+        table = file.read(columns=[*columns, *labels])
+    if table.num_columns and any(column.null_count for column in table.columns):
+        raise ValueError("a value is missing in it")
+    found = {"labels": torch.from_numpy(table[labels[0]].to_numpy().copy())} if labels else {}
+    if lists:
+        flat = table[lists[0]].combine_chunks()
+        numbers = flat.flatten().to_numpy(zero_copy_only=False)
+        found["features"] = torch.from_numpy(numbers.reshape(table.num_rows, -1).copy())
+    elif plain and columns:
+        found["features"] = torch.from_numpy(np.stack([table[name].to_numpy() for name in plain], 1))
+    return found
+
+
+def _tensors(found: Any, names: set[str]) -> Arrays:
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, no dict of tensors")
+    return {name: value for name, value in found.items() if name in names and isinstance(value, Tensor)}
+
+
+READERS: dict[str, Callable[[Path, set[str]], Arrays]] = {
+    ".npz": _npz,
+    ".pt": _pt,
+    ".pth": _pt,
+    ".safetensors": _safetensors,
+    ".parquet": _parquet,
+}
+
+
+def _one_of(key: str) -> str:
+    return ", ".join(NAMES[key])

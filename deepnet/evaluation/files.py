@@ -1,0 +1,64 @@
+"""A file's features, evaluated."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deepnet.evaluation.evaluation import Evaluation, accuracy_of, metrics_of, on_other_samples
+from deepnet.evaluation.feature_files import Features, read_features, read_last_layer
+from ufm.collapse import FeatureStats
+from ufm.collapse.arrays import IGNORED
+from ufm.errors import RequestError, check
+
+
+def evaluate_file(
+    path: Path, last_layer: Path | None = None, test: Path | None = None, outside: Path | None = None
+) -> Evaluation:
+    """The metrics of a file of features and labels; W and b from `last_layer` where that is given.
+
+    Raises:
+        ValueError: if a file cannot be read, or its arrays do not belong together.
+    """
+    train = read_features(path)
+    labels = train.labels
+    if labels is None:
+        raise RequestError(f"`--features` must be a file with labels, got {path}.")
+    if last_layer is not None:
+        train = Features(train.features, labels, *read_last_layer(last_layer))
+    try:
+        stats = FeatureStats.from_features(train.features, labels, train.W, train.b)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}".replace("`H`", "`features`")) from None
+    others = {
+        name: _others(each, f"--{name}", train.features)
+        for name, each in (("test", test), ("outside", outside))
+        if each is not None
+    }
+    values = metrics_of(stats)
+    if train.W is not None:
+        values["accuracy"] = accuracy_of(train.features, labels.long(), train.W, train.b, IGNORED)
+    kept = train.features[labels != IGNORED]
+    values |= on_other_samples(stats, _features(others.get("test")), _features(others.get("outside")), kept)
+    of_test = others.get("test")
+    if of_test is not None and of_test.labels is not None and train.W is not None:
+        values["test_accuracy"] = accuracy_of(of_test.features, of_test.labels.long(), train.W, train.b, IGNORED)
+    assert stats.present is not None
+    sizes = len(kept), len(stats.present), int(stats.present.sum()), train.features.shape[1]
+    return Evaluation(str(path), *sizes, {"features": values})
+
+
+def _others(path: Path, argument: str, like: Tensor) -> Features:
+    """Other features of the same dimension."""
+    found = read_features(path, argument)
+    H, d = found.features, like.shape[1]
+    is_like = H.ndim == 2 and H.is_floating_point() and H.shape[1] == d and len(H) > 0
+    check(is_like, argument, f"{H.dtype} {tuple(H.shape)} in {path}", f"features (samples, {d})")
+    check(bool(torch.isfinite(H).all()), argument, f"nan or infinity in {path}", "finite")
+    is_labels = found.labels is None or (found.labels.shape == H.shape[:1] and not found.labels.is_floating_point())
+    check(is_labels, argument, f"labels that are none in {path}", f"features with integers ({len(H)},) as labels")
+    return found
+
+
+def _features(of: Features | None) -> Tensor | None:
+    return None if of is None else of.features

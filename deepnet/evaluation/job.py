@@ -1,0 +1,41 @@
+"""`evaluate` as a command."""
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+from deepnet.evaluation import report
+from deepnet.evaluation.evaluation import Evaluation
+from deepnet.evaluation.files import evaluate_file
+from deepnet.settings import EvaluateSetting
+from ufm.cli.job import Job
+
+
+class Evaluations(TypedDict):
+    """What the record says: one entry a file, the fields of `Evaluation`."""
+
+    evaluations: list[dict[str, Any]]
+
+
+class Evaluate(Job[EvaluateSetting, Evaluations]):
+    """The metrics of features from files."""
+
+    name = "evaluate"
+
+    def compute(self) -> Evaluations:
+        """File after file."""
+        setting = self.setting
+        self._found: list[Evaluation] = []
+        for number, file in enumerate(setting.files, 1):
+            self._found.append(evaluate_file(file, setting.last_layer, setting.test, setting.outside))
+            if len(setting.files) > 1:
+                print(f"read {file} ({number} of {len(setting.files)})", flush=True)
+        return {"evaluations": [each.as_dict() for each in self._found]}
+
+    def show(self, result: Evaluations) -> None:
+        """A table of metrics by file."""
+        report.show(self._found)
+
+    def files(self) -> dict[str, Path | str]:
+        """The table as a file, where it is asked for."""
+        asked = self.setting.export
+        return {"table": report.export(self._found, self.folder, asked)} if asked else {}

@@ -1,0 +1,70 @@
+"""The last linear layer of any model, found by running it: names differ, the order of execution does not."""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ufm.errors import RequestError
+
+
+def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
+    """Name of the `nn.Linear` that runs last and decides: its output picks the same classes as the model's.
+
+    torchvision's `fc` and `classifier.6`, timm's `head`, Hugging Face's `classifier` and `lm_head`, the last entry of
+    a Sequential, also before a softmax.
+
+    Raises:
+        ValueError: if no such layer runs.
+    """
+    ran: list[tuple[str, Tensor]] = []
+    handles = [
+        module.register_forward_hook(lambda _, __, output, name=name: ran.append((name, output)))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    try:
+        logits = logits_in(run())
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, output in reversed(ran[-1:]):
+        if output.shape == logits.shape and torch.equal(output.argmax(-1), logits.argmax(-1)):
+            return name
+    raise RequestError(
+        f"`layers` must name the layers of a {type(model).__name__}: none of its nn.Linear gives its output."
+    )
+
+
+def logits_in(output: Any) -> Tensor:
+    """The logits in what a model returns: a tensor, the field `logits`, or the first tensor in a tuple or dict.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return output.logits
+    entries = list(output.values()) if isinstance(output, Mapping) else output
+    tensors = [each for each in entries if isinstance(each, Tensor)] if isinstance(entries, list | tuple) else []
+    if not tensors:
+        raise RequestError(
+            f"`model` must return logits, a tensor or something that holds one, got {type(output).__name__}."
+        )
+    return tensors[0]
+
+
+def named(model: nn.Module, name: str) -> nn.Module:
+    """A layer of the model.
+
+    Raises:
+        ValueError: if there is none of that name, with those like it.
+    """
+    modules = dict(model.named_modules())
+    if name in modules and name:
+        return modules[name]
+    near = get_close_matches(name, [each for each in modules if each]) or [each for each in modules if each][:8]
+    raise RequestError(f"`layers` must be names of layers of the model, such as {', '.join(near)}, got {name}.")

@@ -1,0 +1,51 @@
+"""What `deepnet evaluate` prints and exports."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from deepnet.evaluation.evaluation import Evaluation
+from ufm.cli.records import atomic_file
+from ufm.cli.table import console, table
+
+COLUMNS = 6
+"""Of evaluations side by side; more stand in the record and the export."""
+
+
+def show(found: list[Evaluation]) -> None:
+    """A table, one row a metric, one column an evaluation."""
+    shown = found if len(found) <= COLUMNS else [found[0], *found[1 - COLUMNS :]]
+    made = table(_title(found), "metric", *(Path(each.source).name for each in shown), left=("metric",))
+    for name in dict.fromkeys(name for each in shown for name in each.metrics):
+        made.add_row(name, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "-" for each in shown))
+    console().print(made)
+
+
+def export(found: list[Evaluation], folder: Path, kind: str) -> Path:
+    """`metrics.csv` or `metrics.parquet`: one row an evaluation and layer, for a table of pandas."""
+    rows = [row for each in found for row in each.rows()]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    path = folder / f"metrics.{kind}"
+    if kind == "csv":
+        with atomic_file(path) as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+    import pyarrow
+    from pyarrow import parquet
+
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in names}
+    with atomic_file(path, "wb") as file:
+        parquet.write_table(pyarrow.table(columns), file)
+    return path
+
+
+def _title(found: list[Evaluation]) -> str:
+    sizes = dict.fromkeys(
+        f"{each.samples} samples of {each.present} classes"
+        + (f" ({each.classes - each.present} more have none)" if each.present < each.classes else "")
+        + f" in {each.dim} dimensions"
+        for each in found
+    )
+    return sizes.popitem()[0] if len(sizes) == 1 else f"{len(found)} sets of features"

@@ -1,0 +1,154 @@
+"""A model whose layers are watched while it runs: what the last linear one sees, what others by name give."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from deepnet.evaluation.last_linear import last_linear, logits_in, named
+from ufm.collapse.arrays import tensor_of
+from ufm.errors import RequestError, check, complaint
+from ufm.labels import check_label_type, described
+
+LABELS = ("labels", "label", "targets", "target")
+"""Where a batch that is a dict has its labels; all else in it goes to the model by name."""
+
+
+class Found(NamedTuple):
+    """Of one batch: features by layer and labels without the samples that are ignored, and whose label was picked."""
+
+    features: dict[str, Tensor]
+    labels: Tensor
+    right: Tensor
+
+
+class Watched:
+    """The model, the name of its last linear layer (None if none gives its output), and the layers to look at.
+
+    `first` is a batch, which is run to find the last linear layer.
+    """
+
+    def __init__(self, model: nn.Module, first: Any, names: list[str], classes: int | None) -> None:
+        self.model = model
+        self.device = next((each.device for each in model.parameters()), torch.device("cpu"))
+        self.modules = {name: named(model, name) for name in names}
+        try:
+            self.last: str | None = last_linear(model, lambda: self._call(first))
+        except RequestError:
+            if not names:
+                raise
+            self.last = None
+        self.input = f"input of {self.last}"  # no layer has spaces in its name
+        self.names = [*([] if self.last is None else [self.input]), *names]
+        linear = self.linear
+        if linear is None and classes is None:
+            raise complaint("num_classes", None, "given where no linear layer gives the model's output")
+        self.classes = classes or (0 if linear is None else linear.out_features)
+        check(
+            linear is None or linear.out_features == self.classes,
+            "num_classes",
+            classes,
+            "left out or the last layer's",
+        )
+
+    @property
+    def linear(self) -> nn.Linear | None:
+        """The last linear layer."""
+        found = None if self.last is None else named(self.model, self.last)
+        return found if isinstance(found, nn.Linear) else None
+
+    def last_layer(self) -> tuple[Tensor, Tensor]:
+        """Its W and b."""
+        assert self.linear is not None
+        W = self.linear.weight.detach()
+        return W, W.new_zeros(len(W)) if self.linear.bias is None else self.linear.bias.detach()
+
+    def run(self, batch: Any, ignore_index: int) -> Found:
+        """One forward pass over a batch with labels."""
+        labels = _labels_of(batch).to(self.device)
+        seen, logits = self._seen(batch)
+        has_tokens = labels.ndim == 2
+        y = labels.flatten()
+        features = {name: _rows(each, name, has_tokens, len(y)) for name, each in seen.items()}
+        kept = y != ignore_index
+        has_logits = self.last is not None
+        right = (
+            (_rows(logits, "its output", has_tokens, len(y)).argmax(-1) == y) if has_logits else torch.zeros_like(kept)
+        )
+        return Found({name: each[kept] for name, each in features.items()}, y[kept], right[kept])
+
+    def last_features(self, loader: Iterable[Any] | None) -> Tensor | None:
+        """What the last linear layer sees of other data."""
+        if loader is None or self.last is None:
+            return None
+        return torch.cat([_rows(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader])
+
+    def _seen(self, batch: Any) -> tuple[dict[str, Tensor], Tensor]:
+        """What each layer gave, and the model's output."""
+        seen: dict[str, Tensor] = {}
+        handles = [
+            module.register_forward_hook(lambda _, __, output, name=name: seen.__setitem__(name, logits_in(output)))
+            for name, module in self.modules.items()
+        ]
+        if self.linear is not None:
+            handles.append(
+                self.linear.register_forward_pre_hook(lambda _, inputs: seen.__setitem__(self.input, inputs[0]))
+            )
+        try:
+            logits = logits_in(self._call(batch))
+        finally:
+            for handle in handles:
+                handle.remove()
+        for name in self.names:
+            check(name in seen, "layers", f"{name}, which does not run", "names of layers that run on these data")
+        return {name: seen[name].detach() for name in self.names}, logits
+
+    def _call(self, batch: Any) -> Any:
+        if isinstance(batch, Mapping):
+            return self.model(**{name: _moved(each, self.device) for name, each in batch.items() if name not in LABELS})
+        inputs = batch[0] if isinstance(batch, list | tuple) else batch
+        return self.model(_moved(inputs, self.device))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode, and every part of it in its own mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _labels_of(batch: Any) -> Tensor:
+    allowed = f"one that gives (inputs, labels), or a dict with one of {', '.join(LABELS)}"
+    if isinstance(batch, Mapping):
+        found = next((batch[name] for name in LABELS if name in batch), None)
+    else:
+        found = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
+    check(found is not None, "loader", f"a batch that is a {type(batch).__name__}", allowed)
+    labels = tensor_of("labels", found)
+    check_label_type(labels)
+    check(labels.ndim in (1, 2), "labels", described(labels), "one class per sample or per token")
+    return labels.long()
+
+
+def _rows(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor:
+    """One row of features a sample, or a token where those have labels; averaged over other positions."""
+    if has_tokens and H.ndim == 3:
+        H = H.flatten(0, 1)
+    elif H.ndim == 3:
+        H = H.mean(1)
+    elif H.ndim > 3:
+        H = H.flatten(2).mean(2)
+    is_right = H.ndim == 2 and (count is None or len(H) == count)
+    check(is_right, "layers", f"{described(H)} from {name} for {count} labels", "layers with features of each sample")
+    return H
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value

@@ -1,0 +1,85 @@
+"""What users hand in, arrays of numpy or tensors of any precision, as the tensors that the sums take."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ufm.errors import check
+from ufm.labels import check_label_type, described
+
+IGNORED = -100
+"""The label of samples that are left out, as in `torch.nn.functional.cross_entropy`."""
+LARGEST_CLASS = 2**24
+"""Above any vocabulary; the largest label of a file with an error in it would ask for that many class means."""
+
+
+def tensor_of(argument: str, value: Any) -> Tensor:
+    """A tensor without its gradient; an array of numpy is taken where it lies.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.dtype.itemsize <= 8:
+        value = value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+        value = value if min(value.strides, default=0) >= 0 else value.copy()  # torch counts forwards only
+        with warnings.catch_warnings(action="ignore"):  # that it may not be written to: nobody will
+            return torch.from_numpy(value)
+    check(isinstance(value, Tensor), argument, shown(value), "a tensor or an array of numbers")
+    return value.detach()
+
+
+def labels_of(labels: Any) -> Tensor:
+    """Integers of any type, as int64.
+
+    Raises:
+        ValueError: if they are not integers.
+    """
+    labels = tensor_of("labels", labels)
+    check_label_type(labels)
+    check(labels.ndim == 1, "labels", described(labels), "one class per sample, a tensor (samples,)")
+    return labels.long()
+
+
+def number_of_classes(labels: Tensor, W: Tensor | None, asked: int | None, ignore_index: int) -> int:
+    """Rows of W, what was asked for, or one more than the largest label.
+
+    Raises:
+        ValueError: if W and what was asked for differ, or no label is left.
+    """
+    if W is not None:
+        check(asked in (None, W.shape[-2]), "num_classes", asked, f"{W.shape[-2]}, the rows of W, or left out")
+        return W.shape[-2]
+    if asked is not None:
+        is_count = isinstance(asked, int) and not isinstance(asked, bool) and 1 <= asked <= LARGEST_CLASS
+        check(is_count, "num_classes", asked, f"an integer in [1, {LARGEST_CLASS}]")
+        return asked
+    kept = labels[labels != ignore_index]
+    check(len(kept) > 0, "labels", f"{len(labels)} labels", f"such that a sample is left (label {ignore_index}: none)")
+    largest = int(kept.max())
+    check(0 <= largest < LARGEST_CLASS, "labels", largest, f"in [0, {LARGEST_CLASS})")
+    return largest + 1
+
+
+def last_layer_of(W: Any, b: Any) -> tuple[Tensor | None, Tensor | None]:
+    """W and b in float64; a W without a bias has one of zeros.
+
+    Raises:
+        ValueError: if they are not a matrix and a row for each of its rows, or b comes without W.
+    """
+    if W is None:
+        check(b is None, "b", shown(b), "left out where there is no W")
+        return None, None
+    W = tensor_of("W", W)
+    check(W.ndim >= 2 and W.is_floating_point(), "W", described(W), "a floating-point tensor (..., classes, d)")
+    b = W.new_zeros(W.shape[:-1]) if b is None else tensor_of("b", b)
+    allowed = f"a floating-point tensor {tuple(W.shape[:-1])}, one bias for each row of W"
+    check(b.shape == W.shape[:-1] and b.is_floating_point(), "b", described(b), allowed)
+    return W.double(), b.double()
+
+
+def shown(value: object) -> str:
+    """Type and shape, for a complaint."""
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else described(value)

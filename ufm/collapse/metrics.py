@@ -1,0 +1,54 @@
+"""The metrics together: the set that this project's records hold, and all of them under the field's names."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm.collapse.between import nc2_equiangular, nc2_equinorm, nc2_etf, nc2_welch_gap
+from ufm.collapse.classifier import bias_residual, nc3_etf_distance, nc3_self_duality
+from ufm.collapse.margin import gnc2
+from ufm.collapse.stats import FeatureStats
+from ufm.collapse.within import nc1_cdnv, nc1_pinv, nc1_trace
+from ufm.errors import check
+
+MOST_IN_HULLS = 512
+"""Classes up to which the one-vs-rest margin, a convex programme a class, is among `all_metrics`."""
+
+
+def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
+    """The default set, used by every table of this project; those that need W are left out where there is none."""
+    values = {
+        "nc1_trace": nc1_trace(stats),
+        "nc1_quotient": nc1_pinv(stats),
+        "nc2_equinorm": nc2_equinorm(stats.centred_means),
+        "nc2_equiangular": nc2_equiangular(stats.centred_means),
+        "nc2_etf_distance": nc2_etf(stats.centred_means),
+    }
+    if stats.W is not None:
+        values["nc3_self_duality"] = nc3_self_duality(stats)
+        if stats.nearest_mean_disagreement is not None:
+            values["nc4_disagreement"] = stats.nearest_mean_disagreement
+        values["bias_residual"] = bias_residual(stats)
+    return values
+
+
+def all_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
+    """Every metric of one set of features that can be told from it, under the names of `README.md`.
+
+    Raises:
+        ValueError: if the statistics have leading axes.
+    """
+    check(stats.class_means.ndim == 2, "stats", tuple(stats.class_means.shape), "those of one set of features")
+    M, (K, d) = stats.centred_means, stats.class_means.shape
+    values = {"nc1_pinv": nc1_pinv(stats), "nc1_trace": nc1_trace(stats)}
+    if stats.class_variances is not None:
+        values["nc1_cdnv"] = nc1_cdnv(stats)
+    values |= {"nc2_etf": nc2_etf(M), "nc2_equinorm": nc2_equinorm(M), "nc2_equiangular": nc2_equiangular(M)}
+    if d + 1 < K:
+        values["nc2_welch_gap"] = nc2_welch_gap(M)
+    if K <= MOST_IN_HULLS:
+        values["gnc2"] = gnc2(M)
+    if stats.W is not None:
+        values |= {"nc3": nc3_self_duality(stats), "nc3_etf": nc3_etf_distance(stats)}
+        values |= {} if (nc4 := stats.nearest_mean_disagreement) is None else {"nc4": nc4}
+        values["bias_residual"] = bias_residual(stats)
+    return values

@@ -1,0 +1,229 @@
+"""What neural-collapse metrics need to know of features, and how much of it is rounding.
+
+*What of the class means is rounding.* The features are known to a relative eps, so a class mean of n_k of them, summed
+in float64, is known to
+
+    rho_k = (eps + n_k 2^-52) sqrt(|mu_k|^2 + tr S_W) ,
+
+and M, whose centring lengthens nothing, to rho = sqrt(sum_k rho_k^2) in the Frobenius norm. By Weyl's inequality a
+singular value s_j of M up to rho may be one of 0: such a direction does not count as one of S_B, whether features sum
+to a constant (LayerNorm), lie in fewer dimensions, or classes share a mean. What is behind a feature may have cost it
+more than one rounding (LayerNorm far from the origin: some 40), so neither does a direction with s_j <= 64 rho where
+the singular values have a gap, s_j <= s_{j-1} / 64, and none after one that does not. In the same way a row of M up to
+rho_k + mean(rho) is 0. eps is that of the features' dtype, or float32's where float64 features have no more digits:
+hand in features in the precision in which they were computed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ufm.collapse import sweeps
+from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, number_of_classes, tensor_of
+from ufm.collapse.matrices import EPS, centred, chunks, finite
+from ufm.collapse.sweeps import Sweep, check_features, rounding_of
+from ufm.errors import check
+from ufm.labels import described
+
+ROUNDINGS = 64
+"""What the arithmetic behind a feature may cost; a gap between singular values as large tells it from a direction."""
+
+
+@dataclass(frozen=True)
+class FeatureStats:
+    """What the metrics need to know of N features; leading axes are independent.
+
+    Classes without a sample are left out: K counts the others, and W and b are their rows.
+
+    Attributes:
+        class_means: mu_k.
+        within_trace: tr S_W = (1/N) sum_i |x_i|^2.
+        within_along_means: v_j' S_W v_j = (1/N) sum_i (v_j' x_i)^2 for the right singular vectors v_j of M, in order.
+        nearest_mean_disagreement: share of samples whose nearest class mean is not that of the class the classifier
+            picks, nor equal to it up to rounding; None where there is no classifier, or samples were seen only once.
+        mean_square_norm: (1/N) sum_i |h_i|^2 (not centred).
+        W, b: the last layer, None where there is none.
+        eps: to what the class means are known, relative to the root mean square of the features: eps + n_k 2^-52.
+        class_variances: (1/n_k) sum_i |x_i|^2 over the samples of class k.
+        counts: n_k.
+        present: which of the classes have samples.
+
+    Raises:
+        ValueError: if any of them is not float64.
+    """
+
+    class_means: Float[Tensor, "*batch K d"]
+    within_trace: Float[Tensor, "*batch"]
+    within_along_means: Float[Tensor, "*batch r"]
+    nearest_mean_disagreement: Float[Tensor, "*batch"] | None
+    mean_square_norm: Float[Tensor, "*batch"]
+    W: Float[Tensor, "*batch K d"] | None
+    b: Float[Tensor, "*batch K"] | None
+    eps: Float[Tensor, "*#batch #K"] = field(default_factory=lambda: torch.full((1,), EPS, dtype=torch.float64))
+    class_variances: Float[Tensor, "*batch K"] | None = None
+    counts: Float[Tensor, " K"] | None = None
+    present: Bool[Tensor, " K_all"] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            is_right = value is None or (isinstance(value, Tensor) and value.dtype == torch.float64)
+            if name != "present":
+                check(is_right, f"FeatureStats({name}=...)", getattr(value, "dtype", type(value)), "a float64 tensor")
+
+    def __repr__(self) -> str:
+        """What there is, without the numbers."""
+        *starts, K, d = self.class_means.shape
+        kinds = ("statistics of features", f"{K} classes", f"d = {d}", "with" if self.W is not None else "without")
+        return f"<{', '.join(kinds)} a last layer{f', starts {tuple(starts)}' if starts else ''}>"
+
+    @property
+    def global_mean(self) -> Float[Tensor, "*batch d"]:
+        """mu_G, the mean of the class means (classes weigh the same)."""
+        return self.class_means.mean(-2)
+
+    @property
+    def centred_means(self) -> Float[Tensor, "*batch K d"]:
+        """M; a row that is 0 up to rounding is 0."""
+        M = centred(self.class_means)
+        known_to = self.rounding + self.rounding.mean(-1, keepdim=True)
+        return torch.where((M.norm(dim=-1) <= known_to).unsqueeze(-1), 0.0, M)
+
+    @property
+    def rounding(self) -> Float[Tensor, "*batch K"]:
+        """rho_k, what of each class mean is rounding."""
+        return rounding_of(self.class_means, self.within_trace, self.eps)
+
+    def between(self) -> tuple[Float[Tensor, "*batch r"], Bool[Tensor, "*batch r"], Float[Tensor, "*batch d r"]]:
+        """M = U s V': s, largest first, which of them are directions and not rounding, and V."""
+        _, s, Vh = torch.linalg.svd(finite(centred(self.class_means)), full_matrices=False)
+        return s, self.above_rounding(s), Vh.mT
+
+    def above_rounding(self, s: Float[Tensor, "*batch r"]) -> Bool[Tensor, "*batch r"]:
+        """Which of M's singular values, largest first, are directions: those before the first that is rounding."""
+        rho = torch.linalg.vector_norm(self.rounding, dim=-1, keepdim=True)
+        before = torch.cat([s[..., :1], s[..., :-1]], -1)
+        is_rounding = ~(s > rho) | ((s <= ROUNDINGS * rho) & (s <= before / ROUNDINGS))
+        return is_rounding.cumsum(-1) == 0
+
+    @classmethod
+    def from_features(
+        cls,
+        H: Any,
+        labels: Any,
+        W: Any = None,
+        b: Any = None,
+        *,
+        num_classes: int | None = None,
+        ignore_index: int = IGNORED,
+    ) -> "FeatureStats":
+        """Of features in memory (or in a memory-mapped file), taken in pieces that fit a processor's cache.
+
+        Arrays of numpy or tensors, in any precision, with or without a gradient: H (..., N, d), labels (N,), W
+        (..., K, d) and b (..., K). Without W there are as many classes as `num_classes` says, or as the labels need;
+        without b it is 0. Samples with the label `ignore_index` are left out, and so are classes without a sample.
+
+        Raises:
+            ValueError: if these are not of such shapes on one device, a label is no class, no sample is left, or one
+                set of features (without leading axes, where a failed start has metrics that are nan) is not finite.
+        """
+        H, labels = tensor_of("H", H), labels_of(labels)
+        W, b = last_layer_of(W, b)
+        is_features = H.ndim >= 2 and H.is_floating_point()
+        check(is_features, "H", described(H), "a floating-point tensor (..., samples, d)")
+        if W is not None:
+            check_features(H, W)
+        K = number_of_classes(labels, W, num_classes, ignore_index)
+        check(len(labels) == H.shape[-2], "labels", described(labels), f"one class per sample, ({H.shape[-2]},)")
+        found = cls.from_sweeps(
+            lambda: ((H[..., rows, :], labels[rows]) for rows in chunks(H)),
+            W,
+            b,
+            num_classes=K,
+            ignore_index=ignore_index,
+        )
+        if H.ndim == 2 and not bool(found.within_trace.isfinite()):
+            kept = H[labels != ignore_index]
+            bad = int((~kept.isfinite()).any(-1).sum())
+            check(bad == 0, "H", f"nan or infinity in {bad} of {len(kept)} samples", "finite")
+        if H.ndim == 2:
+            for name, value in (("W", found.W), ("b", found.b)):
+                check(value is None or bool(value.isfinite().all()), name, "nan or infinity", "finite")
+        return found
+
+    @classmethod
+    @torch.no_grad()
+    def from_sweeps(
+        cls,
+        sweep: Sweep,
+        W: Float[Tensor, "*batch K d"] | None = None,
+        b: Float[Tensor, "*batch K"] | None = None,
+        *,
+        num_classes: int | None = None,
+        ignore_index: int = IGNORED,
+    ) -> "FeatureStats":
+        """Of features that come in batches, one in memory at a time: `sweep()` is called twice and gives the same.
+
+        The first sweep finds the class means, the second everything that is centred by them (`sweeps.py`); a single
+        one needs a d x d matrix (`moments.py`). Where W is left out, `num_classes` is not.
+
+        Raises:
+            ValueError: as `from_features`, but features that are not finite have metrics that are nan.
+        """
+        W, b = last_layer_of(W, b)
+        check(
+            callable(sweep),
+            "sweep",
+            type(sweep).__name__,
+            "a function that gives batches of features and labels each time",
+        )
+        check(W is not None or num_classes is not None, "num_classes", None, "given where there is no W")
+        K = number_of_classes(torch.empty(0), W, num_classes, ignore_index)
+        sweep = _kept(sweep, ignore_index, W)
+        first = sweeps.class_means(sweep, K)
+        present = first.counts > 0
+        check(bool(present.any()), "labels", "none", f"such that a sample is left (label {ignore_index}: none)")
+        if not bool(present.all()):
+            first = first.of(present)
+            W, b = (None, None) if W is None or b is None else (W[..., present, :], b[..., present])
+        return cls._of(first, sweeps.scatter(sweep, first, present, W, b), present, W, b)
+
+    @classmethod
+    def _of(
+        cls, first: sweeps.Means, sums: sweeps.Scatter, present: Tensor, W: Tensor | None, b: Tensor | None
+    ) -> "FeatureStats":
+        """The sums as means over the samples."""
+        counts, means, N = first.counts, first.means, first.counts.sum()
+        squares = sums.squares.sum(-1)
+        norms = squares + (counts * means.square().sum(-1)).sum(-1)
+        differ = None if sums.differ is None else torch.where(squares.isfinite(), sums.differ / N, torch.nan)
+        return cls(
+            class_means=means,
+            within_trace=squares / N,
+            within_along_means=sums.along / N,
+            nearest_mean_disagreement=differ,
+            mean_square_norm=norms / N,
+            W=W,
+            b=b,
+            eps=first.known_to,
+            class_variances=sums.squares / counts,
+            counts=counts,
+            present=present,
+        )
+
+
+def _kept(sweep: Sweep, ignore_index: int, W: Tensor | None) -> Sweep:
+    """The sweep without samples that are ignored."""
+
+    def kept() -> Iterator[tuple[Tensor, Tensor]]:
+        for H, labels in sweep():
+            if W is not None:
+                check_features(H, W)
+                check(W.device == H.device, "W", W.device, f"where the features are, on {H.device}")
+            rows = labels != ignore_index
+            yield (H, labels) if bool(rows.all()) else (H[..., rows, :], labels[rows])
+
+    return kept
