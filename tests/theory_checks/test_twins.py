@@ -11,6 +11,7 @@ from theory_checks import verdict
 from theory_checks.listing import FOLDER, claims
 
 FAILS_AT = {
+    "class_slopes_are_bounded_by_the_decays": "at equality m is the bound",
     "collapse_has_no_flat_directions_but_rotations": "decay_b = 0.0: .* zeros",
     "collapse_is_global_without_bias": "bound on s",
     "convex_duality_has_no_gap": "primal - dual = 0",
@@ -41,6 +42,7 @@ FAILS_AT = {
     "multi_label_collapse_is_global": "off the bracket",
     "multi_label_optimal_values": "against",
     "negative_curvature_direction": "with the decays",
+    "no_sample_is_below_chance_without_bias": "x is at most the entropy",
     "nuclear_norm_relaxation_is_tight": "lowest value found",
     "orthogonal_frame_without_bias": "slope at zero vanishes",
     "other_critical_points_are_strict_saddles": "negative curvature",
@@ -51,6 +53,7 @@ FAILS_AT = {
     "relu_layer_keeps_the_value_not_the_features": "Gram matrix",
     "relu_training_is_a_convex_programme": "relative width",
     "renormalised_flow_has_exact_singular_values": "against the law",
+    "samples_of_a_class_do_not_cross": "at an ETF, features apart",
     "seli_minority_angle": "eigenvalues R",
     "small_temperature_finds_softmax_codes": "worst sample's loss",
     "softmax_code_in_the_plane": "equal gaps",
