@@ -47,7 +47,9 @@ def _verdict(bias: Expr) -> Verdict:
         "symbolic",
         [
             step("u'z is not positive", along.is_nonpositive),
-            step("lse = w'z + entropy(w), class by class", is_zero(of_class * z - of_class * (z - lse) - of_class * lse)),
+            step(
+                "lse = w'z + entropy(w), class by class", is_zero(of_class * z - of_class * (z - lse) - of_class * lse)
+            ),
             step("-w log w <= w log m + 1/m - w, with equality at w = 1/m (e^u >= 1 + u)", _gibbs(m, t)),
             step("x is at most the entropy", is_zero(x - entropy - along)),
             step("x = log(K - 1) is p = 1/K", is_zero(1 / (1 + sympy.exp(sympy.log(K - 1))) - 1 / K)),
