@@ -1,18 +1,20 @@
-"""A loss psi(x) with a free bias: at every critical point with |G|_2 <= s the mean of psi' over the samples of any class
-is at most (K - 1) c, whatever n.
+"""A loss psi(x) with a free bias: at every critical point with |G|_2 <= s the mean of psi' over the samples of any
+class is at most (K - 1) c, whatever n.
 
 Theme: critical points
 
 Source: Zhou et al. 2022 (all losses), landscape of focal loss: local only; this bound is derived here
 
 Evidence: symbolic, derived here. psi is a function of x = log sum_{j != y} e^{z_j} - z_y, S_i = psi'(x_i) >= 0, so the
-columns of G are g_i = (S_i/N) u_i, u_i = w_i - e_y, w_i the softmax over j != y (`softmax_loss_derivatives`). Checked by
-algebra: the unit vector, its products, both sums over samples and the ratio of the bound to S at the ETF. Read on paper:
-1. v = sqrt(K/(K - 1)) (e_y - 1/K) has length 1, so |v'G|^2 <= s^2; 1'u_i = 0 turns it into the row of class y,
-   sum_{i in y} S_i^2 + sum_{i not in y} S_i^2 w_iy^2 <= n c^2 K (K - 1), with c = s sqrt(n), N = n K.
+columns of G are g_i = (S_i/N) u_i, u_i = w_i - e_y, w_i the softmax over j != y (`softmax_loss_derivatives`). Checked
+by algebra: the unit vector, its products, both sums over samples and the ratio of the bound to S at the ETF. Read on
+paper:
+1. v = sqrt(K/(K - 1)) (e_y - 1/K) has length 1, so |v'G|^2 <= s^2; 1'u_i = 0 turns it into the row of class y, sum_{i
+   in y} S_i^2 + sum_{i not in y} S_i^2 w_iy^2 <= n c^2 K (K - 1), with c = s sqrt(n), N = n K.
 2. A free bias makes row y of G add up to zero: sum_{i not in y} S_i w_iy = n m_y, m_y the mean of S over class y.
 3. Cauchy and Schwarz: the first sum is at least n m_y^2, and the second, of n (K - 1) terms, at least n m_y^2/(K - 1).
-Any bias: step 1 alone bounds the root mean square of S in a class by c sqrt(K (K - 1)). The ETF attains m_y = (K - 1) c.
+Any bias: step 1 alone bounds the root mean square of S in a class by c sqrt(K (K - 1)). The ETF attains m_y = (K - 1)
+c.
 
 False twin: m_y <= (K - 1) s, as one column of G suggests. The ETF at n = 2 exceeds it.
 """

@@ -13,7 +13,8 @@ identities and Gibbs's inequality. Read on paper, with u = w - e_y, w the softma
 With a bias the sum u'b is left over. A decayed one is b = -G1/decay_b, so with |G|_2 <= s it is at most c sqrt(2 K)/
 decay_b =: delta and p_y >= 1/(1 + (K - 1) e^delta).
 
-False twin: with a free bias. A class at zero has p_y < 1/K at the critical points of `partial_collapse_ends_the_benign_landscape`.
+False twin: with a free bias. A class at zero has p_y < 1/K at the critical points of
+`partial_collapse_ends_the_benign_landscape`.
 """
 
 import sympy
@@ -35,7 +36,7 @@ def refuted() -> Verdict:
 
 def _verdict(bias: Expr) -> Verdict:
     """`bias` is u'b."""
-    K, slope, N, decay, square, log_w, z, lse = sympy.symbols("K S N decay_H square log_w z lse", positive=True)
+    K, slope, N, decay, square, z, lse = sympy.symbols("K S N decay_H square z lse", positive=True)
     entropy = sympy.Symbol("entropy", nonnegative=True)
     along = -slope / (N * decay) * square  # u'W h with h = -(S/(N decay_H)) W'u, |W'u|^2 = square
     x = along + bias + entropy

@@ -6,11 +6,12 @@ Theme: critical points
 Source: Zhou et al. 2022 (all losses), within-class collapse of the minimisers; at every critical point derived here
 
 Evidence: symbolic, derived here, for any W, b, n and d, balanced or not; psi' >= 0, decay_H > 0. No second order is
-used. Checked by algebra: the sum of step 3 as a sum of terms that are not positive, convexity of x along a line, and the
-lemma's conclusion at an ETF. Read on paper, for x(h) = log sum_{j != y} e^{w_j'h + b_j} - w_y'h - b_y:
+used. Checked by algebra: the sum of step 3 as a sum of terms that are not positive, convexity of x along a line, and
+the lemma's conclusion at an ETF. Read on paper, for x(h) = log sum_{j != y} e^{w_j'h + b_j} - w_y'h - b_y:
 1. Stationarity in h_i: decay_H h_i = -(S_i/N) grad x(h_i), S = psi'(x).
-2. Let x_j <= x_i, 0 <= S_j <= S_i, D = h_j - h_i, A = <grad x(h_i), D>, B = <grad x(h_j), D>. x is convex (a log-sum-exp
-   of linear functions less a linear one), so A <= x_j - x_i <= 0 and A <= B. Both samples share x because they share y.
+2. Let x_j <= x_i, 0 <= S_j <= S_i, D = h_j - h_i, A = <grad x(h_i), D>, B = <grad x(h_j), D>. x is convex (a
+   log-sum-exp of linear functions less a linear one), so A <= x_j - x_i <= 0 and A <= B. Both samples share x because
+   they share y.
 3. N decay_H |D|^2 = S_i A - S_j B. With A = -a, B = A + t, S_i = S_j + e (a, t, e >= 0) it is -(e a + S_j t) <= 0.
 Cross entropy has S rising with x, so it always applies: every critical point is collapsed within classes.
 
