@@ -41,7 +41,7 @@ False twin: (K - 1) c < 1.19 with a free bias. At K = 30, gamma = 3, c = 0.04096
 import sympy
 from sympy import Expr
 
-from theory_checks.symbols import is_positive, is_zero
+from theory_checks.symbols import is_zero
 from theory_checks.verdict import Verdict, step
 
 

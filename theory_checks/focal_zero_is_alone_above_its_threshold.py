@@ -30,7 +30,7 @@ from flint import arb
 from sympy import Expr
 
 from theory_checks.intervals import Ball, least, positive_on
-from theory_checks.symbols import is_zero
+from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Verdict, positive, step
 
 
@@ -50,8 +50,8 @@ def _verdict(largest: Expr) -> Verdict:
     at_zero, last, P, M = sympy.symbols("S_0 sigma P M", nonnegative=True)
     c, N = s * sympy.sqrt(n), n * K
     z = sympy.Symbol("z_y", real=True)
-    at_five = slope.subs(p, sympy.Rational(1, 5))
-    fall = sympy.diff(at_five, g) / sympy.Rational(4, 5) ** g
+    rest, label = sympy.Rational(4, 5), sympy.log(5) / 5
+    rate = sympy.diff(g * sympy.log(rest) + sympy.log(rest + g * label), g)  # of log S(1/5)
     return Verdict.of(
         "interval",
         [
@@ -66,7 +66,9 @@ def _verdict(largest: Expr) -> Verdict:
                 is_zero((at_zero - last) * (P - M) + (last - at_zero) * (P - M)),
             ),
             positive("1 - S(1/5) for gamma up to 64, at least", least(positive_on(_surplus, 0.0, 64.0))),
-            step("beyond, S(1/5) falls", _all_positive(-fall.subs(g, 64 + g), g)),
+            step(
+                "there log S(1/5) falls, and its slope falls", is_positive(-rate.subs(g, 64)) and _is_falling(rate, g)
+            ),
         ],
         sizes="all n, d, decays, any bias; all gamma > 0 where S(1/K) <= 1: all for K <= 5",
         margin_is="distance of S(1/5) below 1, lower bound",
@@ -77,9 +79,8 @@ def _start(slope: Expr, p: Expr) -> Expr:
     return sympy.limit(slope, p, 0, "+")
 
 
-def _all_positive(expression: Expr, g: Expr) -> bool:
-    """Whether an expression linear in gamma has positive coefficients."""
-    return all(entry.is_positive for entry in sympy.Poly(sympy.expand(sympy.simplify(expression)), g).all_coeffs())
+def _is_falling(rate: Expr, g: Expr) -> bool:
+    return is_positive(-sympy.diff(rate, g))
 
 
 def _surplus(gamma: Ball) -> Ball:
