@@ -26,6 +26,7 @@ FAILS_AT = {
     "focal_is_convex_exactly_above_one_probability": "psi'' = p",
     "focal_is_convex_where_p_exceeds_0585": "minus the discriminant at p",
     "focal_landscape_is_benign_at_small_decays": "or more on its rising branch",
+    "focal_landscape_is_benign_up_to_partial_collapse": r"1 - D_- \(A",
     "focal_margin_need_not_be_unique": "at the lower c",
     "focal_with_bias_can_beat_collapse": "partial collapse",
     "focal_with_bias_collapses_for_small_decays": "at least the slope",
