@@ -44,6 +44,7 @@ False twin: gamma <= 60. The bound of step 8 is above 1 there.
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import sympy
 from flint import arb
@@ -106,8 +107,8 @@ def _rises(block: tuple[int, int], p_one: str, highest: str) -> list[Finding]:
     gammas = [ball(*pair) for pair in itertools.pairwise(edges)]
     p, top = arb(p_one), arb(highest)
     below_one = positive_on(lambda gamma: 1 - _slope(-p.log(), gamma), first, last)
-    below_top = least(*(_on_small_p(lambda u, g=gamma: top - _slope(u, g)) for gamma in gammas))
-    rising = least(*(_on_small_p(lambda u, g=gamma: 1 - _product(u, g, p, top)) for gamma in gammas))
+    below_top = least(*(_on_small_p(partial(_below, gamma, top)) for gamma in gammas))
+    rising = least(*(_on_small_p(partial(_short_of_one, gamma, p, top)) for gamma in gammas))
     # Beyond LAST: D_- <= g p u, S <= 1 + g p u, and p u (u + 6/5 top) falls with u.
     far = arb(last) * (-arb(LAST)).exp() * LAST
     name = f"gamma in [{block[0]}, {block[1]}]"
@@ -128,12 +129,16 @@ def _slope(u: Ball, gamma: Ball) -> Ball:
     return (gamma * (1 - p).log()).exp() * (1 - p + gamma * p * u)
 
 
-def _product(u: Ball, gamma: Ball, p_one: Ball, top: Ball) -> Ball:
-    """A bound of D_- (A + a + k sigma/S) for every K >= 6 where D_- > 0, p = e^-u."""
+def _below(gamma: Ball, top: Ball, u: Ball) -> Ball:
+    return top - _slope(u, gamma)
+
+
+def _short_of_one(gamma: Ball, p_one: Ball, top: Ball, u: Ball) -> Ball:
+    """1 less a bound of D_- (A + a + k sigma/S) for every K >= 6 where D_- > 0, p = e^-u."""
     p = (-u).exp()
     q = 1 - p
     relative = p * (q * (gamma * u - 1 - 2 * gamma) - gamma**2 * p * u) / (q + gamma * p * u)
-    return relative * (u + (q * p_one / (1 - p_one)).log() + arb(6) / 5 * top)
+    return 1 - relative * (u + (q * p_one / (1 - p_one)).log() + arb(6) / 5 * top)
 
 
 def _is_summed() -> bool:

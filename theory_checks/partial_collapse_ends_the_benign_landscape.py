@@ -85,7 +85,7 @@ def turns(K: int, gamma: float, m: int) -> list[Finding]:
     findings = []
     for sign, name in ((-1, "below"), (1, "above")):
         c = float(onset(K, gamma)[1].mid()) * (1 + sign * STEP)
-        state = _state(K, gamma, m, c)
+        state = near_onset(K, gamma, m, c)
         proof = prove_minimum(state)
         slope = focal_slope_ball(arb(-state.bias, min(proof.radius, 1.0)), K, arb(gamma))
         eigenvalue = sign * (arb(c) - slope / (K - 1))
@@ -102,7 +102,7 @@ def turns(K: int, gamma: float, m: int) -> list[Finding]:
     return findings
 
 
-def _state(K: int, gamma: float, m: int, c: float) -> PartialState:
+def near_onset(K: int, gamma: float, m: int, c: float) -> PartialState:
     """The critical point near the margin (K - 1) A and the bias A that the state has at c_x."""
     A = float(onset(K, gamma)[0].mid())
     x = torch.tensor([[math.sqrt((K - 1) * A), 0.0, A, 0.0, m, c]], dtype=torch.float64)
