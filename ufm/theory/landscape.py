@@ -48,10 +48,11 @@ class Landscape:
 
     @property
     def sentence(self) -> str:
-        """`the landscape is proved benign (symbolic): ...; claims ...`."""
-        rank = f" ({self.rank})" if self.rank else ""
-        claims = f" [{', '.join(self.claims)}]" if self.claims else ""
-        return f"the landscape is {self.status}{rank}: {self.reason}{claims}."
+        """`the landscape is proved benign (symbolic): ...; claims: ...`; open, it says that starts are evidence only."""
+        if self.status == "open":
+            return f"the landscape is open: {self.reason}; that starts agree is numeric evidence only."
+        benign = "" if self.is_benign else " benign"
+        return f"the landscape is {self.status}{benign} ({self.rank}): {self.reason}; claims: {', '.join(self.claims)}."
 
 
 @takes(problem=instance(Problem))
