@@ -14,13 +14,14 @@ COLUMNS = (
     *("converged", *STATES, "best_state", "best_active", "best_minus_predicted", "smallest_eigenvalue"),
     *("condition_number", "duality_gap", "steps_mean", "nc1_trace", "nc2_etf_distance", "nc3_self_duality"),
     *("predicted_state", "predicted_value", "is_proved_global", "c", "c_zero_stable", "c_zero_best", "c_etf_ends"),
+    "landscape",
 )
-"""What the record holds of every cell; the folder has everything."""
+"""What the record holds of every cell, null where older rows lack it; the folder has everything."""
 
 
 def as_result(scan: Scan, rows: list[Row | None], failures: list[dict[str, Any]], commits: list[str]) -> dict[str, Any]:
     """The record's result: columns in the order of the grid, null where a cell failed."""
-    columns = {name: [row and row[name] for row in rows] for name in COLUMNS}
+    columns = {name: [row and row.get(name) for row in rows] for name in COLUMNS}
     agreement = agreements(scan, rows)
     return {
         "axes": scan.setting.axes,
