@@ -116,7 +116,9 @@ def show(setting: FocalWindowSetting, result: dict[str, Any]) -> None:
     else:
         if setting.decay_b == 0:
             print(
-                f"  c_x    = {thresholds['onset']:.14g}  all classes but one on a simplex, that one at zero: a saddle below, a local minimiser above"
+                print(
+                    f"  c_x    = {thresholds['onset']:.14g}  all classes but one on a simplex become a local minimiser"
+                )
             )
         print(f"  c_low  = {thresholds['low']:.14g}  zero is a local minimiser from here on")
         maxwell, margin = thresholds["maxwell"], thresholds["margin"]

@@ -48,7 +48,7 @@ class Landscape:
 
     @property
     def sentence(self) -> str:
-        """`the landscape is proved benign (symbolic): ...; claims: ...`; open, it says that starts are evidence only."""
+        """`the landscape is proved benign (symbolic): ...; claims: ...`; if open, that starts are evidence only."""
         if self.status == "open":
             return f"the landscape is open: {self.reason}; that starts agree is numeric evidence only."
         benign = "" if self.is_benign else " benign"
@@ -76,7 +76,7 @@ def landscape(problem: Problem) -> Landscape:
 
 
 def _convex(problem: Problem, least: int, why: str) -> Landscape:
-    """Steps 1 and 5 of `SMALL`, with all of space for R: |G|_2 <= s is a global minimiser, else there is a null vector.
+    """Steps 1 and 5 of `SMALL`, all of space for R: |G|_2 <= s is a global minimiser, else W has a null vector.
 
     At full rank W = d there is none, and G G' W = s^2 W makes |G|_2 = s where W spans all that G can reach: 1'G = 0 for
     softmax losses (d >= K - 1), all of label space at d = K. Squared error with a free bias has b = mean(r Y - Z), so
