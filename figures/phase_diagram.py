@@ -73,7 +73,7 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
 
     (name_y, y), (name_x, x) = axes
     colours = np.nan_to_num(shares @ np.array([to_rgb(shade) for shade in SHADES]), nan=1.0).clip(0, 1)
-    area.pcolormesh(_edges(x), _edges(y), colours)
+    area.pcolormesh(edges(x), edges(y), colours)
     for column, (label, style) in BOUNDARIES.items():
         distance = _distance(cells, column)
         if column != "c_zero_best" and np.nanmax(np.abs(distance - _distance(cells, "c_zero_best")), initial=0) < SAME:
@@ -88,7 +88,7 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
     area.grid(visible=False)
 
 
-def _edges(centres: Any) -> Any:
+def edges(centres: Any) -> Any:
     """Cell edges halfway between the values on their own scale."""
     to, back = (np.log, np.exp) if scale(centres) == "log" else (np.positive, np.positive)
     t = to(centres)

@@ -76,12 +76,12 @@ def landscape(problem: Problem) -> Landscape:
 
 
 def _convex(problem: Problem, least: int, why: str) -> Landscape:
-    """Steps 1 and 5 of `SMALL`, all of space for R: |G|_2 <= s is a global minimiser, else W has a null vector.
+    """Steps 1 and 5 of `SMALL`, R being all of space: |G|_2 <= s is a global minimiser, else W has a null vector.
 
     At full rank W = d there is none, and G G' W = s^2 W makes |G|_2 = s where W spans all that G can reach: 1'G = 0 for
     softmax losses (d >= K - 1), all of label space at d = K. Squared error with a free bias has b = mean(r Y - Z), so
-    G = (weight/N) (Z - r Y) C, C centring the samples, 1'G = (weight/N) 1'W H C, and G H' = -decay_W W gives 1'W (H C H'
-    weight/N + decay_W I) = 0: again 1'W = 0.
+    G = (weight/N) (Z - r Y) C, C centring the samples, and 1'G = (weight/N) 1'W H C; G H' = -decay_W W then gives
+    1'W (H C H' weight/N + decay_W I) = 0: again 1'W = 0.
     """
     if problem.d < least:
         return Landscape("open", f"the loss is convex, but d = {problem.d} < {least}")
