@@ -32,6 +32,7 @@ FAILS_AT = {
     "focal_with_bias_collapses_for_small_decays": "at least the slope",
     "focal_zero_and_etf_exchange": r"for some a$|a_M in",
     "focal_zero_is_alone_above_its_threshold": "or more on its rising branch",
+    "focal_zero_is_the_minimum_above_its_threshold": r"\(K - gamma\) log K, at",
     "gradient_descent_is_slower_with_label_smoothing": "k rises with smoothing",
     "hardest_margin_is_the_one_vs_rest_distance": "distance less margin",
     "icosahedron_margin_is_exact": "5 neighbours",

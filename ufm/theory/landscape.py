@@ -14,13 +14,20 @@ from ufm.arguments import instance, takes
 from ufm.errors import check
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.problem import Problem
-from ufm.theory.prediction import focal_benign_bound, focal_curvature_sign, focal_slope, phase_boundaries
+from ufm.theory.prediction import (
+    focal_benign_bound,
+    focal_curvature_sign,
+    focal_slope,
+    focal_zero_is_alone,
+    phase_boundaries,
+)
 
 Status = Literal["proved benign", "proved not", "open"]
 ROUNDING = 1e-12
 """Relative distance from a threshold within which nothing is said."""
 SMALL, PARTIAL = "focal_landscape_is_benign_at_small_decays", "focal_landscape_is_benign_up_to_partial_collapse"
 ALONE, EXCHANGE = "focal_zero_is_alone_above_its_threshold", "focal_zero_and_etf_exchange"
+AT_ZERO = "focal_zero_is_the_minimum_above_its_threshold"
 SADDLE, ONSET = "zero_is_a_saddle_below_a_threshold", "partial_collapse_ends_the_benign_landscape"
 CONVEX = ("negative_curvature_direction", SMALL)
 
@@ -102,6 +109,9 @@ def _focal(problem: Problem, gamma: float) -> Landscape:
     bound = focal_benign_bound(problem, gamma)
     if c <= bound * (1 - ROUNDING):
         return _below(problem, c, bound)
+    if (K - 1) * c >= at_zero * (1 + ROUNDING) and focal_zero_is_alone(problem, gamma):
+        reason = f"free bias, (K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g}: zero is the minimum"
+        return Landscape("proved benign", reason, (AT_ZERO,), "interval")
     return _not_benign(problem, gamma, c) or Landscape("open", _why_open(problem, gamma, c, bound))
 
 

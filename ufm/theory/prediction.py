@@ -213,6 +213,20 @@ def focal_benign_bound(problem: Problem, gamma: float) -> float:
     return benign_bound(lambda a: focal_slope(a, K, gamma), lambda a: focal_relative_fall(a, K, gamma), top, K)
 
 
+@takes(problem=instance(Problem), gamma=not_negative)
+def focal_zero_is_alone(problem: Problem, gamma: float) -> bool:
+    """Whether a free bias leaves no local minimum but zero from (K - 1) c = S(0) > 1 on, for d >= K - 1.
+
+    Source: conditions (i) and (ii) of `theory_checks/focal_zero_is_the_minimum_above_its_threshold.py`.
+    """
+    K, at_zero = problem.K, focal_slope(0.0, problem.K, gamma)
+    is_covered = problem.has_free_bias and at_zero > 1 and gamma <= LARGEST_GAMMA
+    if not is_covered or _steepest_focal(K, gamma) > 0 or (K - gamma) * math.log(K) > 2 * (K - 1):
+        return False
+    highest = focal_slope(_root(lambda a: focal_curvature_sign(a, K, gamma), -100.0, 0.0), K, gamma)
+    return focal_slope(-2 * highest * math.log(at_zero), K, gamma) >= at_zero
+
+
 @takes(a=finite, K=integer(2), gamma=not_negative)
 def focal_relative_fall(a: float, K: int, gamma: float) -> float:
     """-S'/S: p q / (1 - p + gamma p (-log p)), q of `focal_curvature_sign`."""
@@ -271,7 +285,7 @@ def _focal(problem: Problem, gamma: float) -> Prediction:
         threshold = focal_slope(maxwell, K, gamma) / (K - 1)
     a = _root_beyond(lambda a: focal_slope(a, K, gamma) - (K - 1) * c, top) if c < threshold else 0.0
     proved = not problem.has_bias or (K - 1) * c <= 1 or focal_slope(0.0, K, gamma) <= 1
-    proved = proved or c < focal_benign_bound(problem, gamma)
+    proved = proved or c < focal_benign_bound(problem, gamma) or (a == 0 and focal_zero_is_alone(problem, gamma))
     return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
 
 
