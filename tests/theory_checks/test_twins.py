@@ -15,6 +15,7 @@ FAILS_AT = {
     "collapse_has_no_flat_directions_but_rotations": "decay_b = 0.0: .* zeros",
     "collapse_is_global_without_bias": "bound on s",
     "convex_duality_has_no_gap": "primal - dual = 0",
+    "convex_losses_have_a_benign_landscape": r"excess of \|G\|_2",
     "deep_cross_entropy_prefers_low_rank": "it is negative at K = 6",
     "deep_linear_layers_align": "L = 3: singular values",
     "deep_linear_minimum_is_global_with_any_bias": "the common direction its weight",

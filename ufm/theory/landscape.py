@@ -25,11 +25,11 @@ from ufm.theory.prediction import (
 Status = Literal["proved benign", "proved not", "open"]
 ROUNDING = 1e-12
 """Relative distance from a threshold within which nothing is said."""
+CONVEX = "convex_losses_have_a_benign_landscape"
 SMALL, PARTIAL = "focal_landscape_is_benign_at_small_decays", "focal_landscape_is_benign_up_to_partial_collapse"
 ALONE, EXCHANGE = "focal_zero_is_alone_above_its_threshold", "focal_zero_and_etf_exchange"
 AT_ZERO = "focal_zero_is_the_minimum_above_its_threshold"
 SADDLE, ONSET = "zero_is_a_saddle_below_a_threshold", "partial_collapse_ends_the_benign_landscape"
-CONVEX = ("negative_curvature_direction", SMALL)
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,11 @@ def landscape(problem: Problem) -> Landscape:
 
 
 def _convex(problem: Problem, least: int, why: str) -> Landscape:
-    """Steps 1 and 5 of `SMALL`, R being all of space: |G|_2 <= s is a global minimiser, else W has a null vector.
-
-    At full rank W = d there is none, and G G' W = s^2 W makes |G|_2 = s where W spans all that G can reach: 1'G = 0 for
-    softmax losses (d >= K - 1), all of label space at d = K. Squared error with a free bias has b = mean(r Y - Z), so
-    G = (weight/N) (Z - r Y) C, C centring the samples, and 1'G = (weight/N) 1'W H C; G H' = -decay_W W then gives
-    1'W (H C H' weight/N + decay_W I) = 0: again 1'W = 0.
-    """
+    """A critical point of a convex loss with |G|_2 <= s is a global minimiser; any other has negative curvature."""
     if problem.d < least:
         return Landscape("open", f"the loss is convex, but d = {problem.d} < {least}")
     reason = f"the loss is convex and d = {problem.d} >= {least} ({why}; the papers ask for d > K)"
-    return Landscape("proved benign", reason, CONVEX, "symbolic")
+    return Landscape("proved benign", reason, (CONVEX,), "symbolic")
 
 
 def _focal(problem: Problem, gamma: float) -> Landscape:
