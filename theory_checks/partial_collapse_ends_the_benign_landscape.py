@@ -55,13 +55,13 @@ def refuted() -> Verdict:
 
 
 def _verdict(at_zero: int) -> Verdict:
-    findings = [_onset_lies_below_zero(*case) for case in BRACKETS]
+    findings = [finding for case in BRACKETS for finding in (_onset_lies_below_zero(*case), _reach(*case))]
     findings += [finding for case in SEEN for finding in turns(*case, case[0] - at_zero)]
     return Verdict.of(
         "interval",
         findings,
         sizes=f"(K, gamma) = {list(BRACKETS)}; Hessians at {list(SEEN)}, n = 1, equal decays, every d >= K",
-        margin_is="least modulus of the eigenvalue that changes sign, or of c_low - c_x",
+        margin_is="least of: modulus of the eigenvalue that changes sign, c_low - c_x, D (K + a) - 1",
     )
 
 
@@ -78,6 +78,25 @@ def _onset_lies_below_zero(K: int, gamma: float) -> Finding:
     c = onset(K, gamma)[1]
     gap = focal_slope_ball(arb(0), K, arb(gamma)) / (K - 1) - c
     return positive(f"K = {K}, gamma = {gamma:g}: c_x in {c.str(11)}, below c_low by at least", float(gap.lower()))
+
+
+def _reach(K: int, gamma: float) -> Finding:
+    """How near c_x the landscape is proved benign: up to it if D (K + a) >= 1 at a = (K - 1) A, else up to S at e."""
+    A, c = onset(K, gamma)
+    name = f"K = {K}, gamma = {gamma:g}:"
+    surplus = _relative_fall((K - 1) * A, K, arb(gamma)) * (K + (K - 1) * A) - 1
+    if surplus > 0:
+        return positive(f"{name} benign up to c_x: D (K + a) - 1, at least", float(surplus.lower()))
+    e = root_between(lambda a: _relative_fall(a, K, arb(gamma)) * (K + a) - 1, float((K - 1) * A), 4.0)
+    share = focal_slope_ball(-e / (K - 1), K, arb(gamma)) / (K - 1) / c
+    return step(f"{name} benign up to {share.str(8)} c_x", share > arb("0.9998"))
+
+
+def _relative_fall(a: Ball, K: int, gamma: Ball) -> Ball:
+    """D = -S'/S."""
+    odds = (K - 1) * (-a).exp()
+    p, q, log = 1 / (1 + odds), odds / (1 + odds), (1 + odds).log()
+    return p * (gamma * (gamma * p - q) * log + (2 * gamma + 1) * q) / (q + gamma * p * log)
 
 
 def turns(K: int, gamma: float, m: int) -> list[Finding]:
