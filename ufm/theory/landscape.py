@@ -101,6 +101,8 @@ def _focal(problem: Problem, gamma: float) -> Landscape:
     if problem.d < K - 1:
         return Landscape("open", f"d = {problem.d} < K - 1 = {K - 1}")
     bound = focal_benign_bound(problem, gamma)
+    if problem.has_bias:
+        bound = min(bound, max(1.0, at_zero) / (K - 1))
     if c <= bound * (1 - ROUNDING):
         return _below(problem, c, bound)
     if (K - 1) * c >= at_zero * (1 + ROUNDING) and focal_zero_is_alone(problem, gamma):
@@ -110,13 +112,10 @@ def _focal(problem: Problem, gamma: float) -> Landscape:
 
 
 def _below(problem: Problem, c: float, bound: float) -> Landscape:
-    K, bias = problem.K, _bias(problem)
     if math.isinf(bound):
-        reason = f"{bias}, K = {K} {'<= 1/p_infl' if not problem.has_bias else 'with S(1/K) <= 1'}: at every c"
-        claims = (SMALL, ALONE) if problem.has_bias else (SMALL,)
-        return Landscape("proved benign", reason, claims, "interval" if problem.has_bias else "symbolic")
-    reason = f"{bias}, c = sqrt(n decay_W decay_H) = {c:.6g} < {bound:.9g}"
-    if problem.has_free_bias and (K - 1) * c > 1 - ROUNDING:
+        return Landscape("proved benign", f"no bias, K = {problem.K} <= 1/p_infl: at every c", (SMALL,), "symbolic")
+    reason = f"{_bias(problem)}, c = sqrt(n decay_W decay_H) = {c:.6g} < {bound:.9g}"
+    if problem.has_free_bias and (problem.K - 1) * c > 1 - ROUNDING:
         return Landscape("proved benign", reason, (PARTIAL,), "interval")
     return Landscape("proved benign", reason, (SMALL,), "symbolic")
 
