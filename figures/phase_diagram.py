@@ -81,6 +81,10 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
         if np.nanmin(distance, initial=np.inf) < 0 < np.nanmax(distance, initial=-np.inf):
             area.contour(x, y, distance, levels=[0.0], colors="black", linestyles=style, linewidths=1)
             area.plot([], [], color="black", linestyle=style, linewidth=1, label=label)
+    benign = cells.get("landscape", np.array([])) == "proved benign"
+    if benign.any() and not benign.all():
+        area.contour(x, y, benign.astype(float), levels=[0.5], colors="white", linewidths=1.5)
+        area.plot([], [], color="#c0c0c0", linewidth=1.5, label="edge of proved benign")
     for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
         if np.nanmax(share, initial=0) > ROUNDING:
             area.plot([], [], "s", color=colour, label=label)
