@@ -102,6 +102,14 @@ def test_a_benign_landscape_has_a_proved_minimum(K, gamma, decay_b):
         assert predict(problem).is_proved_global or not landscape(problem).is_benign
 
 
+class Doubled(CrossEntropy):
+    """Another function, which no claim knows."""
+
+
+def test_a_subclass_is_another_loss():
+    assert landscape(at(Doubled(), 3, 0.1)).status == "open"
+
+
 def test_problems_that_differ_by_start_are_refused():
     problem = dataclasses.replace(at(Focal(3.0), 3, 0.1), decay_W=torch.tensor([0.1, 0.2], dtype=torch.float64))
     with pytest.raises(RequestError, match="problem"):
