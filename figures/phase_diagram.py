@@ -79,7 +79,7 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
 
     (name_y, y), (name_x, x) = axes
     colours = np.nan_to_num(shares @ np.array([to_rgb(shade) for shade in SHADES]), nan=1.0).clip(0, 1)
-    area.pcolormesh(_edges(x), _edges(y), colours)
+    area.pcolormesh(edges(x), edges(y), colours)
     for column, (label, style) in BOUNDARIES.items():
         distance = _distance(cells, column)
         if column != "c_zero_best" and np.nanmax(np.abs(distance - _distance(cells, "c_zero_best")), initial=0) < SAME:
@@ -87,6 +87,10 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
         if np.nanmin(distance, initial=np.inf) < 0 < np.nanmax(distance, initial=-np.inf):
             area.contour(x, y, distance, levels=[0.0], colors="black", linestyles=style, linewidths=1)
             area.plot([], [], color="black", linestyle=style, linewidth=1, label=label)
+    benign = cells.get("landscape", np.array([])) == "proved benign"
+    if benign.any() and not benign.all():
+        area.contour(x, y, benign.astype(float), levels=[0.5], colors="white", linewidths=1.5)
+        area.plot([], [], color="#c0c0c0", linewidth=1.5, label="edge of proved benign")
     for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
         if np.nanmax(share, initial=0) > ROUNDING:
             area.plot([], [], "s", color=colour, label=label)
@@ -94,7 +98,7 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
     area.grid(visible=False)
 
 
-def _edges(centres: Any) -> Any:
+def edges(centres: Any) -> Any:
     """Cell edges halfway between the values on their own scale."""
     to, back = (np.log, np.exp) if scale(centres) == "log" else (np.positive, np.positive)
     t = to(centres)

@@ -20,6 +20,9 @@ def show(setting: FocalWindowSetting, result: FocalWindow) -> None:
     if result["is_continuous"]:
         print(f"the transition is continuous: the ETF shrinks to zero at c = {thresholds['low']:.14g}; no window.")
     else:
+        if setting.decay_b == 0:
+            onset = thresholds["onset"]
+            print(f"  c_x    = {onset:.14g}  all classes but one on a simplex: a saddle below, a minimiser above")
         print(f"  c_low  = {thresholds['low']:.14g}  zero is a local minimiser from here on")
         maxwell, margin = thresholds["maxwell"], thresholds["margin"]
         print(f"  c_M    = {maxwell:.14g}  zero and the ETF have the same value, margin {margin:.9g}")

@@ -5,6 +5,7 @@ of the Hessian at zero is a formula, evaluated in floating point.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,9 @@ from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.specs import LOSS_NAMES, LossSpec
+from ufm.theory.landscape import landscape
 from ufm.theory.loss_properties import Property, on_ray, properties
+from ufm.theory.margin_loss import margin_loss
 
 SAME_VALUE = 1e-8
 """End points whose values differ by less, relative to the largest of f at zero and the starts, are of one kind."""
@@ -52,6 +55,7 @@ class Card:
         by_decay: a scan's row per decay.
         comparison: a scan's row per loss, this one first, at the same decay.
         ray: margins, and the loss there for every loss of the comparison.
+        landscape: what is proved of all critical points, or seen of a loss psi(x) of the margin, in words.
     """
 
     spec: LossSpec
@@ -63,6 +67,7 @@ class Card:
     by_decay: list[Row]
     comparison: list[Row]
     ray: dict[str, list[float]]
+    landscape: str
 
     @property
     def other_minima(self) -> list[dict[str, Any]]:
@@ -97,7 +102,21 @@ def report_card(setting: ReportCardSetting) -> Card:
         solve(_unit(by_decay, FEWER_STARTS, setting)),
         [row for one in compared for row in solve(_unit([one], FEWER_STARTS, setting))],
         {"margin": margins.tolist(), **ray},
+        _landscape(cell),
     )
+
+
+def _landscape(cell: Cell) -> str:
+    """By the claims where they know the loss, else by the constant of a loss of the margin, which a grid shows."""
+    if not is_own(cell.loss):
+        return landscape(cell.problem).sentence
+    found = margin_loss(cell.problem.loss, cell.classes)
+    if found is None:
+        return "open: the loss is no increasing function psi(x) of log(sum over j != y of e^z_j) - z_y (numeric)"
+    bounds = {"free": found.free, "decayed": found.decayed, "no": found.none}
+    said = {name: "every c" if math.isinf(c) else f"c < {c:.6g}" if c else "nothing said" for name, c in bounds.items()}
+    words = ", ".join(f"{name} bias {text}" for name, text in said.items())
+    return f"psi(x) with L = {found.constant:.6g} on a grid (numeric), so benign for: {words} (d >= K - 1)"
 
 
 def asked(setting: ReportCardSetting) -> Cell:

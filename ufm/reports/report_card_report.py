@@ -36,6 +36,7 @@ def answers(card: Card) -> dict[str, str]:
         if card.zero_stable is None
         else f"{card.zero_stable:.6g} on (|G|_2 at zero logits)"
     )
+    found["is the landscape benign?"] = card.landscape
     found["most starts end at zero"] = _where(card.by_decay, "zero")
     found["most starts end in the ETF"] = _where(card.by_decay, "etf")
     return found

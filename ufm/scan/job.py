@@ -21,8 +21,14 @@ COLUMNS = (
     *("converged", *STATES, "best_state", "best_active", "best_minus_predicted", "smallest_eigenvalue"),
     *("condition_number", "duality_gap", "steps_mean", "nc1_trace", "nc2_etf_distance", "nc3_self_duality"),
     *("predicted_state", "predicted_value", "is_proved_global", "c", "c_zero_stable", "c_zero_best", "c_etf_ends"),
+    "landscape",
 )
-"""What the record holds of every cell; the folder has everything."""
+"""What the record holds of every cell, null where older rows lack it; the folder has everything."""
+
+
+def columns_of(rows: list[Row | None]) -> dict[str, list[Any]]:
+    """The `COLUMNS` of rows in the order of the grid, null where a cell failed."""
+    return {name: [row and row.get(name) for row in rows] for name in COLUMNS}
 
 
 class ScanResult(TypedDict):
@@ -77,7 +83,7 @@ class RunScan(Job[ScanSetting, ScanResult]):
         self._rows = scan.rows(self.folder)
         return {
             "axes": self.setting.axes,
-            "cells": {name: [row and row[name] for row in self._rows] for name in COLUMNS},
+            "cells": columns_of(self._rows),
             "agreement": agreements(self.setting, self._rows),
             "without_simplex": scan.without_simplex or None,
             "failures": failures,

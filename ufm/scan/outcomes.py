@@ -23,6 +23,7 @@ from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.certificate import duality_gap
+from ufm.theory.landscape import landscape
 from ufm.theory.prediction import phase_boundaries, predict
 
 STATES = ("etf", "zero", "partial", "other")
@@ -69,6 +70,7 @@ def solve(unit: Unit) -> list[Row]:
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*map(_plain, columns.values()), strict=True)]
     return [
         {"cell": name, **cell.row, "starts": unit.starts, **_predicted(cell.problem, row["best_value"]), **row}
+        | {"landscape": landscape(cell.problem).status}
         for name, cell, row in zip(unit.ids, unit.cells, rows, strict=True)
     ]
 

@@ -35,6 +35,7 @@ from ufm.arguments import bias_decay, integer, not_negative, takes
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
 from ufm.solve.minimise import minimise
+from ufm.theory.partial_collapse import onset
 from ufm.theory.prediction import focal_curvature_sign, focal_of_margin, focal_slope, predict
 
 VANISHES = 1e-7
@@ -55,12 +56,15 @@ class Thresholds:
         maxwell: zero and the ETF have the same value.
         high: the ETF is a critical point up to this c.
         margin: the ETF's logit margin at `maxwell` (0 if the transition is continuous).
+        onset: with a free bias, K - 1 classes on a simplex and one at zero are a local minimiser from this c on, below
+            `low` (None if the transition is continuous); up to here, or nearly, no point but the ETF is.
     """
 
     low: float
     maxwell: float
     high: float
     margin: float
+    onset: float | None = None
 
     @property
     def is_continuous(self) -> bool:
@@ -107,7 +111,7 @@ def ray_thresholds(K: int, gamma: float) -> Thresholds:
     high = focal_slope(top, K, gamma) / (K - 1)
     maxwell = predict(Problem(Focal(gamma), K, K, 1, low, low, None)).zero_threshold
     margin = predict(Problem(Focal(gamma), K, K, 1, maxwell * (1 - 1e-15), maxwell, None)).margin
-    return Thresholds(low, maxwell, high, margin)
+    return Thresholds(low, maxwell, high, margin, onset(lambda a: focal_slope(a, K, gamma), top, K))
 
 
 class TwoLevels:

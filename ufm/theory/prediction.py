@@ -31,7 +31,10 @@ from ufm.model.model import Point
 from ufm.model.problem import Problem
 from ufm.model.target import NoPrediction, Target
 from ufm.simplex import simplex_basis
+from ufm.theory.partial_collapse import benign_bound
 
+LARGEST_GAMMA = 20.0
+"""Up to here the landscape with a free bias is derived beyond (K - 1) c = 1."""
 NEAR_THRESHOLD = 1e-3
 """Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
 
@@ -222,6 +225,47 @@ def focal_curvature_sign(a: float, K: int, gamma: float) -> float:
     return gamma * (gamma * p - q) * math.log1p(odds) + (2 * gamma + 1) * q
 
 
+@takes(problem=instance(Problem), gamma=not_negative)
+def focal_benign_bound(problem: Problem, gamma: float) -> float:
+    """The c below which, for d >= K - 1, every critical point of focal loss is a global minimiser or a strict saddle.
+
+    Source: `theory_checks/focal_landscape_is_benign_at_small_decays.py`, and `..._up_to_partial_collapse.py` for a free
+    bias beyond (K - 1) c = 1; where S(0) <= 1, `theory_checks/focal_zero_is_alone_above_its_threshold.py` besides.
+    """
+    K, at_zero, top = problem.K, focal_slope(0.0, problem.K, gamma), _steepest_focal(problem.K, gamma)
+    if not problem.has_bias:
+        return math.inf if top == 0 else at_zero / math.sqrt(K * (K - 1))
+    if not problem.has_free_bias:
+        return 1 / math.sqrt(K * (K - 1))
+    if at_zero <= 1:
+        return math.inf
+    if gamma > LARGEST_GAMMA:
+        return 1 / (K - 1)
+    return benign_bound(lambda a: focal_slope(a, K, gamma), lambda a: focal_relative_fall(a, K, gamma), top, K)
+
+
+@takes(problem=instance(Problem), gamma=not_negative)
+def focal_zero_is_alone(problem: Problem, gamma: float) -> bool:
+    """Whether a free bias leaves no local minimum but zero from (K - 1) c = S(0) > 1 on, for d >= K - 1.
+
+    Source: conditions (i) and (ii) of `theory_checks/focal_zero_is_the_minimum_above_its_threshold.py`.
+    """
+    K, at_zero = problem.K, focal_slope(0.0, problem.K, gamma)
+    is_covered = problem.has_free_bias and at_zero > 1 and gamma <= LARGEST_GAMMA
+    if not is_covered or _steepest_focal(K, gamma) > 0 or (K - gamma) * math.log(K) > 2 * (K - 1):
+        return False
+    highest = focal_slope(_root(lambda a: focal_curvature_sign(a, K, gamma), -100.0, 0.0), K, gamma)
+    return focal_slope(-2 * highest * math.log(at_zero), K, gamma) >= at_zero
+
+
+@takes(a=finite, K=integer(2), gamma=not_negative)
+def focal_relative_fall(a: float, K: int, gamma: float) -> float:
+    """-S'/S: p q / (1 - p + gamma p (-log p)), q of `focal_curvature_sign`."""
+    odds = (K - 1) * math.exp(-a)
+    p, rest = 1 / (1 + odds), odds / (1 + odds)
+    return p * focal_curvature_sign(a, K, gamma) / (rest + gamma * p * math.log1p(odds))
+
+
 def _strength(problem: Problem) -> float:
     """c = sqrt(n decay_W decay_H), free of underflow."""
     return math.sqrt(problem.n) * math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
@@ -268,8 +312,9 @@ def _focal(problem: Problem, loss: Focal) -> Prediction:
 
     S rises to one maximum and then falls, so from there on a root is unique. Where S falls from a = 0 on, zero takes
     over continuously at c = S(0)/(K - 1); otherwise at the c where both values agree (Maxwell point). With a bias the
-    best point on the ray is proved global only if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of
-    `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity.
+    best point on the ray is proved global if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of
+    `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity. Beyond, it is proved
+    where the landscape is (`focal_benign_bound`).
     """
     K, c, gamma = problem.K, _strength(problem), float(loss.gamma)
     top = _steepest_focal(K, gamma)
@@ -280,6 +325,7 @@ def _focal(problem: Problem, loss: Focal) -> Prediction:
         threshold = focal_slope(maxwell, K, gamma) / (K - 1)
     a = _root_beyond(lambda a: focal_slope(a, K, gamma) - (K - 1) * c, top) if c < threshold else 0.0
     proved = not problem.has_bias or (K - 1) * c <= 1 or focal_slope(0.0, K, gamma) <= 1
+    proved = proved or c < focal_benign_bound(problem, gamma) or (a == 0 and focal_zero_is_alone(problem, gamma))
     return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
 
 

@@ -66,6 +66,8 @@ def notes(verdict: Verdict) -> list[str]:
         lines.append(
             f"{verdict.claims['below'].breakers} starts end below the prediction: it is not the global minimum."
         )
+    if verdict.landscape:
+        lines.append(verdict.landscape.sentence)
     return lines
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from ufm.device import torch_device
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
+from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.model.target import NoPrediction, Target
 from ufm.parallel import cores, map_chunks
@@ -37,6 +38,7 @@ from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.solve.units import Units, own_units
 from ufm.specs import LossSpec
+from ufm.theory.landscape import Landscape, landscape
 from ufm.theory.model_choice import target_of
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
 from ufm.verify.end_point_claims import (
@@ -67,6 +69,7 @@ class Verdict:
     `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
     Without a prediction `target` is None, `no_prediction` says why, `known_states` has values of states that are known
     to exist, and `found` one row per value at which starts end.
+    `landscape` says what is proved of all critical points at once (the plain model).
     """
 
     spec: LossSpec
@@ -85,6 +88,7 @@ class Verdict:
     no_prediction: str | None = None
     known_states: dict[str, float] = field(default_factory=dict)
     found: list[dict[str, Any]] = field(default_factory=list)
+    landscape: Landscape | None = None
 
     @property
     def holds(self) -> bool:
@@ -196,6 +200,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         minimisers_among_saddles=minimisers,
         seconds=time.perf_counter() - began,
         profile=profile.seconds if profile else {},
+        landscape=landscape(case.model) if isinstance(case.model, Problem) else None,
     )
 
 

@@ -1,0 +1,157 @@
+"""Is every critical point of the model a global minimiser or a strict saddle? What is proved, what is not, and by what.
+
+A landscape is *benign* if so: then descent that escapes strict saddles ends at a global minimum. The claims named stand
+in `theory_checks/`, with their evidence; thresholds are evaluated in floating point, and closer to one than `ROUNDING`
+the answer is open. The convex losses' theorem is the papers' (Zhu et al. 2021; Zhou et al. 2022, for d > K), in the
+dimensions that our claims add (Shen and Gu 2024 have d = K).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ufm.arguments import instance, takes
+from ufm.errors import check
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.model.problem import Problem
+from ufm.theory.prediction import (
+    focal_benign_bound,
+    focal_curvature_sign,
+    focal_slope,
+    focal_zero_is_alone,
+    phase_boundaries,
+)
+
+Status = Literal["proved benign", "proved not", "open"]
+ROUNDING = 1e-12
+"""Relative distance from a threshold within which nothing is said."""
+CONVEX = "convex_losses_have_a_benign_landscape"
+SMALL, PARTIAL = "focal_landscape_is_benign_at_small_decays", "focal_landscape_is_benign_up_to_partial_collapse"
+ALONE, EXCHANGE = "focal_zero_is_alone_above_its_threshold", "focal_zero_and_etf_exchange"
+AT_ZERO = "focal_zero_is_the_minimum_above_its_threshold"
+SADDLE, ONSET = "zero_is_a_saddle_below_a_threshold", "partial_collapse_ends_the_benign_landscape"
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What is known of all critical points of a problem.
+
+    Attributes:
+        status: `proved benign`, `proved not` (some local minimum is not global), or `open`.
+        reason: in words.
+        claims: files of `theory_checks/` that it rests on.
+        rank: of their evidence, that of the weakest; empty if open.
+    """
+
+    status: Status
+    reason: str
+    claims: tuple[str, ...] = ()
+    rank: Literal["symbolic", "interval", ""] = ""
+
+    @property
+    def is_benign(self) -> bool:
+        """Whether every critical point is proved to be a global minimiser or a strict saddle."""
+        return self.status == "proved benign"
+
+    @property
+    def sentence(self) -> str:
+        """`the landscape is proved benign (symbolic): ...; claims: ...`; if open, that starts are evidence only."""
+        if self.status == "open":
+            return f"the landscape is open: {self.reason}; that starts agree is numeric evidence only."
+        benign = "" if self.is_benign else " benign"
+        return f"the landscape is {self.status}{benign} ({self.rank}): {self.reason}; claims: {', '.join(self.claims)}."
+
+
+@takes(problem=instance(Problem))
+def landscape(problem: Problem) -> Landscape:
+    """What is proved of the critical points of `problem`.
+
+    Raises:
+        ValueError: if parameters differ by start.
+    """
+    check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: ask for each on its own")
+    if type(problem.loss) not in (CrossEntropy, LabelSmoothing, Focal, SquaredError):  # a subclass is another function
+        return Landscape("open", "nothing is proved about this loss")
+    match problem.loss:
+        case Focal(gamma=gamma) if gamma > 0:
+            return _focal(problem, float(gamma))
+        case Focal() | CrossEntropy() | LabelSmoothing():
+            return _convex(problem, problem.K - 1, "1'W = 0 leaves rank K - 1")
+        case SquaredError() if problem.has_free_bias:
+            return _convex(problem, problem.K - 1, "a free bias makes 1'W = 0, which leaves rank K - 1")
+    return _convex(problem, problem.K, "W has rank K at most")
+
+
+def _convex(problem: Problem, least: int, why: str) -> Landscape:
+    """A critical point of a convex loss with |G|_2 <= s is a global minimiser; any other has negative curvature."""
+    if problem.d < least:
+        return Landscape("open", f"the loss is convex, but d = {problem.d} < {least}")
+    reason = f"the loss is convex and d = {problem.d} >= {least} ({why}; the papers ask for d > K)"
+    return Landscape("proved benign", reason, (CONVEX,), "symbolic")
+
+
+def _focal(problem: Problem, gamma: float) -> Landscape:
+    K, c = problem.K, math.sqrt(problem.n) * math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
+    if not problem.is_balanced:
+        return Landscape("open", "for focal loss the classes are assumed to have equal sizes")
+    at_zero = focal_slope(0.0, K, gamma)
+    if at_zero <= 1 - ROUNDING and (K - 1) * c >= at_zero * (1 + ROUNDING):
+        reason = f"(K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g} <= 1: zero is the only critical point"
+        return Landscape("proved benign", reason, (ALONE,), "interval")
+    if problem.d < K - 1:
+        return Landscape("open", f"d = {problem.d} < K - 1 = {K - 1}")
+    bound = focal_benign_bound(problem, gamma)
+    if problem.has_bias:
+        bound = min(bound, max(1.0, at_zero) / (K - 1))
+    if c <= bound * (1 - ROUNDING):
+        return _below(problem, c, bound)
+    if (K - 1) * c >= at_zero * (1 + ROUNDING) and focal_zero_is_alone(problem, gamma):
+        reason = f"free bias, (K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g}: zero is the minimum"
+        return Landscape("proved benign", reason, (AT_ZERO,), "interval")
+    return _not_benign(problem, gamma, c) or Landscape("open", _why_open(problem, gamma, c, bound))
+
+
+def _below(problem: Problem, c: float, bound: float) -> Landscape:
+    if math.isinf(bound):
+        return Landscape("proved benign", f"no bias, K = {problem.K} <= 1/p_infl: at every c", (SMALL,), "symbolic")
+    reason = f"{_bias(problem)}, c = sqrt(n decay_W decay_H) = {c:.6g} < {bound:.9g}"
+    if problem.has_free_bias and (problem.K - 1) * c > 1 - ROUNDING:
+        return Landscape("proved benign", reason, (PARTIAL,), "interval")
+    return Landscape("proved benign", reason, (SMALL,), "symbolic")
+
+
+def _not_benign(problem: Problem, gamma: float, c: float) -> Landscape | None:
+    """Between c_low and c_high zero and the ETF are both local minima: one is a strict one that is not global.
+
+    The ETF is beyond p_infl, so step 5 of `SMALL` makes it least on R; on the ray `EXCHANGE` says which is lower.
+    """
+    low, middle, high = phase_boundaries(problem)
+    inside = low * (1 + ROUNDING) < c < high * (1 - ROUNDING) and abs(c / middle - 1) > ROUNDING
+    if not inside or not _is_stable_in_bias(problem, gamma):
+        return None
+    if c < middle:
+        reason = f"W = H = 0 is a local minimum above the ETF: c_low = {low:.9g} < c = {c:.6g} < c_M = {middle:.9g}"
+        return Landscape("proved not", reason, (SADDLE, EXCHANGE), "interval")
+    reason = f"the ETF is a local minimum above W = H = 0: c_M = {middle:.9g} < c = {c:.6g} < c_high = {high:.9g}"
+    return Landscape("proved not", reason, (SMALL, EXCHANGE), "interval")
+
+
+def _is_stable_in_bias(problem: Problem, gamma: float) -> bool:
+    """At zero the Hessian in b, off its constant, is [(K - 2) S + K psi'']/(K - 1)^2 + decay_b, psi'' = -dS/da."""
+    K, p = problem.K, 1 / problem.K
+    curvature = p * (1 - p) ** gamma * focal_curvature_sign(0.0, K, gamma)
+    return not problem.has_bias or (K - 2) * focal_slope(0.0, K, gamma) + K * curvature > 0
+
+
+def _why_open(problem: Problem, gamma: float, c: float, bound: float) -> str:
+    low = focal_slope(0.0, problem.K, gamma) / (problem.K - 1)
+    text = f"{_bias(problem)}, c = {c:.6g} is not below {bound:.9g}, up to where the landscape is proved benign"
+    if problem.has_free_bias and c < low:
+        return f"{text}; from c_x on a class at zero is a local minimum where that was looked at ({ONSET})"
+    return text
+
+
+def _bias(problem: Problem) -> str:
+    if problem.has_free_bias:
+        return "free bias"
+    return "decayed bias" if problem.has_bias else "no bias"
