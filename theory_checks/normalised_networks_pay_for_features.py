@@ -8,8 +8,8 @@ Source: none known; derived here for ResNets whose projections are normalised an
 Evidence: symbolic, derived here, for all K >= 2, J >= 1 and eps >= 0. Per channel, root mean squares over images and
 pixels: |h| <= |x_J| <= sum |u_j| <= sum t_j <= sqrt(J sum t_j^2), t_j^2 = gamma_j^2 + beta_j^2. Checked are the
 moments, Cauchy as a sum of squares, what class means without negative inner products have in common, and the price
-of the constructed network (J equal maps, each a/J times the one-hot label). In this docstring alone: Jensen (pooling; class
-means against their samples), |relu u| <= |u|, the triangle inequality.
+of the constructed network (J equal maps, each a/J times the one-hot label). In this docstring alone: Jensen (pooling;
+class means against their samples), |relu u| <= |u|, the triangle inequality.
 
 False twin: J - 1 normalisations.
 """

@@ -58,7 +58,7 @@ def test_features_are_homogeneous_in_exactly_the_scales_that_the_walk_finds(name
 def test_a_normalisation_before_the_head_is_the_only_one_that_counts() -> None:
     net = _net("mlp")
     assert scales(net) is None
-    net.classifier.reduce = nn.BatchNorm1d(net.feature_size)
+    net.classifier.reduce = nn.BatchNorm1d(net.feature_size)  # type: ignore[assignment]
     found = _found(net)
     assert (found.count, found.is_rectified) == (1, False)
 
