@@ -3,7 +3,7 @@ decay_H = decay k/N, k = K/((K - 1) J): no network of 1,200 random and 60 descen
 
 Theme: trained networks
 
-Source: none known; derived in `normalised_networks_pay_for_features`
+Source: Zhu et al. 2021, global minimisers; the price is derived in `normalised_networks_pay_for_features`
 
 Evidence: numeric (floating point), K = 3, 2 images a class, 2 pixels, d = 3 and 2, J = 2, an attempt to refute. The
 maps that a normalisation sees are free, so whatever convolutions could make is among them; objective = loss + decay/2

@@ -3,7 +3,8 @@
 
 Theme: trained networks
 
-Source: none known; derived here for ResNets whose projections are normalised and whose blocks end in a ReLU
+Source: Zhu et al. 2021 (features with a decay of their own); what a network pays is derived here,
+for ResNets whose projections are normalised and whose blocks end in a ReLU
 
 Evidence: symbolic, derived here, for all K >= 2, J >= 1 and eps >= 0. Per channel, root mean squares over images and
 pixels: |h| <= |x_J| <= sum |u_j| <= sum t_j <= sqrt(J sum t_j^2), t_j^2 = gamma_j^2 + beta_j^2. Checked are the

@@ -3,7 +3,7 @@
 
 Theme: trained networks
 
-Source: none known; derived here
+Source: Zhou et al. 2022 (squared error), free features; the price is derived here
 
 Evidence: symbolic, derived here, for all K >= 2, targets r, decays and p = 1/J with a positive root. W = alpha (I -
 11'/K) + beta 11'/K, b = s 1, class means sqrt(g) e_k: the equations of a stationary point, that the value is
