@@ -19,7 +19,8 @@ Class means behind a ReLU have no negative inner products, so |sum_k mu_k|^2 >= 
     mean_k |mu_k|^2 >= K/(K - 1) mean_k |mu_k - mu_G|^2 ,                                                           (2)
 
 with equality at orthogonal means only. Without the ReLU (2) has factor 1. Together |theta|^2 >= k mean_k |mu_k -
-mu_G|^2 with the price k = K/((K - 1) J), or 1/J without a ReLU.
+mu_G|^2 with the price k = K/((K - 1) J), or 1/J without a ReLU. One batch normalisation and a
+ReLU at the end (a plain convolutional net, a pre-activation ResNet) are J = 1: k = K/(K - 1).
 
 *What is bounded* is
 
