@@ -31,6 +31,7 @@ THEMES = (
     "spheres and codes",
     "imbalance",
     "several labels",
+    "trained networks",
 )
 """What claims are about, in the order in which they are listed."""
 

@@ -1,0 +1,151 @@
+"""The derived price: J against the network itself, the prediction against other channels, the bound."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from torch import nn
+
+from deepnet.comparison.compare import Sizes
+from deepnet.comparison.price import FeatureSource, derived_prediction, lower_bound
+from deepnet.nets.nets import Network, make_net
+from deepnet.nets.scales import Scales, scales
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+
+SIZES = Sizes(K=10, n=20, d=64, decay=0.01)
+RESNET18 = FeatureSource(3, is_rectified=True)
+SQUARED = SquaredError(15.0, "mean")
+
+
+def _net(name: str, head: dict[str, object] | None = None) -> Network:
+    generator = torch.Generator().manual_seed(0)
+    net = make_net(name, 0.0625, 3, (1, 8, 8), generator, head).train()  # type: ignore[arg-type]
+    for parameter in net.body.parameters():
+        if parameter.dim() == 1:
+            parameter.data = 0.5 + torch.rand(parameter.shape, generator=generator)
+    return net
+
+
+def _found(net: Network) -> Scales:
+    found = scales(net)
+    assert found is not None
+    return found
+
+
+@torch.no_grad()
+def _growth(net: Network, parameters: list[nn.Parameter]) -> float:
+    """The worst deviation of a feature from twice itself when the parameters are doubled."""
+    images = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    before = net(images)[1]
+    for parameter in parameters:
+        parameter.mul_(2)
+    return float((net(images)[1] - 2 * before).abs().max() / before.abs().max())
+
+
+@pytest.mark.parametrize(("name", "count"), [("resnet18", 3), ("wide_resnet", 4)])
+def test_features_are_homogeneous_in_exactly_the_scales_that_the_walk_finds(name: str, count: int) -> None:
+    found = _found(_net(name))
+    assert (found.count, found.is_rectified) == (count, True)
+    net = _net(name)
+    assert _growth(net, _found(net).parameters) < 1e-3  # eps of the normalisations that read the stream
+    net = _net(name)
+    assert _growth(net, _found(net).parameters[:-2]) > 0.05, "J short by one"
+
+
+def test_a_normalisation_before_the_head_is_the_only_one_that_counts() -> None:
+    net = _net("mlp")
+    assert scales(net) is None
+    net.classifier.reduce = nn.BatchNorm1d(net.feature_size)  # type: ignore[assignment]
+    found = _found(net)
+    assert (found.count, found.is_rectified) == (1, False)
+
+
+def test_no_price_is_derived_behind_a_linear_map_or_another_head() -> None:
+    assert scales(_net("resnet18", {"name": "linear", "dim": 5})) is None
+    assert scales(_net("resnet18", {"name": "normalised"})) is None
+
+
+def test_prices() -> None:
+    assert RESNET18.price(10) == pytest.approx(10 / 27)
+    assert FeatureSource(4, is_rectified=True).price(10) == pytest.approx(10 / 36)
+    assert FeatureSource(1, is_rectified=False).price(10) == 1
+
+
+def test_cross_entropy_follows_its_closed_form() -> None:
+    found = derived_prediction(RESNET18, CrossEntropy(), SIZES)
+    c = 0.01 * math.sqrt(10 / 27 / 10)
+    assert found.margin == pytest.approx(math.log(1 + (1 - 10 * c) / c), rel=1e-12)
+    assert found.norm_w / found.norm_h == pytest.approx(math.sqrt(1 / 27))
+    assert derived_prediction(RESNET18, CrossEntropy(), replace(SIZES, n=5000)).margin == pytest.approx(found.margin)
+
+
+def _one_hot_value(x: np.ndarray, count: int, sizes: Sizes) -> float:
+    """L of features a e_y, W = alpha P + beta J1, b = s 1, entry by entry."""
+    alpha, beta, s, a = x
+    K, ones = sizes.K, np.full((sizes.K, sizes.K), 1 / sizes.K)
+    W = alpha * (np.eye(K) - ones) + beta * ones
+    missed = a * W + s - 15 * np.eye(K)
+    penalty = (W**2).sum() + K * s**2 + a**2 / count
+    return float((missed**2).mean() + sizes.decay / 2 * penalty)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("decay", [0.01, 0.5])
+def test_squared_error_is_the_least_over_one_hot_features(count: int, decay: float) -> None:
+    sizes, source = replace(SIZES, decay=decay), FeatureSource(count, is_rectified=True)
+    found = derived_prediction(source, SQUARED, sizes)
+    start = np.array([1.5, 1.0, 0.1, 9.0])
+    least = minimize(_one_hot_value, start, (count, sizes), method="BFGS", options={"gtol": 1e-9})
+    alpha, _, s, a = least.x
+    assert found.value == pytest.approx(least.fun, rel=1e-9)
+    assert (found.margin, found.bias) == pytest.approx((alpha * a, s), rel=1e-5)
+    assert (found.norm_w, found.norm_h) == pytest.approx((alpha * 0.9**0.5, a * 0.9**0.5), rel=1e-5)
+    assert found.loss == pytest.approx(10 * decay**2 / (2 * count * 0.2), rel=1e-9)
+
+
+def test_the_common_logit_lowers_the_price_that_norms_of_squared_error_show() -> None:
+    found = derived_prediction(RESNET18, SQUARED, SIZES)
+    shown = 10 * (found.norm_w / found.norm_h) ** 2
+    assert shown == pytest.approx(0.34038, abs=1e-5)
+    assert shown == pytest.approx(10 / 27 - 10 / 9 * found.bias**2)
+    assert shown != pytest.approx(10 / 27, rel=0.05)
+
+
+def test_at_its_threshold_squared_error_has_no_features() -> None:
+    found = derived_prediction(RESNET18, SQUARED, SIZES)
+    at = 0.01 * found.zero_threshold / found.c
+    assert derived_prediction(RESNET18, SQUARED, replace(SIZES, decay=at * 1.001)).is_zero
+    assert derived_prediction(RESNET18, SQUARED, replace(SIZES, decay=at * 0.999)).norm_h > 0
+
+
+def test_focal_loss_has_a_prediction_and_no_bound() -> None:
+    assert not derived_prediction(RESNET18, Focal(3.0), SIZES).is_proved_global
+    assert lower_bound(RESNET18, Focal(3.0), SIZES) is None
+
+
+def test_in_fewer_dimensions_than_classes_the_bound_stands_and_the_prediction_does_not() -> None:
+    few = replace(SIZES, d=9)
+    assert lower_bound(RESNET18, CrossEntropy(), few) == lower_bound(RESNET18, CrossEntropy(), SIZES)
+    with pytest.raises(ValueError, match="`dim` must be >= 10"):
+        derived_prediction(RESNET18, CrossEntropy(), few)
+    derived_prediction(FeatureSource(1, is_rectified=False), CrossEntropy(), few)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("loss", [CrossEntropy(), LabelSmoothing(0.1), SquaredError(15.0, "mean")])
+@pytest.mark.parametrize("name", ["resnet18", "wide_resnet"])
+def test_no_random_network_is_below_the_bound(name: str, loss: CrossEntropy | SquaredError) -> None:
+    net, labels = _net(name), torch.arange(12) % 3
+    found, sizes = _found(net), Sizes(3, 4, net.feature_size, 0.05)
+    bound = lower_bound(FeatureSource(found.count, found.is_rectified), loss, sizes)
+    assert bound is not None
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in net.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+        logits = net(torch.randn(12, 1, 8, 8, generator=generator))[0]
+        squares = sum(float(p.square().sum()) for p in [*found.parameters, *net.classifier.parameters()])
+        assert float(loss(logits.double(), labels).mean()) + 0.025 * squares >= bound
