@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
     return parse_json(content(path, LARGEST_JSON))
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
+def read_lines(path: Path) -> Generator[bytes, None, None]:
     """The lines of a file, one after the other, without their ends.
 
     Raises:

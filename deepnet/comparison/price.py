@@ -53,7 +53,9 @@ K |w|^2/|h|^2 = k - K/(K - 1) s^2. Without a ReLU M is free, and L is the uncons
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scipy.optimize import brentq
 
@@ -61,7 +63,7 @@ from deepnet.comparison.compare import Sizes
 from ufm.arguments import check_fields, instance, integer, takes
 from ufm.errors import check
 from ufm.model.loss import Loss
-from ufm.model.losses import Focal, SquaredError
+from ufm.model.losses import SquaredError
 from ufm.model.problem import Problem
 from ufm.theory.prediction import Prediction, predict
 
@@ -101,10 +103,10 @@ def derived_prediction(source: FeatureSource, loss: Loss, sizes: Sizes) -> Predi
         check(sizes.d >= K, "dim", sizes.d, f">= {K}: behind a ReLU {K} class means are orthogonal")
     decay_H = decay * source.price(K) / (K * sizes.n)
     found = predict(Problem(loss, K, sizes.d, sizes.n, decay, decay_H, decay))
-    if source.is_rectified and isinstance(loss, SquaredError):
-        return _orthogonal(source, loss, sizes, found)
+    if source.is_rectified and (special := BEHIND_A_RELU.get(type(loss))):
+        return special(source, loss, sizes, found)
     size, ratio = found.margin * (K - 1) / K, math.sqrt(source.price(K) / K)
-    is_bound = found.is_proved_global and not isinstance(loss, Focal)
+    is_bound = found.is_proved_global and loss.is_convex
     norm_w, norm_h = math.sqrt(size * ratio), math.sqrt(size / ratio)
     return replace(found, norm_w=norm_w, norm_h=norm_h, is_proved_global=is_bound)
 
@@ -143,3 +145,9 @@ def _orthogonal(source: FeatureSource, loss: SquaredError, sizes: Sizes, model: 
         zero_threshold=x * weight / K * math.sqrt(source.price(K) / K),
         is_proved_global=True,
     )
+
+
+BEHIND_A_RELU: dict[type[Loss], Callable[[FeatureSource, Any, Sizes, Prediction], Prediction]] = {
+    SquaredError: _orthogonal
+}
+"""Losses whose logits have a common part, which orthogonal class means pay for."""

@@ -12,6 +12,7 @@ import math
 import os
 import pickle
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -217,8 +218,9 @@ def _lines(path: Path, epochs: int | None) -> list[tuple[dict[str, Any], bytes]]
     if not path.exists():
         return []
     try:
-        found = itertools.islice(read_lines(path), epochs)
-        return [(_epoch(text, number), text) for number, text in enumerate(found, 1)]
+        with closing(read_lines(path)) as lines:  # also where a line is refused
+            found = itertools.islice(lines, epochs)
+            return [(_epoch(text, number), text) for number, text in enumerate(found, 1)]
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(f"{path} must hold one JSON object a line, an epoch's ({error}).") from None
 

@@ -9,6 +9,7 @@ from figures import collapse_curves, conditioning, experiments, phase_diagram, r
 from figures.report import geometry
 from figures.tables import compare, compare_similarity, compare_transfer
 from figures.tables import experiments as experiments_table
+from ufm.cli.words import depth_sentence
 
 SETTING = {"loss": {"name": "ce"}, "classes": 4, "dim": 6, "per_class": 3, "starts": 8}
 
@@ -111,9 +112,18 @@ def test_tables_say_what_cannot_be_compared():
     assert "One condition" in compare_similarity.table(record)
     assert "One condition" in compare_transfer.table(record)
     assert compare.spread({"mean": None, "deviation": None}) == "-"
-    fit = {"conditions": 2, "slope": 0.5, "low": None, "high": 1.0, "scatter": 0.1, "depth": 4.0}
-    assert compare_transfer.depth_sentence(fit | {"low": -0.1}).endswith("m is not determined.")
-    assert compare_transfer.depth_sentence(fit | {"low": 0.4}).endswith("m = 4.")
+    fit = {
+        "conditions": 2,
+        "spread": 0.3,
+        "slope": 0.5,
+        "low": None,
+        "high": 1.0,
+        "scatter": 0.1,
+        "depth": 4.0,
+        "range": [2.0, None],
+    }
+    assert depth_sentence(fit | {"low": -0.1}).endswith("m is not determined (best 4, 2 to none).")
+    assert depth_sentence(fit | {"low": 0.4, "range": [2.0, 5.0]}).endswith("m = 4 (2 to 5).")
 
 
 def test_a_statement_without_a_number_has_a_dash():

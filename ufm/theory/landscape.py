@@ -7,12 +7,16 @@ dimensions that our claims add (Shen and Gu 2024 have d = K).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import singledispatch
+from typing import Any, Literal
 
 from ufm.arguments import instance, takes
 from ufm.errors import check
+from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
+from ufm.model.model import Model
 from ufm.model.problem import Problem
 from ufm.theory.prediction import (
     focal_benign_bound,
@@ -70,15 +74,28 @@ def landscape(problem: Problem) -> Landscape:
         ValueError: if parameters differ by start.
     """
     check(not problem.is_mixed, "problem", "parameters that differ by start", "one problem: ask for each on its own")
-    if type(problem.loss) not in (CrossEntropy, LabelSmoothing, Focal, SquaredError):  # a subclass is another function
-        return Landscape("open", "nothing is proved about this loss")
-    match problem.loss:
-        case Focal(gamma=gamma) if gamma > 0:
-            return _focal(problem, float(gamma))
-        case Focal() | CrossEntropy() | LabelSmoothing():
-            return _convex(problem, problem.K - 1, "1'W = 0 leaves rank K - 1")
-        case SquaredError() if problem.has_free_bias:
-            return _convex(problem, problem.K - 1, "a free bias makes 1'W = 0, which leaves rank K - 1")
+    known = KNOWN.get(type(problem.loss))  # a subclass is another function
+    return known(problem, problem.loss) if known else Landscape("open", "nothing is proved about this loss")
+
+
+@singledispatch
+def landscape_of(model: Model) -> Landscape | None:
+    """What is proved of the critical points of any model; None where nothing is said of its kind."""
+    return None
+
+
+@landscape_of.register
+def _of_problem(model: Problem) -> Landscape | None:
+    return landscape(model)
+
+
+def _softmax(problem: Problem, loss: Loss) -> Landscape:
+    return _convex(problem, problem.K - 1, "1'W = 0 leaves rank K - 1")
+
+
+def _squared_error(problem: Problem, loss: SquaredError) -> Landscape:
+    if problem.has_free_bias:
+        return _convex(problem, problem.K - 1, "a free bias makes 1'W = 0, which leaves rank K - 1")
     return _convex(problem, problem.K, "W has rank K at most")
 
 
@@ -90,7 +107,11 @@ def _convex(problem: Problem, least: int, why: str) -> Landscape:
     return Landscape("proved benign", reason, (CONVEX,), "symbolic")
 
 
-def _focal(problem: Problem, gamma: float) -> Landscape:
+def _focal(problem: Problem, loss: Focal) -> Landscape:
+    return _of_gamma(problem, float(loss.gamma)) if loss.gamma > 0 else _softmax(problem, loss)
+
+
+def _of_gamma(problem: Problem, gamma: float) -> Landscape:
     K, c = problem.K, math.sqrt(problem.n) * math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
     if not problem.is_balanced:
         return Landscape("open", "for focal loss the classes are assumed to have equal sizes")
@@ -155,3 +176,12 @@ def _bias(problem: Problem) -> str:
     if problem.has_free_bias:
         return "free bias"
     return "decayed bias" if problem.has_bias else "no bias"
+
+
+KNOWN: dict[type[Loss], Callable[[Problem, Any], Landscape]] = {
+    CrossEntropy: _softmax,
+    LabelSmoothing: _softmax,
+    Focal: _focal,
+    SquaredError: _squared_error,
+}
+"""The losses of which something is proved."""

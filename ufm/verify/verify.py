@@ -26,7 +26,6 @@ from torch import Tensor
 from ufm.device import torch_device
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
-from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.model.target import NoPrediction, Target
 from ufm.parallel import cores, map_chunks
@@ -38,7 +37,7 @@ from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.solve.units import Units, own_units
 from ufm.specs import LossSpec
-from ufm.theory.landscape import Landscape, landscape
+from ufm.theory.landscape import Landscape, landscape_of
 from ufm.theory.model_choice import target_of
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
 from ufm.verify.end_point_claims import (
@@ -200,7 +199,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         minimisers_among_saddles=minimisers,
         seconds=time.perf_counter() - began,
         profile=profile.seconds if profile else {},
-        landscape=landscape(case.model) if isinstance(case.model, Problem) else None,
+        landscape=landscape_of(case.model),
     )
 
 
