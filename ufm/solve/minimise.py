@@ -2,8 +2,8 @@
 
 The leading axis is the start. Each start has its own step, bracket, curvature memory and status; all they share is the
 call that evaluates the objective. A bounded number of starts is worked on at a time, and a start that ends makes room
-for the next one. The method stands twice, in the form that suits the machine: `lbfgs_compiled` on CPU cores,
-`lbfgs_batched` on any other device; the tests hold them against each other.
+for the next one. The method stands twice, in the form that suits the machine: `lbfgs/compiled.py` on CPU cores,
+`lbfgs/batched.py` on any other device; the tests hold them against each other.
 """
 
 import math
@@ -20,8 +20,9 @@ from ufm.model.parameters import Rows
 from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.solve.end_points import SOLVER_RULES, EndPoints
-from ufm.solve.lbfgs.batched import MEMORY, BatchedLbfgs
+from ufm.solve.lbfgs.batched import BatchedLbfgs
 from ufm.solve.lbfgs.compiled import CompiledLbfgs
+from ufm.solve.lbfgs.rules import MEMORY, Lbfgs, Rules
 
 ValueAndGradient = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
 """Value and gradient of every row, each row on its own."""
@@ -56,11 +57,8 @@ _MINIMISABLE = Rule(
     "a model, or a function with value and gradient of each row",
 )
 
-METHODS: dict[bool, tuple[type[CompiledLbfgs] | type[BatchedLbfgs], int]] = {
-    True: (CompiledLbfgs, 3 * 2**22),
-    False: (BatchedLbfgs, 2**32),
-}
-"""On a CPU, elsewhere: the method, and the bytes that starts at work together take (per CPU core: fits its cache)."""
+METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22), "other": (BatchedLbfgs, 2**32)}
+"""By type of device: the form, and the bytes that starts at work together take (per CPU core: they fit its cache)."""
 
 
 @takes(model=_MINIMISABLE, profile=optional(instance(Profile)), **SOLVER_RULES)
@@ -117,13 +115,13 @@ class _Request:
 
 def _run(request: _Request, starts: Tensor) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
-    method, working_bytes = METHODS[starts.device.type == "cpu"]
+    method, working_bytes = METHODS[starts.device.type if starts.device.type in METHODS else "other"]
     width = max(1, working_bytes // (8 * max(1, starts.shape[1]) * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
     phase = phases(request.profile)
     with phase("host"):
-        work = method(starts, width, request.tolerance, request.max_steps)
+        work = method(starts, width, Rules(request.tolerance, request.max_steps))
         while work.active:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):

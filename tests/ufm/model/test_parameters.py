@@ -107,7 +107,7 @@ def test_certificates_are_those_of_each_problem_alone(problems, normal):
 def test_every_start_finds_the_minimiser_of_its_own_problem(problems, form, monkeypatch):
     """More starts than fit at a time, so that places change hands; the prediction is the judge."""
     mixed, alone = problems
-    monkeypatch.setitem(METHODS, True, (form, 8 * mixed.size * 16 * 7))
+    monkeypatch.setitem(METHODS, "cpu", (form, 8 * mixed.size * 16 * 7))
     starts = normal_starts(mixed.size, 0, 0, 3).repeat(4, 1)
     problem = mixed.take(torch.arange(4).repeat_interleave(3))
     end = minimise(problem, starts, 1e-9)

@@ -1,6 +1,9 @@
 import torch
 
-from ufm.solve.lbfgs.line_search import is_too_long, next_trial, satisfies_wolfe
+from ufm.solve.lbfgs.line_search_batched import is_too_long, next_trial, satisfies_wolfe
+from ufm.solve.lbfgs.rules import Rules
+
+RULES = Rules(1e-8, 100)
 
 
 def _ends(function, slope, *steps):
@@ -49,13 +52,13 @@ def test_which_trials_are_taken():
     )
     t, f, slope, taken, too_long = table.T
     ones = torch.ones_like(t)
-    found = satisfies_wolfe(ones, -ones, t, f, slope)
+    found = satisfies_wolfe(ones, -ones, t, f, slope, RULES)
     assert found[:5].tolist() == taken[:5].bool().tolist()
-    assert is_too_long(ones, -ones, t, f, slope)[~found].tolist() == too_long[~found].bool().tolist()
+    assert is_too_long(ones, -ones, t, f, slope, RULES)[~found].tolist() == too_long[~found].bool().tolist()
 
 
 def test_a_decrease_lost_in_rounding_is_accepted_by_its_slope():
     one = torch.ones(1, dtype=torch.float64)
     f0, slope0, t = 1e8 * one, -1e-9 * one, one
-    assert satisfies_wolfe(f0, slope0, t, f0, -0.5e-9 * one)
-    assert not satisfies_wolfe(f0, slope0, t, f0 + 1.0, -0.5e-9 * one)
+    assert satisfies_wolfe(f0, slope0, t, f0, -0.5e-9 * one, RULES)
+    assert not satisfies_wolfe(f0, slope0, t, f0 + 1.0, -0.5e-9 * one, RULES)

@@ -19,7 +19,7 @@ CE = Problem(CrossEntropy(), 4, 6, 3, 5e-3, 1e-3, 0.01)
 @pytest.fixture(params=list(METHOD), autouse=True)
 def method(request, monkeypatch):
     """Both forms of the method, whatever the device."""
-    monkeypatch.setitem(METHODS, True, (METHOD[request.param], METHODS[True][1]))
+    monkeypatch.setitem(METHODS, "cpu", (METHOD[request.param], METHODS["cpu"][1]))
 
 
 def test_every_start_reaches_the_predicted_value(problem):
@@ -60,7 +60,7 @@ def test_a_badly_scaled_neighbour_changes_nothing():
 def test_more_starts_than_fit_end_in_their_own_rows(monkeypatch):
     starts = normal_starts(CE.size, 2, 0, 50)
     expected = minimise(CE, starts)
-    monkeypatch.setitem(METHODS, True, (METHODS[True][0], 8 * CE.size * 20 * 3))
+    monkeypatch.setitem(METHODS, "cpu", (METHODS["cpu"][0], 8 * CE.size * 20 * 3))
     ended = []
     queued = minimise(CE, starts, progress=ended.append)
     torch.testing.assert_close(queued.x, expected.x, rtol=1e-9, atol=1e-9)
@@ -72,7 +72,7 @@ def test_both_forms_of_the_method_take_the_same_steps(problem, monkeypatch):
     starts = normal_starts(problem.size, 4, 0, 20) * torch.logspace(-1, 1, 20, dtype=torch.float64)[:, None]
     ends = []
     for form in METHOD.values():
-        monkeypatch.setitem(METHODS, True, (form, 2**20))
+        monkeypatch.setitem(METHODS, "cpu", (form, 2**20))
         ends.append(minimise(problem, starts, 1e-6, max_steps=12))
     for field in ("status", "steps", "evaluations"):
         assert getattr(ends[0], field).tolist() == getattr(ends[1], field).tolist()

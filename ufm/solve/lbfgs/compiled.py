@@ -1,7 +1,7 @@
 """L-BFGS on CPU cores: each start on its own in compiled loops, its memory passing through the core's cache once.
 
-The same method as `lbfgs_batched` in the form that a single start has, where code may branch and a start does only what
-its own line search asks for. Starts take turns at every evaluation, since the objective is evaluated for all of them in
+The same method as `batched` in the form that a single start has, where code may branch and a start does only what its
+own line search asks for. Starts take turns at every evaluation, since the objective is evaluated for all of them in
 one call. The direction is the two-loop recursion written in scalar products (Chen, Wang and Zhou 2014, "Large-scale
 L-BFGS using MapReduce").
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ufm.compiled import array_of, kernel, sum_kernel
 from ufm.solve.end_points import EndPoints, Status
-from ufm.solve.lbfgs.batched import MEMORY
-from ufm.solve.lbfgs.line_search_compiled import START, Rules, search
+from ufm.solve.lbfgs.line_search_compiled import START, search
+from ufm.solve.lbfgs.rules import MEMORY, Rules
 
 RUNNING = int(Status.RUNNING)
 
@@ -49,19 +49,19 @@ class AtWork(NamedTuple):
 
 
 class CompiledLbfgs:
-    """Some of the starts at work, the others in the queue.
+    """The form of compiled loops.
 
     Args:
         starts: one start per row.
         width: how many are worked on at a time.
-        tolerance, max_steps: as in `minimise`.
+        rules: what is followed.
     """
 
     TICKS_BETWEEN_EXCHANGES = 1
 
-    def __init__(self, starts: Float[Tensor, "S P"], width: int, tolerance: float, max_steps: int) -> None:
+    def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules) -> None:
         self.end = EndPoints.unknown(starts)
-        self._rules = Rules(tolerance, max_steps)
+        self._rules = rules
         self._queue = array_of("starts", starts, tuple(starts.shape))
         self._ends = tuple(getattr(self.end, field.name).numpy() for field in dataclasses.fields(EndPoints))
         self.active = self._next = min(width, len(starts))
@@ -81,7 +81,7 @@ class CompiledLbfgs:
         return torch.from_numpy(self._work.starts["row"][: self.active])
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
-        """Line search: is the trial taken, has the start ended, what is tried next?"""
+        """Hear the evaluation: is the trial taken, has the start ended, what is tried next?"""
         work, shape = self._work, tuple(self.trial.shape)
         self._there = array_of("objective's gradient", g, shape)
         value = array_of("objective's value", f, shape[:1])
@@ -182,29 +182,6 @@ def _remember(t, d, g, there, s, y):
         y[p] = there[p] - g[p]
 
 
-@sum_kernel
-@no_type_check
-def _four_products(s, y, g, y_newest):
-    sg, yg, sy, yy = 0.0, 0.0, 0.0, 0.0
-    for p in range(len(s)):
-        sg += s[p] * g[p]
-        yg += y[p] * g[p]
-        sy += s[p] * y_newest[p]
-        yy += y[p] * y_newest[p]
-    return sg, yg, sy, yy
-
-
-@kernel
-@no_type_check
-def _combine(scale, g, from_S, S, from_Y, Y, pairs, d):
-    for p in range(len(d)):
-        d[p] = scale * g[p]
-    for j in range(pairs):
-        s, y, a, b = S[j], Y[j], from_S[j], from_Y[j]
-        for p in range(len(d)):
-            d[p] += a * s[p] + b * y[p]
-
-
 @kernel
 @no_type_check
 def _coefficients(s, products, Sg, Yg, from_S, from_Y):
@@ -242,3 +219,26 @@ def _coefficients(s, products, Sg, Yg, from_S, from_Y):
     s.pairs = 0
     s.slope = -steepest * s.norm * s.norm
     return steepest
+
+
+@kernel
+@no_type_check
+def _combine(scale, g, from_S, S, from_Y, Y, pairs, d):
+    for p in range(len(d)):
+        d[p] = scale * g[p]
+    for j in range(pairs):
+        s, y, a, b = S[j], Y[j], from_S[j], from_Y[j]
+        for p in range(len(d)):
+            d[p] += a * s[p] + b * y[p]
+
+
+@sum_kernel
+@no_type_check
+def _four_products(s, y, g, y_newest):
+    sg, yg, sy, yy = 0.0, 0.0, 0.0, 0.0
+    for p in range(len(s)):
+        sg += s[p] * g[p]
+        yg += y[p] * g[p]
+        sy += s[p] * y_newest[p]
+        yy += y[p] * y_newest[p]
+    return sg, yg, sy, yy

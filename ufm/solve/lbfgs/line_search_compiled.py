@@ -1,17 +1,14 @@
-"""The line search of `ufm/solve/lbfgs/line_search.py` for one start at a time, compiled: code that branches instead of
-masks.
+"""The line search of `line_search_batched` for one start at a time, compiled: code that branches instead of masks.
 
 Starts take turns at every evaluation, so that a search stops after each trial and goes on when the next has its value.
 """
 
-from typing import NamedTuple, no_type_check
+from typing import no_type_check
 
 import numpy as np
 
 from ufm.compiled import kernel, sum_kernel
 from ufm.solve.end_points import Status
-from ufm.solve.lbfgs.batched import IDLE_STEPS
-from ufm.solve.lbfgs.line_search import ARMIJO, ROUNDING, TRIALS, WOLFE
 
 RUNNING, CONVERGED, OUT_OF_STEPS, STALLED, NONFINITE = (int(status) for status in Status)
 
@@ -43,19 +40,7 @@ START = np.dtype(
     ],
     align=True,
 )
-"""What a start knows besides its vectors."""
-
-
-class Rules(NamedTuple):
-    """What the compiled code is asked to follow."""
-
-    tolerance: float
-    max_steps: int
-    trials: int = TRIALS
-    idle_steps: int = IDLE_STEPS
-    armijo: float = ARMIJO
-    wolfe: float = WOLFE
-    rounding: float = ROUNDING
+"""The scalars of a start; its vectors are in `AtWork`."""
 
 
 @kernel
@@ -68,7 +53,7 @@ def search(starts, vectors, trial, f, g, rules):
         s.trials += 1
         x, d = vectors[place, 0], vectors[place, 2]
         s.slope_there, squared = _two_products(g[place], d)
-        s.is_accepted = s.is_new or _satisfies_wolfe(s, f[place], rules)
+        s.is_accepted = s.is_new or _satisfies_wolfe(s.f, s.slope, s.t, f[place], s.slope_there, rules)
         s.is_turning = s.is_accepted or s.trials >= rules.trials
         if s.is_accepted:
             _accept(s, f[place], np.sqrt(squared), rules)
@@ -83,11 +68,11 @@ def search(starts, vectors, trial, f, g, rules):
 
 @kernel
 @no_type_check
-def _satisfies_wolfe(s, f, rules):
-    decreased = f <= s.f + rules.armijo * s.t * s.slope
-    is_flat = abs(s.slope_there) <= -rules.wolfe * s.slope
-    is_level = f <= s.f + rules.rounding * abs(s.f)
-    return is_flat and (decreased or (is_level and s.slope_there <= (2 * rules.armijo - 1) * s.slope))
+def _satisfies_wolfe(f0, slope0, t, f, slope, rules):
+    decreased = f <= f0 + rules.armijo * t * slope0
+    is_flat = abs(slope) <= -rules.wolfe * slope0
+    is_level = f <= f0 + rules.rounding * abs(f0)
+    return is_flat and (decreased or (is_level and slope <= (2 * rules.armijo - 1) * slope0))
 
 
 @kernel
@@ -97,7 +82,7 @@ def _accept(s, f, norm, rules):
     s.f, s.norm = f, norm
     s.steps += not s.is_new
     is_lower = not f >= s.level - rules.rounding * abs(f)
-    if is_lower or norm < 0.9 * s.shortest:
+    if is_lower or norm < rules.clearly * s.shortest:
         s.level, s.shortest, s.idle = f, min(norm, s.shortest), 0
     else:
         s.idle += 1
@@ -116,15 +101,28 @@ def _accept(s, f, norm, rules):
 def _narrow(s, f, rules):
     """The trial becomes an end of the bracket, and the next one lies inside it, or beyond where there is none."""
     t, slope = s.t, s.slope_there
-    allowed = max(s.f + rules.armijo * t * s.slope, s.f + rules.rounding * abs(s.f))
-    if f > allowed or slope > 0 or not np.isfinite(f + slope):
+    if _is_too_long(s.f, s.slope, t, f, slope, rules):
         s.high_t, s.high_f, s.high_slope = t, f, slope
     else:
-        rise = (slope - s.low_slope) / (t - s.low_t)
-        s.t = min(max(t - slope / rise, 2 * t), 10 * t) if rise > 0 else 10 * t
+        s.t = min(max(_secant(s.low_t, s.low_slope, t, slope), 2 * t), 10 * t)
         s.low_t, s.low_f, s.low_slope = t, f, slope
     if s.high_t < np.inf:
         s.t = _cubic(s)
+
+
+@kernel
+@no_type_check
+def _is_too_long(f0, slope0, t, f, slope, rules):
+    allowed = max(f0 + rules.armijo * t * slope0, f0 + rules.rounding * abs(f0))
+    return f > allowed or slope > 0 or not np.isfinite(f + slope)
+
+
+@kernel
+@no_type_check
+def _secant(before, slope_before, t, slope):
+    """Where the slope through two points vanishes; far out where it falls."""
+    rise = (slope - slope_before) / (t - before)
+    return t - slope / rise if rise > 0 else np.inf
 
 
 @kernel
