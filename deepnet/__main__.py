@@ -180,7 +180,7 @@ def _train_with_progress(training: "Training", folder: Path) -> str | None:
     if steps_of(images, setting.batch_size) == 1:
         found = f"`--batch-size` {setting.batch_size} takes all {images} training images at once"
         print(f"warning: one step an epoch, {setting.epochs} in all: {found}", file=sys.stderr)
-    with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
+    with TrainingProgress(setting.lines, images, training.epoch) as progress:
         return train(training, folder, progress.step, progress.epoch)
 
 

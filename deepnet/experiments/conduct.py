@@ -71,7 +71,7 @@ def train_unit(unit: Unit) -> str:
     if not checkpoint.has_state(unit.folder):
         shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
         setting = dataclasses.replace(unit.setting, out=unit.folder)
-    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.epochs:
+    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.lines:
         return ""
     else:
         setting = TrainSetting(resume=unit.folder, device=unit.setting.device)
