@@ -85,6 +85,8 @@ def _compare(setting: CompareSetting, folder: Path) -> int:
     for number, run in enumerate(setting.folders, 1):
         runs.append(compared_run(run, setting.device, setting.data_folder))
         print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
+        if slow := runs[-1].entry["warning"]:
+            print(f"warning: {run}: {slow}", file=sys.stderr)
     result = study(runs, setting.depths)
     path, show = setting.json or folder / "record.json", partial(study_report.show, result)
     record = write_and_show(path, setting.as_dict(), result, show)
@@ -171,6 +173,7 @@ def _train(setting: TrainSetting) -> int:
 def _train_with_progress(training: "Training", folder: Path) -> str | None:
     from deepnet import distributed
     from deepnet.training.epoch import steps_of
+    from deepnet.training.optimiser import warning_of_time
     from deepnet.training.progress import TrainingProgress
     from deepnet.training.train import train
 
@@ -180,6 +183,8 @@ def _train_with_progress(training: "Training", folder: Path) -> str | None:
     if steps_of(images, setting.batch_size) == 1:
         found = f"`--batch-size` {setting.batch_size} takes all {images} training images at once"
         print(f"warning: one step an epoch, {setting.epochs} in all: {found}", file=sys.stderr)
+    if slow := warning_of_time(setting, steps_of(images, setting.batch_size)):
+        print(f"warning: {slow}", file=sys.stderr)
     with TrainingProgress(setting.lines, images, training.epoch) as progress:
         return train(training, folder, progress.step, progress.epoch)
 
@@ -215,7 +220,7 @@ def run_experiment(setting: ExperimentSetting) -> int:
 
 def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]", folder: Path) -> int:
     from deepnet.experiments import report
-    from deepnet.experiments.conduct import conduct, units_of
+    from deepnet.experiments.conduct import conduct, units_of, warning_of_units
     from figures import experiments as picture_of_experiments
 
     units = units_of(experiments, setting, folder)
@@ -229,6 +234,8 @@ def _experiment(setting: ExperimentSetting, experiments: "Sequence[Experiment]",
     except KeyboardInterrupt:
         print(f"\nstopped; the same command with --out {folder} goes on.", file=sys.stderr)
         return 130
+    if slow := warning_of_units(units):
+        print(f"warning: {slow}", file=sys.stderr)
     result = report.as_result(experiments, units, failures)
     record = write_and_show(folder / "record.json", setting.as_dict(), result, partial(report.show, result))
     if setting.json is not None:

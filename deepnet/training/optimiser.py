@@ -7,6 +7,9 @@ from torch import nn
 
 from deepnet.settings import TrainSetting
 
+RELAXED = 10.0
+"""The t from which what only the decay moves counts as relaxed."""
+
 
 def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimizer:
     """SGD or Adam on every parameter that is trained; weight decay is part of the gradient in both.
@@ -44,3 +47,14 @@ def relaxation_time(setting: TrainSetting, steps: int, epochs: int) -> float:
     """
     rates = sum(learning_rate(setting, epoch) for epoch in range(min(epochs, setting.epochs)))
     return steps * rates * setting.decay / (1 - setting.momentum)
+
+
+def warning_of_time(setting: TrainSetting, steps: int) -> str | None:
+    """A sentence where a run of SGD alone, of so many steps an epoch, ends before t = 10."""
+    time = relaxation_time(setting, steps, setting.epochs)
+    if setting.terminal or setting.optimiser != "sgd" or time >= RELAXED:
+        return None
+    return (
+        f"t = sum of lr decay / (1 - momentum) ends at {time:.2g}, below {RELAXED:g}: what only the decay moves "
+        "relaxes like exp(-t), so the last layer will not be stationary (--terminal makes it so)"
+    )

@@ -45,27 +45,24 @@ def decay_of(training: Training) -> float:
 
 @dataclass
 class _Objective:
-    """What a block minimises, as L-BFGS calls it; `losses` and `values` are those of all its calls."""
+    """What a block minimises, as L-BFGS calls it; `losses` are the mean losses of all its calls."""
 
     training: Training
     decay: float
     on_call: Callable[[], None]
     losses: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
 
     def __call__(self) -> Tensor:
         """Its value, and the gradient in every parameter."""
         training, split = self.training, self.training.data.splits["train"]
         training.net.zero_grad()
-        like = training.net.classifier.W
-        images = training.data.normalise(split.images).to(like.dtype)
+        images = training.data.normalise(split.images).to(training.net.classifier.W.dtype)
         logits, _ = forward(training.step_net, images, training.setting.precision)
         loss = training.loss(logits, split.labels).mean()
         penalty = torch.stack([parameter.square().sum() for parameter in decayed(training.net)]).sum()
         value: Tensor = loss + self.decay / 2 * penalty
         value.backward()  # type: ignore[no-untyped-call]
         self.losses.append(loss.detach())
-        self.values.append(value.detach())
         self.on_call()
         return value
 
@@ -101,7 +98,8 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     logits = keep_statistics(training)
     on_step(images - shown)
     count = int(right(logits, split.labels, training.loss).sum())
-    return torch.stack(objective.losses).tolist(), float(training.loss(logits, split.labels).mean()), count / images, value
+    loss = float(training.loss(logits, split.labels).mean())
+    return torch.stack(objective.losses).tolist(), loss, count / images, value
 
 
 def _minimise(objective: _Objective, iterations: int) -> int:
@@ -116,7 +114,7 @@ def _minimise(objective: _Objective, iterations: int) -> int:
         tolerance_grad=1e-9,
         tolerance_change=1e-12,
     )
-    optimiser.step(objective)
+    optimiser.step(objective)  # type: ignore[no-untyped-call]
     return int(optimiser.state[parameters[0]]["n_iter"])
 
 
