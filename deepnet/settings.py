@@ -61,6 +61,15 @@ class TrainSetting(ResumableSetting):
     """Loss: one of {losses}."""
     epochs: int = 200
     """Passes over the training images, >= 1."""
+    terminal: int = 0
+    """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
+    becomes stationary; 0, or >= 2: the first is at 10 times the decay. Here only the last layer and the scales and
+    shifts of the batch normalisations summed into the features decay, since the loss feels no other parameter's scale
+    (without batch normalisation all parameters decay). A block counts as an epoch."""
+    terminal_residual: float = 0.01
+    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
+    batches: Literal["random", "balanced"] = "random"
+    """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100
     """Images a step, >= 2; a smaller last batch is used too, a single left-over image joins the batch before it."""
     lr: float = 0.1
@@ -100,6 +109,12 @@ class TrainSetting(ResumableSetting):
         check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
         is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
         check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
+        allowed = f"0 or an integer in [2, {MOST}] (the first block is at 10 times the decay)"
+        check(self.terminal == 0 or 2 <= self.terminal <= MOST, "--terminal", self.terminal, allowed)
+        residual = self.terminal_residual
+        check(0 < residual < math.inf, "--terminal-residual", residual, "finite and > 0")
+        is_balanced_tags = self.batches == "balanced" and self.multilabel > 1
+        check(not is_balanced_tags, "--batches", self.batches, "random with --multilabel")
         check(self.clip is None or 0 < self.clip < math.inf, "--clip", self.clip, "finite and > 0")
         check(0 < self.decay < math.inf, "--decay", self.decay, "finite and > 0")
         for name, kind in get_type_hints(type(self)).items():  # a file or a grid may say anything
@@ -112,6 +127,11 @@ class TrainSetting(ResumableSetting):
             value = getattr(self, argument)
             allowed = f"an integer in [1, {MOST}]"
             check(value is None or 1 <= value <= MOST, f"--{argument.replace('_', '-')}", value, allowed)
+
+    @property
+    def lines(self) -> int:
+        """Epochs and terminal blocks: the lines of metrics that the run has at most."""
+        return self.epochs + self.terminal
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """`compare` as a command."""
 
+import sys
+
 from deepnet.comparison.report import show
 from deepnet.comparison.study import Study, compared_run, study
 from deepnet.settings import CompareSetting
@@ -23,6 +25,8 @@ class Compare(Job[CompareSetting, Study]):
         for number, run in enumerate(setting.folders, 1):
             runs.append(compared_run(run, setting.device, setting.data_folder))
             print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
+            if slow := runs[-1].entry["warning"]:
+                print(f"warning: {run}: {slow}", file=sys.stderr)
         return study(runs, setting.depths)
 
     def show(self, result: Study) -> None:

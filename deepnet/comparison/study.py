@@ -26,7 +26,8 @@ from deepnet.measures.normalisation import batch_layer, normalises_batches, with
 from deepnet.measures.reading import Reading
 from deepnet.measures.similarity import similarities
 from deepnet.training import checkpoint
-from deepnet.training.epoch import batches
+from deepnet.training.epoch import batches, steps_of
+from deepnet.training.optimiser import warning_of_time
 from deepnet.training.run import summary
 from deepnet.training.training import Training, reopen
 from ufm.errors import RequestError, check
@@ -87,6 +88,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Compare
     case = Case(_condition(plain), setting.seed, training.loss, sizes, reading)
     entry = summary(training, folder) | {"condition": case.condition, "seed": case.seed, "measures": measures}
     entry |= {"geometry": geometry(layer)}
+    entry["warning"] = warning_of_time(setting, steps_of(len(split.labels), setting.batch_size))
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
     entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]
@@ -161,7 +163,8 @@ def _by_statistics(training: Training, reading: Reading) -> dict[str, Reading]:
         return {"running": reading}
     generator = torch.Generator().manual_seed(setting.seed)
     count, device = len(split.labels), split.labels.device
-    order = [batch for _ in range(PASSES) for batch in batches(count, setting.batch_size, generator, device)]
+    labels, size = split.labels.cpu(), setting.batch_size  # shares of the classes as in the set, as evaluation has them
+    order = [batch for _ in range(PASSES) for batch in batches(count, size, generator, device, labels)]
     net = with_precise_statistics(training.net, training.data, split, setting.precision, order)
     precise = last_layer(net, training.data, split, setting.precision)
     batch = batch_layer(training.net, training.data, split, setting.precision, order)

@@ -11,6 +11,7 @@ from deepnet.experiments.experiment import Experiment, find, setting_of
 from deepnet.experiments.run import Run
 from deepnet.settings import ExperimentSetting, TrainSetting
 from deepnet.training import checkpoint
+from deepnet.training.optimiser import RELAXED
 from deepnet.training.run import opened
 from deepnet.training.train import train
 from deepnet.training.training import begin
@@ -71,13 +72,27 @@ def train_unit(unit: Unit) -> str:
     if not checkpoint.has_state(unit.folder):
         shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
         setting = dataclasses.replace(unit.setting, out=unit.folder)
-    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.epochs:
+    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.lines:
         return ""
     else:
         setting = TrainSetting(resume=unit.folder, device=unit.setting.device)
     with opened(setting) as (training, folder):
         training.measures += find(unit.experiment)[0].measures
         return train(training, folder, lambda _: None, lambda _: None) or ""
+
+
+def warning_of_units(units: Sequence[Unit]) -> str | None:
+    """A sentence where trainings have ended before t = 10."""
+    ends = [metrics[-1] for unit in units if (metrics := checkpoint.read_metrics(unit.folder))]
+    times = [line["t"] for line in ends if "t" in line and "residual" not in line]
+    slow = [time for time in times if time < RELAXED]
+    if not slow:
+        return None
+    return (
+        f"{len(slow)} of {len(units)} trainings end at t = sum of lr decay / (1 - momentum) below {RELAXED:g}, the "
+        f"least at {min(slow):.2g}: what only the decay moves relaxes like exp(-t), so their last layers may not be "
+        "stationary"
+    )
 
 
 def by_seed(units: Sequence[Unit], failures: Mapping[Path, str], experiment: str) -> list[dict[str, Run]]:

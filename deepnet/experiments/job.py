@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from deepnet.experiments import report
-from deepnet.experiments.conduct import conduct, units_of
+from deepnet.experiments.conduct import conduct, units_of, warning_of_units
 from deepnet.experiments.experiment import find
 from deepnet.experiments.judged import Judged, as_result
 from deepnet.settings import ExperimentSetting
@@ -32,6 +32,8 @@ class Conduct(Job[ExperimentSetting, Judged]):
         for done, (unit, failure) in enumerate(conduct(units, self.folder), 1):
             print(f"{done:3d}/{len(units)}  {unit.name}{': ' if failure else ''}{failure}", flush=True)
             failures |= {unit.folder: failure} if failure else {}
+        if slow := warning_of_units(units):
+            print(f"warning: {slow}", file=sys.stderr)
         return as_result(self._experiments, units, failures)
 
     def show(self, result: Judged) -> None:

@@ -40,7 +40,7 @@ def progress(works: Sequence[Work]) -> Iterator[Callable[[Work, str | None], Non
         What to call when a run has ended; it prints a line.
     """
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeElapsedColumn(), TimeRemainingColumn())
-    total, began = sum(work.run.setting.epochs for work in works), time.monotonic()
+    total, began = sum(work.run.setting.lines for work in works), time.monotonic()
     before, ended = sum(work.epochs_done for work in works), 0
     bar = Progress(*columns, transient=True, speed_estimate_period=MEMORY_OF_SPEED)
     task, is_over = bar.add_task("", total=total, completed=before), Event()

@@ -55,7 +55,7 @@ class Work:
     def epochs_done(self) -> int:
         """Epochs so far."""
         path = self.folder / checkpoint.METRICS
-        return sum(1 for _ in islice(read_lines(path), self.run.setting.epochs)) if path.exists() else 0
+        return sum(1 for _ in islice(read_lines(path), self.run.setting.lines)) if path.exists() else 0
 
 
 def write_grid(folder: Path, setting: GridSetting) -> None:
@@ -116,7 +116,7 @@ def train_all(
     todo: list[Work], setting: GridSetting, folder: Path, workers: int, on_end: Callable[[Work, str | None], None]
 ) -> dict[str, str]:
     """Train what is left, the longest runs first; why runs failed, by name."""
-    longest_first = sorted(todo, key=lambda work: work.epochs_done - work.run.setting.epochs)
+    longest_first = sorted(todo, key=lambda work: work.epochs_done - work.run.setting.lines)
     failures = {}
     with closing(map_units(train_run, longest_first, workers, setting.engine, folder)) as outcomes:
         for outcome in outcomes:

@@ -61,7 +61,8 @@ class Network(nn.Module):
         self, images: Float[Tensor, "n channels height width"]
     ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
         """Return logits and features, both in float32 under any autocast: the head is cheap, and never bfloat16."""
-        features = self.body(images).float()
+        maps = self.body(images)
+        features = maps.to(torch.promote_types(maps.dtype, torch.float32))
         with torch.autocast(images.device.type, enabled=False):
             return self.classifier(features)
 

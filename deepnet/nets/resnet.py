@@ -104,9 +104,9 @@ class ResNet(nn.Module):
         self.feature_size = size
 
     def forward(self, images: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n d"]:
-        """Features: averages over the pixels of the last block's channels, in float32 under any autocast."""
+        """Features: averages over the pixels of the last block's channels, in float32 or more under any autocast."""
         maps: torch.Tensor = self.blocks(self.stem(images))
-        return maps.float().mean((2, 3))
+        return maps.to(torch.promote_types(maps.dtype, torch.float32)).mean((2, 3))
 
 
 def _convolution(size_in: int, size_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:

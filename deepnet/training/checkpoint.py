@@ -33,6 +33,7 @@ IN_EVERY_LINE = ("epoch", "lr", "loss", "accuracy", "images_per_s", "seconds")
 """Numbers of every epoch; what is measured of the splits comes in some lines only."""
 _OF_THE_PROCESS = ("out", "json", "resume", "download")
 _MAY_MOVE = ("device", "data_folder")
+_MAY_GROW = ("epochs", "terminal")
 
 
 def has_state(folder: Path) -> bool:
@@ -113,7 +114,7 @@ def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(setting, dict):
         raise RequestError(f"the checkpoint in {folder} must be of the setting in {SETTING}, got none.")
     for name, value in read_setting(folder).items():
-        may_differ = name in (*_MAY_MOVE, "epochs")  # given anew when it was resumed
+        may_differ = name in (*_MAY_MOVE, *_MAY_GROW)  # given anew when it was resumed
         if not may_differ and setting.get(name) != value:
             raise RequestError(
                 f"the checkpoint in {folder} must be of the setting in {SETTING}: {name} is {value} there, "
@@ -164,7 +165,7 @@ def read_setting(folder: Path) -> dict[str, Any]:
 def resumed_setting(setting: TrainSetting) -> TrainSetting:
     """The setting of the run in `setting.resume`, computed on the device and with the data folder given, if any.
 
-    More epochs may be given too (`deepnet.training.run` says when).
+    More epochs or terminal blocks may be given too (`deepnet.training.run` says when).
 
     Raises:
         ValueError: if another field was given and differs; a run has one setting from its first epoch to its last.
@@ -174,7 +175,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
     stored, asked = read_setting(setting.resume), plain_setting(setting)
     for name in sorted(setting.given & asked.keys()):
         may_differ = (
-            name in _MAY_MOVE or asked[name] == stored[name] or (name == "epochs" and asked[name] > stored[name])
+            name in _MAY_MOVE or asked[name] == stored[name] or (name in _MAY_GROW and asked[name] > stored[name])
         )
         check_kept(may_differ, name, asked[name], stored[name], "the run has it")
         stored[name] = asked[name]

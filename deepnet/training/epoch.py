@@ -25,7 +25,8 @@ def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[lis
     training.net.train()
     losses, counts = [], []
     samples, device, generator = len(split.labels), split.labels.device, training.generator
-    parts = batches(samples, training.setting.batch_size, generator, device)
+    labels = split.labels.cpu() if training.setting.batches == "balanced" else None
+    parts = batches(samples, training.setting.batch_size, generator, device, labels)
     moves = random_moves(samples, generator).to(device) if training.setting.augment else None
     for index in parts:
         loss, count = _step(training, index, moves)
@@ -37,16 +38,33 @@ def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[lis
     return steps, mean, int(distributed.total(torch.stack(counts).sum())) / len(split.labels)
 
 
-def batches(count: int, size: int, generator: torch.Generator, device: torch.device) -> list[Int[Tensor, " n"]]:
+def batches(
+    count: int,
+    size: int,
+    generator: torch.Generator,
+    device: torch.device,
+    labels: Int[Tensor, " count"] | None = None,
+) -> list[Int[Tensor, " n"]]:
     """A random order of all samples in batches; none has one sample, which batch normalisation could not take.
 
-    It goes to the device in one piece: a copy from ordinary memory makes the host wait.
+    With labels (on the CPU) every batch has its share of each class. The order goes to the device in one piece: a copy
+    from ordinary memory makes the host wait.
     """
-    parts = list(torch.split(torch.randperm(count, generator=generator).to(device), size))
+    order = torch.randperm(count, generator=generator)
+    parts = list(torch.split((order if labels is None else _spread(order, labels)).to(device), size))
     if len(parts) > 1 and len(parts[-1]) == 1:
         last = parts.pop()
         parts[-1] = torch.cat([parts[-1], last])
     return parts
+
+
+def _spread(order: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """The order with each class spread evenly over it; members of a class keep theirs."""
+    by_class = order[labels[order].argsort(stable=True)]
+    counts = labels.bincount()
+    own = labels[by_class]
+    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[own]
+    return by_class[((rank + 0.5) / counts[own]).argsort(stable=True)]
 
 
 def steps_of(count: int, size: int) -> int:

@@ -7,6 +7,7 @@ from deepnet import distributed
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint
 from deepnet.training.epoch import steps_of
+from deepnet.training.optimiser import warning_of_time
 from deepnet.training.progress import TrainingProgress
 from deepnet.training.report import print_best, print_measures
 from deepnet.training.run import finish, opened
@@ -63,7 +64,9 @@ def _train_with_progress(training: Training, folder: Path) -> str | None:
     if steps_of(images, setting.batch_size) == 1:
         found = f"`--batch-size` {setting.batch_size} takes all {images} training images at once"
         print(f"warning: one step an epoch, {setting.epochs} in all: {found}", file=sys.stderr)
-    with TrainingProgress(training.setting.epochs, images, training.epoch) as progress:
+    if slow := warning_of_time(setting, steps_of(images, setting.batch_size)):
+        print(f"warning: {slow}", file=sys.stderr)
+    with TrainingProgress(setting.lines, images, training.epoch) as progress:
         return train(training, folder, progress.step, progress.epoch)
 
 

@@ -7,6 +7,9 @@ from torch import nn
 
 from deepnet.settings import TrainSetting
 
+RELAXED = 10.0
+"""The t from which what only the decay moves counts as relaxed."""
+
 
 def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimizer:
     """SGD or Adam on every parameter that is trained; weight decay is part of the gradient in both.
@@ -29,7 +32,29 @@ def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimiz
 
 def learning_rate(setting: TrainSetting, epoch: int) -> float:
     """The learning rate of an epoch, counted from 0; of the first it is the setting's, however short the run."""
+    if epoch >= setting.epochs:  # a terminal block has none
+        return 0.0
     if setting.schedule == "cosine":
         return setting.lr * (1 + math.cos(math.pi * epoch / setting.epochs)) / 2
     drops = sum(epoch >= max(1, int(part * setting.epochs / 7)) for part in (3, 5))
     return setting.lr * 0.1**drops
+
+
+def relaxation_time(setting: TrainSetting, steps: int, epochs: int) -> float:
+    """t = the sum over steps of lr decay / (1 - momentum), after so many epochs of so many steps of SGD.
+
+    What only the decay moves, such as the balance of the last layer with its features, relaxes like exp(-t).
+    """
+    rates = sum(learning_rate(setting, epoch) for epoch in range(min(epochs, setting.epochs)))
+    return steps * rates * setting.decay / (1 - setting.momentum)
+
+
+def warning_of_time(setting: TrainSetting, steps: int) -> str | None:
+    """A sentence where a run of SGD alone, of so many steps an epoch, ends before t = 10."""
+    time = relaxation_time(setting, steps, setting.epochs)
+    if setting.terminal or setting.optimiser != "sgd" or time >= RELAXED:
+        return None
+    return (
+        f"t = sum of lr decay / (1 - momentum) ends at {time:.2g}, below {RELAXED:g}: what only the decay moves "
+        "relaxes like exp(-t), so the last layer will not be stationary (--terminal makes it so)"
+    )

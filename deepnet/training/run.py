@@ -119,14 +119,17 @@ def _clear_of_a_start(folder: Path | None) -> None:
 
 
 def _resumed(setting: TrainSetting, folder: Path) -> Training:
-    setting, stored = checkpoint.resumed_setting(setting), checkpoint.read_setting(folder)["epochs"]
+    setting, stored = checkpoint.resumed_setting(setting), checkpoint.read_setting(folder)
     state = checkpoint.load(folder)
-    has_all = state["epoch"] >= stored or setting.epochs == stored
-    check(has_all, "--epochs", setting.epochs, f"{stored}, as the run has it, or left out until it has reached them")
+    epochs, is_longer = stored["epochs"], setting.epochs > stored["epochs"]
+    has_all = state["epoch"] >= epochs or not is_longer
+    check(has_all, "--epochs", setting.epochs, f"{epochs}, as the run has it, or left out until it has reached them")
+    allowed = f"{epochs}, as the run has it, or left out after a terminal block"
+    check(not is_longer or state["epoch"] <= epochs, "--epochs", setting.epochs, allowed)
     training = begin(setting)
     training.restore(state, f"the checkpoint in {folder}")
     if distributed.rank() == 0:
-        if setting.epochs > stored:
+        if is_longer or setting.terminal > stored["terminal"]:
             checkpoint.write_setting(folder, setting)
         checkpoint.cut_metrics(folder, training.epoch)
         _restore_best(training, folder)

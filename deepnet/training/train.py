@@ -10,9 +10,11 @@ import torch
 
 from deepnet import distributed
 from deepnet.measures.features import last_layer
+from deepnet.measures.reading import Reading
 from deepnet.training import checkpoint
-from deepnet.training.epoch import train_epoch
-from deepnet.training.optimiser import learning_rate
+from deepnet.training.epoch import steps_of, train_epoch
+from deepnet.training.optimiser import learning_rate, relaxation_time
+from deepnet.training.terminal import terminal_block
 from deepnet.training.training import Training
 
 
@@ -24,15 +26,22 @@ def train(
     The checkpoint is then that of the last epoch all of whose losses and parameters were. Of several processes the
     first writes.
     """
-    while training.epoch < training.setting.epochs:
-        start = time.perf_counter()
+    while not training.is_over:
+        start, decay = time.perf_counter(), training.setting.decay
         line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
-        losses, line["loss"], line["accuracy"] = train_epoch(training, on_step)
+        is_terminal = training.epoch >= training.setting.epochs
+        if is_terminal:
+            losses, line["loss"], line["accuracy"], line["objective"] = terminal_block(training, on_step)
+        else:
+            losses, line["loss"], line["accuracy"] = train_epoch(training, on_step)
         line["images_per_s"] = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
         if failure := _failure(training, losses):
             return f"{failure} of epoch {line['epoch']}; try a smaller --lr."
         training.epoch += 1
         line |= measure_splits(training) if _is_measured(training) else {}
+        line |= _time(training)
+        if is_terminal:
+            training.residual = line["residual"] = Reading.from_measures(line["train"]).stationarity(decay)
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
         if distributed.rank() == 0:
@@ -77,4 +86,12 @@ def _failure(training: Training, losses: list[float]) -> str | None:
 
 
 def _is_measured(training: Training) -> bool:
-    return training.epoch in (1, training.setting.epochs) or training.epoch % training.setting.measure_every == 0
+    setting = training.setting
+    return training.epoch == 1 or training.epoch >= setting.epochs or training.epoch % setting.measure_every == 0
+
+
+def _time(training: Training) -> dict[str, float]:
+    """t so far, which Adam's steps of their own length have not."""
+    setting = training.setting
+    steps = steps_of(len(training.data.splits["train"].labels), setting.batch_size)
+    return {"t": relaxation_time(setting, steps, training.epoch)} if setting.optimiser == "sgd" else {}

@@ -4,6 +4,7 @@ Randomness (initial parameters, then order and augmentation) comes from one gene
 the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from deepnet.measures.measure import Measure, measures_of
 from deepnet.nets.nets import Network, make_net
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint
+from deepnet.training.decayed import decayed
 from deepnet.training.optimiser import make_optimiser
 from ufm.device import torch_device
-from ufm.errors import RequestError
+from ufm.errors import RequestError, check
 from ufm.labels import labels_below
 from ufm.model.loss import Loss
 from ufm.model.losses import make_loss
@@ -35,6 +37,7 @@ class Training:
         step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
         measures: what is measured of every split; a caller may add its own, whose names must be new.
         best: epoch of the best validation accuracy so far, and that accuracy.
+        residual: of the last terminal block; infinite before the first.
     """
 
     setting: TrainSetting
@@ -47,6 +50,15 @@ class Training:
     measures: tuple[Measure, ...]
     epoch: int = 0
     best: tuple[int, float] | None = None
+    residual: float = math.inf
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch and no terminal block is left."""
+        setting = self.setting
+        return self.epoch >= setting.lines or (
+            self.epoch > setting.epochs + 1 and self.residual < setting.terminal_residual
+        )
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -57,6 +69,7 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "best": None if self.best is None else list(self.best),
+            "residual": self.residual,
         }
 
     def restore(self, state: dict[str, Any], source: object = "the checkpoint") -> None:
@@ -71,6 +84,7 @@ class Training:
             self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+            self.residual = float(state["residual"])
             for parameter, kept in self.optimiser.state.items():
                 tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
                 if any(value.shape not in (parameter.shape, ()) for value in tensors.values()):
@@ -147,6 +161,9 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if setting.terminal:
+        check(distributed.size() == 1, "--terminal", setting.terminal, "0 with several processes")
+        decayed(net)  # refused here if that is not known
     measures, step_net = measures_of(loss, setting.decay), distributed.parallel(net)
     return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
 

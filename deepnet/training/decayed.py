@@ -1,0 +1,68 @@
+"""What the decay of a terminal block is put on, and the symmetry along which it alone decides.
+
+Weights that a batch normalisation follows have no scale: the loss does not change with their norm, which decay sends to
+zero, so that an objective with their decay has no minimiser. What the loss feels the scale of are the last layer and
+the scales and shifts of the batch normalisations whose sum the features are (`deepnet/nets/scales.py`). Shifts and
+scales of earlier batch normalisations are followed by another one.
+"""
+
+import torch
+from torch import nn
+
+from deepnet.measures.normalisation import normalises_batches
+from deepnet.nets.heads import Linear
+from deepnet.nets.nets import Network
+from deepnet.nets.resnet import Residual
+from deepnet.nets.scales import scales
+from ufm.errors import RequestError
+
+
+def decayed(net: Network) -> list[nn.Parameter]:
+    """Last layer and scales of its features; of a net without batch normalisation all that is trained.
+
+    Raises:
+        ValueError: if the net normalises batches and the scales of its features are not known.
+    """
+    if not normalises_batches(net):
+        return [parameter for parameter in net.parameters() if parameter.requires_grad]
+    found = scales(net)
+    if found is None:
+        raise RequestError(
+            "`--terminal` must be 0 with batch normalisation unless --head is linear without --head.dim: which "
+            "parameters have a scale is not known there."
+        )
+    return [*net.classifier.parameters(), *found.parameters]
+
+
+@torch.no_grad()
+def balance(net: Network) -> None:
+    """Move along the symmetries of a residual net, channel by channel, to where the decay charges least.
+
+    A feature h_c is homogeneous of degree 1 in its scales and shifts theta_c: theta_c -> s theta_c, w_c -> w_c / s
+    changes no logit if the convolutions that read the channel divide by s. Least at s^2 = |w_c| / |theta_c|, where
+    |w_c| = |theta_c|. Large targets feel these directions so little beside others that iterations find them late.
+    """
+    found = scales(net)
+    if found is None or not isinstance(net.classifier, Linear) or not found.is_rectified:
+        return
+    own = torch.stack([parameter.square() for parameter in found.parameters]).sum(0).sqrt()
+    weight = net.classifier.weight.norm(dim=0)
+    s = torch.where((own > 0) & (weight > 0), (weight / own).sqrt(), torch.ones_like(own))
+    for parameter in found.parameters:
+        parameter.mul_(s)
+    net.classifier.weight.div_(s)
+    for convolution in _readers_of_last_stage(net):
+        convolution.weight.div_(s[:, None, None])
+
+
+def _readers_of_last_stage(net: Network) -> list[nn.Conv2d]:
+    """The convolutions that read its residual stream: the first of each block after the one with the projection."""
+    found: list[nn.Conv2d] = []
+    for block in reversed(net.body.blocks):  # type: ignore[arg-type]
+        assert isinstance(block, Residual)
+        if len(block.shortcut):
+            return found
+        first = block.branch[0]
+        assert isinstance(first, nn.Conv2d)
+        found.append(first)
+    return found

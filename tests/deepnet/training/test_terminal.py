@@ -1,0 +1,168 @@
+"""The terminal phase on a few digits: what it decreases and decays, and that a block depends on its start alone."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from deepnet.measures.features import forward, last_layer
+from deepnet.settings import TrainSetting
+from deepnet.training import checkpoint
+from deepnet.training.decayed import balance, decayed
+from deepnet.training.epoch import batches
+from deepnet.training.optimiser import relaxation_time, warning_of_time
+from deepnet.training.terminal import keep_statistics, terminal_block
+from deepnet.training.training import begin
+from tests.deepnet.training.test_train import assert_same_run, in_folder, run
+from ufm.errors import RequestError
+
+TINY = TrainSetting(
+    data="digits", net="resnet18", width=0.125, per_class=6, test_per_class=2, validation=0.2, epochs=2, terminal=3,
+    terminal_residual=1e-9, batch_size=20, lr=0.05, decay=0.01, clip=5.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert run(in_folder(TINY, folder)) is None
+    return folder
+
+
+def objective(training, decay: float) -> float:
+    """By hand, in float64."""
+    net, split = training.net, training.data.splits["train"]
+    net.train()
+    with torch.no_grad():
+        logits, _ = forward(net, training.data.normalise(split.images), "fp32")
+        loss = torch.nn.functional.cross_entropy(logits.double(), split.labels)
+    block = net.body.blocks[-1], net.body.blocks[-2]
+    scales = [block[0].normalisation, block[1].normalisation, block[1].shortcut[1]]
+    parameters = [net.classifier.weight, net.classifier.bias, *(p for s in scales for p in (s.weight, s.bias))]
+    return float(loss) + decay / 2 * sum(float(p.detach().double().square().sum()) for p in parameters)
+
+
+def test_every_block_decreases_the_objective_of_what_decays():
+    training = begin(TINY)
+    training.epoch = TINY.epochs
+    for factor in (10, 1, 1):
+        before = objective(training, factor * TINY.decay)
+        losses, _, _, value = terminal_block(training, lambda _: None)
+        assert value == pytest.approx(objective(training, factor * TINY.decay), rel=1e-5)
+        assert value < before
+        assert len(losses) > 10
+        training.epoch += 1
+
+
+def test_blocks_are_lines_of_the_run(whole):
+    metrics = checkpoint.read_metrics(whole)
+    assert [line["lr"] for line in metrics[2:]] == [0.0] * 3
+    assert all(line["residual"] > 0 and "train" in line for line in metrics[2:])
+    assert metrics[-1]["residual"] < 0.1 < metrics[2]["residual"]  # the first is at another decay
+    assert [line["t"] for line in metrics[1:]] == [metrics[1]["t"]] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [2, 3, 4])
+def test_resume_is_bit_for_bit(whole, tmp_path, stop):
+    with pytest.raises(KeyboardInterrupt):
+        run(in_folder(TINY, tmp_path / "half"), stop_after=stop)
+    assert run(TrainSetting(resume=tmp_path / "half")) is None
+    assert_same_run(tmp_path / "half", whole)
+
+
+@pytest.mark.slow
+def test_a_run_stops_at_the_residual_and_stays_stopped(tmp_path):
+    folder = tmp_path / "run"
+    assert run(in_folder(TINY, folder, terminal_residual=1e3, terminal=5)) is None
+    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 2  # never after the block at 10 times the decay
+    assert run(TrainSetting(resume=folder)) is None
+    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 2
+
+
+@pytest.mark.slow
+def test_more_blocks_may_be_given_and_more_epochs_not(whole, tmp_path):
+    folder = tmp_path / "run"
+    assert run(in_folder(TINY, folder, terminal=2)) is None
+    given = frozenset({"terminal"})
+    assert run(TrainSetting(resume=folder, terminal=3, given=given)) is None
+    assert checkpoint.read_metrics(folder)[-1]["loss"] == checkpoint.read_metrics(whole)[-1]["loss"]
+    with pytest.raises(RequestError, match="`--epochs` must be 2, as the run has it, or left out after a terminal"):
+        run(TrainSetting(resume=folder, epochs=9, given=frozenset({"epochs"})))
+
+
+def test_evaluation_sees_what_training_saw():
+    training = begin(TINY)
+    logits = keep_statistics(training)
+    layer = last_layer(training.net, training.data, training.data.splits["train"], "fp32")
+    assert torch.allclose(layer.logits, logits, atol=1e-4)
+    layer_of_one = next(m for m in training.net.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert layer_of_one.momentum == 0.1
+
+
+@pytest.mark.parametrize(("net", "width"), [("resnet18", 0.125), ("wide_resnet", 0.0625)])
+def test_balance_changes_no_logit_and_equals_the_channels(net, width):
+    training = begin(dataclasses.replace(TINY, net=net, width=width))
+    for parameter in decayed(training.net):
+        torch.nn.init.uniform_(parameter.data, 0.5, 1.5)
+    images = training.data.normalise(training.data.splits["train"].images)
+    with torch.no_grad():
+        before, _ = copy.deepcopy(training.net)(images)
+        balance(training.net)
+        after, _ = training.net(images)
+    weight, _, *theta = decayed(training.net)
+    assert torch.allclose(after, before, atol=1e-4)
+    assert torch.allclose(weight.square().sum(0), sum(p.square() for p in theta), rtol=1e-5)
+
+
+def test_what_decays():
+    def names(**changes):
+        net = begin(dataclasses.replace(TINY, **changes)).net
+        chosen = {id(parameter) for parameter in decayed(net)}
+        return [name for name, parameter in net.named_parameters() if id(parameter) in chosen]
+
+    assert names() == [
+        *("body.blocks.6.normalisation.weight", "body.blocks.6.normalisation.bias"),
+        *("body.blocks.6.shortcut.1.weight", "body.blocks.6.shortcut.1.bias"),
+        *("body.blocks.7.normalisation.weight", "body.blocks.7.normalisation.bias"),
+        *("classifier.weight", "classifier.bias"),
+    ]
+    assert len(names(net="mlp")) == 8
+    with pytest.raises(RequestError, match="--terminal"):
+        begin(dataclasses.replace(TINY, head={"name": "linear", "dim": 12}))
+
+
+def test_balanced_batches_have_each_class_alike():
+    labels = torch.arange(10).repeat(20)
+    generator = torch.Generator().manual_seed(0)
+    parts = batches(200, 50, generator, torch.device("cpu"), labels)
+    assert all(labels[part].bincount(minlength=10).tolist() == [5] * 10 for part in parts)
+    assert sorted(torch.cat(parts).tolist()) == list(range(200))
+    assert not torch.equal(torch.cat(parts), torch.cat(batches(200, 50, generator, torch.device("cpu"), labels)))
+    any_order = batches(200, 50, generator, torch.device("cpu"))
+    assert any(labels[part].bincount(minlength=10).tolist() != [5] * 10 for part in any_order)
+
+
+def test_shares_of_unequal_classes():
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    for part in batches(100, 20, torch.Generator().manual_seed(0), torch.device("cpu"), labels):
+        assert labels[part].bincount(minlength=3).tolist() == [12, 6, 2]
+
+
+def test_relaxation_time_by_hand():
+    """4 steps an epoch, 3 epochs, lr 0.1, decay 0.01, momentum 0.9: 0.01 a step at the first epoch's rate."""
+    step = TrainSetting(lr=0.1, decay=0.01, momentum=0.9, epochs=7)
+    assert relaxation_time(step, 4, 3) == pytest.approx(0.12)
+    assert relaxation_time(step, 4, 7) == pytest.approx(0.12 + 0.008 + 0.0008)
+    cosine = TrainSetting(lr=0.1, decay=0.01, momentum=0.9, epochs=2, schedule="cosine", terminal=2)
+    assert relaxation_time(cosine, 4, 2) == relaxation_time(cosine, 4, 4) == pytest.approx(0.04 + 0.02)
+
+
+def test_a_short_run_of_sgd_alone_is_warned_of():
+    """By hand: 10 steps, rate 0.1, decay 0.01 and momentum 0.9 are 0.01 a step; 1,000 of them are t = 10."""
+    step = TrainSetting(lr=0.1, decay=0.01, momentum=0.9, epochs=1)
+    assert "ends at 9.9, below 10" in str(warning_of_time(step, 990))
+    assert warning_of_time(step, 1000) is None
+    assert warning_of_time(dataclasses.replace(step, terminal=2), 10) is None
+    assert warning_of_time(dataclasses.replace(step, optimiser="adam"), 10) is None
