@@ -29,8 +29,29 @@ def spread_text(spread: dict[str, Any]) -> str:
     return text if spread["deviation"] is None else f"{text} ± {spread['deviation']:.1g}"
 
 
+def _show_derived(condition: dict[str, Any], title: str) -> None:
+    """The table in which nothing is fitted."""
+    what = condition["derived"]
+    found = table(f"{title}; nothing fitted, J = {what['count']}", "", "measured", "derived", "deviation", left=[""])
+    for row in what["rows"]:
+        found.add_row(
+            row["name"], *(spread_text(row[key]) for key in ("measured", "derived")), _percent(row["deviation"])
+        )
+    over = what["objective_over_bound"]
+    if over["mean"] is not None:
+        found.add_row("objective / its lower bound (numeric)", f"{over['mean']:.6g}", ">= 1", "")
+    console().print(found)
+
+
+def _percent(spread: dict[str, Any]) -> str:
+    deviation = "" if spread["deviation"] is None else f" ± {100 * spread['deviation']:.1g}"
+    return f"{100 * spread['mean']:+.3f}{deviation} %"
+
+
 def _show_condition(condition: dict[str, Any]) -> None:
     seeds = ", ".join(str(seed) for seed in condition["seeds"])
+    if condition["derived"]:
+        _show_derived(condition, f"{condition['condition']}; seeds {seeds}")
     found = table(f"{condition['condition']}; seeds {seeds}", "", "measured", "predicted", "ratio", "kind", left=[""])
     for row in condition["rows"]:
         found.add_row(row["name"], *(spread_text(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])

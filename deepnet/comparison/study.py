@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import torch
 
 from deepnet.comparison.compare import Comparison, Sizes, compare
+from deepnet.comparison.derived import derived
 from deepnet.comparison.penalty import fit_depth
 from deepnet.comparison.transfer import Case, by_condition, errors, transfers
 from deepnet.comparison.verdict import verdict
@@ -48,7 +49,8 @@ class Study(TypedDict):
 
     Attributes:
         runs: an entry each: the run's summary (`deepnet/training/run.py`), `condition`, `seed`, `measures`, `geometry`,
-            the fields of `Comparison`, a `trajectory` over the epochs, stationarity and balance by kind of statistics.
+            the fields of `Comparison`, what is `derived`, a `trajectory` over the epochs, stationarity and balance by
+            kind of statistics.
         networks: for each network its `conditions` (mean and spread over seeds of every row, with a verdict), the line
             `depth_fit` through them, `transfers` from one condition to another with their errors, and the `similarity`
             of features.
@@ -90,6 +92,8 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Compare
     entry |= {"geometry": geometry(layer)}
     entry["warning"] = warning_of_time(setting, steps_of(len(split.labels), setting.batch_size))
     entry |= compare(reading, training.loss, sizes).as_dict()
+    found = derived(training.net, reading, training.loss, sizes)
+    entry["derived"] = found and found.as_dict()
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
     entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]
     by_statistics = _by_statistics(training, reading)
@@ -195,9 +199,23 @@ def _conditions(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
         nc1 = _spread([entry["measures"]["nc1_trace"] for entry in group])
         table.append(
             {"condition": name, "loss": group[0]["run_setting"]["loss"], "seeds": [entry["seed"] for entry in group]}
-            | {"rows": rows, **by_statistics, "nc1_trace": nc1, "norms": norms}
+            | {"rows": rows, **by_statistics, "nc1_trace": nc1, "norms": norms, "derived": _derived(group)}
         )
     return table
+
+
+def _derived(group: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Mean and standard deviation over the seeds of what is measured and derived; None where nothing is derived."""
+    found = [entry["derived"] for entry in group]
+    if any(each is None for each in found):
+        return None
+    rows = [
+        {"name": row[0]["name"]}
+        | {key: _spread([each[key] for each in row]) for key in ("measured", "derived", "deviation")}
+        for row in zip(*(each["rows"] for each in found), strict=True)
+    ]
+    over = _spread([each["objective_over_bound"] for each in found])
+    return {"count": found[0]["count"], "rows": rows, "objective_over_bound": over}
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) ->
     identity = _worst({name: _deviation(rows[name]) for name in NORMS})
     model = [entry for entry in transfer_errors if entry["target"] == condition["condition"] and _is_model(entry)]
     prediction = _worst({name: model[0]["mean"][name] for name in NORMS}) if model else None
-    sentences = [_geometry(condition, rows), _last_layer(condition, identity)]
+    sentences = [*_nothing_fitted(condition), _geometry(condition, rows), _last_layer(condition, identity)]
     if prediction is not None:
         value, name = prediction
         sentences.append(
@@ -39,6 +39,19 @@ def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) ->
         "identity_error": identity[0],
         "prediction_error": None if prediction is None else prediction[0],
     }
+
+
+def _nothing_fitted(condition: dict[str, Any]) -> list[str]:
+    """How far the net is from what is derived for it, if anything is."""
+    found = condition.get("derived")
+    if not found:
+        return []
+    deviations = {row["name"]: abs(row["deviation"]["mean"]) for row in found["rows"] if row["name"] in NORMS}
+    value, name = _worst(deviations)
+    residual, over = condition["stationarity"]["running"]["mean"], found["objective_over_bound"]["mean"]
+    state = f"Stationary to {residual:.1%}" if residual is not None and residual <= CLOSE else "Not stationary"
+    bound = "" if over is None else f", objective {over - 1:.2%} above a lower bound (numeric)"
+    return [f"{state}; of what is derived, with nothing fitted, {name} is off most, by {value:.2%}{bound}."]
 
 
 def grade(deviation: float) -> str:

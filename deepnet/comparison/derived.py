@@ -1,0 +1,90 @@
+"""A trained net against what is derived for it, with nothing fitted: measured, derived, and its objective over a bound.
+
+`deepnet/comparison/price.py` derives what a net with batch normalisation pays for its features, hence the margin, norms
+and loss of the best such net, and, for a convex loss, a number that the objective
+
+    L = mean loss + decay/2 (|W|^2 + |b|^2 + |theta|^2)
+
+of no net is below, theta being the scales and shifts that its features are a sum of. L is what the terminal phase
+minimises, and leaves out the decay of weights that have no scale. Derivation and bound take the statistics of all
+images, which those of evaluation are after a terminal phase. The bound is evaluated in floating point.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from deepnet.comparison.compare import Sizes
+from deepnet.comparison.price import FeatureSource, derived_prediction, lower_bound
+from deepnet.measures.reading import Reading
+from deepnet.nets.nets import Network
+from deepnet.nets.scales import Scales, scales
+from ufm.errors import RequestError
+from ufm.model.loss import Loss
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What was measured and what is derived.
+
+    Attributes:
+        count, is_rectified: as in `FeatureSource`.
+        measured, derived: by quantity; p_y is left out where the loss has no probabilities.
+        bound: the lower bound of `measured["objective"]`; None where none is proved.
+    """
+
+    count: int
+    is_rectified: bool
+    measured: dict[str, float]
+    derived: dict[str, float]
+    bound: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a record; `deviation` is measured over derived, less 1."""
+        rows = [
+            {"name": name, "measured": value, "derived": self.derived[name], "deviation": _deviation(self, name)}
+            for name, value in self.measured.items()
+        ]
+        over = self.measured["objective"] / self.bound if self.bound else None
+        source = {"count": self.count, "is_rectified": self.is_rectified}
+        return source | {"rows": rows, "bound": self.bound, "objective_over_bound": over}
+
+
+def derived(net: Network, reading: Reading, loss: Loss, sizes: Sizes) -> Derived | None:
+    """The comparison; None where nothing is derived: another kind of net, no prediction, or too few dimensions."""
+    found = scales(net)
+    if found is None:
+        return None
+    source = FeatureSource(found.count, found.is_rectified)
+    try:
+        predicted = derived_prediction(source, loss, sizes)
+    except RequestError:
+        return None
+    if predicted.is_zero:
+        return None
+    pairs = {
+        "margin": (reading.margin, predicted.margin),
+        "p_y": (reading.p_y, predicted.p_y),
+        "|w|": (reading.norm_w, predicted.norm_w),
+        "|h|": (reading.norm_h, predicted.norm_h),
+        "training loss": (reading.loss, predicted.loss),
+        "objective": (_objective(net, found, reading.loss, sizes.decay), predicted.value),
+    }
+    known = {name: (measured, value) for name, (measured, value) in pairs.items() if value is not None}
+    return Derived(
+        source.count,
+        source.is_rectified,
+        {name: measured for name, (measured, _) in known.items()},
+        {name: value for name, (_, value) in known.items()},
+        lower_bound(source, loss, sizes),
+    )
+
+
+def _objective(net: Network, found: Scales, loss: float, decay: float) -> float:
+    squares = (
+        float(each.detach().double().square().sum()) for each in (*net.classifier.parameters(), *found.parameters)
+    )
+    return loss + decay / 2 * sum(squares)
+
+
+def _deviation(found: Derived, name: str) -> float:
+    return found.measured[name] / found.derived[name] - 1
