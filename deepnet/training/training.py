@@ -84,6 +84,8 @@ class Training:
             self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+            if not state["residual"] >= 0:
+                raise ValueError(f"residual {state['residual']}")
             self.residual = float(state["residual"])
             for parameter, kept in self.optimiser.state.items():
                 tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
