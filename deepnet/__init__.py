@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from deepnet import nn as nn
     from deepnet.comparison.compare import Comparison as Comparison
     from deepnet.comparison.compare import Sizes as Sizes
     from deepnet.comparison.compare import compare as compare
@@ -55,4 +56,7 @@ HOMES = {
 }
 """The public names of each module, imported when they are first asked for."""
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=HOMES)
+ROOMS = ["nn"]
+"""Public pages of their own, `deepnet.nn.ETFClassifier`."""
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=ROOMS, submod_attrs=HOMES)

@@ -14,11 +14,13 @@ from ufm import simplex_etf
 PROGRAMS = {"ufm": "ufm", "deepnet": "deepnet", "theory_checks": "theory_checks", "ncfigures": "figures"}
 
 
-@pytest.mark.parametrize("package", ["ufm", "deepnet", "theory_checks"])
+@pytest.mark.parametrize("package", ["ufm", "deepnet", "deepnet.nn", "theory_checks"])
 def test_every_public_name_is_the_one_that_its_module_defines(package):
     module = importlib.import_module(package)
     names = {name: f"{package}.{home}" for home, listed in module.HOMES.items() for name in listed}
-    assert sorted(names) == module.__all__ == dir(module)
+    rooms = getattr(module, "ROOMS", [])
+    assert sorted([*names, *rooms]) == module.__all__ == dir(module)
+    assert all(getattr(module, room) is importlib.import_module(f"{package}.{room}") for room in rooms)
     for name, home in names.items():
         found = getattr(module, name)
         assert found is getattr(importlib.import_module(home), name)
@@ -26,14 +28,15 @@ def test_every_public_name_is_the_one_that_its_module_defines(package):
         assert found.__doc__
 
 
-@pytest.mark.parametrize("package", ["ufm", "deepnet", "theory_checks"])
+@pytest.mark.parametrize("package", ["ufm", "deepnet", "deepnet.nn", "theory_checks"])
 def test_type_checkers_see_the_names_that_are_imported_later(package):
     """A twin under TYPE_CHECKING for each, and none more."""
     module = importlib.import_module(package)
     lines = Path(str(module.__file__)).read_text(encoding="utf-8").splitlines()
     twins = {tuple(line.split()[1::2]) for line in lines if line.startswith("    from ")}
-    assert {(f"{package}.{home}", name, name) for home, names in module.HOMES.items() for name in names} == twins
-    assert (Path(str(module.__file__)).parent / "py.typed").exists()
+    names = {(f"{package}.{home}", name, name) for home, names in module.HOMES.items() for name in names}
+    assert names | {(package, room, room) for room in getattr(module, "ROOMS", [])} == twins
+    assert (Path(str(module.__file__)).parents[package.count(".")] / "py.typed").exists()
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -16,6 +16,7 @@ from deepnet.comparison import compare
 from deepnet.data import load
 from deepnet.measures import calibration, features, measure
 from deepnet.nets import heads, nets
+from deepnet.nn import criteria, etf, replace
 from ufm import simplex
 from ufm.atlas import canonical, orbit, relabelling, symmetric_starts
 from ufm.cli import grid
@@ -107,6 +108,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (sphere_prediction.sphere_target, {"problem": SPHERES}),
     (starts.normal_starts, {"size": 4, "seed": 0, "first": 0, "count": 2, "device": "cpu"}),
     (simplex.simplex_etf, {"K": 3, "d": 4}),
+    (simplex.simplex_on_axes, {"K": 3, "d": 4}),
     (simplex.simplex_basis, {"K": 3}),
     (symmetric_starts.symmetrised, {"model": PROBLEM, "x": X, "generator": _generator()}),
     (
@@ -149,6 +151,8 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (softmax_codes.exact_margin, {"K": 4, "d": 3}),
     (softmax_codes.packing_margin, {"K": 4, "d": 3}),
     (softmax_codes.find_softmax_code, {"K": 3, "d": 2, "starts": 1, "seed": 0}),
+    (softmax_codes.annealed_codes, {"K": 3, "d": 2, "starts": 1, "seed": 0}),
+    (softmax_codes.sum_of_simplices, {"K": 4, "d": 2}),
     (softmax_codes.least_margin, {"W": W, "H": W}),
     (softmax_codes.polish, {"W": CODE, "H": CODE}),
     (focal_window.ray_thresholds, {"K": 4, "gamma": 2.0}),
@@ -200,6 +204,15 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
         load.load,
         {"name": "digits", "folder": "", "selection": load.Selection(), "download": False},
     ),
+    (
+        etf.ETFClassifier,
+        {"in_features": 4, "num_classes": 3, "capacity": 4, "scale": 2.0, "normalize": False, "seed": 0},
+    ),
+    (etf.ETFClassifier(4, 3).expand, {"num_classes": 5}),
+    (criteria.Criterion, {"loss": CE(), "reduction": "mean"}),
+    (criteria.Criterion(CE()).forward, {"logits": H, "labels": LABELS}),
+    (criteria.DotRegressionLoss, {"scale": 2.0, "reduction": "mean"}),
+    (replace.replace_head, {"model": torch.nn.Sequential(torch.nn.Linear(4, 3)), "head": etf.ETFClassifier(4, 3)}),
     (measure.measures_of, {"loss": CE(), "decay": 0.1}),
     (measure.measure, {"layer": LAYER, "loss": CE()}),
     (measure.central_path, {"layer": LAYER, "loss": losses.SquaredError(), "decay": 0.1}),
@@ -238,7 +251,13 @@ WRONG: dict[str, Any] = {
 """By name."""
 
 NUMBERS = {"0", "-1", "1.5"}
-OTHER_NAMES = {"text": ("--grid.",), "name": ("--net", "--data"), "starts": ("`x`",), "like": ("`directions`",)}
+OTHER_NAMES = {
+    "logits": ("`labels`",),
+    "text": ("--grid.",),
+    "name": ("--net", "--data"),
+    "starts": ("`x`",),
+    "like": ("`directions`",),
+}
 """What a sentence may name instead: an option of the command line, or what the function handed in calls it."""
 
 
@@ -257,11 +276,11 @@ def _may_take(argument: str, value: str, right: Any) -> str:
     return ""
 
 
-OPTIONAL = {"decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile"}
-REALS = {"a", "predicted"}
+OPTIONAL = {"decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile", "capacity"}
+REALS = {"a", "predicted", "scale"}
 AT_LEAST_ZERO = {"decay_b", "gamma", "decay_W", "decay_H", "decay", "tolerance", "temperature", "alpha", "rescale"}
 AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first", "rank"}
-TRUTHS = {"keeps_basis", "is_rectified", "download"}
+TRUTHS = {"keeps_basis", "is_rectified", "download", "normalize"}
 FUNCTIONS = {"progress", "operator"}
 TEXTS = {"folder", "field"}
 

@@ -36,13 +36,13 @@ def check_label_type(labels: object) -> None:
 
 
 def labels_below(labels: Labels, count: int) -> Labels:
-    """Integers as int64, if all lie in [0, count); read unless they are marked.
+    """Integers as int64, if all lie in [0, count); read unless they are marked, or the code is compiled, which cannot.
 
     Raises:
         ValueError: naming a label outside.
     """
     labels = labels.long()
-    if _is_marked(labels, count) or labels.numel() == 0:
+    if torch.compiler.is_compiling() or _is_marked(labels, count) or labels.numel() == 0:
         return labels
     for label in torch.stack(torch.aminmax(labels)).tolist():
         check(0 <= label < count, "labels", label, f"in [0, {count})")

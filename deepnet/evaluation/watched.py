@@ -54,10 +54,9 @@ class Watched:
         )
 
     @property
-    def linear(self) -> nn.Linear | None:
+    def linear(self) -> Any:
         """The last linear layer."""
-        found = None if self.last is None else named(self.model, self.last)
-        return found if isinstance(found, nn.Linear) else None
+        return None if self.last is None else named(self.model, self.last)
 
     def last_layer(self) -> tuple[Tensor, Tensor]:
         """Its W and b."""

@@ -8,7 +8,6 @@ so that metrics and comparisons are the same for all. A new head is one subclass
 """
 
 import inspect
-import math
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch.nn import functional
 
 from ufm.arguments import instance, integer, takes
 from ufm.errors import check
+from ufm.simplex import simplex_on_axes
 from ufm.specs import HeadSpec
 
 Inputs = Float[Tensor, "n size"]
@@ -129,9 +129,7 @@ class Normalised(Head):
 class FixedSimplex(Head):
     """A classifier that is not trained: unit rows on a simplex equiangular tight frame, no bias (Zhu et al. 2021).
 
-    In d >= K dimensions (their choice is d = K, the default) the rows are those of sqrt(K/(K - 1)) (I - 11'/K),
-    followed by zeros, so that features behind a ReLU can be in line with them up to a common mean; in K - 1 dimensions
-    they are the same rows in a basis of the complement of 1.
+    Their choice is d = K, the default. For a network of your own there is `deepnet.nn.ETFClassifier`.
 
     Raises:
         ValueError: if dim < K - 1, where no simplex fits.
@@ -144,11 +142,7 @@ class FixedSimplex(Head):
         super().__init__(size, dim, generator)
         allowed = f">= {classes - 1}, what a simplex of {classes} classes spans"
         check(dim >= classes - 1, "--head.dim", dim, allowed)
-        rows = torch.eye(classes, dtype=torch.float64) - 1 / classes
-        if dim == classes - 1:
-            rows = torch.linalg.svd(rows)[0][:, :dim]
-        rows = functional.pad(rows, (0, dim - rows.shape[1])) * math.sqrt(classes / (classes - 1))
-        self.register_buffer("simplex", rows.float())
+        self.register_buffer("simplex", simplex_on_axes(classes, dim).float())
 
     @property
     def W(self) -> Float[Tensor, "K d"]:
