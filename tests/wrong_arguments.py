@@ -17,7 +17,7 @@ from deepnet.data import load
 from deepnet.measures import calibration, features, measure
 from deepnet.nets import heads, nets
 from deepnet.nn import criteria, etf, replace
-from ufm import simplex
+from ufm import plot, simplex
 from ufm.atlas import canonical, orbit, relabelling, symmetric_starts
 from ufm.cli import grid
 from ufm.errors import RequestError
@@ -107,6 +107,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (imbalance.collapsing_sizes, {"problem": IMBALANCED}),
     (sphere_prediction.sphere_target, {"problem": SPHERES}),
     (starts.normal_starts, {"size": 4, "seed": 0, "first": 0, "count": 2, "device": "cpu"}),
+    (plot.curves, {"history": [{"nc3": 1.0}]}),
     (simplex.simplex_etf, {"K": 3, "d": 4}),
     (simplex.simplex_on_axes, {"K": 3, "d": 4}),
     (simplex.simplex_basis, {"K": 3}),

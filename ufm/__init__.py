@@ -11,6 +11,7 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ufm import plot as plot
     from ufm.collapse.metrics import all_metrics as all_metrics
     from ufm.collapse.metrics import collapse_metrics as collapse_metrics
     from ufm.collapse.stats import FeatureStats as FeatureStats
@@ -72,4 +73,7 @@ HOMES = {
 }
 """The public names of each module, imported when they are first asked for."""
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=HOMES)
+ROOMS = ["plot"]
+"""Public pages of their own, `ufm.plot.curves`."""
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=ROOMS, submod_attrs=HOMES)

@@ -35,13 +35,19 @@ What the ratios then say, per row:
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deepnet.measures.reading import Reading
 from ufm.arguments import check_fields, instance, integer, positive, takes
+from ufm.html import html_table
 from ufm.model.loss import Loss
 from ufm.model.problem import Problem
+from ufm.plot import on_axes
 from ufm.theory.prediction import predict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Kind = Literal["calibration", "identity", "prediction"]
 
@@ -104,6 +110,26 @@ class Comparison:
         """Plain values for a record."""
         rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
         return asdict(self) | {"rows": rows}
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """Measured over predicted, one row a quantity, 1 where they agree."""
+        figure, ax = on_axes(ax)
+        for kind in get_args(Kind):
+            rows = {
+                index: row.ratio for index, row in enumerate(self.rows) if row.kind == kind and row.ratio is not None
+            }
+            ax.plot(list(rows.values()), list(rows), "o", label=kind)
+        ax.axvline(1, color="0.5", linewidth=1, zorder=0)
+        ax.set_yticks(range(len(self.rows)), [row.name for row in self.rows])
+        ax.set(xlabel="measured / predicted", ylim=(len(self.rows) - 0.5, -0.5))
+        ax.legend()
+        return figure
+
+    def _repr_html_(self) -> str:
+        """The table, for a notebook."""
+        title = f"stationarity residual {self.stationarity:.2g} (0: stationary)"
+        rows = [(row.name, row.kind, row.measured, row.predicted, row.ratio) for row in self.rows]
+        return html_table(title, ("quantity", "kind", "measured", "predicted", "ratio"), rows)
 
 
 @takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))

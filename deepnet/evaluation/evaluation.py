@@ -1,13 +1,19 @@
 """What an evaluation found: the metrics of one set of features, or of several layers of a model."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ufm.collapse import FeatureStats, all_metrics, nc4_held_out, nc5, neco_score
 from ufm.collapse.matrices import tiles
+from ufm.html import html_table
+from ufm.plot import distances, on_axes, positive
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,24 @@ class Evaluation:
         """One flat row a layer, for a table of pandas."""
         sizes = {name: value for name, value in asdict(self).items() if name not in ("layers", "last_layer")}
         return [{**sizes, "layer": layer, **values} for layer, values in self.layers.items()]
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """What is 0 at collapse on a logarithmic axis, a colour a layer."""
+        figure, ax = on_axes(ax)
+        names = distances(list(self.layers.values()))
+        for layer, values in self.layers.items():
+            ax.plot(range(len(names)), [positive(values.get(name)) for name in names], "o", label=layer)
+        ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        ax.set(yscale="log", ylabel="distance from collapse")
+        ax.legend()
+        return figure
+
+    def _repr_html_(self) -> str:
+        """The table, for a notebook."""
+        names = dict.fromkeys(name for values in self.layers.values() for name in values)
+        rows = [(name, *(values.get(name) for values in self.layers.values())) for name in names]
+        title = f"{self.source}: {self.samples} samples of {self.present} classes"
+        return html_table(title, ("metric", *self.layers), rows)
 
 
 def metrics_of(stats: FeatureStats) -> dict[str, float]:

@@ -1,17 +1,25 @@
 """What kind of critical point is this? Morse index, nullity, rank, and an explicit direction of negative curvature."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ufm.arguments import instance, takes, tensor
+from ufm.html import html_table
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
 from ufm.parallel import map_chunks
+from ufm.plot import on_axes
 from ufm.solve.hessian import dense_hessian
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ZERO_EIGENVALUE = 1e-8
 """An eigenvalue counts as zero below this times the largest one in modulus."""
@@ -19,6 +27,8 @@ ROUNDING = 1e-12
 """A curvature is negative below minus this times the largest eigenvalue in modulus."""
 RANK_TOLERANCE = 1e-6
 WORKING_BYTES = 2**22
+SHOWN = 20
+"""Kinds in a notebook's table."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,29 @@ class Classification:
     is_rank_one: Bool[Tensor, " B"]
     curvature: Float[Tensor, " B"]
     is_strict_saddle: Bool[Tensor, " B"]
+
+    def kinds(self) -> list[tuple[float, int, int, int, int]]:
+        """Value (to 9 digits), Morse index, nullity, rank, and how many points have these; lowest first."""
+        values = [float(f"{value:.9g}") for value in self.value.tolist()]
+        numbers = (each.tolist() for each in (self.morse_index, self.nullity, self.rank))
+        return [(*kind, count) for kind, count in sorted(Counter(zip(values, *numbers, strict=True)).items())]
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """Every kind at its value and Morse index, a colour a rank."""
+        figure, ax = on_axes(ax)
+        for rank in sorted(set(self.rank.tolist())):
+            kinds = [kind for kind in self.kinds() if kind[3] == rank]
+            ax.plot([kind[0] for kind in kinds], [kind[1] for kind in kinds], "o", alpha=0.7, label=f"rank {rank}")
+        ax.set(xlabel="objective", ylabel="Morse index")
+        ax.legend()
+        return figure
+
+    def _repr_html_(self) -> str:
+        """The lowest kinds, for a notebook."""
+        kinds = self.kinds()
+        more = f", the lowest {SHOWN}" if len(kinds) > SHOWN else ""
+        title = f"{len(self.value)} critical points of {len(kinds)} kinds{more}"
+        return html_table(title, ("value", "Morse index", "nullity", "rank", "points"), kinds[:SHOWN])
 
 
 @takes(problem=instance(Model), x=tensor(None, None))

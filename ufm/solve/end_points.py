@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ufm.arguments import integer, positive, progress, tensor
+from ufm.html import html_table
 
 
 class Status(IntEnum):
@@ -62,6 +63,16 @@ class EndPoints:
     def is_converged(self) -> Bool[Tensor, " S"]:
         """Which starts reached the tolerance."""
         return self.status == Status.CONVERGED
+
+    def _repr_html_(self) -> str:
+        """How many starts ended how, and where lowest; for a notebook."""
+        rows = [
+            (status.name, int(here.sum()), float(self.value[here].min()), float(self.gradient_norm[here].max()))
+            for status in Status
+            if bool((here := self.status == status).any())
+        ]
+        columns = ("status", "starts", "lowest value", "largest gradient")
+        return html_table(f"{len(self.x)} starts", columns, rows)
 
 
 SOLVER_RULES = {"starts": tensor(None, None), "tolerance": positive, "max_steps": integer(1), "progress": progress}

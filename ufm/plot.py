@@ -1,0 +1,71 @@
+"""Pictures of results in a notebook or a script: each returns a figure of matplotlib and takes axes of your own.
+
+    figure = ufm.plot.curves(history)                  # or points.plot(), evaluation.plot(), comparison.plot()
+    figure.savefig("curves.png")
+    ufm.plot.curves(history, ax=axes[0])               # into a figure of your own
+
+They use your style and backend and change neither. The pictures of records are in `figures`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ufm.arguments import each, instance, takes
+from ufm.errors import check
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NOT_DISTANCES = ("gnc2", "neco_auroc", "accuracy", "present")
+"""What stands beside the metrics and is not 0 at collapse."""
+
+
+@takes(history=each(instance(Mapping), 1))
+def curves(
+    history: Sequence[Mapping[str, Any]], steps: Sequence[float] | None = None, ax: "Axes | None" = None
+) -> "Figure":
+    """Metrics over epochs on a logarithmic axis; one dict of numbers an epoch, what is 0 or missing leaves a gap.
+
+    Args:
+        history: what `deepnet.NeuralCollapse.compute`, `deepnet.evaluate(...).metrics` or `all_metrics` gave.
+        steps: where on the axis each stands; None counts from 0.
+
+    Raises:
+        ValueError: if there are none, or not as many steps.
+    """
+    steps = range(len(history)) if steps is None else list(steps)
+    check(len(steps) == len(history), "steps", f"{len(steps)} numbers", f"as many as `history` has, {len(history)}")
+    figure, ax = on_axes(ax)
+    for name in distances(history):
+        ax.plot(steps, [positive(each.get(name)) for each in history], marker=".", label=name)
+    ax.set(yscale="log", xlabel="epoch", ylabel="distance from collapse")
+    ax.legend(fontsize="small", ncols=2)
+    return figure
+
+
+def on_axes(ax: "Axes | None") -> "tuple[Figure, Axes]":
+    """The axes with their figure, or new ones.
+
+    A new figure is closed for `pyplot`, so that a notebook shows it once, as the value of its cell.
+    """
+    if ax is not None:
+        figure = ax.get_figure(root=True)
+        assert figure is not None, "axes without a figure"
+        return figure, ax
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots()
+    pyplot.close(figure)
+    return figure, axes
+
+
+def distances(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of what is 0 at collapse, in order."""
+    return list(dict.fromkeys(name for values in history for name in values if name not in NOT_DISTANCES))
+
+
+def positive(value: Any) -> float:
+    """A number for a logarithmic axis, nan for what has no place there."""
+    return float(value) if value is not None and float(value) > 0 else math.nan
