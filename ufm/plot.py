@@ -26,7 +26,7 @@ NOT_DISTANCES = ("gnc2", "neco_auroc", "accuracy", "present")
 def curves(
     history: Sequence[Mapping[str, Any]], steps: Sequence[float] | None = None, ax: "Axes | None" = None
 ) -> "Figure":
-    """Metrics over epochs on a logarithmic axis; one dict of numbers an epoch, what is 0 or missing leaves a gap.
+    """Metrics over epochs on a logarithmic axis; one dict of numbers an epoch, what is 0 or missing is left out.
 
     Args:
         history: what `deepnet.NeuralCollapse.compute`, `deepnet.evaluate(...).metrics` or `all_metrics` gave.
@@ -39,7 +39,9 @@ def curves(
     check(len(steps) == len(history), "steps", f"{len(steps)} numbers", f"as many as `history` has, {len(history)}")
     figure, ax = on_axes(ax)
     for name in distances(history):
-        ax.plot(steps, [positive(each.get(name)) for each in history], marker=".", label=name)
+        values = [positive(each.get(name)) for each in history]
+        if not all(map(math.isnan, values)):
+            ax.plot(steps, values, marker=".", label=name)
     ax.set(yscale="log", xlabel="epoch", ylabel="distance from collapse")
     ax.legend(fontsize="small", ncols=2)
     return figure

@@ -27,8 +27,8 @@ class Criterion(nn.Module):
 
     Raises:
         ValueError: if the loss is no `Loss` or the reduction another word; when called, on labels that are not one
-            class per sample. On an accelerator and in compiled code, where nothing waits for the labels to be read, a
-            label out of range is an assertion of the device.
+            class per sample. On CUDA and in compiled code, where nothing waits for the labels to be read, a label out of
+            range is an assertion of the device.
     """
 
     @takes(loss=instance(Loss), reduction=one_of(tuple(REDUCTIONS)))
@@ -41,7 +41,7 @@ class Criterion(nn.Module):
         instance(Tensor).check("logits", logits)
         check_label_type(labels)
         labels = labels.long()
-        if torch.compiler.is_compiling() or labels.device.type != "cpu":
+        if torch.compiler.is_compiling() or labels.is_cuda:
             _assert_later(labels, logits.shape[-1])
         labels = checked_labels(labels, logits)
         at_least_single = logits.to(torch.promote_types(logits.dtype, torch.float32))

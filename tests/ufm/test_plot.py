@@ -15,7 +15,11 @@ from deepnet.measures.reading import Reading
 from ufm import CrossEntropy, Problem, RequestError, classify, find_critical_points, normal_starts, predict
 from ufm.html import html_table
 
-HISTORY = [{"nc1_pinv": 1.0, "accuracy": 0.5}, {"nc1_pinv": 0.1, "nc3": 0.2, "accuracy": 0.9}, {"nc1_pinv": 0.0}]
+HISTORY = [
+    {"nc1_pinv": 1.0, "nc4": 0.0, "accuracy": 0.5},
+    {"nc1_pinv": 0.1, "nc3": 0.2, "accuracy": 0.9},
+    {"nc1_pinv": 0.0},
+]
 LAYERS = {"input of fc": {"nc1_pinv": 0.5, "gnc2": 1.2, "nc3": 0.3}, "layer1": {"nc1_pinv": 2.0}}
 EVALUATION = Evaluation("Net<T>", 20, 5, 4, 8, LAYERS, "fc")
 
@@ -41,7 +45,7 @@ def drawn(figure):
 
 def test_curves_show_distances_and_leave_gaps():
     found = drawn(ufm.plot.curves(HISTORY, steps=[0.0, 5.0, 9.0]))
-    assert found.keys() == {"nc1_pinv", "nc3"}  # no accuracy
+    assert found.keys() == {"nc1_pinv", "nc3"}  # no accuracy, and nothing that is 0 throughout
     assert found["nc1_pinv"][0] == [0, 5, 9]
     assert found["nc1_pinv"][1][:2] == [1.0, 0.1]
     assert math.isnan(found["nc1_pinv"][1][2])  # 0 has no place on a logarithmic axis
