@@ -114,24 +114,29 @@ class KnownOrbit:
         """Bounds at every point."""
         tensor(None, self.problem.size).check("x", x)
         distance, problem = self._distance(x), self.problem
-        L, J = self._lipschitz(distance), jacobian(problem, self.size)
-        logits = J * distance + distance**2 / 2
+        objective, logits = self.within(distance)
         rounding = _gradient_rounding(problem, self.bounds, self.loss_gradient + self.bounds.second * logits, x)
         gradient = problem.value_and_gradient(x)[1].norm(dim=1) + rounding
         slope, across = gradient / (self.least_singular - distance), self._across(distance)
         least = -slope - slope**2 / across if self.has_kernel else across
-        objective = self.gradient * distance + (self.largest + L * distance / 3) * distance**2 / 2
         return Proximity(distance, objective, logits, torch.where(across > 0, least, -torch.inf))
 
+    def within(self, distance: Float[Tensor, " B"]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+        """Bounds of |f - f0| and |Z - Z0| at these distances."""
+        bend = self.largest + self.lipschitz(distance) * distance / 3
+        objective = self.gradient * distance + bend * distance**2 / 2
+        return objective, jacobian(self.problem, self.size) * distance + distance**2 / 2
+
+    def lipschitz(self, distance: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """The constant within these distances."""
+        return lipschitz(self.problem, self.bounds, self.size, distance)
+
     def _across(self, distance: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """Step 4's m; at most 0 where a step before it does not hold."""
+        """Step 4's m; -inf where a step before it does not hold."""
         along = distance / self.least_singular
-        falls = 3 * along * self.gradient / self.least_singular + self._lipschitz(distance) * distance
+        falls = 3 * along * self.gradient / self.least_singular + self.lipschitz(distance) * distance
         m = self.curvature * (1 - along**2) - falls
         return torch.where(distance < self.least_singular, m, -torch.inf)
-
-    def _lipschitz(self, distance: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        return lipschitz(self.problem, self.bounds, self.size, distance)
 
     def _distance(self, x: Tensor) -> Float[Tensor, " B"]:
         X, b = _matrix(self.problem, x)

@@ -12,7 +12,7 @@ from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, SquaredError
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
-from ufm.proof.focal_certificate import state_found
+from ufm.proof.focal_certificate import PartialState
 from ufm.solve.hessian import dense_hessian
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
@@ -151,10 +151,10 @@ def test_two_classes_in_one_dimension_have_no_rotations(normal):
 
 def test_a_minimiser_of_another_orbit_is_bounded_by_its_own_only():
     """Focal loss with 30 classes: 10 on a simplex, the others together, are a minimum beside the ETF."""
-    c, levels = 0.0409664, TwoLevels(30, 3.0, 0.0)
-    states = levels.states(torch.tensor([c], dtype=torch.float64))
-    state = state_found(levels, states, 10, int(states.value[9, 0, 0].isnan()))
-    assert state is not None
+    c = 0.0409664
+    near = torch.tensor([[0.964, 0.743, 0.0377, 0.0, 10.0, c]], dtype=torch.float64)
+    omega, eta, bias, angle, *_ = TwoLevels(30, 3.0, 0.0).polished(near)[0].tolist()
+    state = PartialState(30, 3.0, c, 0.0, 10, omega, eta, bias, angle)
     problem = Problem(Focal(3.0), 30, 30, 1, c, c, 0.0)
     x = torch.tensor([float(ball.mid()) for ball in state.point], dtype=torch.float64)
     x = widened(state.problem, problem, x[None])
