@@ -88,9 +88,18 @@ def reached(target: Target, status: Int[Tensor, " S"], measures: Measures) -> Bo
 
 
 def claims_about(
-    units: Units, target: Target, tolerance: float, first_start: int, status: Int[Tensor, " S"], measures: Measures
+    units: Units,
+    target: Target,
+    tolerance: float,
+    first_start: int,
+    status: Int[Tensor, " S"],
+    measures: Measures,
+    is_certified: Bool[Tensor, " S"],
 ) -> dict[str, Claim]:
-    """Every claim about the end points, which like the target are in the model's own units."""
+    """Every claim about the end points, which like the target are in the model's own units.
+
+    `is_certified`: whose smallest eigenvalue is bounded and not computed.
+    """
     model = units.model
     converged, there = status == Status.CONVERGED, reached(target, status, measures)
     claims = {}
@@ -99,12 +108,13 @@ def claims_about(
     if not target.is_benign:
         count = int(there.sum())
         claims["reached"] = Claim(float(count), 0.0, count > 0, None)
-    bounds = _bounds(units, tolerance)
+    bounds = bounds_of(units, tolerance)
+    certified = {"duality gap"} | ({"smallest eigenvalue"} if bool(is_certified[converged].all()) else set())
     for name, values in measures.items():
         if name == "gradient" or (name == "smallest eigenvalue" and model.is_rectified):
             continue
         about = converged if name in ("below", "states", "smallest eigenvalue") else there
-        evidence = "certificate" if name == "duality gap" else "numeric"
+        evidence = "certificate" if name in certified else "numeric"
         claims[name] = _bounded(values, about, bounds.get(name, bounds["geometry"]), first_start, evidence)
     return claims
 
@@ -164,7 +174,7 @@ def _largest_curvature(model: Model, x: Float[Tensor, " P"]) -> float:
     return float(norm)
 
 
-def _bounds(units: Units, tolerance: float) -> dict[str, float]:
+def bounds_of(units: Units, tolerance: float) -> dict[str, float]:
     """What is allowed; negative: a lower bound. Where curvature is small, what a gradient of `tolerance` resolves."""
     model, tolerance = units.model, tolerance * float(units.gradient)
     scale = float(model.curvature_scale)

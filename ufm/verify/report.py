@@ -148,9 +148,16 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
             found.add_row(_label(name), _bound(name, allowed), *(_cell(claim) for claim in claims))
     found.add_section()
     found.add_row("starts", "", *(statuses_text(verdict.statuses) for verdict in verdicts))
+    found.add_row("smallest eigenvalue by", "", *(_evidence_text(verdict.curvature) for verdict in verdicts))
     found.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
     found.add_row("verdict", "", *map(_outcome, verdicts))
     return found
+
+
+def _evidence_text(curvature: dict[str, Any]) -> str:
+    """How many starts by which evidence."""
+    counts = {"certificate": curvature["certificate"], "numeric": curvature["numeric"]}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "-"
 
 
 def _label(name: str) -> str:

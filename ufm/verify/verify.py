@@ -1,10 +1,11 @@
 """The main job: every random start against the predicted minimum, every other critical point a strict saddle?
 
-One `Verdict` per loss, for any of the models. Its claims are numeric evidence except the certificate, which bounds the
-global minimum from below by convex duality (in floating point). A start that fails a claim is named, with the command
-that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims about the minimiser
-are about the starts that reach it, and the others are counted and shown. Where it predicts no minimum nothing is
-claimed: what was found is shown (`ufm/verify/unpredicted.py`).
+One `Verdict` per loss, for any of the models. Its claims are numeric evidence except two certificates (in floating
+point): convex duality bounds the global minimum from below, and the distance from the predicted minimiser's orbit
+bounds the curvature of end points, where it decides (`ufm/verify/curvature.py`). A start that fails a claim is named,
+with the command that reproduces it. Where theory says that training also ends elsewhere (hidden layers), the claims
+about the minimiser are about the starts that reach it, and the others are counted and shown. Where it predicts no
+minimum nothing is claimed: what was found is shown (`ufm/verify/unpredicted.py`).
 
 Starts are drawn, minimised and judged in the model's own units (`ufm/solve/units.py`), so that no verdict depends on
 the units in which the problem was written; values are given in the original ones, eigenvalues and gradients in the own.
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -32,18 +33,20 @@ from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.solve.critical_points import Classification, classify
 from ufm.solve.end_points import EndPoints, Status
-from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.solve.units import Units, own_units
 from ufm.specs import LossSpec
 from ufm.theory.landscape import Landscape, landscape_of
 from ufm.theory.model_choice import target_of
+from ufm.theory.orbit_bound import known_orbit
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
+from ufm.verify.curvature import Curvature
 from ufm.verify.end_point_claims import (
     SAME_VALUE,
     Claim,
     Measures,
+    bounds_of,
     check_resolution,
     check_spread,
     claims_about,
@@ -64,6 +67,8 @@ class Verdict:
     """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
 
     `convergence` shows how the first starts came to their end points (`ufm/verify/convergence.py`).
+    `curvature` counts the starts whose smallest eigenvalue is bounded by their distance from the predicted orbit
+    (`certificate`) and those for which it is computed (`numeric`), and says what the bound rests on (`orbit`).
     A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
     `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
     Without a prediction `target` is None, `no_prediction` says why, `known_states` has values of states that are known
@@ -88,6 +93,7 @@ class Verdict:
     known_states: dict[str, float] = field(default_factory=dict)
     found: list[dict[str, Any]] = field(default_factory=list)
     landscape: Landscape | None = None
+    curvature: dict[str, Any] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -171,17 +177,21 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     if isinstance(target, NoPrediction):
         return _without_prediction(case, target, progress, profile)
     own = case.units.target(target)
-    status, measures = _end_points(case, partial(measure, case.units.model, own), progress, profile)
-    claims = claims_about(case.units, own, setting.tolerance, setting.first_start, status, measures)
+    allowed = bounds_of(case.units, setting.tolerance)["smallest eigenvalue"]
+    curvature = Curvature(case.units.model, known_orbit(case.units.model, own.point), allowed)
+    ends = _end_points(case, partial(measure, case.units.model, own), curvature, progress, profile)
+    status, measures = ends.status, ends.measures
+    certified = ~ends.distance.isnan()
+    claims = claims_about(case.units, own, setting.tolerance, setting.first_start, status, measures, certified)
     saddle_statuses: dict[str, int] = {}
     saddles: list[dict[str, Any]] = []
     minimisers = 0
     if setting.saddle_starts and saddle_target is not None:
         with phases(profile)("other critical points"):
-            ends = _search(case, progress)
-            saddle_statuses = _count(ends.status)
+            found = _search(case, progress)
+            saddle_statuses = _count(found.status)
             units = case.saddle_units
-            saddles, minimisers, claim = _other_critical_points(units, units.target(saddle_target), ends)
+            saddles, minimisers, claim = _other_critical_points(units, units.target(saddle_target), found)
         # Where zero is the minimiser there may be nothing else.
         if target.is_benign and (saddles or not saddle_target.is_zero):
             claims["strict saddles"] = claim
@@ -200,6 +210,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         seconds=time.perf_counter() - began,
         profile=profile.seconds if profile else {},
         landscape=landscape_of(case.model),
+        curvature=curvature.summary(ends.distance, status != Status.NONFINITE),
     )
 
 
@@ -211,7 +222,9 @@ def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, pro
         x, value = units.scales.to(case.device) * end.x, float(units.value) * end.value
         return describe(case.model, dataclasses.replace(end, x=x, value=value))
 
-    status, measures = _end_points(case, described, progress, profile)
+    curvature = Curvature(units.model)
+    ends = _end_points(case, described, curvature, progress, profile)
+    status, measures = ends.status, ends.measures
     return Verdict(
         spec=case.spec,
         target=None,
@@ -229,17 +242,32 @@ def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, pro
         no_prediction=str(none),
         known_states=none.known,
         found=states(_at_zero(case.model), case.setting.first_start, status, measures),
+        curvature=curvature.summary(ends.distance, status != Status.NONFINITE),
     )
 
 
+class _Ends(NamedTuple):
+    """What is kept of all end points."""
+
+    status: Int[Tensor, " S"]
+    measures: Measures
+    distance: Float[Tensor, " S"]
+    """From the predicted orbit, where that certifies the curvature; nan elsewhere."""
+
+
 def _end_points(
-    case: _Case, measured: Callable[[EndPoints], Measures], progress: Progress, profile: Profile | None
-) -> tuple[Int[Tensor, " S"], Measures]:
+    case: _Case,
+    measured: Callable[[EndPoints], Measures],
+    curvature: Curvature,
+    progress: Progress,
+    profile: Profile | None,
+) -> _Ends:
     """Minimise every start, block by block, and keep of each end point only what is measured of it."""
     setting, units, model, device = case.setting, case.units, case.units.model, case.device
     phase = phases(profile)
     # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
     status, measures = torch.empty(setting.starts, dtype=torch.int64), dict[str, Tensor]()
+    distance = torch.empty(setting.starts, dtype=torch.float64)
     solving = progress.add_task(f"{case.spec['name']}: minimise", total=setting.starts)
     curving = progress.add_task(f"{case.spec['name']}: smallest eigenvalue", total=setting.starts)
 
@@ -254,10 +282,10 @@ def _end_points(
         with phase("measures"):
             found = measured(end)
         with phase("smallest eigenvalue"):
-            pair = smallest_eigenpair(model, end.x, progress=partial(progress.advance, curving))
-        found["smallest eigenvalue"] = pair.value - pair.residual
+            below = curvature.from_below(end.x, partial(progress.advance, curving))
+        found["smallest eigenvalue"] = below.smallest_eigenvalue
         rows = slice(block.start, block.stop)
-        status[rows] = end.status.cpu()
+        status[rows], distance[rows] = end.status.cpu(), below.distance.where(finite, torch.nan).cpu()
         for name, values in found.items():
             whole = measures.setdefault(name, torch.empty(setting.starts, dtype=torch.float64))
             whole[rows] = values.where(finite, torch.nan).cpu()
@@ -265,7 +293,7 @@ def _end_points(
     step = min(max(1, BLOCK_BYTES // (8 * model.size)), math.ceil(setting.starts / cores(device)))
     blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
     map_chunks(check_block, blocks, device)
-    return status, measures
+    return _Ends(status, measures, distance)
 
 
 def _at_zero(model: Model) -> float:

@@ -43,6 +43,23 @@ def test_all_losses_hold(tmp_path, capsys):
     assert str(tmp_path / "record.json") in printed
 
 
+def test_curvature_is_certified_at_the_predicted_orbit_and_computed_elsewhere(tmp_path, capsys):
+    """A focal loss whose starts end at the ETF, at partial states and at zero."""
+    words = ["--loss", "focal", "--classes", "30", "--dim", "29", "--per-class", "1", "--starts", "16"]
+    words += ["--decay-W", "0.041", "--decay-H", "0.041", "--decay-b", "0", "--saddle-starts", "0"]
+    assert _verify("--out", str(tmp_path / "focal"), *words) == 1
+    assert _verify("--out", str(tmp_path / "ce"), "--loss", "ce", "--saddle-starts", "0") == 0
+    focal, ce = (_record(tmp_path / name)["result"]["verdicts"][0] for name in ("focal", "ce"))
+    lost = focal["claims"]["value"]["breakers"]
+    assert (focal["curvature"]["certificate"], focal["curvature"]["numeric"]) == (16 - lost, lost)
+    assert 0 < lost < 16
+    assert focal["claims"]["smallest eigenvalue"]["evidence"] == "numeric"
+    assert ce["claims"]["smallest eigenvalue"]["evidence"] == "certificate"
+    assert (ce["curvature"]["certificate"], ce["curvature"]["numeric"]) == (20, 0)
+    assert 0 < ce["curvature"]["orbit"]["farthest"] < ce["curvature"]["orbit"]["radius"]
+    assert "20 certificate" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "words",
     [
