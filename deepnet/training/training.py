@@ -55,10 +55,7 @@ class Training:
     @property
     def is_over(self) -> bool:
         """Whether no epoch and no terminal block is left."""
-        setting = self.setting
-        return self.epoch >= setting.lines or (
-            self.epoch > setting.epochs + 1 and self.residual < setting.terminal_residual
-        )
+        return is_over(self.setting, self.epoch, self.residual)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -140,6 +137,12 @@ def begin(setting: TrainSetting) -> Training:
     with distributed.first_goes_ahead():
         data = load(setting.data, setting.data_folder, selection_of(setting), setting.download)
     return begin_on(data, setting)
+
+
+def is_over(setting: TrainSetting, epoch: int, residual: float) -> bool:
+    """Whether a run is over after so many epochs and blocks, the last block of which left this residual."""
+    is_stationary = epoch > setting.epochs + 1 and residual < setting.terminal_residual
+    return epoch >= setting.lines or is_stationary
 
 
 def selection_of(setting: TrainSetting) -> Selection:
