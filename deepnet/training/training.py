@@ -37,7 +37,8 @@ class Training:
         step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
         measures: what is measured of every split; a caller may add its own, whose names must be new.
         best: epoch of the best validation accuracy so far, and that accuracy.
-        residual: of the last terminal block; infinite before the first.
+        raised: how many terminal blocks have had the higher decay.
+        residual: of the last terminal block, if it came after those; else infinite.
     """
 
     setting: TrainSetting
@@ -50,6 +51,7 @@ class Training:
     measures: tuple[Measure, ...]
     epoch: int = 0
     best: tuple[int, float] | None = None
+    raised: int = 0
     residual: float = math.inf
 
     @property
@@ -66,6 +68,7 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "best": None if self.best is None else list(self.best),
+            "raised": self.raised,
             "residual": self.residual,
         }
 
@@ -81,6 +84,7 @@ class Training:
             self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+            self.raised = int(state["raised"])
             if not state["residual"] >= 0:
                 raise ValueError(f"residual {state['residual']}")
             self.residual = float(state["residual"])
@@ -140,9 +144,8 @@ def begin(setting: TrainSetting) -> Training:
 
 
 def is_over(setting: TrainSetting, epoch: int, residual: float) -> bool:
-    """Whether a run is over after so many epochs and blocks, the last block of which left this residual."""
-    is_stationary = epoch > setting.epochs + 1 and residual < setting.terminal_residual
-    return epoch >= setting.lines or is_stationary
+    """Whether a run is over after so many epochs and blocks, with the residual that its checkpoint has."""
+    return epoch >= setting.lines or residual < setting.terminal_residual
 
 
 def selection_of(setting: TrainSetting) -> Selection:
