@@ -69,8 +69,8 @@ class TrainSetting(ResumableSetting):
     decay, since the loss feels no other parameter's scale (without batch normalisation all parameters decay). A block
     counts as an epoch."""
     terminal_residual: float = 0.01
-    """Stop after a block, later than those of 10 times the decay, whose stationarity residual |G'H + decay W| / |decay W|
-    is below this, > 0."""
+    """Stop after a block, later than those of 10 times the decay, whose stationarity residual
+    |G'H + decay W| / |decay W| is below this, > 0."""
     batches: Literal["random", "balanced"] = "random"
     """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100
@@ -209,7 +209,8 @@ class CompareSetting(CommonSetting):
     calibration; identities test whether the last layer is stationary and collapsed; predictions could fail where it is
     both (deepnet/comparison/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay
     its part along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
-    statistics, batches with an equal share of each class. Several runs of one network predict each other, and their features are set side by side.
+    statistics, batches with an equal share of each class. Several runs of one network predict each other, and their
+    features are set side by side.
 
     Examples:
         python -m deepnet compare --runs results/focal
