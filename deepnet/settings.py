@@ -216,8 +216,9 @@ class CompareSetting(CommonSetting):
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
 
-    Writes: record.json and, as pictures, prediction_against_measurement, prediction_over_epochs, feature_penalty (two
-    runs of one network or more) and central_path (squared error) into --out.
+    Writes: record.json and, as pictures, measured_against_derived (where anything is derived),
+    prediction_against_measurement, prediction_over_epochs, feature_penalty (two runs of one network or more) and
+    central_path (squared error) into --out.
     """
 
     runs: list[Path] | Path
