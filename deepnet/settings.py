@@ -17,7 +17,8 @@ MOST = 10**6
 class TrainSetting(ResumableSetting):
     """Train a network on real images, measuring neural collapse as it happens.
 
-    What is minimised is the mean loss plus decay/2 times the squared norm of every parameter. Measured on clean images
+    What epochs minimise is the mean loss plus decay/2 times the squared norm of every parameter, what --terminal does
+    has the decay of fewer. Measured on clean images
     of every split, in eval mode: loss, accuracy, top-5 accuracy, nll, ece (15 bins, Guo et al. 2017), margins; NC1 to
     NC4 (`ufm/collapse/README.md` has the formulas; NC1 alone is nc1_quotient); norms and balance of the last layer
     (`deepnet/measures/reading.py`); with mse the parts along the central path (Han, Papyan, Donoho 2021).
@@ -63,11 +64,13 @@ class TrainSetting(ResumableSetting):
     """Passes over the training images, >= 1."""
     terminal: int = 0
     """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
-    becomes stationary; 0, or >= 2: the first is at 10 times the decay. Here only the last layer and the scales and
-    shifts of the batch normalisations summed into the features decay, since the loss feels no other parameter's scale
-    (without batch normalisation all parameters decay). A block counts as an epoch."""
+    becomes stationary. Two have 10 times the decay: from the first that begins with every training image right, never
+    the last. Here only the last layer and the scales and shifts of the batch normalisations summed into the features
+    decay, since the loss feels no other parameter's scale (without batch normalisation all parameters decay). A block
+    counts as an epoch."""
     terminal_residual: float = 0.01
-    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
+    """Stop after a block, later than those of 10 times the decay, whose stationarity residual
+    |G'H + decay W| / |decay W| is below this, > 0."""
     batches: Literal["random", "balanced"] = "random"
     """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100
@@ -81,7 +84,8 @@ class TrainSetting(ResumableSetting):
     nesterov: bool = False
     """true: Nesterov's momentum (SGD only)."""
     decay: float = 5e-4
-    """Weight decay on all parameters (its half times their squared norm joins the loss), > 0."""
+    """Weight decay (its half times a squared norm joins the loss), > 0: in epochs on all parameters, in terminal blocks
+    on those that --terminal names."""
     schedule: Literal["step", "cosine"] = "step"
     """Learning rate over the epochs: a tenth after 3/7 and again after 5/7 of them, or half a cosine."""
     clip: float | None = None
@@ -109,8 +113,7 @@ class TrainSetting(ResumableSetting):
         check(0 <= self.momentum < 1, "--momentum", self.momentum, "in [0, 1)")
         is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
         check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
-        allowed = f"0 or an integer in [2, {MOST}] (the first block is at 10 times the decay)"
-        check(self.terminal == 0 or 2 <= self.terminal <= MOST, "--terminal", self.terminal, allowed)
+        check(0 <= self.terminal <= MOST, "--terminal", self.terminal, f"an integer in [0, {MOST}]")
         residual = self.terminal_residual
         check(0 < residual < math.inf, "--terminal-residual", residual, "finite and > 0")
         is_balanced_tags = self.batches == "balanced" and self.multilabel > 1
@@ -199,18 +202,23 @@ class EvaluateSetting(OutputSetting):
 class CompareSetting(CommonSetting):
     """Compare the last layer of trained networks with what the unconstrained feature model predicts.
 
+    Of nets whose price of features is derived (deepnet/comparison/price.py) a first table has nothing fitted: measured,
+    derived, deviation, and for convex losses the objective over a lower bound. Then:
+
     The model's decay of the features is read off the balance decay_W |W|^2 = decay_H |H|^2, so that |w| / |h| is a
     calibration; identities test whether the last layer is stationary and collapsed; predictions could fail where it is
     both (deepnet/comparison/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay
     its part along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
-    statistics. Several runs of one network predict each other, and their features are set side by side.
+    statistics, batches with an equal share of each class. Several runs of one network predict each other, and their
+    features are set side by side.
 
     Examples:
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
 
-    Writes: record.json and, as pictures, prediction_against_measurement, prediction_over_epochs, feature_penalty (two
-    runs of one network or more) and central_path (squared error) into --out.
+    Writes: record.json and, as pictures, measured_against_derived (where anything is derived),
+    prediction_against_measurement, prediction_over_epochs, feature_penalty (two runs of one network or more) and
+    central_path (squared error) into --out.
     """
 
     runs: list[Path] | Path

@@ -38,7 +38,9 @@ def draw_beside(job: str, record: dict[str, Any], folder: Path) -> list[Path]:
     """Draw what shows a record of this job into the folder, each picture named after its figure or its `FILE`."""
     scripts = {name: script for name, script in figure_scripts("JOB").items() if job == script.JOB}
     fitting = {name: script for name, script in scripts.items() if not hasattr(script, "fits") or script.fits(record)}
-    return [script.draw(record, folder / getattr(script, "FILE", f"{name}.png")) for name, script in fitting.items()]
+    return [
+        script.draw(record, path=folder / getattr(script, "FILE", f"{name}.png")) for name, script in fitting.items()
+    ]
 
 
 def read_stored(data: Path, records: Mapping[str, str]) -> list[dict[str, Any]]:

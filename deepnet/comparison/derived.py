@@ -6,18 +6,19 @@ and loss of the best such net, and, for a convex loss, a number that the objecti
     L = mean loss + decay/2 (|W|^2 + |b|^2 + |theta|^2)
 
 of no net is below, theta being the scales and shifts that its features are a sum of. L is what the terminal phase
-minimises, and leaves out the decay of weights that have no scale. Derivation and bound take the statistics of all
-images, which those of evaluation are after a terminal phase. The bound is evaluated in floating point.
+minimises, and leaves out the decay of weights that have no scale. What is derived takes the statistics of all images,
+which those of evaluation are after a terminal phase. The bound holds in evaluation whatever its statistics, whose q
+counts J so many times. It is evaluated in floating point.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepnet.comparison.compare import Sizes
 from deepnet.comparison.price import FeatureSource, derived_prediction, lower_bound
 from deepnet.measures.reading import Reading
 from deepnet.nets.nets import Network
-from deepnet.nets.scales import Scales, scales
+from deepnet.nets.scales import Scales
 from ufm.errors import RequestError
 from ufm.model.loss import Loss
 
@@ -27,13 +28,12 @@ class Derived:
     """What was measured and what is derived.
 
     Attributes:
-        count, is_rectified: as in `FeatureSource`.
+        source: where the features come from, with the statistics of evaluation.
         measured, derived: by quantity; p_y is left out where the loss has no probabilities.
         bound: the lower bound of `measured["objective"]`; None where none is proved.
     """
 
-    count: int
-    is_rectified: bool
+    source: FeatureSource
     measured: dict[str, float]
     derived: dict[str, float]
     bound: float | None
@@ -45,17 +45,22 @@ class Derived:
             for name, value in self.measured.items()
         ]
         over = self.measured["objective"] / self.bound if self.bound else None
-        source = {"count": self.count, "is_rectified": self.is_rectified}
-        return source | {"rows": rows, "bound": self.bound, "objective_over_bound": over}
+        return asdict(self.source) | {"rows": rows, "bound": self.bound, "objective_over_bound": over}
 
 
-def derived(net: Network, reading: Reading, loss: Loss, sizes: Sizes) -> Derived | None:
-    """The comparison; None where nothing is derived: another kind of net, no prediction, or too few dimensions."""
-    found = scales(net)
-    if found is None:
-        return None
+def derived(net: Network, found: Scales, moment: float, reading: Reading, loss: Loss, sizes: Sizes) -> Derived | None:
+    """The comparison; None where nothing is derived: no prediction, too few dimensions, or q not finite.
+
+    Args:
+        net: the network as evaluated.
+        found: its scales.
+        moment: q of the statistics of evaluation.
+        reading: of its last layer on the training images in evaluation.
+        loss, sizes: of the run.
+    """
     source = FeatureSource(found.count, found.is_rectified)
     try:
+        evaluated = replace(source, moment=moment)
         predicted = derived_prediction(source, loss, sizes)
     except RequestError:
         return None
@@ -71,11 +76,10 @@ def derived(net: Network, reading: Reading, loss: Loss, sizes: Sizes) -> Derived
     }
     known = {name: (measured, value) for name, (measured, value) in pairs.items() if value is not None}
     return Derived(
-        source.count,
-        source.is_rectified,
+        evaluated,
         {name: measured for name, (measured, _) in known.items()},
         {name: value for name, (_, value) in known.items()},
-        lower_bound(source, loss, sizes),
+        lower_bound(evaluated, loss, sizes),
     )
 
 

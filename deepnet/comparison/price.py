@@ -27,11 +27,16 @@ ReLU at the end (a plain convolutional net, a pre-activation ResNet) are J = 1: 
     L = mean loss + decay/2 (|W|^2 + |b|^2 + |theta|^2) ,
 
 the objective without the decay of the other weights: those that a batch normalisation follows have no scale, and their
-decay only adds. The statistics must be those of all images. If the loss is convex, it is no larger at the class means,
+decay only adds. If the loss is convex, it is no larger at the class means,
 and L is at least the least value of the unconstrained feature model with decay_H = decay k / N and a free bias.
 Behind a ReLU it is met only at orthogonal class means of one length, so with d >= K, maps constant over pixels, all u_j
 alike and eps = 0 (with eps > 0 approached as v grows). For d < K the bound holds, strictly. Focal loss is not convex:
 there the same value is a prediction and no bound.
+
+*Statistics.* So far x^_j has the moments that the statistics of all images give it. Under others, such as running
+averages over batches, let q >= 1 be the largest eigenvalue of its matrix ((mean x^^2, mean x^), (mean x^, 1)) over all
+images, channels and j. Then |u_j| <= (q (gamma_j^2 + beta_j^2))^(1/2), and every bound here holds with q J for J.
+Without q they fail: a running variance that is too small scales features for nothing.
 
 *Squared error* needs a common logit r/K, which a free bias would give for nothing. So the decay of b is kept, and the
 means' Gram matrix M, which is entrywise not negative behind a ReLU. For logits Z the cheapest W with W mu_k = z_k costs
@@ -53,6 +58,7 @@ K |w|^2/|h|^2 = k - K/(K - 1) s^2. Without a ReLU M is free, and L is the uncons
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,7 +66,7 @@ from typing import Any
 from scipy.optimize import brentq
 
 from deepnet.comparison.compare import Sizes
-from ufm.arguments import check_fields, instance, integer, takes
+from ufm.arguments import check_fields, instance, integer, number, takes
 from ufm.errors import check
 from ufm.model.loss import Loss
 from ufm.model.losses import SquaredError
@@ -75,17 +81,26 @@ class FeatureSource:
     Attributes:
         count: J >= 1, the batch normalisations whose sum they are.
         is_rectified: whether a ReLU follows, so that features are not negative.
+        moment: q >= 1 of the statistics they are normalised with, 1 for those of all images.
     """
 
     count: int
     is_rectified: bool
+    moment: float = 1.0
 
     def __post_init__(self) -> None:
-        check_fields(self, count=integer(1), is_rectified=instance(bool))
+        check_fields(
+            self, count=integer(1), is_rectified=instance(bool), moment=number(1.0, sys.float_info.max, ">= 1")
+        )
+
+    @property
+    def divisor(self) -> float:
+        """q J: |theta|^2 is at least the mean square norm of features over it."""
+        return self.moment * self.count
 
     def price(self, K: int) -> float:
         """The k of |theta|^2 >= k |h|^2, |h| the root mean square norm of the centred class means."""
-        return (K / (K - 1) if self.is_rectified else 1.0) / self.count
+        return (K / (K - 1) if self.is_rectified else 1.0) / self.divisor
 
 
 @takes(source=instance(FeatureSource), loss=instance(Loss), sizes=instance(Sizes))
@@ -121,7 +136,7 @@ def lower_bound(source: FeatureSource, loss: Loss, sizes: Sizes) -> float | None
 def _orthogonal(source: FeatureSource, loss: SquaredError, sizes: Sizes, model: Prediction) -> Prediction:
     """The least of (3): q + g solves an equation that holds no decay."""
     K, decay, r, weight = sizes.K, sizes.decay, float(loss.rescale), loss.weight(sizes.K)
-    level = 1 / source.count
+    level = 1 / source.divisor
 
     def slope(x: float) -> float:
         """-2/decay dL/dg at q + g = x r; it falls."""

@@ -41,6 +41,12 @@ def _show_derived(condition: dict[str, Any], title: str) -> None:
     if over["mean"] is not None:
         found.add_row("objective / its lower bound (numeric)", f"{over['mean']:.6g}", ">= 1", "")
     console().print(found)
+    if over["mean"] is not None:
+        print(
+            "The bound is that of evaluation: its statistics let unit scale and shift give a channel a mean square of "
+            f"{what['moment']['mean']:.5g} over the training images (1: the statistics of all of them), and J counts "
+            "so many times."
+        )
 
 
 def _percent(spread: dict[str, Any]) -> str:

@@ -23,9 +23,15 @@ from deepnet.comparison.verdict import verdict
 from deepnet.measures.features import LastLayer, last_layer
 from deepnet.measures.geometry import geometry
 from deepnet.measures.measure import measure
-from deepnet.measures.normalisation import batch_layer, normalises_batches, with_precise_statistics
+from deepnet.measures.normalisation import (
+    batch_layer,
+    largest_second_moment,
+    normalises_batches,
+    with_precise_statistics,
+)
 from deepnet.measures.reading import Reading
 from deepnet.measures.similarity import similarities
+from deepnet.nets.scales import scales
 from deepnet.training import checkpoint
 from deepnet.training.epoch import batches, steps_of
 from deepnet.training.optimiser import warning_of_time
@@ -92,8 +98,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Compare
     entry |= {"geometry": geometry(layer)}
     entry["warning"] = warning_of_time(setting, steps_of(len(split.labels), setting.batch_size))
     entry |= compare(reading, training.loss, sizes).as_dict()
-    found = derived(training.net, reading, training.loss, sizes)
-    entry["derived"] = found and found.as_dict()
+    entry["derived"] = _derived_of_run(training, reading, sizes)
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
     entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]
     by_statistics = _by_statistics(training, reading)
@@ -103,6 +108,17 @@ def compared_run(folder: Path, device: str, data_folder: Path | None) -> Compare
     entry["balance_by_statistics"] = {name: found.balance(setting.decay) for name, found in by_statistics.items()}
     test = last_layer(training.net, training.data, training.data.splits["test"], setting.precision)
     return ComparedRun(_network(plain), case, {"train": layer, "test": test}, entry)
+
+
+def _derived_of_run(training: Training, reading: Reading, sizes: Sizes) -> dict[str, Any] | None:
+    """What `deepnet/comparison/derived.py` says, None where the scales of the features are not known."""
+    net, data = training.net, training.data
+    if (found := scales(net)) is None:
+        return None
+    split, precision = data.splits["train"], training.setting.precision
+    moment = largest_second_moment(net, found.normalisations, data, split, precision)
+    against = derived(net, found, moment, reading, training.loss, sizes)
+    return None if against is None else against.as_dict()
 
 
 def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> list[dict[str, Any]]:
@@ -214,8 +230,8 @@ def _derived(group: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         | {key: _spread([each[key] for each in row]) for key in ("measured", "derived", "deviation")}
         for row in zip(*(each["rows"] for each in found), strict=True)
     ]
-    over = _spread([each["objective_over_bound"] for each in found])
-    return {"count": found[0]["count"], "rows": rows, "objective_over_bound": over}
+    spreads = {name: _spread([each[name] for each in found]) for name in ("objective_over_bound", "moment")}
+    return {"count": found[0]["count"], "rows": rows, **spreads}
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from deepnet.training import checkpoint
 from deepnet.training.optimiser import RELAXED
 from deepnet.training.run import opened
 from deepnet.training.train import train
-from deepnet.training.training import begin
+from deepnet.training.training import begin, is_over
 from ufm.engine.map_units import map_units
 from ufm.engine.setting import EngineSetting
 from ufm.errors import RequestError
@@ -72,9 +72,10 @@ def train_unit(unit: Unit) -> str:
     if not checkpoint.has_state(unit.folder):
         shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
         setting = dataclasses.replace(unit.setting, out=unit.folder)
-    elif checkpoint.load(unit.folder)["epoch"] == unit.setting.lines:
-        return ""
     else:
+        state = checkpoint.load(unit.folder)
+        if is_over(unit.setting, state["epoch"], state["residual"]):
+            return ""
         setting = TrainSetting(resume=unit.folder, device=unit.setting.device)
     with opened(setting) as (training, folder):
         training.measures += find(unit.experiment)[0].measures

@@ -53,7 +53,9 @@ class Work:
 
     @property
     def epochs_done(self) -> int:
-        """Epochs so far."""
+        """Epochs so far; of a run that is done all, though its terminal phase may have stopped sooner."""
+        if self.is_done:
+            return self.run.setting.lines
         path = self.folder / checkpoint.METRICS
         return sum(1 for _ in islice(read_lines(path), self.run.setting.lines)) if path.exists() else 0
 

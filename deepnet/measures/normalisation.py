@@ -10,6 +10,7 @@ of a residual is due to that:
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Int
@@ -18,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepnet.data.images import Split
 from deepnet.data.load import Data
-from deepnet.measures.features import LastLayer, Precision, forward
+from deepnet.measures.features import LastLayer, Precision, forward, last_layer
 from deepnet.nets.nets import Network
 
 Index = Int[Tensor, " n"]
@@ -51,6 +52,33 @@ def with_precise_statistics(
     for index in order:
         forward(net, data.normalise(split.images[index]), precision)
     return net.eval()
+
+
+@torch.no_grad()
+def largest_second_moment(
+    net: Network, layers: Sequence[_BatchNorm], data: Data, split: Split, precision: Precision
+) -> float:
+    """The q of `deepnet/comparison/price.py`: how much evaluation lets unit scale and shift give a channel at most.
+
+    The largest eigenvalue of ((mean x^^2, mean x^), (mean x^, 1)) over the channels of the layers, x^ what running
+    statistics make of a channel's input, means over the images (and pixels) of the split. 1 if they are its own.
+    """
+    sums = {layer: torch.zeros(3, layer.num_features, dtype=torch.float64, device=data.mean.device) for layer in layers}
+
+    def add(layer: _BatchNorm, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        x = inputs[0].double().movedim(1, -1).flatten(0, -2)
+        x = (x - layer.running_mean.double()) * (layer.running_var.double() + layer.eps).rsqrt()
+        sums[layer] += torch.stack([x.sum(0), x.square().sum(0), torch.ones_like(x).sum(0)])
+
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    last_layer(net, data, split, precision)
+    for hook in hooks:
+        hook.remove()
+    total, squares, count = torch.cat([*sums.values()], dim=1)
+    mean, square = total / count, squares / count
+    return float((1 + square + ((1 - square).square() + 4 * mean.square()).sqrt()).max() / 2)
 
 
 def _in_training(net: Network, momentum: float | None) -> Network:

@@ -29,17 +29,22 @@ from deepnet.training.training import Training
 
 ITERATIONS = 50
 """Of L-BFGS in a block."""
-FIRST = 10.0
-"""Factor of the decay in the first block. Which features share the price only the decay decides, at a rate proportional
-to it; the geometry found is that of every decay, and later blocks rescale it."""
-MEMORY = 30
-"""Pairs of steps and gradient differences that L-BFGS keeps."""
+RAISED = 10.0
+"""Factor of the decay in `RAISED_BLOCKS`. Which features share the price only the decay decides, at a rate proportional
+to it; the geometry found is that of every decay, and later blocks rescale it. Before all training images are told
+apart it would press classes into few dimensions, where they stay for long."""
+RAISED_BLOCKS = 2
+"""How many blocks have it, from the first that begins with every training image right."""
+MEMORY = ITERATIONS
+"""Pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
 
 
-def decay_of(training: Training) -> float:
-    """The decay of the block that comes."""
-    setting = training.setting
-    return setting.decay * (FIRST if training.epoch == setting.epochs else 1.0)
+def is_raised(training: Training) -> bool:
+    """Whether the block that comes has the higher decay; the last one never has."""
+    if training.raised == RAISED_BLOCKS or training.epoch + 1 >= training.setting.lines:
+        return False
+    split = training.data.splits["train"]
+    return bool(training.loss.is_right(keep_statistics(training), split.labels).all())
 
 
 @dataclass
@@ -66,14 +71,17 @@ class _Objective:
         return value
 
 
-def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float, float]:
+def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], dict[str, float]]:
     """`ITERATIONS` of L-BFGS, from where single precision stalls in double.
 
     Returns:
-        The mean loss at each evaluation, and mean loss, accuracy and objective at the end.
+        The mean loss at each evaluation, and the block's decay with mean loss, accuracy and objective at its end.
     """
     net, split = training.net, training.data.splits["train"]
     images, shown = len(split.labels), 0
+    has_more = is_raised(training)
+    training.raised += has_more
+    decay = training.setting.decay * (RAISED if has_more else 1.0)
 
     def on_call() -> None:
         nonlocal shown
@@ -81,7 +89,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
         shown += share
         on_step(share)
 
-    objective = _Objective(training, decay_of(training), on_call)
+    objective = _Objective(training, decay, on_call)
     net.train()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's L-BFGS takes no other
     balance(net)
@@ -98,7 +106,8 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     on_step(images - shown)
     count = int(training.loss.is_right(logits, split.labels).sum())
     loss = float(training.loss(logits, split.labels).mean())
-    return torch.stack(objective.losses).tolist(), loss, count / images, value
+    end = {"decay": decay, "loss": loss, "accuracy": count / images, "objective": value}
+    return torch.stack(objective.losses).tolist(), end
 
 
 def _minimise(objective: _Objective, iterations: int) -> int:

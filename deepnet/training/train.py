@@ -31,7 +31,8 @@ def train(
         line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
         is_terminal = training.epoch >= training.setting.epochs
         if is_terminal:
-            losses, line["loss"], line["accuracy"], line["objective"] = terminal_block(training, on_step)
+            losses, end = terminal_block(training, on_step)
+            line |= end
         else:
             losses, line["loss"], line["accuracy"] = train_epoch(training, on_step)
         line["images_per_s"] = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
@@ -41,7 +42,9 @@ def train(
         line |= measure_splits(training) if _is_measured(training) else {}
         line |= _time(training)
         if is_terminal:
-            training.residual = line["residual"] = Reading.from_measures(line["train"]).stationarity(decay)
+            line["residual"] = Reading.from_measures(line["train"]).stationarity(decay)
+            counts = training.raised > 0 and line["decay"] == decay
+            training.residual = line["residual"] if counts else math.inf
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
         if distributed.rank() == 0:

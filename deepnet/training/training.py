@@ -37,7 +37,8 @@ class Training:
         step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
         measures: what is measured of every split; a caller may add its own, whose names must be new.
         best: epoch of the best validation accuracy so far, and that accuracy.
-        residual: of the last terminal block; infinite before the first.
+        raised: how many terminal blocks have had the higher decay.
+        residual: of the last terminal block, if it came after those; else infinite.
     """
 
     setting: TrainSetting
@@ -50,15 +51,13 @@ class Training:
     measures: tuple[Measure, ...]
     epoch: int = 0
     best: tuple[int, float] | None = None
+    raised: int = 0
     residual: float = math.inf
 
     @property
     def is_over(self) -> bool:
         """Whether no epoch and no terminal block is left."""
-        setting = self.setting
-        return self.epoch >= setting.lines or (
-            self.epoch > setting.epochs + 1 and self.residual < setting.terminal_residual
-        )
+        return is_over(self.setting, self.epoch, self.residual)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -69,6 +68,7 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "best": None if self.best is None else list(self.best),
+            "raised": self.raised,
             "residual": self.residual,
         }
 
@@ -84,6 +84,7 @@ class Training:
             self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+            self.raised = int(state["raised"])
             if not state["residual"] >= 0:
                 raise ValueError(f"residual {state['residual']}")
             self.residual = float(state["residual"])
@@ -140,6 +141,11 @@ def begin(setting: TrainSetting) -> Training:
     with distributed.first_goes_ahead():
         data = load(setting.data, setting.data_folder, selection_of(setting), setting.download)
     return begin_on(data, setting)
+
+
+def is_over(setting: TrainSetting, epoch: int, residual: float) -> bool:
+    """Whether a run is over after so many epochs and blocks, with the residual that its checkpoint has."""
+    return epoch >= setting.lines or residual < setting.terminal_residual
 
 
 def selection_of(setting: TrainSetting) -> Selection:

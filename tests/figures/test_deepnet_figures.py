@@ -1,4 +1,10 @@
-from figures import measured_splits, prediction_against_measurement, reliability, training_curves
+from figures import (
+    measured_against_derived,
+    measured_splits,
+    prediction_against_measurement,
+    reliability,
+    training_curves,
+)
 
 MEASURED = {"loss": 0.5, "accuracy": 0.9, "nc1_quotient": 0.1, "nc2_etf_distance": None, "nc3_self_duality": 0.2}
 
@@ -14,6 +20,16 @@ def test_ratios_are_drawn_where_there_are_any(tmp_path):
     run = {"rows": rows, "condition": "ce", "run_setting": {"net": "mlp", "data": "digits"}, "epoch": 3}
     path = prediction_against_measurement.draw({"result": {"runs": [run, run]}}, tmp_path / "picture.png")
     assert path.stat().st_size > 5000
+
+
+def test_derived_numbers_are_drawn_where_there_are_any(tmp_path):
+    rows = [{"name": name, "measured": 2.0, "derived": 2.1, "deviation": -0.05} for name in ("margin", "|w|")]
+    run = {"condition": "ce", "run_setting": {"net": "resnet18", "data": "digits"}, "derived": {"rows": rows}}
+    other = run | {"run_setting": {"net": "resnet18", "data": "cifar10"}}
+    records = [{"result": {"runs": [run, run | {"derived": None}]}}, {"result": {"runs": [other]}}]
+    assert measured_against_derived.draw(*records, path=tmp_path / "picture.png").stat().st_size > 5000
+    assert measured_against_derived.fits(records[0])
+    assert not measured_against_derived.fits({"result": {"runs": [run | {"derived": None}]}})
 
 
 def test_splits_are_drawn_without_what_is_no_number(tmp_path):

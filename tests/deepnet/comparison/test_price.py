@@ -11,8 +11,13 @@ from torch import nn
 
 from deepnet.comparison.compare import Sizes
 from deepnet.comparison.price import FeatureSource, derived_prediction, lower_bound
+from deepnet.measures.features import last_layer
+from deepnet.measures.normalisation import largest_second_moment
 from deepnet.nets.nets import Network, make_net
 from deepnet.nets.scales import Scales, scales
+from deepnet.settings import TrainSetting
+from deepnet.training.terminal import keep_statistics
+from deepnet.training.training import begin
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 
 SIZES = Sizes(K=10, n=20, d=64, decay=0.01)
@@ -149,3 +154,28 @@ def test_no_random_network_is_below_the_bound(name: str, loss: CrossEntropy | Sq
         logits = net(torch.randn(12, 1, 8, 8, generator=generator))[0]
         squares = sum(float(p.square().sum()) for p in [*found.parameters, *net.classifier.parameters()])
         assert float(loss(logits.double(), labels).mean()) + 0.025 * squares >= bound
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shrink", [1.0, 1e-4])
+def test_in_evaluation_the_bound_stands_and_needs_its_moment(shrink: float) -> None:
+    """One image a class, told apart by the last layer; false twin: too small a running variance gives features away."""
+    training = begin(TrainSetting(data="digits", per_class=1, test_per_class=1, net="resnet18", width=0.0625))
+    found, split = _found(training.net), training.data.splits["train"]
+    for layer in found.normalisations:
+        layer.weight.fill_(0.1)
+    keep_statistics(training)
+    for layer in found.normalisations:
+        assert layer.running_var is not None
+        layer.running_var.mul_(shrink)
+    moment = largest_second_moment(training.net, found.normalisations, training.data, split, "fp32")
+    H = last_layer(training.net, training.data, split, "fp32").H.double()
+    W = 6 * torch.linalg.pinv(H - H.mean(0)).mT  # an image is its own class
+    squares = sum(float(p.square().sum()) for p in found.parameters) + float(W.square().sum())
+    value = float(CrossEntropy()(H @ W.mT, torch.arange(10)).mean()) + 0.05 * squares
+    source, sizes = FeatureSource(3, is_rectified=True), Sizes(10, 1, H.shape[1], 0.1)
+    own, of_all = (lower_bound(replace(source, moment=q), CrossEntropy(), sizes) for q in (moment, 1.0))
+    assert own is not None
+    assert of_all is not None
+    assert own <= value
+    assert (moment == pytest.approx(1, abs=1e-3)) == (value >= of_all) == (shrink == 1)

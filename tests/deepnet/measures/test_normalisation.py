@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from deepnet.measures.features import last_layer
-from deepnet.measures.normalisation import batch_layer, normalises_batches, with_precise_statistics
+from deepnet.measures.normalisation import (
+    batch_layer,
+    largest_second_moment,
+    normalises_batches,
+    with_precise_statistics,
+)
 from deepnet.settings import TrainSetting
 from deepnet.training.training import Training, begin
 
@@ -36,6 +42,24 @@ def test_with_the_whole_set_as_one_batch_precise_and_batch_statistics_agree(resn
     # The precise variance has N - 1, the batch's N in its denominator; at the last maps N is 40 x 1 x 1.
     assert float((precise.H - batch.H).norm() / batch.H.norm()) < 0.05
     assert float((running.H - batch.H).norm() / batch.H.norm()) > 0.2
+
+
+def test_the_largest_second_moment_against_eigenvalues(resnet):
+    layers = [resnet.net.body.blocks[-1].normalisation, resnet.net.body.blocks[-2].shortcut[1]]
+    split, seen = resnet.data.splits["train"], {}
+    hooks = [each.register_forward_hook(lambda layer, x, _: seen.update({layer: x[0].numpy()})) for each in layers]
+    last_layer(resnet.net, resnet.data, split, "fp32")
+    for hook in hooks:
+        hook.remove()
+    largest = 0.0
+    for layer, inputs in seen.items():
+        flat = np.moveaxis(inputs, 1, -1).reshape(-1, inputs.shape[1]).astype(float)
+        x = (flat - layer.running_mean.numpy()) / np.sqrt(layer.running_var.numpy() + 1e-5)
+        channels = [np.stack([channel, np.ones_like(channel)]) for channel in x.T]
+        largest = max(largest, *(np.linalg.eigvalsh(c @ c.T / c.shape[1])[-1] for c in channels))
+    found = largest_second_moment(resnet.net, layers, resnet.data, split, "fp32")
+    assert found == pytest.approx(largest, rel=1e-5)
+    assert largest > 1.01
 
 
 def test_looking_changes_nothing(resnet):

@@ -12,13 +12,13 @@ from deepnet.training import checkpoint
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.epoch import batches
 from deepnet.training.optimiser import relaxation_time, warning_of_time
-from deepnet.training.terminal import keep_statistics, terminal_block
+from deepnet.training.terminal import is_raised, keep_statistics, terminal_block
 from deepnet.training.training import begin
 from tests.deepnet.training.test_train import assert_same_run, in_folder, run
 from ufm.errors import RequestError
 
 TINY = TrainSetting(
-    data="digits", net="resnet18", width=0.125, per_class=6, test_per_class=2, validation=0.2, epochs=2, terminal=3,
+    data="digits", net="resnet18", width=0.125, per_class=6, test_per_class=2, validation=0.2, epochs=2, terminal=4,
     terminal_residual=1e-9, batch_size=20, lr=0.05, decay=0.01, clip=5.0,
 )  # fmt: skip
 
@@ -44,27 +44,45 @@ def objective(training, decay: float) -> float:
 
 
 def test_every_block_decreases_the_objective_of_what_decays():
+    """The decay is raised twice, as soon as every image is right, and not in the last block."""
     training = begin(TINY)
     training.epoch = TINY.epochs
-    for factor in (10, 1, 1):
+    for factor in (1, 10, 10, 1):
         before = objective(training, factor * TINY.decay)
-        losses, _, _, value = terminal_block(training, lambda _: None)
-        assert value == pytest.approx(objective(training, factor * TINY.decay), rel=1e-5)
-        assert value < before
+        losses, end = terminal_block(training, lambda _: None)
+        assert end["decay"] == pytest.approx(factor * TINY.decay)
+        assert end["objective"] == pytest.approx(objective(training, factor * TINY.decay), rel=1e-5)
+        assert end["objective"] < before
         assert len(losses) > 10
         training.epoch += 1
 
 
+@pytest.mark.parametrize(("accuracy", "blocks_done", "raised", "expected"), [
+    (1.0, 0, 0, True), (0.98, 0, 0, False), (1.0, 2, 1, True), (1.0, 3, 0, False), (1.0, 2, 2, False),
+])  # fmt: skip
+def test_the_decay_is_raised_twice_once_all_is_right_and_a_block_is_left(accuracy, blocks_done, raised, expected):
+    training = begin(TINY)
+    training.epoch, training.raised = TINY.epochs + blocks_done, raised
+    split = training.data.splits["train"]
+    logits = keep_statistics(training)
+    labels = logits.argmax(1)  # all right
+    if accuracy < 1:
+        labels[0] = (labels[0] + 1) % 10
+    training.data.splits["train"] = split._replace(labels=labels)
+    assert is_raised(training) is expected
+
+
 def test_blocks_are_lines_of_the_run(whole):
     metrics = checkpoint.read_metrics(whole)
-    assert [line["lr"] for line in metrics[2:]] == [0.0] * 3
+    assert [line["lr"] for line in metrics[2:]] == [0.0] * 4
+    assert [line["decay"] for line in metrics[2:]] == [0.01, 0.1, 0.1, 0.01]
     assert all(line["residual"] > 0 and "train" in line for line in metrics[2:])
-    assert metrics[-1]["residual"] < 0.1 < metrics[2]["residual"]  # the first is at another decay
-    assert [line["t"] for line in metrics[1:]] == [metrics[1]["t"]] * 4
+    assert metrics[-1]["residual"] < 0.1 < metrics[3]["residual"]  # at another decay
+    assert [line["t"] for line in metrics[1:]] == [metrics[1]["t"]] * 5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [2, 3, 4])
+@pytest.mark.parametrize("stop", [2, 3, 5])
 def test_resume_is_bit_for_bit(whole, tmp_path, stop):
     with pytest.raises(KeyboardInterrupt):
         run(in_folder(TINY, tmp_path / "half"), stop_after=stop)
@@ -76,17 +94,17 @@ def test_resume_is_bit_for_bit(whole, tmp_path, stop):
 def test_a_run_stops_at_the_residual_and_stays_stopped(tmp_path):
     folder = tmp_path / "run"
     assert run(in_folder(TINY, folder, terminal_residual=1e3, terminal=5)) is None
-    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 2  # never after the block at 10 times the decay
+    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 4  # 1 x, 10 x twice, and only then
     assert run(TrainSetting(resume=folder)) is None
-    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 2
+    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 4
 
 
 @pytest.mark.slow
 def test_more_blocks_may_be_given_and_more_epochs_not(whole, tmp_path):
     folder = tmp_path / "run"
-    assert run(in_folder(TINY, folder, terminal=2)) is None
+    assert run(in_folder(TINY, folder, terminal=1)) is None
     given = frozenset({"terminal"})
-    assert run(TrainSetting(resume=folder, terminal=3, given=given)) is None
+    assert run(TrainSetting(resume=folder, terminal=4, given=given)) is None
     assert checkpoint.read_metrics(folder)[-1]["loss"] == checkpoint.read_metrics(whole)[-1]["loss"]
     with pytest.raises(RequestError, match="`--epochs` must be 2, as the run has it, or left out after a terminal"):
         run(TrainSetting(resume=folder, epochs=9, given=frozenset({"epochs"})))
