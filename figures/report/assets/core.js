@@ -3,7 +3,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const VIEWS = {};
-const FIRST_VIEW = "theorems";
+const FIRST_VIEW = "start";
 const LAYOUT = {
   margin: { l: 55, r: 15, t: 30, b: 20 },
   font: { family: "system-ui, sans-serif", size: 12 },
@@ -40,7 +40,7 @@ function render() {
     else link.removeAttribute("aria-current");
   }
   const entries = DATA.views[view];
-  if (entries && !entries.length) byId(view).replaceChildren(element("p", {}, "No record to show; see Records."));
+  if (entries && !entries.length && view !== FIRST_VIEW) byId(view).replaceChildren(element("p", {}, "No record to show; see Records."));
   else VIEWS[view](values, entries);
 }
 
