@@ -16,7 +16,7 @@ CURVES = {
     "low": BOUNDARIES["c_zero_stable"],
     "best": BOUNDARIES["c_zero_best"],
     "high": BOUNDARIES["c_etf_ends"],
-    "onset": ("c_x: one class at zero, the others on a simplex, becomes a local minimum", "-."),
+    "onset": ("c_x: a class at zero becomes a local minimum (shown for some K and gamma)", "-."),
 }
 """Thresholds of `assets/theory.js` in words, and how their curve is dashed."""
 SIZES = {"classes": "K", "dim": "d", "per_class": "n"}

@@ -23,11 +23,11 @@ FINDINGS = {
         "focal_landscape_is_benign_at_small_decays",
         "focal_landscape_is_benign_up_to_partial_collapse",
     ),
+    "What a normalised network pays for its features is known": ("normalised_networks_pay_for_features",),
     "The benign landscape ends sharply": (
         "partial_collapse_ends_the_benign_landscape",
         "focal_with_bias_can_beat_collapse",
     ),
-    "What a normalised network pays for its features is known": ("normalised_networks_pay_for_features",),
     "A hidden linear layer breaks collapse for cross entropy": ("deep_cross_entropy_prefers_low_rank",),
     "Label smoothing improves one condition number and worsens another": (
         "label_smoothing_improves_the_loss_part_of_the_hessian",
@@ -36,18 +36,14 @@ FINDINGS = {
     "Squared error lies between an orthogonal frame and the simplex": ("squared_error_between_frame_and_simplex",),
 }
 """What the page says first: a title and the claims that say it, the most important first."""
-PICTURES = {
-    "The landscape is benign": "proved",
-    "The benign landscape ends sharply": "window",
-    "A hidden linear layer breaks collapse for cross entropy": "pairs",
-    "Label smoothing improves one condition number and worsens another": "conditioning",
-    "Squared error lies between an orthogonal frame and the simplex": "frame",
-}
-"""Title -> the picture on its card: of another record if there is one (`window`, `conditioning`), or drawn by the page."""
+BENIGN, PRICE, SHARP, DEEP, SMOOTH, FRAME = FINDINGS
+DRAWN = {DEEP: "pairs", FRAME: "frame"}
+"""Findings whose picture the page draws by itself."""
 PREFERRED = ("compare_terminal", "compare", "verify", "scan", "atlas", "softmax_codes", "experiments")
 """Of several records of a kind these are shown first."""
 MOST = {"theory_checks": len(FINDINGS) + 1, "deepnet compare": 2}
 """Cards of a kind, one where nothing is said."""
+ROUNDING = 1e-16
 STATIONARY = 0.05
 """A last layer of at most this residual is called stationary."""
 
@@ -55,24 +51,30 @@ Card = dict[str, Any]
 
 
 def view(name: str, record: dict[str, Any]) -> list[Card]:
-    """The cards of one record; `place` orders them, `picture_of` offers a picture to another record's card."""
+    """The cards of one record; `place` orders them."""
     wanted = kind(record)
     return [{"record": name, "kind": wanted, **card} for card in MAKERS[wanted](name, record)]
 
 
 def together(entries: list[Card]) -> list[Card]:
-    """Cards in their order, those of a kind as far as there is room; a picture stands once, on the card it is for."""
-    pictures = {entry["picture_of"]: entry["picture"] for entry in entries if "picture_of" in entry}
-    titles = {entry["title"] for entry in entries}
-    used = {name for title, name in PICTURES.items() if title in titles}
+    """Cards in their order, those of a kind as far as there is room.
+
+    One that `joins` a finding lends it its picture and its sentence, and its title if it says so; it does not stand alone.
+    """
+    findings = {card["title"]: card for card in entries if card["kind"] == "theory_checks"}
+    joined = {card["joins"]: card for card in entries if card.get("joins") in findings}
     shown: list[Card] = []
     for card in sorted(entries, key=_rank):
         same = sum(other["kind"] == card["kind"] for other in shown)
-        if card.get("picture_of") in used or same >= MOST.get(card["kind"], 1):
-            continue
-        name = PICTURES.get(card["title"], "")
-        shown.append({"picture": pictures.get(name, {"kind": name}), **card})
+        if card.get("joins") not in findings and same < MOST.get(card["kind"], 1):
+            shown.append(_with(card, joined[card["title"]]) if card["title"] in joined else card)
     return sorted(shown, key=lambda card: card["place"])
+
+
+def _with(finding: Card, other: Card) -> Card:
+    title = other["title"] if other.get("is_headline") else finding["title"]
+    sentences = [*finding["sentences"], *other["sentences"]]
+    return finding | {"title": title, "sentences": sentences, "picture": other["picture"]}
 
 
 def _rank(card: Card) -> tuple[float, int]:
@@ -92,7 +94,8 @@ def _claims(name: str, record: dict[str, Any]) -> list[Card]:
                 | {"holds": row["holds"]}
                 for row in here
             ]
-            cards.append({"place": place if place == 0 else place + 1, "title": title, "sentences": sentences})
+            picture = {"kind": DRAWN.get(title, "")}
+            cards.append({"place": place, "title": title, "sentences": sentences, "picture": picture})
     return cards
 
 
@@ -128,15 +131,21 @@ def _compared(name: str, record: dict[str, Any]) -> list[Card]:
     what = "derived value, with nothing fitted" if is_derived else "prediction"
     text = (
         f"{setting['net']} on {setting['data']}, {len(losses)} losses, {seeds} seeds: no measured margin, probability, "
-        f"norm or loss is further than {100 * worst:.2g} % from its {what}; the last layer is stationary up to {residual:.2g}."
+        f"norm or loss is further than {_percent(worst)} from its {what}; the largest residual of a last layer, 0 where it "
+        f"is stationary, is {residual:.2g}."
     )
     is_stationary = residual <= STATIONARY
-    title = "Trained nets obey the theory once they are stationary" if is_stationary else "Nets that are not stationary"
-    if not is_stationary:
-        title += " stand off the prediction"
+    title = "Trained nets obey the theory once they are stationary"
+    if not (is_stationary and worst < STATIONARY):
+        title = "Trained nets beside the prediction" if is_stationary else "Nets that are not stationary stand off the prediction"
     points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]
     chart = {"kind": "chart", "points": points, "diagonal": True, "log": "xy", "x": what.split(",")[0], "y": "measured"}
-    return [_card(1 if is_stationary else 9, title, text, "numeric", f"training?group={name}", chart)]
+    card = _card(1 if is_stationary else 9, title, text, "numeric", f"training?group={name}", chart)
+    return [card | ({"joins": PRICE, "is_headline": True} if is_derived and is_stationary else {})]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
 def _pairs(run: dict[str, Any], is_derived: bool) -> list[tuple[str, float, float]]:
@@ -152,21 +161,23 @@ def _verified(name: str, record: dict[str, Any]) -> list[Card]:
     verdicts = record["result"]["verdicts"]
     ends = [verdict["statuses"] for verdict in verdicts]
     starts, converged = sum(sum(end.values()) for end in ends), sum(end["CONVERGED"] for end in ends)
-    worst = max(verdict["claims"]["value"]["worst"] for verdict in verdicts if "value" in verdict["claims"])
-    text = (
-        f"{converged} of {starts} random starts of {len(verdicts)} losses converged; the objective of the worst is "
-        f"{worst:.1e} of its value at zero away from the predicted minimum."
-    )
-    lines = []
-    for i, verdict in enumerate(verdicts):
-        path = verdict["convergence"]
-        middle = [values[len(values) // 2] for values in path["value"]]
-        gap = [value / middle[0] - verdict["target"]["value"] / middle[0] for value in middle]
-        kept = [(step, y) for step, y in zip(path["steps"], gap, strict=True) if y > 1e-15]
-        lines.append(_curve(loss_name(verdict["spec"]), i, kept))
-    chart = {"kind": "chart", "lines": lines, "log": "y", "x": "steps", "y": "objective above the minimum"}
+    worst = max((verdict["claims"]["value"]["worst"] for verdict in verdicts if "value" in verdict["claims"]), default=None)
+    names = ", ".join(loss_name(verdict["spec"]) for verdict in verdicts)
+    text = f"{names}: {converged} of {starts} random starts converged"
+    if worst is not None:
+        text += f"; the objective of the worst is {worst:.1e} of its value at zero away from the predicted minimum"
+    lines = [_curve(loss_name(verdict["spec"]), i, _fall(verdict)) for i, verdict in enumerate(verdicts)]
+    chart = {"kind": "chart", "lines": lines, "log": "y", "x": "steps", "y": "|objective - predicted| / f(0), median"}
+    picture = chart if any(line["x"] for line in lines) else {"kind": ""}
     title = "Random starts end at the predicted minimum" if record["result"]["holds"] else "Random starts, verified"
-    return [_card(8, title, text, "numeric", "explorer", chart)]
+    return [_card(8, title, f"{text}.", "numeric", "explorer", picture)]
+
+
+def _fall(verdict: dict[str, Any]) -> list[tuple[float, float]]:
+    """The median of the starts step by step, as far as it is above rounding."""
+    path = verdict.get("convergence") or {"steps": [], "value": []}
+    medians = [row[len(row) // 2] for row in path["value"]]
+    return [(step, y) for step, y in zip(path["steps"], medians, strict=True) if y is not None and y > ROUNDING]
 
 
 def _scan(name: str, record: dict[str, Any]) -> list[Card]:
@@ -178,10 +189,19 @@ def _scan(name: str, record: dict[str, Any]) -> list[Card]:
     )
     ends = _card(10, "Where random starts end", text, "numeric", f"phase?record={name}", {"kind": "ends", "record": name})
     if axes == ["gamma", "decay"]:
-        return [ends, ends | {"picture_of": "proved", "picture": {"kind": "proved", "record": name}}]
+        return [ends, ends | {"joins": BENIGN, "picture": {"kind": "proved", "record": name}}]
     if axes == ["alpha", "decay"]:
-        return [ends, ends | {"picture_of": "conditioning", "picture": _conditioning(record["result"])}]
+        return [ends, _smoothing(name, record)]
     return [ends]
+
+
+def _smoothing(name: str, record: dict[str, Any]) -> Card:
+    """Condition numbers of the Hessian, decays included, by smoothing."""
+    chart = _conditioning(record["result"])
+    first, last = chart["lines"][0], chart["lines"][-1]
+    text = f"K = {record['setting']['classes']}, decay {first['x'][0]:g}: the condition number with the decays in it is "
+    text += f"{first['y'][0]:.3g} with {first['name']} and {last['y'][0]:.3g} with {last['name']}."
+    return _card(10, "Condition numbers by smoothing", text, "numeric", f"phase?record={name}", chart) | {"joins": SMOOTH}
 
 
 def _conditioning(result: dict[str, Any]) -> dict[str, Any]:
@@ -205,17 +225,26 @@ def _curve(name: str, colour: int, points: list[tuple[float, float]]) -> dict[st
     }
 
 
+def _lowest(values: dict[str, float | None], most: str) -> float | None:
+    """Of the states between zero and the ETF."""
+    return min((value for m, value in values.items() if m != most and value is not None), default=None)
+
+
 def _window(name: str, record: dict[str, Any]) -> list[Card]:
-    """Objectives of states with all classes, and all but one, on the simplex, less that of zero, over c."""
+    """Objectives of the ETF and of states with some classes at zero, less that of zero, over c about the window."""
     curves, result = record["result"]["curves"], record["result"]
     if curves is None:
         return []
-    c, zero, most = curves["c"], result["value_at_zero"], max(map(int, curves["values"]))
+    zero, most = result["value_at_zero"], max(curves["values"], key=int)
+    rows = [dict(zip(curves["values"], values, strict=True)) for values in zip(*curves["values"].values(), strict=True)]
+    heights = {"ETF": [row[most] for row in rows], "some classes at zero": [_lowest(row, most) for row in rows]}
+    heights["zero"] = [zero] * len(rows)
+    low, high = result["window"] or (curves["c"][0], curves["c"][-1])
+    inside = [low - 0.6 * (high - low), high + 0.6 * (high - low)]
     lines = []
-    for i, (m, label) in enumerate({most: "ETF", most - 1: "one class at zero"}.items()):
-        pairs = zip(c, curves["values"].get(str(m), []), strict=False)
-        lines.append(_curve(label, i, [(at, value - zero) for at, value in pairs if value is not None]))
-    lines.append(_curve("zero", 6, [(c[0], 0.0), (c[-1], 0.0)]))
+    for i, (label, values) in enumerate(heights.items()):
+        points = [(c, value - zero) for c, value in zip(curves["c"], values, strict=True) if value is not None]
+        lines.append(_curve(label, i, [point for point in points if inside[0] <= point[0] <= inside[1]]))
     chart = {"kind": "chart", "lines": lines, "log": "", "x": "c", "y": "objective less that of zero"}
     window = result["window"]
     text = f"Focal loss, K = {record['setting']['classes']}, gamma = {record['setting']['gamma']:g}: "
@@ -224,7 +253,7 @@ def _window(name: str, record: dict[str, Any]) -> list[Card]:
         if window
         else "at every c zero or the ETF is lowest."
     )
-    return [_card(14, "Between zero and the ETF", text, "numeric", "records", chart) | {"picture_of": "window"}]
+    return [_card(14, "Between zero and the ETF", text, "numeric", "records", chart) | {"joins": SHARP}]
 
 
 def _atlas(name: str, record: dict[str, Any]) -> list[Card]:

@@ -136,20 +136,15 @@ function drawMargins(problem, known) {
     const factor = strengthWanted / c;
     return predictionOf({ ...problem, decay_W: problem.decay_W * factor, decay_H: problem.decay_H * factor }, known).margin;
   };
-  const traces = [{ type: "scatter", mode: "lines", name: "margin", x: places, y: places.map(at), showlegend: true }];
-  const shapes = [{ ...verticalLine(c, "solid"), line: { color: "#d55e00", width: 3 } }];
-  const notes = [["here", c, "solid", "#d55e00"]];
-  const marks = { low: ["zero becomes a local minimum", "dash"], best: ["zero becomes the best", "solid"], high: ["the ETF ceases to exist", "dot"], onset: ["c_x: one class at zero", "dashdot"], benign: ["proved benign below", "longdash"] };
-  for (const [name, [words, dash]] of Object.entries(marks)) {
-    const place = known[name];
-    if (!Number.isFinite(place) || place === null || (name !== "best" && Math.abs(place / known.best - 1) < 1e-9)) continue;
-    if (name === "onset" && place === known.benign) continue;
-    const colour = name === "benign" ? "#0072b2" : "#000000";
-    shapes.push({ ...verticalLine(place, dash), line: { color: colour, width: 1.5, dash } });
-    notes.push([words, place, dash, colour]);
+  const marks = [{ name: "here", at: c, colour: "#d55e00", dash: "solid" }];
+  const words = { low: ["zero becomes a local minimum", "dash"], best: ["zero becomes the best", "solid"], high: ["the ETF ceases to exist", "dot"], onset: ["c_x: a class at zero", "dashdot"] };
+  for (const [name, [text, dash]] of Object.entries(words)) {
+    const isApart = name === "best" || Math.abs(known[name] / known.best - 1) > 1e-9;
+    if (known[name] > 0 && isApart) marks.push({ name: text, at: known[name], colour: "#000000", dash });
   }
-  for (const [name, , dash, color] of notes) traces.push({ type: "scatter", mode: "lines", x: [null], y: [null], name: plain(name), line: { dash, color } });
-  plot("explorer-margins", traces, {
-    title: heading("Predicted margin against the strength of the decays"), xaxis: axis("c", "log"), yaxis: axis("margin a"), shapes, showlegend: true,
-  });
+  if (Number.isFinite(known.benign)) marks.push({ name: "proved benign below", at: known.benign, colour: "#0072b2", dash: "longdash" });
+  const shapes = marks.map(({ at: place, colour, dash }) => ({ ...verticalLine(place, dash), line: { color: colour, width: 2, dash } }));
+  const layout = { title: heading("Predicted margin against the strength of the decays"), xaxis: logAxis("c", places), yaxis: axis("margin a"), showlegend: false, margin: { ...LAYOUT.margin, b: 45 } };
+  plot("explorer-margins", [{ type: "scatter", mode: "lines", x: places, y: places.map(at) }], { ...layout, shapes });
+  byId("explorer-key").replaceChildren(...keyOf(marks));
 }

@@ -155,19 +155,20 @@ function root(tokens, i) {
 // Primes, an index, a power.
 function scripts(tokens, node, end) {
   let made = node;
-  if (tokens[end]?.kind === "prime") made = ["msup", made, ["mo", { 1: "′", 2: "″" }[tokens[end].text.length] ?? "‴", "prime", tokens[end++].text], ""];
+  const primed = (base) => ["mrow", base, ["mo", "′".repeat(tokens[end].text.length), "prime", tokens[end++].text]];
+  if (tokens[end]?.kind === "prime") made = primed(made);
   if (tokens[end]?.text === "_") {
     const index = braced(tokens, end + 1) ?? indexAt(tokens, end + 1);
     if (!index) return null;
     made = ["msub", made, index.node];
     end = index.end;
   }
-  if (tokens[end]?.kind === "prime") made = ["msup", made, ["mo", "′", "prime", tokens[end++].text], ""];
+  if (tokens[end]?.kind === "prime") made = primed(made);
   if (tokens[end]?.text === "^") {
     const sign = tokens[end + 1]?.text === "-" ? 1 : 0;
     const power = braced(tokens, end + 1) ?? operand(tokens, end + 1 + sign, false);
     if (!power) return null;
-    made = ["msup", made, sign ? ["mrow", ["mo", "−", "prefix", "-"], power.node] : power.node, "^"];
+    made = ["msup", made, sign ? ["mrow", ["mo", "−", "prefix", "-"], power.node] : power.node, ];
     end = power.end;
   }
   return tokens[end]?.text === "_" || tokens[end]?.text === "^" ? null : { node: made, end };
@@ -212,20 +213,21 @@ const codeIn = (text) => text.split(/(`[^`]+`)/).filter(Boolean).map((piece) => 
   return piece.replace(/(?<= )(<=|>=|!=|->)(?= )/g, (relation) => RELATIONS[relation]);
 });
 
-const MOST_IN_ONE = 22; // characters of a formula that stay on one line
+const [SHORT, MOST_IN_ONE] = [14, 22]; // characters of a formula that is never broken, and of a part that is not without need
 
 function formulas(tree) {
+  const isLong = sizeOf(tree) > SHORT;
   const pieces = [[]];
   for (const node of tree.slice(1)) {
     const isRelation = node[0] === "mo" && node[2] === "relation";
     const mayBreak = isRelation || (node[0] === "mo" && node[2] === "infix" && "+−".includes(node[1])) || node[0] === "mspace";
-    if (mayBreak && pieces.at(-1).length && (isRelation || sizeOf(["mrow", ...pieces.at(-1)]) > MOST_IN_ONE)) pieces.push([]);
+    if (isLong && mayBreak && pieces.at(-1).length && (isRelation || sizeOf(["mrow", ...pieces.at(-1)]) > MOST_IN_ONE)) pieces.push([]);
     pieces.at(-1).push(node);
   }
   return pieces.flatMap((piece, i) => {
     const math = document.createElementNS(MATHML, "math");
     math.append(...piece.map(mathNode));
-    return i ? [" ", math] : [math];
+    return i ? [document.createElement("wbr"), math] : [math];
   });
 }
 
@@ -235,14 +237,18 @@ const sizeOf = (node) => (typeof node === "string" ? 0 : ["mi", "mn", "mo"].incl
 function mathNode(node) {
   const [tag, ...rest] = node;
   const made = document.createElementNS(MATHML, tag);
-  if (tag === "mspace") made.setAttribute("width", rest[0] ? "0.2em" : "0");
-  else if (["mi", "mn", "mo", "mtext"].includes(tag)) made.textContent = rest[0];
+  if (tag === "mspace") {
+    made.setAttribute("width", rest[0] ? "0.2em" : "0");
+    made.setAttribute("height", rest[1] ?? "0");
+  }
+  if (["mi", "mn", "mo", "mtext"].includes(tag)) made.textContent = rest[0];
   else made.append(...rest.filter(Array.isArray).map(mathNode));
+  if (tag === "msqrt") made.prepend(mathNode(["mspace", false, "1em"])); // keeps the bar above the letters in any font
   if (tag === "mi" && rest[0].length > 1) made.setAttribute("mathvariant", "normal");
   if (tag === "mo") {
     made.setAttribute("stretchy", "false");
     if (rest[1] === "relation" || rest[1] === "infix") made.setAttribute("form", "infix");
-    if (rest[1] === "prefix" || rest[1] === "fence") for (const side of ["lspace", "rspace"]) made.setAttribute(side, "0");
+    if (["prefix", "fence", "prime"].includes(rest[1])) for (const side of ["lspace", "rspace"]) made.setAttribute(side, "0");
     if (rest[1] === "prefix") made.setAttribute("form", "prefix");
     if (rest[0] === "/") for (const side of ["lspace", "rspace"]) made.setAttribute(side, "0.1em");
   }
@@ -259,7 +265,7 @@ function linear(node) {
   if (tag === "mo") return rest[2];
   if (tag === "msqrt") return rest[1] === "()" ? `sqrt(${linear(rest[0])})` : `sqrt${linear(rest[0])}`;
   if (tag === "msub") return `${linear(rest[0])}_${linear(rest[1])}`;
-  if (tag === "msup") return `${linear(rest[0])}${rest[2]}${linear(rest[1])}`;
+  if (tag === "msup") return `${linear(rest[0])}^${linear(rest[1])}`;
   const inside = rest.filter(Array.isArray).map(linear).join("");
   return rest.at(-1) === "{}" ? `{${inside}}` : inside;
 }

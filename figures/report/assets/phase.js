@@ -3,9 +3,9 @@
 const FINE = [181, 141]; // points of that grid along x and y
 const DASHES = { "-": "solid", "--": "dash", ":": "dot", "-.": "dashdot" };
 const PROVED = [
-  ["proved benign: every critical point is a global minimum or a strict saddle", "#9bd3f0"],
-  ["proved not benign: a local minimum is not global", "#e3a6c7"],
-  ["open, and beyond c_x", "#e8c98f"],
+  ["proved benign", "#9bd3f0"],
+  ["proved not benign", "#e3a6c7"],
+  ["open, beyond c_x", "#e8c98f"],
   ["open", "#e4e4e4"],
 ];
 
@@ -17,15 +17,15 @@ VIEWS.phase = (values, scans) => {
   const label = (axis) => axis.values.map((value) => shown(value));
   options("phase-x", label(scan.x), x, "x");
   options("phase-y", label(scan.y), y, "y");
-  byId("phase-x-name").textContent = scan.x.label;
-  byId("phase-y-name").textContent = scan.y.label;
+  byId("phase-x-name").replaceChildren(typeset(scan.x.label));
+  byId("phase-y-name").replaceChildren(typeset(scan.y.label));
   byId("phase-y").parentElement.hidden = height === 1;
   byId("phase-colour").value = values.colour === "proved" && isKnown(scan) ? "proved" : "";
   byId("phase-colour").onchange = () => go({ colour: byId("phase-colour").value });
   byId("phase-colour").parentElement.hidden = !isKnown(scan);
   const isProof = byId("phase-colour").value === "proved";
   byId("phase-note").textContent = isProof
-    ? "Areas: what is proved of all critical points. Dots: cells in which some start does not end in the predicted state."
+    ? "Benign: every critical point is a global minimum or a strict saddle. Dots: cells in which some start does not end as predicted."
     : "A cell has the colour of the state in which most of its starts end.";
   byId("phase-map").onkeydown = (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] }[event.key];
@@ -70,15 +70,20 @@ function sharesOf(scan, cell) {
 }
 
 function drawMap(scan, x, y, isProof) {
-  const traces = isProof ? proofTraces(scan) : stateTraces(scan);
-  if (isKnown(scan) && scan.y.values.length > 1) traces.push(...curveTraces(scan));
+  const { traces, key } = isProof ? proofTraces(scan) : stateTraces(scan);
+  if (isKnown(scan) && scan.y.values.length > 1) {
+    const curves = curvesCrossing(scan);
+    traces.push(...curves.map((name) => curveTrace(scan, name)));
+    key.push(...curves.map((name) => ({ name: scan.curves[name][0], colour: "#000000", dash: DASHES[scan.curves[name][1]] })));
+  }
+  byId("phase-key").replaceChildren(...keyOf(key));
   traces.push({
-    type: "scatter", mode: "markers", x: [scan.x.values[x]], y: [scan.y.values[y]], hoverinfo: "skip", showlegend: false,
+    type: "scatter", mode: "markers", x: [scan.x.values[x]], y: [scan.y.values[y]], hoverinfo: "skip",
     marker: { symbol: "square-open", size: 12, color: "#000000", line: { width: 3 } },
   });
   const range = (along) => { const ends = edgesOf(along); return along.type === "log" ? ends.map(Math.log10) : ends; };
   const layout = {
-    title: heading(scan.title), xaxis: { ...axis(scan.x.label, scan.x.type), range: range(scan.x) },
+    title: heading(scan.title), showlegend: false, margin: { ...LAYOUT.margin, b: 45 }, xaxis: { ...axis(scan.x.label, scan.x.type), range: range(scan.x) },
     yaxis: { ...axis(scan.y.label, scan.y.type), range: range(scan.y), showticklabels: scan.y.values.length > 1 },
   };
   plot("phase-map", traces, layout, (point) => {
@@ -93,37 +98,30 @@ function stateTraces(scan) {
   const states = Object.values(scan.states);
   const z = grid((cell) => { const shares = sharesOf(scan, cell); return shares && shares.indexOf(Math.max(...shares)); });
   const map = areas(scan.x.values, scan.y.values, z, scan.shades);
-  const legend = states.map((state, i) => [state, scan.shades[i], i]).filter(([, , i]) => z.flat().includes(i));
-  return [{ ...map, text: grid((cell) => cellText(scan, cell)), hovertemplate: "%{text}<extra></extra>" }, ...legend.map(([name, colour]) => legendEntry(name, colour))];
+  const key = states.map((name, i) => ({ name, colour: scan.shades[i] })).filter((_, i) => z.flat().includes(i));
+  return { traces: [{ ...map, text: grid((cell) => cellText(scan, cell)), hovertemplate: "%{text}<extra></extra>" }], key };
 }
 
 function proofTraces(scan) {
   const fine = fineOf(scan);
-  const text = fine.proved.map((row) => row.map((i) => PROVED[i][0]));
+  const text = fine.proved.map((row) => row.map((i) => labelText(PROVED[i][0])));
   const map = { ...areas(fine.x, fine.y, fine.proved, PROVED.map(([, colour]) => colour)), text, hovertemplate: "%{text}<extra></extra>" };
   const used = new Set(fine.proved.flat());
-  const [dotsX, dotsY] = [[], []];
-  scan.cells.c.forEach((_, cell) => {
-    const share = scan.cells[scan.cells.predicted_state[cell]]?.[cell];
-    if (share === undefined || share === null || share > 1 - 1e-9) return;
-    dotsX.push(scan.x.values[cell % scan.x.values.length]);
-    dotsY.push(scan.y.values[Math.floor(cell / scan.x.values.length)]);
-  });
+  const key = PROVED.map(([name, colour]) => ({ name, colour })).filter((_, i) => used.has(i));
+  const width = scan.x.values.length;
+  const missed = scan.cells.c.map((_, cell) => cell).filter((cell) => scan.cells[scan.cells.predicted_state[cell]]?.[cell] < 1 - 1e-9);
   const dots = {
-    type: "scatter", mode: "markers", x: dotsX, y: dotsY, name: "some start ends elsewhere than predicted", hoverinfo: "skip",
-    marker: { size: 4, color: "#000000" },
+    type: "scatter", mode: "markers", hoverinfo: "skip", marker: { size: 4, color: "#000000" },
+    x: missed.map((cell) => scan.x.values[cell % width]), y: missed.map((cell) => scan.y.values[Math.floor(cell / width)]),
   };
-  return [map, ...PROVED.filter((_, i) => used.has(i)).map(([name, colour]) => legendEntry(name, colour)), ...(dotsX.length ? [dots] : [])];
+  if (missed.length) key.push({ name: "some start ends elsewhere than predicted", colour: "#000000", symbol: "dot" });
+  return { traces: [map, dots], key };
 }
 
 // A heat map of classes 0, 1, ...
 const areas = (x, y, z, colours) => ({
   type: "heatmap", x, y, z, zmin: -0.5, zmax: colours.length - 0.5, showscale: false,
   colorscale: colours.flatMap((shade, i) => [[i / colours.length, shade], [(i + 1) / colours.length, shade]]),
-});
-
-const legendEntry = (name, colour) => ({
-  type: "scatter", mode: "markers", x: [null], y: [null], name: plain(name), marker: { symbol: "square", size: 10, color: colour },
 });
 
 // Where a scan's first and last cells end, halfway on their own scale to a next one.
@@ -181,14 +179,18 @@ function remembered(problem) {
   return memory.get(key);
 }
 
-function curveTraces(scan) {
+// The curves that run through the diagram.
+function curvesCrossing(scan) {
+  const flat = Object.fromEntries(Object.entries(fineOf(scan).ratios).map(([name, rows]) => [name, rows.flat()]));
+  return distinct(scan, flat).filter((name) => flat[name].some((value) => value < 0) && flat[name].some((value) => value > 0));
+}
+
+function curveTrace(scan, name) {
   const { x, y, ratios } = fineOf(scan);
-  const flat = Object.fromEntries(Object.entries(ratios).map(([name, rows]) => [name, rows.flat()]));
-  const isCrossed = (name) => flat[name].some((value) => value < 0) && flat[name].some((value) => value > 0);
-  return distinct(scan, flat).filter(isCrossed).map((name) => ({
-    type: "contour", x, y, z: ratios[name], showscale: false, hoverinfo: "skip", name: plain(scan.curves[name][0]), showlegend: true,
-    contours: { start: 0, end: 0, size: 1, coloring: "none" }, line: { color: "#000000", width: 1.5, dash: DASHES[scan.curves[name][1]], smoothing: 0 },
-  }));
+  return {
+    type: "contour", x, y, z: ratios[name], showscale: false, hoverinfo: "skip", contours: { start: 0, end: 0, size: 1, coloring: "none" },
+    line: { color: "#000000", width: 1.5, dash: DASHES[scan.curves[name][1]], smoothing: 0 },
+  };
 }
 
 // Where the curves are crossed along one axis: [place, dash].
@@ -217,12 +219,14 @@ function showCell(scan, x, y) {
   const value = (name) => { const found = scan.cells[name][cell]; return typeof found === "boolean" ? (found ? "yes" : "no") : scan.states[found] ?? found; };
   const row = (name) => [typeset(scan.words[name]), value(name)];
   const place = [[scan.x, x], [scan.y, y]].filter(([axis]) => axis.name);
-  byId("phase-detail").replaceChildren(
-    element("h3", {}, place.map(([axis, i]) => `${axis.label} = ${shown(axis.values[i])}`).join(", ")),
+  const isOpen = byId("phase-detail").querySelector("details")?.open ?? matchMedia("(min-width: 60rem)").matches;
+  const parts = [
+    element("h3", {}, typeset(place.map(([axis, i]) => `${axis.label}: ${shown(axis.values[i])}`).join("; "))),
     element("p", {}, `${scan.starts} starts: ${cellText(scan, cell)}`),
     isKnown(scan) ? provedAt(problemAt(scan, scan.x.values[x], scan.y.values[y])) : null,
-    element("details", {}, element("summary", {}, "All numbers of this cell"), table(["", "value"], names.map(row))),
-  );
+    element("details", { open: isOpen }, element("summary", {}, "All numbers of this cell"), table(["", "value"], names.map(row))),
+  ];
+  byId("phase-detail").replaceChildren(...parts.filter(Boolean));
 }
 
 // What is proved at a place, the claims it rests on, and the explorer there.

@@ -23,25 +23,17 @@ const PICTURES = {
   bars: ({ bars }) => figureOf(bar(bars), bars.map((entry) => ({ ...entry, name: `${entry.name}: ${entry.value}` })), ""),
   proved: (picture) => areaPicture(picture.record, (scan) => {
     const fine = fineOf(scan);
-    return { z: fine.proved, names: PROVED.map(([name]) => name.split(":")[0]), colours: PROVED.map(([, colour]) => colour) };
+    return { z: fine.proved, names: PROVED.map(([name]) => name), colours: PROVED.map(([, colour]) => colour) };
   }),
-  ends: (picture) => areaPicture(picture.record, (scan) => ({ z: stateTraces(scan)[0].z, names: Object.values(scan.states), colours: scan.shades })),
+  ends: (picture) => areaPicture(picture.record, (scan) => ({ z: stateTraces(scan).traces[0].z, names: Object.values(scan.states), colours: scan.shades })),
   pairs: () => figureOf(pairs(), [], "six classes in opposite pairs, lower than any simplex"),
   frame: () => PICTURES.chart(framePicture()),
 };
 
-const SVG = "http://www.w3.org/2000/svg";
-function svg(tag, properties = {}, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
 // A picture with its colours in words; entries of one name need no legend.
 function figureOf(picture, entries, caption) {
-  const legend = entries.length > 1 ? entries.map((entry) => element("span", {}, badge(entry.colour), typeset(entry.name), " ")) : [];
-  return element("figure", {}, picture, element("figcaption", {}, ...legend, caption ? element("span", {}, typeset(caption)) : null));
+  const legend = entries.length > 1 ? keyOf(entries.map(({ name, colour }) => ({ name, colour }))) : [];
+  return element("figure", {}, picture, element("figcaption", { className: "key" }, ...legend, caption ? element("span", {}, typeset(caption)) : null));
 }
 
 // Lines and points on one pair of axes, with the ends of the axes as numbers.
@@ -116,7 +108,8 @@ function pairs() {
 // Squared error between simplex and frame: both parts of the logits over the decay of the bias, by the closed form.
 function framePicture() {
   const decays = Array.from({ length: 120 }, (_, i) => 10 ** (-3 + (6 * i) / 119));
-  const found = decays.map((decay_b) => predictionOf({ loss: "mse", rescale: 1, K: 10, d: 10, n: 1, decay_W: 0.02, decay_H: 0.02, decay_b }));
+  const [K, decay] = [10, 0.02];
+  const found = decays.map((decay_b) => predictionOf({ loss: "mse", K, d: K, n: 1, decay_W: decay, decay_H: decay, decay_b }));
   const line = (name, key, i) => ({ name, colour: DATA.colours[i], x: decays, y: found.map((each) => each[key]) });
-  return { lines: [line("on the simplex", "margin", 0), line("common to all classes", "common", 1)], log: "x", x: "decay of the bias", y: "size of the logits" };
+  return { lines: [line("on the simplex", "margin", 0), line("common to all classes", "common", 1)], log: "x", x: `the decay of the bias (K = ${K}, c = ${decay})`, y: "size of the logits" };
 }

@@ -17,11 +17,13 @@ VIEWS.theorems = (values, claims) => {
     properties: { "aria-selected": String(claim.name === values.claim) },
     cells: [
       element("button", { type: "button", onclick: () => choose(claim) }, typeset(claim.sentence)),
-      claim.source, claim.rigour, claim.margin, claim.status,
+      typeset(claim.source), claim.rigour, claim.margin, claim.status,
     ],
   }));
   byId("theorems-table").replaceChildren(table(["claim", "source", "evidence", "margin", "verdict"], rows));
   showClaim(claims.find((claim) => claim.name === values.claim));
+  const [list, chosen] = [byId("theorems-table"), byId("theorems-table").querySelector("[aria-selected=true]")];
+  if (chosen) list.scrollTop = chosen.offsetTop - 40;
 };
 
 function choose(claim) {
