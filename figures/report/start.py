@@ -41,8 +41,6 @@ DRAWN = {DEEP: "pairs", FRAME: "frame"}
 """Findings whose picture the page draws by itself."""
 PREFERRED = ("compare_terminal", "compare", "verify", "scan", "atlas", "softmax_codes", "experiments")
 """Of several records of a kind these are shown first."""
-MOST = {"theory_checks": len(FINDINGS) + 1, "deepnet compare": 2}
-"""Cards of a kind, one where nothing is said."""
 ROUNDING = 1e-16
 STATIONARY = 0.05
 """A last layer of at most this residual is called stationary."""
@@ -57,7 +55,7 @@ def view(name: str, record: dict[str, Any]) -> list[Card]:
 
 
 def together(entries: list[Card]) -> list[Card]:
-    """Cards in their order, those of a kind as far as there is room.
+    """Cards in their order, one of a title.
 
     One that `joins` a finding lends it its picture and its sentence, and its title if it says so; it does not stand alone.
     """
@@ -65,8 +63,8 @@ def together(entries: list[Card]) -> list[Card]:
     joined = {card["joins"]: card for card in entries if card.get("joins") in findings}
     shown: list[Card] = []
     for card in sorted(entries, key=_rank):
-        same = sum(other["kind"] == card["kind"] for other in shown)
-        if card.get("joins") not in findings and same < MOST.get(card["kind"], 1):
+        is_new = card["title"] not in [other["title"] for other in shown]
+        if card.get("joins") not in findings and is_new:
             shown.append(_with(card, joined[card["title"]]) if card["title"] in joined else card)
     return sorted(shown, key=lambda card: card["place"])
 

@@ -200,9 +200,13 @@ function indexAt(tokens, i) {
 // The text as nodes of the page, formulas as MathML; a long one may break at its relations.
 function typeset(text) {
   const made = document.createDocumentFragment();
-  for (const part of mathParts(String(text))) {
-    if (typeof part === "string") made.append(...codeIn(part));
-    else made.append(...formulas(part.tree));
+  const parts = mathParts(String(text));
+  for (const [i, part] of parts.entries()) {
+    if (typeof part === "string") { made.append(...codeIn(part)); continue; }
+    const [before, after] = [parts[i - 1], parts[i + 1]];
+    if (typeof before === "string" && /\S$/.test(before)) made.append(JOINER); // no line ends between a bracket and its formula
+    made.append(...formulas(part.tree));
+    if (typeof after === "string" && /^\S/.test(after)) made.append(JOINER);
   }
   return made;
 }
@@ -231,6 +235,7 @@ function formulas(tree) {
   });
 }
 
+const JOINER = "\u2060";
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const sizeOf = (node) => (typeof node === "string" ? 0 : ["mi", "mn", "mo"].includes(node[0]) ? node[1].length : node.slice(1).filter(Array.isArray).reduce((sum, child) => sum + sizeOf(child), 0));
 
