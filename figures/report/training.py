@@ -35,7 +35,13 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _lines(run: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"epoch": line["epoch"], "train": line} for line in run["collapse"]]
+    """Collapse by epoch, and what the comparison measured beside its predictions."""
+    measured = {entry["epoch"]: entry["rows"] for entry in run.get("trajectory", []) if entry["rows"]}
+    return [{"epoch": line["epoch"], "train": line | _measured(measured.get(line["epoch"], {}))} for line in run["collapse"]]
+
+
+def _measured(rows: dict[str, Any]) -> dict[str, float]:
+    return {key: rows[name]["measured"] for key, name in PREDICTED.items() if key != "loss" and name in rows}
 
 
 def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[
     for split in ("train", "validation", "test"):
         here = [(line["epoch"], line[split]) for line in lines if split in line]
         if here:
-            keys = [key for key in here[0][1] if key != "epoch"]
+            keys = [key for key in here[-1][1] if key != "epoch"]
             splits[split] = {key: [values.get(key) for _, values in here] for key in keys}
             splits[split]["epoch"] = [epoch for epoch, _ in here]
     return {
