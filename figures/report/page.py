@@ -12,7 +12,7 @@ from figures.style import COLOURS
 
 VIEWS = ("start", "theorems", "phase", "atlas", "training", "geometry", "cards")
 """Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(name, record)`."""
-DIGITS = 6
+DIGITS = 7
 SCRIPTS = ("core", "math", "theory", "explorer", *VIEWS, "records")
 
 

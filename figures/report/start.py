@@ -105,7 +105,9 @@ def _all_claims(rows: list[dict[str, Any]]) -> Card:
     ranks = ("symbolic", "interval", "certificate", "numeric")
     holding = [row["verdict"]["rigour"] for row in rows if row["holds"] and row["verdict"]]
     missing = len(rows) - len(holding)
-    text = f"{len(holding)} of {len(rows)} claims hold, each checked by a file of its own with a false variant beside it."
+    text = (
+        f"{len(holding)} of {len(rows)} claims hold, each checked by a file of its own with a false variant beside it."
+    )
     bars = [{"name": rank, "value": holding.count(rank), "colour": COLOURS[i]} for i, rank in enumerate(ranks)]
     bars += [{"name": "fails or not run", "value": missing, "colour": COLOURS[6]}] if missing else []
     return _card(20, "Every theorem has its check", text, "", "theorems", {"kind": "bars", "bars": bars})
@@ -135,7 +137,11 @@ def _compared(name: str, record: dict[str, Any]) -> list[Card]:
     is_stationary = residual <= STATIONARY
     title = "Trained nets obey the theory once they are stationary"
     if not (is_stationary and worst < STATIONARY):
-        title = "Trained nets beside the prediction" if is_stationary else "Nets that are not stationary stand off the prediction"
+        title = (
+            "Trained nets beside the prediction"
+            if is_stationary
+            else "Nets that are not stationary stand off the prediction"
+        )
     points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]
     chart = {"kind": "chart", "points": points, "diagonal": True, "log": "xy", "x": what.split(",")[0], "y": "measured"}
     card = _card(1 if is_stationary else 9, title, text, "numeric", f"training?group={name}", chart)
@@ -159,7 +165,9 @@ def _verified(name: str, record: dict[str, Any]) -> list[Card]:
     verdicts = record["result"]["verdicts"]
     ends = [verdict["statuses"] for verdict in verdicts]
     starts, converged = sum(sum(end.values()) for end in ends), sum(end["CONVERGED"] for end in ends)
-    worst = max((verdict["claims"]["value"]["worst"] for verdict in verdicts if "value" in verdict["claims"]), default=None)
+    worst = max(
+        (verdict["claims"]["value"]["worst"] for verdict in verdicts if "value" in verdict["claims"]), default=None
+    )
     names = ", ".join(loss_name(verdict["spec"]) for verdict in verdicts)
     text = f"{names}: {converged} of {starts} random starts converged"
     if worst is not None:
@@ -185,7 +193,9 @@ def _scan(name: str, record: dict[str, Any]) -> list[Card]:
         f"Scan of {loss_name(record['setting']['loss'])} over {' and '.join(axes)}: in {found['as_predicted']} of "
         f"{found['predicted']} cells most starts end in the predicted state."
     )
-    ends = _card(10, "Where random starts end", text, "numeric", f"phase?record={name}", {"kind": "ends", "record": name})
+    ends = _card(
+        10, "Where random starts end", text, "numeric", f"phase?record={name}", {"kind": "ends", "record": name}
+    )
     if axes == ["gamma", "decay"]:
         return [ends, ends | {"joins": BENIGN, "picture": {"kind": "proved", "record": name}}]
     if axes == ["alpha", "decay"]:
@@ -197,9 +207,13 @@ def _smoothing(name: str, record: dict[str, Any]) -> Card:
     """Condition numbers of the Hessian, decays included, by smoothing."""
     chart = _conditioning(record["result"])
     first, last = chart["lines"][0], chart["lines"][-1]
-    text = f"K = {record['setting']['classes']}, decay {first['x'][0]:g}: the condition number with the decays in it is "
+    text = (
+        f"K = {record['setting']['classes']}, decay {first['x'][0]:g}: the condition number with the decays in it is "
+    )
     text += f"{first['y'][0]:.3g} with {first['name']} and {last['y'][0]:.3g} with {last['name']}."
-    return _card(10, "Condition numbers by smoothing", text, "numeric", f"phase?record={name}", chart) | {"joins": SMOOTH}
+    return _card(10, "Condition numbers by smoothing", text, "numeric", f"phase?record={name}", chart) | {
+        "joins": SMOOTH
+    }
 
 
 def _conditioning(result: dict[str, Any]) -> dict[str, Any]:

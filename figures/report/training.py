@@ -37,7 +37,9 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
 def _lines(run: dict[str, Any]) -> list[dict[str, Any]]:
     """Collapse by epoch, and what the comparison measured beside its predictions."""
     measured = {entry["epoch"]: entry["rows"] for entry in run.get("trajectory", []) if entry["rows"]}
-    return [{"epoch": line["epoch"], "train": line | _measured(measured.get(line["epoch"], {}))} for line in run["collapse"]]
+    return [
+        {"epoch": line["epoch"], "train": line | _measured(measured.get(line["epoch"], {}))} for line in run["collapse"]
+    ]
 
 
 def _measured(rows: dict[str, Any]) -> dict[str, float]:

@@ -63,7 +63,9 @@ def test_the_page_predicts_what_ufm_predicts(computed):
                 worst[name] = max(worst.get(name, 0.0), deviation(found[name], expected))
             else:
                 assert found[name] == expected, (problem, name)
-    print(f"{len(computed)} settings, worst relative deviation:", {name: f"{value:.1e}" for name, value in worst.items()})
+    print(
+        f"{len(computed)} settings, worst relative deviation:", {name: f"{value:.1e}" for name, value in worst.items()}
+    )
     assert len(computed) >= 500
     assert max(worst.values()) < TOLERANCE
 

@@ -1,5 +1,6 @@
 // The explorer: a setting of one's own, and what theory says of it, computed here (theory.js).
-const DEFAULTS = { ce: {}, ls: { alpha: 0.05 }, focal: { gamma: 2 }, mse: { rescale: 1, convention: "half_norm" } };
+// Of the losses, where nothing is said.
+const DEFAULTS = { ce: {}, ls: { alpha: 0.05 }, focal: { gamma: 3 }, mse: { rescale: 1, convention: "half_norm" } };
 const PARAMETER = { ls: "alpha", focal: "gamma", mse: "rescale" };
 // Address key -> what is allowed, the slider's range (of the logarithm where it says so), and what there is without a word.
 const FIELDS = {

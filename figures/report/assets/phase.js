@@ -1,6 +1,6 @@
 // The phase diagram: cell x + width * y. Colours say where its starts end, or what is proved there of all critical points;
 // the curves are closed forms (theory.js), drawn on a grid much finer than the cells.
-const FINE = [181, 141]; // points of that grid along x and y
+const FINE = [141, 101]; // points of that grid along x and y
 const DASHES = { "-": "solid", "--": "dash", ":": "dot", "-.": "dashdot" };
 const PROVED = [
   ["proved benign", "#9bd3f0"],

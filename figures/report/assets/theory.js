@@ -56,19 +56,20 @@ function rayOf(problem) {
   return { value: (a) => plainRay.value(a) + line * a, S: (a) => plainRay.S(a) - line, top: 0 };
 }
 
-// Thresholds of c that hang on the loss, K and the bias alone: from `low` on zero is a local minimiser, from `best` on the
+// Thresholds of c, and the ray of focal loss, that hang on the loss, K and the bias alone: from `low` on zero is a local minimiser, from `best` on the
 // best point of the ray, up to `high` the ETF exists; below `benign` the landscape is proved benign (focal loss); at `onset`
 // (c_x) "one class at zero" becomes a local minimiser.
 function thresholds(problem) {
   const { loss, K } = problem;
   if (loss === "mse") { const { unit } = squaredUnits(problem); const at = unit / K; return { low: at, best: at, high: at }; }
   if (loss !== "focal") { const at = (1 - (loss === "ls" ? problem.alpha : 0)) / K; return { low: at, best: at, high: at }; }
-  const { value, S, top } = focalRay(K, problem.gamma);
+  const ray = focalRay(K, problem.gamma);
+  const { value, S, top } = ray;
   const low = S(0) / (K - 1);
   const maxwell = top > 0 ? rootBeyond((a) => value(a) + a * S(a) - value(0), top) : 0;
   const ends = { low, best: top > 0 ? S(maxwell) / (K - 1) : low, high: S(top) / (K - 1) };
   const isFree = problem.decay_b === 0;
-  return { ...ends, benign: focalBenignBound(problem), onset: isFree && top > 0 ? onset(S, top, K) : null };
+  return { ...ends, ray, benign: focalBenignBound(problem, ray), onset: isFree && top > 0 ? onset(S, top, K) : null };
 }
 
 function onset(S, top, K) {
@@ -77,9 +78,7 @@ function onset(S, top, K) {
   return S(-A) / (K - 1);
 }
 
-function focalBenignBound(problem) {
-  const { K, gamma, decay_b } = problem;
-  const { S, fall, top } = focalRay(K, gamma);
+function focalBenignBound({ K, gamma, decay_b }, { S, fall, top }) {
   if (decay_b === null) return top === 0 ? Infinity : S(0) / Math.sqrt(K * (K - 1));
   if (decay_b > 0) return 1 / Math.sqrt(K * (K - 1));
   if (S(0) <= 1) return Infinity;
@@ -90,10 +89,8 @@ function focalBenignBound(problem) {
   return Math.min(S(0), atE) / (K - 1);
 }
 
-function focalZeroIsAlone(problem) {
-  const { K, gamma } = problem;
-  const { S, bend, top } = focalRay(K, gamma);
-  if (problem.decay_b !== 0 || S(0) <= 1 || gamma > LARGEST_GAMMA) return false;
+function focalZeroIsAlone({ K, gamma, decay_b }, { S, bend, top }) {
+  if (decay_b !== 0 || S(0) <= 1 || gamma > LARGEST_GAMMA) return false;
   if (top > 0 || (K - gamma) * Math.log(K) > 2 * (K - 1)) return false;
   const highest = S(rootIn(bend, -100, 0));
   return S(-2 * highest * Math.log(S(0))) >= S(0);
@@ -104,7 +101,7 @@ function predictionOf(problem, known = thresholds(problem)) {
   if (problem.loss === "mse") return squaredPrediction(problem);
   const { K, loss } = problem;
   const c = strength(problem);
-  const ray = rayOf(problem);
+  const ray = known.ray ?? rayOf(problem);
   let a = 0;
   if (c < known.best) {
     const alpha = loss === "ls" ? problem.alpha : 0;
@@ -112,7 +109,7 @@ function predictionOf(problem, known = thresholds(problem)) {
     else a = Math.log1p(Math.max(0, 1 - alpha - K * c) / (c + alpha / K));
   }
   const isProved = loss !== "focal" || problem.decay_b === null || (K - 1) * c <= 1 || ray.S(0) <= 1
-    || c < known.benign || (a === 0 && focalZeroIsAlone(problem));
+    || c < known.benign || (a === 0 && focalZeroIsAlone(problem, ray));
   const value = ray.value(a);
   return {
     margin: a, common: 0, bias: 0, value: value + c * (K - 1) * a, loss: value, p_y: 1 / (1 + (K - 1) * Math.exp(-a)),
@@ -176,14 +173,14 @@ function focalLandscape(problem, known) {
     const reason = Number.isFinite(bound) ? `c is below ${digits(bound)}` : "without bias, for so few classes or so small a gamma, at every c";
     return benign(reason, isBeyond ? "interval" : "symbolic", claim);
   }
-  if (isAbove && focalZeroIsAlone(problem)) return benign("zero is the minimum", "interval", "focal_zero_is_the_minimum_above_its_threshold");
+  if (isAbove && focalZeroIsAlone(problem, known.ray)) return benign("zero is the minimum", "interval", "focal_zero_is_the_minimum_above_its_threshold");
   return notBenign(problem, known, c) ?? open(`c is not below ${digits(bound)}, up to where the landscape is proved benign`);
 }
 
 // Between `low` and `high` zero and the ETF are both local minima, one of them not global.
 function notBenign(problem, known, c) {
   const { K, gamma } = problem;
-  const { S, bend } = focalRay(K, gamma);
+  const { S, bend } = known.ray;
   const curvature = (1 / K) * (1 - 1 / K) ** gamma * bend(0);
   const isStable = problem.decay_b === null || (K - 2) * S(0) + K * curvature > 0;
   const isInside = known.low * (1 + ROUNDING) < c && c < known.high * (1 - ROUNDING) && Math.abs(c / known.best - 1) > ROUNDING;
