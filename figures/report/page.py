@@ -10,10 +10,10 @@ from typing import Any
 from figures.stored import ORIGIN, UnusableRecordError, read_any, use_record
 from figures.style import COLOURS
 
-VIEWS = ("theorems", "phase", "atlas", "training", "geometry", "cards")
+VIEWS = ("start", "theorems", "phase", "atlas", "training", "geometry", "cards")
 """Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(name, record)`."""
-DIGITS = 8
-SCRIPTS = ("core", *VIEWS, "records")
+DIGITS = 7
+SCRIPTS = ("core", "math", "theory", "explorer", *VIEWS, "records")
 
 
 def build(data: Path) -> tuple[str, list[str]]:

@@ -17,8 +17,9 @@ def together(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     recorded = {_identity(entry): entry for entry in entries if not entry["rows"]}
     for key, entry in recorded.items():
         other = compared.pop(key, entry)
-        entry |= {"rows": other["rows"], "predicted": other["predicted"]}
-    return sorted([*recorded.values(), *compared.values()], key=lambda entry: not entry["rows"])
+        entry |= {key: other[key] for key in ("rows", "predicted", "residual", "group")}
+    found = sorted([*recorded.values(), *compared.values()], key=lambda entry: (not entry["rows"], entry["group"]))
+    return [{key: value for key, value in entry.items() if key != "setting"} for entry in found]
 
 
 def _identity(entry: dict[str, Any]) -> str:
@@ -34,7 +35,15 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _lines(run: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"epoch": line["epoch"], "train": line} for line in run["collapse"]]
+    """Collapse by epoch, and what the comparison measured beside its predictions."""
+    measured = {entry["epoch"]: entry["rows"] for entry in run.get("trajectory", []) if entry["rows"]}
+    return [
+        {"epoch": line["epoch"], "train": line | _measured(measured.get(line["epoch"], {}))} for line in run["collapse"]
+    ]
+
+
+def _measured(rows: dict[str, Any]) -> dict[str, float]:
+    return {key: rows[name]["measured"] for key, name in PREDICTED.items() if key != "loss" and name in rows}
 
 
 def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -43,18 +52,35 @@ def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[
     for split in ("train", "validation", "test"):
         here = [(line["epoch"], line[split]) for line in lines if split in line]
         if here:
-            keys = [key for key in here[0][1] if key != "epoch"]
+            keys = [key for key in here[-1][1] if key != "epoch"]
             splits[split] = {key: [values.get(key) for _, values in here] for key in keys}
             splits[split]["epoch"] = [epoch for epoch, _ in here]
     return {
         "record": name,
         "run": run["run"],
         "setting": setting,
+        "group": name,
+        "tells": {
+            "loss": loss_name(setting["loss"]),
+            "width": f"{setting['width']:g}",
+            "seed": str(setting["seed"]),
+            "net": setting.get("net", "wide_resnet"),
+            "data": setting["data"],
+        },
         "title": f"{loss_name(setting['loss'])}, {setting['data']}, {_net(setting)}, seed {setting['seed']}",
         "splits": splits,
         "rows": run.get("rows", []),
         "predicted": _predicted(run),
+        "residual": _residual(run),
     }
+
+
+def _residual(run: dict[str, Any]) -> dict[str, list[float]] | None:
+    """How far the last layer is from stationary, along the run or at its end; nothing where it was not compared."""
+    if "stationarity" not in run:
+        return None
+    known = run.get("trajectory") or [{"epoch": run["epoch"], "stationarity": run["stationarity"]}]
+    return {"epoch": [entry["epoch"] for entry in known], "value": [entry["stationarity"] for entry in known]}
 
 
 def _net(setting: dict[str, Any]) -> str:

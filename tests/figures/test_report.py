@@ -2,16 +2,22 @@
 
 import json
 import re
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from figures.report import start
 from figures.report.page import VIEWS, build, collect, embedded, kind
+from figures.report.start import BENIGN, FINDINGS
 from figures.stored import DATA
 from tests.figures.browser import chromium
+from ufm import CrossEntropy, Focal, LabelSmoothing, Problem, SquaredError, predict
 
 MOST_BYTES = 6_000_000
 PHONE = {"width": 375, "height": 800}
+SECTIONS = (*VIEWS, "explorer", "records")
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +51,80 @@ def page(browser, request):
 
 @pytest.mark.parametrize("page", [None, PHONE], indirect=True, ids=["desktop", "phone"])
 def test_no_view_overflows_or_complains(page, address):
-    for view in (*VIEWS, "records"):
+    for view in SECTIONS:
         page.goto(f"{address}#{view}")
         assert page.locator(f"#{view}").is_visible()
         assert page.locator("main > section:visible").count() == 1
         width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(width) <= 0, view
+
+
+def cards(page):
+    """Title and text of every card."""
+    every = page.locator("#start-cards article").all()
+    return {card.locator("h3").inner_text(): card.locator("p").all_text_contents() for card in every}
+
+
+def test_it_opens_on_what_was_found_the_theorem_first(page, address):
+    page.goto(address)
+    found = cards(page)
+    assert list(found)[:2] == ["The landscape is benign", "Trained nets obey the theory once they are stationary"]
+    claims = {row["claim"]["name"]: row for row in json.loads((DATA / "claims.json").read_text())["result"]["rows"]}
+    first = page.locator("#start-cards article").first
+    ranks = [claims[name]["verdict"]["rigour"] for name in FINDINGS[BENIGN]]
+    assert first.locator(".rank").all_inner_texts() == [*ranks, "numeric"]
+    assert page.locator("#start-cards article :is(svg, canvas)[role=img]").count() == len(found)
+    first.locator("a").first.click()
+    name = FINDINGS[BENIGN][0]
+    assert page.locator("#theorems-detail h3").inner_text() == name.replace("_", " ")
+    page.go_back()
+    assert page.locator("#start").is_visible()
+
+
+def test_every_card_leads_to_a_view_that_shows_something(page, address):
+    page.goto(address)
+    names = {row["claim"]["name"] for row in json.loads((DATA / "claims.json").read_text())["result"]["rows"]}
+    links = {link.get_attribute("href") for link in page.locator("#start-cards a").all()}
+    claims = {link.partition("claim=")[2] for link in links if "claim=" in link}
+    assert claims == {claim for claims in FINDINGS.values() for claim in claims} <= names
+    choice = {"phase": "#phase-record", "training": "#training-group", "atlas": "#atlas-record"}
+    for link in {link for link in links if "claim=" not in link}:
+        page.goto(address + link)
+        view, _, query = link[1:].partition("?")
+        assert page.locator(f"#{view}").is_visible()
+        assert view not in choice or page.input_value(choice[view]) == query.partition("=")[2]
+
+
+def test_the_numbers_of_a_card_are_those_of_its_record(page, address):
+    page.goto(address)
+    runs = json.loads((DATA / "compare_terminal.json").read_text())["result"]["runs"]
+    deviations = [row for run in runs for row in run["derived"]["rows"]]
+    worst = max(abs(row["measured"] / row["derived"] - 1) for row in deviations if row["name"] != "|w| / |h|")
+    said = cards(page)["Trained nets obey the theory once they are stationary"][-1]
+    assert f"further than {100 * worst:.2g} %" in said
+    assert f"is {max(run['stationarity'] for run in runs):.2g}." in said
+
+
+def test_own_records_have_cards_of_their_own(browser, tmp_path):
+    shutil.copy(DATA / "compare_digits.json", tmp_path)
+    shutil.copy(DATA / "scan_conditioning.json", tmp_path)
+    page = browser.new_page()
+    (tmp_path / "report.html").write_text(build(tmp_path)[0], encoding="utf-8")
+    page.goto((tmp_path / "report.html").as_uri())
+    titles = ["Nets that are not stationary stand off the prediction", "Where random starts end"]
+    assert list(cards(page)) == [*titles, "Condition numbers by smoothing"]
+    page.close()
+
+
+def test_a_net_that_is_stationary_and_off_does_not_obey():
+    record = json.loads((DATA / "compare_terminal.json").read_text())
+    (card,) = start.view("own", record)
+    assert "obey" in card["title"]
+    for run in record["result"]["runs"]:
+        run["derived"]["rows"][0]["measured"] *= 1.2
+    (card,) = start.view("own", record)
+    assert "obey" not in card["title"]
+    assert "20 %" in card["sentences"][0]["text"]
 
 
 def test_the_table_filters_and_the_link_restores_it(page, address):
@@ -92,6 +166,89 @@ def test_a_click_on_a_cell_shows_it_and_keys_move_on(page, address):
     assert detail.inner_text() == clicked
 
 
+def test_the_diagram_opens_on_the_main_scan_and_says_what_is_proved(page, address):
+    page.goto(f"{address}#phase")
+    assert page.input_value("#phase-record") == "scan"
+    key = page.locator("#phase-key")
+    assert "zero becomes the best" in key.text_content()
+    page.select_option("#phase-record", "scan_benign_30")
+    page.select_option("#phase-colour", "proved")
+    said = [text.strip() for text in key.locator("> span").all_text_contents()]
+    assert said[:4] == ["proved benign", "proved not benign", "open, beyond cx", "open"]
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    assert page.input_value("#phase-colour") == "proved"
+    page.click("#phase-detail a >> text=Explore this setting")
+    assert page.locator("#explorer").is_visible()
+    assert page.input_value("#explorer-K") == "30"
+
+
+def test_the_closed_forms_of_the_diagram_are_those_of_the_cells(page, address):
+    page.goto(f"{address}#phase")
+    said = page.evaluate("""() => DATA.views.phase.filter(isKnown).map((scan) => scan.cells.c.map((_, cell) => {
+        const width = scan.x.values.length;
+        const problem = problemAt(scan, scan.x.values[cell % width], scan.y.values[Math.floor(cell / width)]);
+        const known = remembered(problem);
+        return [strength(problem), known.low, known.best, known.high, landscapeOf(problem, known).status];
+    }))""")
+    scans = [
+        scan for scan in collect(DATA)["views"]["phase"] if scan["problem"]["loss"] in ("ce", "ls", "focal", "mse")
+    ]
+    assert len(scans) == len(said) > 3
+    for scan, here in zip(scans, said, strict=True):
+        for i, name in enumerate(("c", "c_zero_stable", "c_zero_best", "c_etf_ends")):
+            assert [row[i] for row in here] == pytest.approx(scan["cells"][name], rel=1e-5), (scan["record"], name)
+        known = scan["cells"].get("landscape")
+        assert known is None or [row[-1] for row in here] == known
+
+
+def test_the_explorer_predicts_and_the_link_restores_it(page, address):
+    page.goto(f"{address}#explorer")
+    page.select_option("#explorer-loss", "ls")
+    page.fill("#explorer-alpha", "0.1")
+    page.fill("#explorer-K", "7")
+    page.fill("#explorer-W", "0.002")
+    page.select_option("#explorer-bias", "none")
+    expected = predict(Problem(LabelSmoothing(0.1), 7, 30, 1, 0.002, 0.04, None))
+    margin = page.locator("#explorer-prediction output").first
+    assert float(margin.inner_text()) == pytest.approx(expected.margin, rel=1e-7)
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    assert float(margin.inner_text()) == pytest.approx(expected.margin, rel=1e-7)
+    assert page.input_value("#explorer-alpha") == "0.1"
+    page.focus("#explorer-K-range")
+    page.keyboard.press("End")
+    assert page.input_value("#explorer-K") == "1000"
+    page.fill("#explorer-K", "7")
+    page.fill("#explorer-d", "5")
+    assert "nothing is predicted" in page.locator("#explorer-prediction").inner_text()
+
+
+@pytest.mark.parametrize("wrong", ["K=1", "K=abc", "gamma=-1", "W=0", "loss=__proto__", "W=Infinity"])
+def test_the_explorer_takes_no_setting_that_is_not_allowed(page, address, wrong):
+    page.goto(f"{address}#explorer?{wrong}")
+    usual = page.evaluate("JSON.stringify(problemFrom({}))")
+    assert page.evaluate("JSON.stringify(problemFrom(address().values))") == usual
+    assert page.locator("#explorer-prediction output").first.inner_text() != "NaN"
+
+
+def test_the_parameters_that_are_not_named_are_those_of_the_losses(page, address):
+    page.goto(address)
+    losses = {"ce": CrossEntropy(), "ls": LabelSmoothing(), "focal": Focal(), "mse": SquaredError()}
+    assert page.evaluate("DEFAULTS") == {name: asdict(loss) for name, loss in losses.items()}
+
+
+def test_claims_are_typeset(page, address):
+    page.goto(f"{address}#theorems?claim=focal_landscape_is_benign_at_small_decays")
+    names = page.evaluate("[...document.querySelectorAll('#theorems math')].map((found) => found.namespaceURI)")
+    assert set(names) == {"http://www.w3.org/1998/Math/MathML"}
+    assert page.locator("#theorems-detail math msqrt").count() > 2
+    shown = page.locator("#theorems-table").inner_text()
+    assert not re.search(r"\^|\|\||sqrt|[<>]=| gamma ", shown)
+
+
 def test_a_click_on_an_orbit_shows_its_certificate(page, address):
     page.goto(f"{address}#atlas")
     assert "has index 0" in page.locator("#atlas-detail p").first.inner_text()
@@ -113,7 +270,30 @@ def test_the_slider_reads_an_epoch(page, address):
     page.keyboard.press("Home")
     assert head.inner_text() == "epoch 1" != last
     assert "epoch=1" in page.url
-    assert page.locator("#training-loss-plot .legendtext", has_text="predicted").count() == 1
+    names = page.evaluate("document.getElementById('training-loss-plot').data.map((trace) => trace.name)")
+    assert names == ["train", "predicted"]
+
+
+def test_runs_are_overlaid_and_told_apart(page, address):
+    page.goto(f"{address}#training?group=compare_terminal")
+    colours = (
+        "[...new Set(document.getElementById('training-margin-plot').data.map((trace) => trace.line.color))].length"
+    )
+    count = "document.getElementById('training-margin-plot').data.length"
+    assert (page.evaluate(count), page.evaluate(colours)) == (16, 4)  # eight runs and their predictions, four losses
+    assert page.locator("#training-residual-plot").is_visible()
+    page.select_option("#training-by", "seed")
+    assert (page.evaluate(count), page.evaluate(colours)) == (16, 2)
+    page.uncheck("#training-only-1")
+    assert page.evaluate(count) == 8
+    assert page.is_disabled("#training-only-0")  # the last one stays
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    assert page.evaluate(count) == 8
+    page.locator("#training-table tbody button").first.click()
+    assert page.locator("#training-epoch").is_visible()
+    assert page.locator("#training-table th").first.inner_text().startswith("epoch")
 
 
 def test_the_geometry_is_projected_on_the_chosen_classes_and_turns(page, address):
@@ -141,7 +321,15 @@ def test_the_minimiser_of_the_model_is_a_regular_simplex(page, address):
 
 
 @pytest.mark.parametrize(
-    "broken", ["nonsense", "phase?%zz", "phase?x=-4&y=abc&record=?", "atlas?row=99", "geometry?classes=1,1"]
+    "broken",
+    [
+        "nonsense",
+        "training?run=x&only=9,-1&by=y&group=z",
+        "phase?%zz",
+        "phase?x=-4&y=abc&record=?",
+        "atlas?row=99",
+        "geometry?classes=1,1",
+    ],
 )
 def test_a_broken_link_shows_a_view(page, address, broken):
     page.goto(f"{address}#{broken}")
@@ -161,13 +349,17 @@ def test_markup_in_a_record_stays_text(browser, tmp_path):
     evil = "</script><img src=x onerror=\"document.title='broken'\"><b>bold</b>"
     record["command"] = f"python -m theory_checks {evil}"
     record["result"]["rows"][0]["claim"]["sentence"] = evil
+    finding = next(row for row in record["result"]["rows"] if row["claim"]["name"] in FINDINGS[BENIGN])
+    finding["claim"]["sentence"] = f"{evil} at |W|^2 <b>= 1</b>"
     (tmp_path / "claims.json").write_text(json.dumps(record))
     path = tmp_path / "report.html"
     path.write_text(build(tmp_path)[0], encoding="utf-8")
     page = browser.new_page()
     page.goto(path.as_uri())
+    assert evil in page.locator("#start-cards article p").first.inner_text()
+    page.goto(f"{path.as_uri()}#theorems")
     assert page.locator("#theorems-table tbody tr").first.locator("button").inner_text() == evil
-    assert page.locator("main img, main b").count() == 0
+    assert page.locator("main img, main b, math b").count() == 0
     assert page.title() == "The neural-collapse laboratory"
     page.close()
 
@@ -192,8 +384,13 @@ def test_records_that_cannot_be_shown_are_named(browser, tmp_path):
     page.close()
 
 
-def test_an_empty_folder_gives_a_page_that_says_so(tmp_path):
+def test_an_empty_folder_gives_a_page_that_says_so(browser, tmp_path):
     assert len(collect(tmp_path)["left_out"]) == len(VIEWS)
+    (tmp_path / "report.html").write_text(build(tmp_path)[0], encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    assert "There is no record to show yet" in page.locator("#start").inner_text()
+    page.close()
 
 
 @pytest.mark.parametrize(

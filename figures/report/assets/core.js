@@ -3,7 +3,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const VIEWS = {};
-const FIRST_VIEW = "theorems";
+const FIRST_VIEW = "start";
 const LAYOUT = {
   margin: { l: 55, r: 15, t: 30, b: 20 },
   font: { family: "system-ui, sans-serif", size: 12 },
@@ -40,7 +40,7 @@ function render() {
     else link.removeAttribute("aria-current");
   }
   const entries = DATA.views[view];
-  if (entries && !entries.length) byId(view).replaceChildren(element("p", {}, "No record to show; see Records."));
+  if (entries && !entries.length && view !== FIRST_VIEW) byId(view).replaceChildren(element("p", {}, "No record to show; see Records."));
   else VIEWS[view](values, entries);
 }
 
@@ -115,11 +115,39 @@ function badge(colour) {
   return made;
 }
 
+// Words of a plot: Greek letters, and an index where one letter bears it.
+const labelText = (text) => plain(text).replace(/\b(alpha|gamma)\b/g, (name) => GREEK[name]).replace(/\b([A-Za-z])_(\w+)/g, "$1<sub>$2</sub>");
+
 const axis = (title, type = "linear") => ({
-  title: { text: plain(title), standoff: 8 }, type, automargin: true, exponentformat: "power", zeroline: false,
+  title: { text: labelText(title), standoff: 8 }, type, automargin: true, exponentformat: "power", zeroline: false,
 });
 
-const heading = (text) => ({ text: plain(text), font: { size: 13 } });
+// A logarithmic axis over decades has a tick at each, or at every second one.
+function logAxis(title, values) {
+  const logs = values.filter((value) => value > 0).map(Math.log10);
+  const span = Math.max(...logs) - Math.min(...logs);
+  return span > 1.2 ? { ...axis(title, "log"), dtick: Math.ceil(span / 6) } : axis(title, "log");
+}
+
+const heading = (text) => ({ text: labelText(text), font: { size: 13 } });
+
+// The key of a plot in words, below it: entries have a name, a colour, and a dash where they are lines.
+const keyOf = (entries) => entries.map(({ name, colour, dash, symbol }) => element("span", {}, sample(colour, dash, symbol), typeset(name), " "));
+
+const SAMPLES = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "12 4" };
+function sample(colour, dash, symbol) {
+  if (dash === undefined && symbol === undefined) return badge(colour);
+  const line = symbol ? svg("circle", { cx: 14, cy: 6, r: 3, fill: colour }) : svg("path", { d: "M0 6H28", stroke: colour, "stroke-width": 2, "stroke-dasharray": SAMPLES[dash] });
+  return svg("svg", { viewBox: "0 0 28 12", width: 28, height: 12, "aria-hidden": "true", class: "sample" }, line);
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+function svg(tag, properties = {}, ...children) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
 
 const verticalLine = (x, dash = "dot") => ({
   type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: "#000000", width: 1, dash },
@@ -128,6 +156,7 @@ const verticalLine = (x, dash = "dot") => ({
 window.addEventListener("hashchange", render);
 window.addEventListener("popstate", render);
 window.addEventListener("DOMContentLoaded", () => {
+  for (const place of document.querySelectorAll("[data-math]")) place.replaceChildren(typeset(place.textContent));
   const warning = byId("left-out");
   warning.hidden = !DATA.left_out.length;
   warning.append(`Left out: ${DATA.left_out.length} (`, element("a", { href: "#records" }, "which and why"), ").");

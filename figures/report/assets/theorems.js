@@ -16,12 +16,14 @@ VIEWS.theorems = (values, claims) => {
   const rows = kept.map((claim) => ({
     properties: { "aria-selected": String(claim.name === values.claim) },
     cells: [
-      element("button", { type: "button", onclick: () => choose(claim) }, claim.sentence),
-      claim.source, claim.rigour, claim.margin, claim.status,
+      element("button", { type: "button", onclick: () => choose(claim) }, typeset(claim.sentence)),
+      typeset(claim.source), claim.rigour, claim.margin, claim.status,
     ],
   }));
   byId("theorems-table").replaceChildren(table(["claim", "source", "evidence", "margin", "verdict"], rows));
   showClaim(claims.find((claim) => claim.name === values.claim));
+  const [list, chosen] = [byId("theorems-table"), byId("theorems-table").querySelector("[aria-selected=true]")];
+  if (chosen) list.scrollTop = chosen.offsetTop - 40;
 };
 
 function choose(claim) {
@@ -42,13 +44,22 @@ function filter(id, key, claims, values) {
 function showClaim(claim) {
   const detail = byId("theorems-detail");
   if (!claim) return detail.replaceChildren();
-  const findings = claim.findings.map((item) => element("li", {}, `${item.holds ? "yes" : "NO"}: ${item.text}`));
-  detail.replaceChildren(
+  const findings = claim.findings.map((item) => element("li", {}, item.holds ? "yes: " : "NO: ", typeset(item.text)));
+  const paragraphs = claim.text.split("\n\n").map((text) => element("p", {}, ...labelled(text.replaceAll("\n", " "))));
+  const parts = [
     element("h3", {}, claim.name.replaceAll("_", " ")),
-    element("p", {}, `${claim.status}; ${claim.rigour} evidence; margin ${claim.margin} (${claim.margin_is || "-"})`),
-    claim.reason ? element("p", {}, claim.reason) : null,
-    element("pre", {}, claim.text),
+    element("p", {}, `${claim.status}; ${claim.rigour} evidence; margin ${claim.margin}`, claim.margin_is ? " (" : "", typeset(claim.margin_is), claim.margin_is ? ")" : ""),
+    claim.reason && element("p", {}, claim.reason),
+    ...paragraphs,
+    findings.length && element("h4", {}, "What was checked"),
     element("ul", {}, ...findings),
-    element("p", {}, claim.sizes ? `Covered: ${claim.sizes}` : ""),
-  );
+    claim.sizes && element("p", {}, element("strong", {}, "Covered: "), typeset(claim.sizes)),
+  ];
+  detail.replaceChildren(...parts.filter(Boolean));
+}
+
+// `Theme: ...`: the word before the colon stands out.
+function labelled(text) {
+  const label = /^(Theme|Source|Evidence|False twin): /.exec(text);
+  return label ? [element("strong", {}, label[0]), typeset(text.slice(label[0].length))] : [typeset(text)];
 }

@@ -1,15 +1,86 @@
-// Training: measures over epochs, the model's prediction as a dashed line, an epoch to read them at.
+// Training: the runs of a group overlaid, coloured by what tells them apart, or one run by its splits; dashed, what is predicted.
 const PANELS = [
-  ["loss", "mean loss", "log"], ["accuracy", "accuracy", "linear"], ["nc1_quotient", "NC1, within-class variability", "log"],
-  ["nc2_etf_distance", "NC2, distance to the ETF", "log"], ["nc3_self_duality", "NC3, self-duality", "log"],
-  ["nc4_disagreement", "NC4, disagreement", "linear"], ["margin", "margin", "linear"], ["p_y", "p_y", "linear"],
-  ["norm_w", "|w|", "linear"], ["norm_h", "|h|", "linear"],
+  ["loss", "mean loss", "log"], ["accuracy", "accuracy", "linear"], ["nc1_quotient", "NC1, within-class variability", "log", 0],
+  ["nc2_etf_distance", "NC2, distance to the ETF", "log", 0], ["nc3_self_duality", "NC3, self-duality", "log", 0],
+  ["nc4_disagreement", "NC4, disagreement", "linear", 0], ["margin", "margin", "linear"], ["p_y", "p_y", "linear"],
+  ["norm_w", "|w|", "linear"], ["norm_h", "|h|", "linear"], ["residual", "residual of the last layer", "log", 0],
 ];
+const TELLS_APART = { loss: "loss", width: "width", seed: "seed", net: "net", data: "data" };
+const DASHES_OF_SPLITS = ["train", "validation", "test"];
 
 VIEWS.training = (values, runs) => {
-  const name = (run) => `${run.record}/${run.run}`;
-  const named = runs.map((run) => ({ ...run, title: `${run.title} (${run.record})` }));
-  const run = entryOf("training-run", named, values, "run", name);
+  const chosen = runs.find((run) => nameOf(run) === values.run);
+  const groups = [...new Set(runs.map((run) => run.group))];
+  const group = chosen?.group ?? (groups.includes(values.group) ? values.group : groups[0]);
+  const members = runs.filter((run) => run.group === group);
+  pick("training-group", groups.map((name) => [name, groupTitle(runs.filter((run) => run.group === name))]), group, (name) => ({ group: name, run: "", split: "", by: "", only: "" }));
+  pick("training-run", [["", `all ${members.length}, overlaid`], ...members.map((run) => [nameOf(run), run.title])], chosen ? nameOf(chosen) : "", (name) => ({ group, run: name, epoch: "" }));
+  for (const [id, isShown] of [["by", !chosen], ["split", !chosen], ["epoch", chosen]]) byId(`training-${id}`).closest("label").hidden = !isShown;
+  byId("training-only").hidden = Boolean(chosen);
+  byId("training-at").hidden = !chosen;
+  if (chosen) return oneRun(values, chosen);
+  overlay(values, members);
+};
+
+const nameOf = (run) => `${run.record}/${run.run}`;
+
+function groupTitle(runs) {
+  const values = (key) => [...new Set(runs.map((run) => run.tells[key]))].join(", ");
+  return `${values("data")}, ${values("net")}, ${runs.length} run${runs.length > 1 ? "s" : ""} (${runs[0].group})`;
+}
+
+function pick(id, entries, chosen, changes) {
+  const list = byId(id);
+  list.replaceChildren(...entries.map(([value, text]) => element("option", { value }, text)));
+  list.value = chosen;
+  list.onchange = () => go(changes(list.value));
+}
+
+// All runs of a group: a colour for each value of what tells them apart.
+function overlay(values, runs) {
+  const kinds = Object.keys(TELLS_APART).filter((key) => key === "loss" || new Set(runs.map((run) => run.tells[key])).size > 1);
+  const by = kinds.includes(values.by) ? values.by : "loss";
+  pick("training-by", kinds.map((key) => [key, TELLS_APART[key]]), by, (key) => ({ by: key, only: "" }));
+  const splits = DASHES_OF_SPLITS.filter((name) => runs.some((run) => run.splits[name]));
+  const split = splits.includes(values.split) ? values.split : splits[0];
+  pick("training-split", splits.map((name) => [name, name]), split, (name) => ({ split: name }));
+  const names = [...new Set(runs.map((run) => run.tells[by]))];
+  const colours = Object.fromEntries(names.map((name, i) => [name, DATA.colours[i % DATA.colours.length]]));
+  const kept = shownOf(values.only, names);
+  const boxes = names.map((name, i) => {
+    const box = element("input", { type: "checkbox", checked: kept.includes(i), id: `training-only-${i}` });
+    const next = names.map((_, k) => k).filter((k) => kept.includes(k) !== (k === i));
+    box.disabled = !next.length;
+    box.onchange = () => { go({ only: next.length === names.length ? "" : next.join(",") }); byId(`training-only-${i}`).focus(); };
+    return element("label", {}, box, badge(colours[name]), typeset(String(name)));
+  });
+  byId("training-only").replaceChildren(byId("training-only").firstElementChild, ...boxes);
+  const shown = runs.filter((run) => kept.includes(names.indexOf(run.tells[by])));
+  const isTrain = split === "train";
+  byId("training-note").textContent = noteOf(isTrain && shown.some((run) => Object.keys(run.predicted).length));
+  drawPanels(shown.map((run) => ({ run, split, colour: colours[run.tells[by]], name: run.title, isPredicted: isTrain })), null);
+  const measures = ["nc1_quotient", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement", "margin"];
+  const last = (series) => series?.findLast((value) => value !== null) ?? null;
+  const rows = shown.map((run) => [
+    element("button", { type: "button", onclick: () => go({ run: nameOf(run), epoch: "" }) }, run.title),
+    ...measures.map((key) => last(run.splits[split]?.[key])), isTrain ? last(run.predicted.margin?.value) : null, isTrain ? last(run.residual?.value) : null,
+  ]);
+  byId("training-table").replaceChildren(
+    element("h3", {}, `At the last epoch (${split})`), table(["run", "NC1", "NC2", "NC3", "NC4", "margin", "margin predicted", "residual"], rows),
+  );
+}
+
+// The numbers of the groups that an address keeps; all, where it says nothing that is one.
+function shownOf(text, names) {
+  const asked = [...new Set((text ?? "").split(",").filter(Boolean).map(Number))].filter((i) => Number.isInteger(i) && i >= 0 && i < names.length);
+  return asked.length ? asked : names.map((_, i) => i);
+}
+
+const noteOf = (isPredicted) => (isPredicted
+  ? "Dashed: what the feature model predicts for the last layer, its decay of the features read off the net. Of NC1 to NC4 and of the residual it predicts 0."
+  : "No prediction is drawn here; it is of training images, and deepnet compare makes it. Of NC1 to NC4 the model predicts 0.");
+
+function oneRun(values, run) {
   const train = run.splits.train;
   const last = train.epoch.length - 1;
   const found = train.epoch.indexOf(Number(values.epoch));
@@ -19,35 +90,37 @@ VIEWS.training = (values, runs) => {
   slider.oninput = () => go({ epoch: train.epoch[Number(slider.value)] }, true);
   slider.setAttribute("aria-valuetext", `epoch ${train.epoch[at]}`);
   byId("training-at").textContent = `${train.epoch[at]}`;
-  byId("training-note").textContent = Object.keys(run.predicted).length
-    ? "Dashed: what the feature model predicts for the last layer, its decay of the features read off the net. " +
-      "Of NC1 to NC4 it predicts 0."
-    : "This record holds no prediction; deepnet compare makes it. Of NC1 to NC4 the model predicts 0.";
-  const panels = PANELS.filter(([key]) => Object.values(run.splits).some((split) => split[key]?.some((value) => value !== null)));
-  const place = byId("training-plots");
-  if (place.childElementCount !== panels.length) {
-    place.replaceChildren(...panels.map(([key]) => element("div", { className: "plot", id: `training-${key}-plot` })));
-  }
-  for (const [i, panel] of panels.entries()) {
-    place.children[i].id = `training-${panel[0]}-plot`;
-    drawPanel(run, panel, train.epoch[at]);
-  }
+  byId("training-note").replaceChildren(...keyOf(Object.keys(run.splits).map((name, i) => ({ name, colour: DATA.colours[i] }))), noteOf(Object.keys(run.predicted).length));
+  drawPanels(Object.keys(run.splits).map((split, i) => ({ run, split, colour: DATA.colours[i], name: split, isPredicted: split === "train" })), train.epoch[at]);
   readAt(run, at);
-};
+}
 
-function drawPanel(run, [key, title, type], epoch) {
-  const traces = Object.entries(run.splits).filter(([, split]) => split[key]).map(([name, split]) => ({
-    type: "scatter", mode: "lines+markers", name, x: split.epoch, y: split[key], connectgaps: false, marker: { size: 4 },
-  }));
-  if (key in run.predicted) {
-    traces.push({
-      type: "scatter", mode: "lines", name: "predicted", x: run.predicted[key].epoch, y: run.predicted[key].value,
-      line: { dash: "dash", color: "#000000" },
-    });
+// What a curve shows: the measures of a split, and of the training images the residual.
+const seriesOf = ({ run, split }, key) => (key === "residual" ? (split === "train" ? run.residual : null) : run.splits[split]?.[key] && { epoch: run.splits[split].epoch, value: run.splits[split][key] });
+
+function drawPanels(curves, epoch) {
+  const panels = PANELS.filter(([key]) => curves.some((curve) => seriesOf(curve, key)?.value.some((value) => value !== null)));
+  const place = byId("training-plots");
+  if (place.childElementCount !== panels.length) place.replaceChildren(...panels.map(() => element("div", { className: "plot" })));
+  for (const [i, [key, title, type, limit]] of panels.entries()) {
+    place.children[i].id = `training-${key}-plot`;
+    drawPanel(key, limit === undefined ? title : `${title} (predicted: ${limit})`, type, curves, epoch);
   }
-  plot(`training-${key}-plot`, traces, {
-    title: heading(title), xaxis: axis("epoch"), yaxis: axis("", type),
-    shapes: [verticalLine(epoch)], showlegend: true,
+}
+
+function drawPanel(key, title, type, curves, epoch) {
+  const measured = curves.map((curve) => [curve, seriesOf(curve, key)]).filter(([, series]) => series).map(([curve, series]) => ({
+    type: "scatter", mode: series.epoch.length > 30 ? "lines" : "lines+markers", name: plain(curve.name), x: series.epoch, y: series.value, connectgaps: true,
+    marker: { size: 3 }, line: { color: curve.colour, width: 1.5 }, hovertemplate: "%{y:.4g}, epoch %{x}<extra>%{fullData.name}</extra>",
+  }));
+  const predicted = curves.filter((curve) => curve.isPredicted && key in curve.run.predicted).map((curve) => ({
+    type: "scatter", mode: "lines", name: "predicted", x: curve.run.predicted[key].epoch, y: curve.run.predicted[key].value,
+    line: { dash: "dash", color: epoch === null ? curve.colour : "#000000", width: 1.5 }, hovertemplate: "predicted: %{y:.4g}<extra></extra>",
+  }));
+  const values = [...measured, ...predicted].flatMap((trace) => trace.y).filter((value) => value !== null);
+  plot(`training-${key}-plot`, [...measured, ...predicted], {
+    title: heading(title), xaxis: axis("epoch"), yaxis: type === "log" ? logAxis("", values) : axis("", type), margin: { ...LAYOUT.margin, b: 40 },
+    shapes: epoch === null ? [] : [verticalLine(epoch)], showlegend: false,
   });
 }
 
@@ -62,7 +135,7 @@ function readAt(run, at) {
   const parts = [table([`epoch ${epoch}`, ...splits, "predicted"], rows)];
   if (run.rows.length) {
     const last = run.splits.train.epoch.at(-1);
-    const compared = run.rows.map((row) => [row.name, row.kind, row.measured, row.predicted, row.ratio]);
+    const compared = run.rows.map((row) => [typeset(row.name), row.kind, row.measured, row.predicted, row.ratio]);
     parts.push(element("h3", {}, `Last layer at the last epoch (${last})`));
     parts.push(table(["quantity", "kind", "measured", "predicted", "ratio"], compared));
   }
