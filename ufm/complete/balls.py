@@ -7,6 +7,7 @@ in which the test for all variables proves exactly one.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, ctx
@@ -17,8 +18,8 @@ from ufm.proof.ball_model import Matrix
 
 REFINEMENTS = 4
 """Further steps of Krawczyk's operator, each of which squares the radius."""
-WIDER = 4.0
-"""By how much the box is widened, for critical points on the domain's boundary."""
+WIDER = (4.0, 2.0, 1.25)
+"""By how much the box is widened, for critical points on the domain's boundary; the first that can be closed counts."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +87,30 @@ class ReducedBalls:
 def close(reduced: Reduced, box: np.ndarray, guess: np.ndarray) -> Found | None:
     """Exactly one critical point of the reduced problem over the box (2, q), widened; or None."""
     outer, inner = reduced.outer.tolist(), reduced.inner.tolist()
-    middle, half = box.mean(0), WIDER * (box[1] - box[0]).max() / 2
+    x: list[Any] = [arb(0)] * reduced.size
+    for place, value in zip(outer, box.mean(0).tolist(), strict=True):
+        x[place] = arb(value)
+    for place in inner:
+        x[place] = arb(float(guess[place]))
     with ctx.workprec(PRECISION):
-        x = [arb(0)] * reduced.size
-        for place, value in zip(outer, middle.tolist(), strict=True):
-            x[place] = arb(value)
-        for place in inner:
-            x[place] = arb(float(guess[place]))
-        x = _newton(reduced, x, inner)
-        if x is None:
-            return None
-        wide = _inner_box(reduced, x, outer, inner, half)
-        image = wide and _krawczyk(reduced, x, wide, outer + inner)
-        if not image or not all(wide[i].contains_interior(image[i]) for i in outer + inner):
-            return None
-        unique = np.array([[_end(wide[i], side) for i in outer] for side in (-1, 1)])
-        for _ in range(REFINEMENTS):
-            finer = _krawczyk(reduced, [arb(entry.mid()) for entry in image], image, outer + inner)
-            image = [a.intersection(b) for a, b in zip(image, finer or image, strict=True)]
-        radius = max(float(entry.rad()) for entry in image)
-        return Found(np.array([float(entry.mid()) for entry in image]), math.nextafter(radius, math.inf), unique)
+        start = _newton(reduced, x, inner)
+        widths = (factor * (box[1] - box[0]).max() / 2 for factor in WIDER)
+        tries = (_closed(reduced, start, outer, inner, half) for half in widths if start)
+        return next((found for found in tries if found), None)
+
+
+def _closed(reduced: Reduced, x: Balls, outer: list[int], inner: list[int], half: float) -> Found | None:
+    """Exactly one critical point over the outer variables x +- half."""
+    wide = _inner_box(reduced, x, outer, inner, half)
+    image = wide and _krawczyk(reduced, x, wide, outer + inner)
+    if not wide or not image or not all(wide[i].contains_interior(image[i]) for i in outer + inner):
+        return None
+    unique = np.array([[_end(wide[i], side) for i in outer] for side in (-1, 1)])
+    for _ in range(REFINEMENTS):
+        finer = _krawczyk(reduced, [arb(entry.mid()) for entry in image], image, outer + inner)
+        image = [a.intersection(b) for a, b in zip(image, finer or image, strict=True)]
+    radius = max(float(entry.rad()) for entry in image)
+    return Found(np.array([float(entry.mid()) for entry in image]), math.nextafter(radius, math.inf), unique)
 
 
 def _end(ball: Ball, side: int) -> float:

@@ -11,9 +11,9 @@ from ufm.complete.balls import Found, close
 from ufm.complete.reduction import Reduced
 from ufm.errors import check
 
-NARROWEST = 1e-6
+NARROWEST = 1e-8
 """Boxes of this width that are not discarded are left to balls."""
-NEAR = 1e-5
+NEAR = 1e-7
 """Boxes that are so close belong to one cluster."""
 DEEPEST, MOST_KEPT = 4096, 4096
 """Boxes at work, which depth first are few; narrow boxes, of which there are many only where a Hessian degenerates."""
