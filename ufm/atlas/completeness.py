@@ -1,4 +1,4 @@
-"""The proof that an atlas is complete: rows and earlier work taken from it, progress shown, a state that can be kept."""
+"""The proof that an atlas is complete: its rows and earlier work taken up, progress told, a state that can be kept."""
 
 import time
 from collections.abc import Callable, Iterator

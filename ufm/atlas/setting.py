@@ -61,7 +61,7 @@ class AtlasSetting(CommonSetting):
     certify: bool = True
     """Prove by ball arithmetic that a critical point of the stated index lies near each row's representative."""
     prove_complete: bool = False
-    """Prove in interval arithmetic that no row is missing (plain model, up to four classes); exit code 1 if it fails."""
+    """Prove in interval arithmetic that no row is missing (plain model, few classes); exit code 1 where that fails."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,6 +5,7 @@ y(w) lies in the interior of a box of y for every w. Every critical point over t
 in which the test for all variables proves exactly one.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -41,47 +42,53 @@ class ReducedBalls:
     """Gradient and Hessian of the reduced problem at a point or over a box."""
 
     def __init__(self, reduced: Reduced, x: Balls) -> None:
-        K, r, c = reduced.K, reduced.r, reduced.c()
-        loss, decay_b = in_balls(reduced.problem.loss), arb(float(reduced.problem.decay_b or 0.0))
-        at_h, at_b = (K - 1) * r, (K - 1) * r + K * r
+        K, r, size, has_bias = reduced.K, reduced.r, reduced.size, reduced.problem.has_bias
+        loss, at_h, at_b = in_balls(reduced.problem.loss), (K - 1) * r, (2 * K - 1) * r
         w = [x[j * r : (j + 1) * r] for j in range(K - 1)]
         w.append([-sum((row[a] for row in w), arb(0)) for a in range(r)])
-        b = x[at_b:] if reduced.problem.has_bias else [arb(0)] * (K - 1)
+        b = x[at_b:] if has_bias else [arb(0)] * (K - 1)
         b = [*b, -sum(b, arb(0))]
-        size = reduced.size
-        gradient, hessian = arb_mat(size, 1), arb_mat(size, size)
+        penalty = _penalty(reduced)
+        gradient, self.hessian = penalty * arb_mat(size, 1, x), penalty
         for k in range(K):
             h = x[at_h + k * r : at_h + (k + 1) * r]
             z = [sum((w[j][a] * h[a] for a in range(r)), b[j]) for j in range(K)]
             slope, curvature = loss.derivatives(z, k)
-            J = arb_mat(K, size)
-            for j in range(K - 1):
-                for row, sign in ((j, 1), (K - 1, -1)):
-                    for a in range(r):
-                        J[row, j * r + a] = sign * h[a]
-                    if reduced.problem.has_bias:
-                        J[row, at_b + j] = arb(sign)
-            for j in range(K):
-                for a in range(r):
-                    J[j, at_h + k * r + a] = w[j][a]
+            J = _jacobian(reduced, k, w, h)
             gradient += J.transpose() * arb_mat(K, 1, slope) / K
-            hessian += J.transpose() * arb_mat(curvature) * J / K
-            for j in range(K - 1):
-                for a in range(r):
-                    cross = (slope[j] - slope[K - 1]) / K
-                    hessian[j * r + a, at_h + k * r + a] += cross
-                    hessian[at_h + k * r + a, j * r + a] += cross
-        penalty = arb_mat(size, size)
-        for i in range(at_h):
-            for j in range(at_h):
-                penalty[i, j] = c * ((i % r == j % r) * (1 + (i == j)))
-        for i in range(at_h, at_b):
-            penalty[i, i] = c
-        for i in range(at_b, size):
-            for j in range(at_b, size):
-                penalty[i, j] = decay_b * (1 + (i == j))
-        self.gradient = (gradient + penalty * arb_mat(size, 1, x)).entries()
-        self.hessian = hessian + penalty
+            self.hessian += J.transpose() * arb_mat(curvature) * J / K
+            for j, a in itertools.product(range(K - 1), range(r)):
+                cross = (slope[j] - slope[K - 1]) / K
+                self.hessian[j * r + a, at_h + k * r + a] += cross
+                self.hessian[at_h + k * r + a, j * r + a] += cross
+        self.gradient = gradient.entries()
+
+
+def _jacobian(reduced: Reduced, k: int, w: list[Balls], h: Balls) -> Matrix:
+    """(K, size): of the logits of the sample of class k."""
+    K, r, at_h = reduced.K, reduced.r, (reduced.K - 1) * reduced.r
+    J = arb_mat(K, reduced.size)
+    for j, a in itertools.product(range(K - 1), range(r)):
+        J[j, j * r + a], J[K - 1, j * r + a] = h[a], -h[a]
+    for j, a in itertools.product(range(K), range(r)):
+        J[j, at_h + k * r + a] = w[j][a]
+    for j in range((K - 1) * reduced.problem.has_bias):
+        J[j, at_h + K * r + j], J[K - 1, at_h + K * r + j] = arb(1), arb(-1)
+    return J
+
+
+def _penalty(reduced: Reduced) -> Matrix:
+    """Hessian of the decays, in coordinates that leave the last row of w and the last entry of b out."""
+    K, r, size, c = reduced.K, reduced.r, reduced.size, reduced.c()
+    at_h, at_b, decay_b = (K - 1) * r, (2 * K - 1) * r, arb(float(reduced.problem.decay_b or 0.0))
+    penalty = arb_mat(size, size)
+    for i, j in itertools.product(range(at_h), range(at_h)):
+        penalty[i, j] = c * ((i % r == j % r) * (1 + (i == j)))
+    for i in range(at_h, at_b):
+        penalty[i, i] = c
+    for i, j in itertools.product(range(at_b, size), range(at_b, size)):
+        penalty[i, j] = decay_b * (1 + (i == j))
+    return penalty
 
 
 def close(reduced: Reduced, box: np.ndarray, guess: np.ndarray) -> Found | None:

@@ -34,7 +34,8 @@ U4 = 2.0**-51
 TINY = 1e-300
 EXP_ERROR = 2.0**-47
 FAR = 1e300
-DISCARDED, SPLIT, KEPT = 0, 1, 2
+SLACK = 1.0 + 1e-12
+"""More than the rounding of a few hundred sums and products of positive numbers, as in a norm."""
 
 
 @exact_kernel
@@ -59,7 +60,7 @@ def _sub(a, b):
 @no_type_check
 def _mul(a, b):
     p, q, r, s = a[0] * b[0], a[0] * b[1], a[1] * b[0], a[1] * b[1]
-    return _out(min(min(p, q), min(r, s)), max(max(p, q), max(r, s)))
+    return _out(min(p, q, r, s), max(p, q, r, s))
 
 
 @exact_kernel
@@ -155,208 +156,270 @@ def slopes(odds, gamma):
         return (1.0, 1.0), (0.0, 0.0)
     if not (odds[0] > 1e-280 and odds[1] < 1e280):
         return (-FAR, FAR), (-FAR, FAR)
-    total = _add((1.0, 1.0), odds)
-    p, v = _inverse(total), _times(_log(total), -1.0)
-    q = _inverse(_add((1.0, 1.0), _inverse(odds)))
-    ratio, power = _inverse(odds), _power(q, gamma)  # p / q = 1 / odds
-    fall = _times(_mul(ratio, v), -gamma)
-    A = _mul(power, _add((1.0, 1.0), (max(fall[0], 0.0), fall[1])))
-    inner = _add(_mul(v, _sub((1.0, 1.0), _mul(ratio, _out(gamma - 1.0, gamma - 1.0)))), (2.0, 2.0))
-    return A, _mul(_times(_mul(ratio, power), gamma), inner)
+    v, ratio = _times(_log(_add((1.0, 1.0), odds)), -1.0), _inverse(odds)  # log p, and p / q
+    power = _power(_inverse(_add((1.0, 1.0), ratio)), gamma)
+    rise = _times(_mul(ratio, v), -gamma)
+    A = _mul(power, _add((1.0, 1.0), (max(rise[0], 0.0), rise[1])))
+    bent = _add(_mul(v, _sub((1.0, 1.0), _mul(ratio, _out(gamma - 1.0, gamma - 1.0)))), (2.0, 2.0))
+    return A, _mul(_times(_mul(ratio, power), gamma), bent)
 
 
 @exact_kernel
 @no_type_check
-def _get(low, high, i):
-    return low[i], high[i]
+def _at(ends, i):
+    """The interval at place i of an array (2, ...)."""
+    return ends[0, i], ends[1, i]
 
 
 @exact_kernel
 @no_type_check
-def _raise(low, high, i, a):
+def _at2(ends, i, j):
+    return ends[0, i, j], ends[1, i, j]
+
+
+@exact_kernel
+@no_type_check
+def _at3(ends, i, j, k):
+    return ends[0, i, j, k], ends[1, i, j, k]
+
+
+@exact_kernel
+@no_type_check
+def _raise(ends, i, a):
     """Add an interval to the one at place i."""
-    low[i], high[i] = _add((low[i], high[i]), a)
+    ends[0, i], ends[1, i] = _add((ends[0, i], ends[1, i]), a)
 
 
 @exact_kernel
 @no_type_check
-def _difference(low, high, first, step, l, j, K):
-    """u_l - u_j of a vector u that sums to zero and whose first K - 1 entries are at first, first + step, ..."""
+def _raise2(ends, i, j, a):
+    ends[0, i, j], ends[1, i, j] = _add((ends[0, i, j], ends[1, i, j]), a)
+
+
+@exact_kernel
+@no_type_check
+def _difference(box, first, step, i, j, K):
+    """u_i - u_j of a vector u that sums to zero and whose first K - 1 entries are at first, first + step, ..."""
     total = (0.0, 0.0)
-    for i in range(K - 1):
-        factor = (1.0 if l == i else -1.0 if l == K - 1 else 0.0) - (1.0 if j == i else -1.0 if j == K - 1 else 0.0)
+    for m in range(K - 1):
+        factor = (1.0 if i == m else -1.0 if i == K - 1 else 0.0) - (1.0 if j == m else -1.0 if j == K - 1 else 0.0)
         if factor != 0.0:
-            total = _add(total, _times((low[first + i * step], high[first + i * step]), factor))
+            total = _add(total, _times(_at(box, first + m * step), factor))
     return total
 
 
 @exact_kernel
 @no_type_check
-def derivatives(low, high, cut, shape, decays, loss, G, H):
-    """Enclose gradient and Hessian of the reduced problem over the box [low, high].
+def _minus_sum(box, first, step, K):
+    """The last entry of such a vector."""
+    total = (0.0, 0.0)
+    for m in range(K - 1):
+        total = _sub(total, _at(box, first + m * step))
+    return total
 
-    Variables: v_ja at j r + a (rows of W but the last), h_ka at (K - 1) r + k r + a, the first K - 1 entries of b.
+
+@exact_kernel
+@no_type_check
+def _spreads(box, shape):
+    """(2, K, K, r): w_i - w_j."""
+    K, r = shape[0], shape[1]
+    spread = np.empty((2, K, K, r))
+    for i in range(K):
+        for j in range(K):
+            for a in range(r):
+                spread[0, i, j, a], spread[1, i, j, a] = _difference(box, a, r, i, j, K)
+    return spread
+
+
+@exact_kernel
+@no_type_check
+def _logits(box, spread, cut, k, shape):
+    """(2, K, K): z_i - z_j of the sample of class k, cut with what is known of it."""
+    K, r, has_bias = shape[0], shape[1], shape[2] == 1
+    z = np.zeros((2, K, K))
+    for i in range(K):
+        for j in range(i):
+            total = _difference(box, (2 * K - 1) * r, 1, i, j, K) if has_bias else (0.0, 0.0)
+            for a in range(r):
+                total = _add(total, _mul(_at3(spread, i, j, a), _at(box, (K - 1) * r + k * r + a)))
+            z[0, i, j], z[1, i, j] = max(total[0], cut[0, k, i, j]), min(total[1], cut[1, k, i, j])
+            z[0, j, i], z[1, j, i] = -z[1, i, j], -z[0, i, j]
+    return z
+
+
+@exact_kernel
+@no_type_check
+def _softmax(z, k, gamma):
+    """p, u = e_k - p, the label's odds 1/p_k - 1, and `slopes` there."""
+    K = z.shape[1]
+    p, u, own = np.empty((2, K)), np.empty((2, K)), (0.0, 0.0)
+    for j in range(K):
+        odds = (0.0, 0.0)
+        for i in range(K):
+            odds = _add(odds, _exp(_at2(z, i, j))) if i != j else odds
+        own = odds if j == k else own
+        p[0, j], p[1, j] = _inverse(_add(odds, (1.0, 1.0)))
+        u[0, j], u[1, j] = -p[1, j], -p[0, j]
+    # 1 - p_k = T / (1 + T) rises with the odds T.
+    u[0, k] = _out(own[0] / (1.0 + own[0]), 0.0)[0]
+    u[1, k] = 1.0 if own[1] > 1e200 else _out(0.0, own[1] / (1.0 + own[1]))[1]
+    A, B = slopes(own, gamma)
+    return p, u, own, A, B
+
+
+@exact_kernel
+@no_type_check
+def _away(p, spread):
+    """(2, K, r): w_j less the mean of the rows of W under p, a mean of differences and so within their hull."""
+    K, r = spread.shape[1], spread.shape[3]
+    away = np.empty((2, K, r))
+    for j in range(K):
+        for a in range(r):
+            mean, least, most = (0.0, 0.0), 0.0, 0.0
+            for i in range(K):
+                if i != j:
+                    step = _at3(spread, j, i, a)
+                    mean = _add(mean, _mul(_at(p, i), step))
+                    least, most = min(least, step[0]), max(most, step[1])
+            away[0, j, a], away[1, j, a] = max(mean[0], least), min(mean[1], most)
+    return away
+
+
+@exact_kernel
+@no_type_check
+def _slope(k, shape, loss, A, u):
+    """(2, K - 1): share of the sample of class k in the gradient along e_j - e_K."""
+    K, alpha = shape[0], loss[0]
+    slope, share = np.empty((2, K - 1)), _inverse((float(K), float(K)))
+    for j in range(K - 1):
+        g = _mul(A, _sub(_at(u, K - 1), _at(u, j)))
+        g = _add(g, (alpha, alpha)) if j == k else g
+        g = _sub(g, (alpha, alpha)) if k == K - 1 else g
+        slope[0, j], slope[1, j] = _mul(g, share)
+    return slope
+
+
+@exact_kernel
+@no_type_check
+def _bend(shape, p, u, A, B):
+    """(2, K - 1, K - 1): a sample's share in the Hessian along e_j - e_K: C_ji - C_jK - C_Ki + C_KK."""
+    K = shape[0]
+    bend, share, last = np.empty((2, K - 1, K - 1)), _inverse((float(K), float(K))), _at(p, K - 1)
+    for j in range(K - 1):
+        for i in range(j + 1):
+            part = _sub(last, _mul(_sub(_at(p, j), last), _sub(_at(p, i), last)))
+            part = _add(part, _at(p, j)) if i == j else part
+            both = _mul(_sub(_at(u, j), _at(u, K - 1)), _sub(_at(u, i), _at(u, K - 1)))
+            bend[0, j, i], bend[1, j, i] = _mul(_add(_mul(A, part), _mul(B, both)), share)
+            bend[0, i, j], bend[1, i, j] = bend[0, j, i], bend[1, j, i]
+    return bend
+
+
+@exact_kernel
+@no_type_check
+def derivatives(box, cut, of, G, H):
+    """Enclose gradient and Hessian of the reduced problem.
+
+    Variables: w_ja at j r + a (rows of w but the last), h_ka at (K - 1) r + k r + a, the first K - 1 entries of b.
 
     Args:
-        cut: (2, K, K, K), known bounds of z_kl - z_kj at [:, k, l, j], l > j.
-        shape: K, r, and 1 with a bias.
-        decays: c from below and above, decay of b.
-        loss: alpha of label smoothing, gamma of focal loss.
-        G, H: (2, m) and (2, m, m), filled: low and high ends.
+        box: (2, m), low and high ends of the variables.
+        cut: (2, K, K, K), known bounds of z_ki - z_kj at [:, k, i, j], i > j.
+        of: shape (K, r, 1 with a bias), decays (c from below and above, of b), loss (alpha, gamma).
+        G, H: (2, m) and (2, m, m), filled.
     """
-    K, r, m = shape[0], shape[1], len(low)
-    at_h, at_b = (K - 1) * r, (K - 1) * r + K * r
-    has_bias, share = shape[2] == 1, _inverse((float(K), float(K)))
-    c, decay_b, alpha, gamma = (decays[0], decays[1]), decays[2], loss[0], loss[1]
+    shape, decays, loss = of
     G[:], H[:] = 0.0, 0.0
-    odds, p = np.empty((2, K, K)), np.empty((2, K))
-    away, spread = np.empty((2, K, r)), np.empty((2, K, K, r))
-    for l in range(K):
-        for j in range(K):
-            for a in range(r):
-                spread[0, l, j, a], spread[1, l, j, a] = _difference(low, high, a, r, l, j, K)
-    for k in range(K):
-        for l in range(K):
-            for j in range(l):
-                z = (0.0, 0.0)
-                for a in range(r):
-                    h = (low[at_h + k * r + a], high[at_h + k * r + a])
-                    z = _add(z, _mul((spread[0, l, j, a], spread[1, l, j, a]), h))
-                if has_bias:
-                    z = _add(z, _difference(low, high, at_b, 1, l, j, K))
-                z = (max(z[0], cut[0, k, l, j]), min(z[1], cut[1, k, l, j]))
-                odds[0, l, j], odds[1, l, j] = _exp(z)
-                odds[0, j, l], odds[1, j, l] = _exp((-z[1], -z[0]))
-        others = (0.0, 0.0)
-        for j in range(K):
-            total = (0.0, 0.0)
-            for l in range(K):
-                if l != j:
-                    total = _add(total, (odds[0, l, j], odds[1, l, j]))
-            if j == k:
-                others = total
-            p[0, j], p[1, j] = _inverse(_add(total, (1.0, 1.0)))
-        # p_k - 1 is -q, q = T / (1 + T) rises with the odds T.
-        q = (
-            _out(others[0] / (1.0 + others[0]), 0.0)[0],
-            1.0 if others[1] > 1e200 else _out(0.0, others[1] / (1.0 + others[1]))[1],
-        )
-        A, B = slopes(others, gamma)
-        for j in range(K):
-            for a in range(r):
-                mean, least, most = (0.0, 0.0), 0.0, 0.0  # sum_l p_l (w_j - w_l), within the hull of these
-                for l in range(K):
-                    if l != j:
-                        each = (spread[0, j, l, a], spread[1, j, l, a])
-                        mean = _add(mean, _mul((p[0, l], p[1, l]), each))
-                        least, most = min(least, each[0]), max(most, each[1])
-                away[0, j, a], away[1, j, a] = max(mean[0], least), min(mean[1], most)
-        _sample(k, low, high, shape, share, alpha, A, B, p, q, away, G, H)
-    for j in range(K - 1):
-        for a in range(r):
-            for i in range(K - 1):
-                i_a, factor = i * r + a, 2.0 if i == j else 1.0
-                _raise(G[0], G[1], j * r + a, _mul(_times(c, factor), (low[i_a], high[i_a])))
-                _raise(H[0, j * r + a], H[1, j * r + a], i_a, _times(c, factor))
-    for i in range(at_h, at_b):
-        _raise(G[0], G[1], i, _mul(c, (low[i], high[i])))
-        _raise(H[0, i], H[1, i], i, c)
-    if has_bias and decay_b > 0.0:
-        for j in range(K - 1):
-            for i in range(K - 1):
-                factor = 2.0 if i == j else 1.0
-                _raise(G[0], G[1], at_b + j, _times((low[at_b + i], high[at_b + i]), factor * decay_b))
-                _raise(H[0, at_b + j], H[1, at_b + j], at_b + i, _times((decay_b, decay_b), factor))
-    for i in range(m):
+    spread = _spreads(box, shape)
+    for k in range(shape[0]):
+        p, u, _, A, B = _softmax(_logits(box, spread, cut, k, shape), k, loss[1])
+        away, slope = _away(p, spread), _slope(k, shape, loss, A, u)
+        _add_features(k, box, shape, loss, A, B, p, u, away, slope, G, H)
+        _add_classes(k, box, shape, slope, _bend(shape, p, u, A, B), G, H)
+    _add_decays(box, shape, decays, G, H)
+    for i in range(box.shape[1]):
         for j in range(i):
             H[0, j, i], H[1, j, i] = H[0, i, j], H[1, i, j]
 
 
 @exact_kernel
 @no_type_check
-def _sample(k, low, high, shape, share, alpha, A, B, p, q, away, G, H):
-    """Add what the sample of class k adds; of H the entries [i, j] with i >= j, and the decays' are not yet there."""
-    K, r, has_bias = shape[0], shape[1], shape[2] == 1
-    at_h, at_b = (K - 1) * r, (K - 1) * r + K * r
-    u = np.empty((2, K))  # e_k - p
-    for j in range(K):
-        u[0, j], u[1, j] = (q[0], q[1]) if j == k else (-p[1, j], -p[0, j])
-    last_u = (u[0, K - 1], u[1, K - 1])
-    inner = np.empty((2, K - 1, K - 1))  # share times the Hessian in the logits, in coordinates of sum zero
-    slope = np.empty((2, K - 1))  # share times the gradient there
-    for j in range(K - 1):
-        g = _mul(A, _sub(last_u, (u[0, j], u[1, j])))
-        g = _add(g, (alpha, alpha)) if j == k else g
-        g = _sub(g, (alpha, alpha)) if k == K - 1 else g
-        slope[0, j], slope[1, j] = _mul(g, share)
-        if has_bias:
-            _raise(G[0], G[1], at_b + j, (slope[0, j], slope[1, j]))
-        for i in range(j + 1):
-            # C_ji - C_jK - C_Ki + C_KK with C = A (diag(p) - p p') + B u u'
-            pj, pi, pl = (p[0, j], p[1, j]), (p[0, i], p[1, i]), (p[0, K - 1], p[1, K - 1])
-            part = _sub(pl, _mul(_sub(pj, pl), _sub(pi, pl)))
-            part = _add(part, pj) if i == j else part
-            step = _mul(_sub((u[0, j], u[1, j]), last_u), _sub((u[0, i], u[1, i]), last_u))
-            part = _mul(_add(_mul(A, part), _mul(B, step)), share)
-            inner[0, j, i], inner[1, j, i] = part
-            inner[0, i, j], inner[1, i, j] = part
+def _add_features(k, box, shape, loss, A, B, p, u, away, slope, G, H):
+    """What the sample of class k adds to the rows of its features, and to those of b against them."""
+    K, r = shape[0], shape[1]
+    at_h, at_b, share = (K - 1) * r + k * r, (2 * K - 1) * r, _inverse((float(K), float(K)))
     for a in range(r):
-        h_a, wk_a = at_h + k * r + a, (away[0, k, a], away[1, k, a])
-        weight = (low[k * r + a], high[k * r + a]) if k < K - 1 else _minus_sum(low, high, a, r, K)
-        g = _sub(_times(weight, alpha), _mul(A, wk_a))
-        _raise(G[0], G[1], h_a, _mul(g, share))
-        h = (low[h_a], high[h_a])
-        for j in range(K - 1):
-            _raise(G[0], G[1], j * r + a, _mul((slope[0, j], slope[1, j]), h))
-        for b in range(a + 1):  # features against features
-            wk_b, part = (away[0, k, b], away[1, k, b]), (0.0, 0.0)
+        weight = _at(box, k * r + a) if k < K - 1 else _minus_sum(box, a, r, K)
+        own = _at2(away, k, a)
+        _raise(G, at_h + a, _mul(_sub(_times(weight, loss[0]), _mul(A, own)), share))
+        for b in range(a + 1):
+            part = (0.0, 0.0)
             for j in range(K):
-                of_a, of_b = (away[0, j, a], away[1, j, a]), (away[0, j, b], away[1, j, b])
-                part = _add(part, _mul((p[0, j], p[1, j]), _square(of_a) if a == b else _mul(of_a, of_b)))
-            both = _square(wk_a) if a == b else _mul(wk_a, wk_b)
-            part = _mul(_add(_mul(A, part), _mul(B, both)), share)
-            _raise(H[0, h_a], H[1, h_a], at_h + k * r + b, part)
-        last = _along(K - 1, p, u, away, a, A, B, wk_a)
-        for j in range(K - 1):  # features against the bias and W
-            part = _mul(_sub(_along(j, p, u, away, a, A, B, wk_a), last), share)
-            if has_bias:
-                _raise(H[0, at_b + j], H[1, at_b + j], h_a, part)
+                both = _square(_at2(away, j, a)) if a == b else _mul(_at2(away, j, a), _at2(away, j, b))
+                part = _add(part, _mul(_at(p, j), both))
+            both = _square(own) if a == b else _mul(own, _at2(away, k, b))
+            _raise2(H, at_h + a, at_h + b, _mul(_add(_mul(A, part), _mul(B, both)), share))
+        last = _along(K - 1, p, u, away, a, A, B, own)
+        for j in range(K - 1):
+            part = _mul(_sub(_along(j, p, u, away, a, A, B, own), last), share)
+            if shape[2] == 1:
+                _raise2(H, at_b + j, at_h + a, part)
             for b in range(r):
-                of_b = (low[at_h + k * r + b], high[at_h + k * r + b])
-                both = _mul(part, of_b)
-                both = _add(both, (slope[0, j], slope[1, j])) if a == b else both
-                _raise(H[0, h_a], H[1, h_a], j * r + b, both)
+                both = _mul(part, _at(box, at_h + b))
+                both = _add(both, _at(slope, j)) if a == b else both
+                _raise2(H, at_h + a, j * r + b, both)
+
+
+@exact_kernel
+@no_type_check
+def _along(j, p, u, away, a, A, B, own):
+    """Entry j of C w_a: A p_j (w_ja - mean) + B u_j (w_ka - mean)."""
+    return _add(_mul(A, _mul(_at(p, j), _at2(away, j, a))), _mul(B, _mul(_at(u, j), own)))
+
+
+@exact_kernel
+@no_type_check
+def _add_classes(k, box, shape, slope, bend, G, H):
+    """What the sample of class k adds to the rows of W and b."""
+    K, r, has_bias = shape[0], shape[1], shape[2] == 1
+    at_h, at_b = (K - 1) * r + k * r, (2 * K - 1) * r
     for j in range(K - 1):
-        for i in range(K - 1):
-            part = (inner[0, j, i], inner[1, j, i])
-            if has_bias and i <= j:
-                _raise(H[0, at_b + j], H[1, at_b + j], at_b + i, part)
-            for a in range(r):
-                h = (low[at_h + k * r + a], high[at_h + k * r + a])
+        if has_bias:
+            _raise(G, at_b + j, _at(slope, j))
+        for a in range(r):
+            h = _at(box, at_h + a)
+            _raise(G, j * r + a, _mul(_at(slope, j), h))
+            for i in range(K - 1):
+                part = _at2(bend, j, i)
                 if has_bias:
-                    _raise(H[0, at_b + j], H[1, at_b + j], i * r + a, _mul(part, h))
+                    _raise2(H, at_b + j, i * r + a, _mul(part, h))
                 for b in range(r):
                     if j * r + a >= i * r + b:
-                        other = (low[at_h + k * r + b], high[at_h + k * r + b])
-                        both = _square(h) if a == b else _mul(h, other)
-                        _raise(H[0, j * r + a], H[1, j * r + a], i * r + b, _mul(part, both))
+                        both = _square(h) if a == b else _mul(h, _at(box, at_h + b))
+                        _raise2(H, j * r + a, i * r + b, _mul(part, both))
+        for i in range(j + 1):
+            if has_bias:
+                _raise2(H, at_b + j, at_b + i, _at2(bend, j, i))
 
 
 @exact_kernel
 @no_type_check
-def _minus_sum(low, high, first, step, K):
-    total = (0.0, 0.0)
-    for i in range(K - 1):
-        total = _sub(total, (low[first + i * step], high[first + i * step]))
-    return total
-
-
-@exact_kernel
-@no_type_check
-def _along(j, p, u, away, a, A, B, wk_a):
-    """Entry j of C w_a: A p_j (w_ja - mean) + B u_j (w_ka - mean)."""
-    part = _mul(A, _mul((p[0, j], p[1, j]), (away[0, j, a], away[1, j, a])))
-    return _add(part, _mul(B, _mul((u[0, j], u[1, j]), wk_a)))
+def _add_decays(box, shape, decays, G, H):
+    """Of |w|^2 and |b|^2 in coordinates that leave the last row out, and of |h|^2."""
+    K, r, c, own = shape[0], shape[1], (decays[0], decays[1]), (decays[2], decays[2])
+    at_h, at_b = (K - 1) * r, (2 * K - 1) * r
+    for j in range(K - 1):
+        for i in range(K - 1):
+            factor = 2.0 if i == j else 1.0
+            for a in range(r):
+                _raise(G, j * r + a, _mul(_times(c, factor), _at(box, i * r + a)))
+                _raise2(H, j * r + a, i * r + a, _times(c, factor))
+            if shape[2] == 1:
+                _raise(G, at_b + j, _mul(_times(own, factor), _at(box, at_b + i)))
+                _raise2(H, at_b + j, at_b + i, _times(own, factor))
+    for i in range(at_h, at_b):
+        _raise(G, i, _mul(c, _at(box, i)))
+        _raise2(H, i, i, c)
 
 
 @exact_kernel
@@ -393,14 +456,15 @@ def _invert(matrix, inverse):
 
 @exact_kernel
 @no_type_check
-def _solve_inner(x, cut, inner, shape, decays, loss, G, H, V):
-    """Newton's method in floating point for the inner variables of x, damped; a guess, which Krawczyk's test judges.
+def _solve_inner(box, free, inner, of, G, H, V):
+    """Newton's method in floating point for the inner variables of a point, damped; a guess, which a test judges.
 
-    G and H are those at the last x, V the inverse of the inner block of H's middle. False if it did not converge.
+    box: the point, twice; G and H are those at the last point, V the inverse of the inner block of H's middle. False if
+    it did not converge.
     """
     n = len(inner)
     block, step, start = np.empty((n, n)), np.empty(n), np.empty(n)
-    derivatives(x, x, cut, shape, decays, loss, G, H)
+    derivatives(box, free, of, G, H)
     size = _size(G, inner)
     for _ in range(60):
         for i in range(n):
@@ -411,21 +475,27 @@ def _solve_inner(x, cut, inner, shape, decays, loss, G, H, V):
         if size < 1e-14:
             return True
         for i in range(n):
-            start[i], step[i] = x[inner[i]], 0.0
+            start[i], step[i] = box[0, inner[i]], 0.0
             for j in range(n):
                 step[i] -= V[i, j] * (G[0, inner[j]] + G[1, inner[j]]) / 2
-        length, is_lower = 1.0, False
-        for _ in range(30):
-            for i in range(n):
-                x[inner[i]] = start[i] + length * step[i]
-            derivatives(x, x, cut, shape, decays, loss, G, H)
-            if _size(G, inner) < size * (1.0 - 0.1 * length):
-                is_lower = True
-                break
-            length *= 0.5
-        if not is_lower:
+        if not _shorten(box, free, inner, of, G, H, start, step, size):
             return size < 1e-9
         size = _size(G, inner)
+    return False
+
+
+@exact_kernel
+@no_type_check
+def _shorten(box, free, inner, of, G, H, start, step, size):
+    """Halve the step until the gradient is smaller."""
+    length = 1.0
+    for _ in range(30):
+        for i in range(len(inner)):
+            box[0, inner[i]] = box[1, inner[i]] = start[i] + length * step[i]
+        derivatives(box, free, of, G, H)
+        if _size(G, inner) < size * (1.0 - 0.1 * length):
+            return True
+        length *= 0.5
     return False
 
 
@@ -440,38 +510,47 @@ def _size(G, places):
 
 @exact_kernel
 @no_type_check
-def _krawczyk(x, low, high, cut, inner, outer, shape, decays, loss, G0, V, G, H, rough, found):
-    """Image of Krawczyk's operator for the inner variables, for all outer ones of the box: they are in x + found.
+def _move(box, x, i):
+    return _sub(_at(box, i), (x[i], x[i]))
 
-    low, high: the box, whose inner part is filled in with x +- rough; G0: gradient at x; G, H: over the box, filled.
-    """
+
+@exact_kernel
+@no_type_check
+def _widen(box, x, inner, rough):
+    """Fill in the inner variables x +- rough."""
+    for i in range(len(inner)):
+        box[0, inner[i]], box[1, inner[i]] = _out(x[inner[i]] - rough[i], x[inner[i]] + rough[i])
+
+
+@exact_kernel
+@no_type_check
+def _image(box, x, inner, outer, G0, V, H, rough, found):
+    """Krawczyk's image of the inner variables x +- rough for all outer ones of the box, less x: G0 at x, H over all."""
     n = len(inner)
-    for i in range(n):
-        low[inner[i]], high[inner[i]] = _out(x[inner[i]] - rough[i], x[inner[i]] + rough[i])
-    derivatives(low, high, cut, shape, decays, loss, G, H)
     for i in range(n):
         image = (0.0, 0.0)
         for j in range(n):
-            image = _sub(image, _times((G0[0, inner[j]], G0[1, inner[j]]), V[i, j]))
+            image = _sub(image, _times(_at(G0, inner[j]), V[i, j]))
+            entry = (1.0, 1.0) if i == j else (0.0, 0.0)
+            for m in range(n):
+                entry = _sub(entry, _times(_at2(H, inner[m], inner[j]), V[i, m]))
+            image = _add(image, _mul(entry, (-rough[j], rough[j])))
         for j in outer:
             entry = (0.0, 0.0)
-            for l in range(n):
-                entry = _add(entry, _times((H[0, inner[l], j], H[1, inner[l], j]), V[i, l]))
-            image = _sub(image, _mul(entry, _move(low, high, x, j)))
-        for j in range(n):
-            entry = (1.0, 1.0) if i == j else (0.0, 0.0)
-            for l in range(n):
-                entry = _sub(entry, _times((H[0, inner[l], inner[j]], H[1, inner[l], inner[j]]), V[i, l]))
-            image = _add(image, _mul(entry, (-rough[j], rough[j])))
+            for m in range(n):
+                entry = _add(entry, _times(_at2(H, inner[m], j), V[i, m]))
+            image = _sub(image, _mul(entry, _move(box, x, j)))
         found[0, i], found[1, i] = image
 
 
 @exact_kernel
 @no_type_check
-def _passes_test(x, low, high, cut, inner, outer, shape, decays, loss, G0, V, G, H, rough, found):
+def _passes_test(box, x, free, inner, outer, of, G0, V, G, H, rough, found):
     """Krawczyk's test with growing radii: whether `found` is in the interior of what it was computed from."""
     for _ in range(5):
-        _krawczyk(x, low, high, cut, inner, outer, shape, decays, loss, G0, V, G, H, rough, found)
+        _widen(box, x, inner, rough)
+        derivatives(box, free, of, G, H)
+        _image(box, x, inner, outer, G0, V, H, rough, found)
         is_inside = True
         for i in range(len(inner)):
             is_inside = is_inside and -rough[i] < found[0, i] and found[1, i] < rough[i]
@@ -486,250 +565,279 @@ def _passes_test(x, low, high, cut, inner, outer, shape, decays, loss, G0, V, G,
 
 @exact_kernel
 @no_type_check
-def _by_energy(x, low, high, free, cut, inner, outer, shape, decays, loss, G0, H0, V, G, H, rough):
-    """Radii for the inner variables, and bounds `cut` of differences of logits, by the energy lemma; False without.
-
-    The lemma stands in `ufm/complete/reduction.py`; cross entropy and label smoothing only.
-    """
-    K, r, n = shape[0], shape[1], len(inner)
-    Q, square = np.zeros((n, n)), 1e-280
-    for i in range(n):  # V = Q Q' as it comes
-        for j in range(i + 1):
+def _root(V, Q):
+    """Q with Q Q' = V as it comes (Cholesky); False if V is not positive definite."""
+    n = len(V)
+    for i in range(n):
+        for j in range(n):
             total = V[i, j]
-            for l in range(j):
-                total -= Q[i, l] * Q[j, l]
+            for m in range(min(i, j)):
+                total -= Q[i, m] * Q[j, m]
             if i == j and not total > 0.0:
                 return False
-            Q[i, j] = math.sqrt(total) if i == j else total / Q[j, j]
-    for i in inner:
-        low[i], high[i] = x[i], x[i]
-    derivatives(low, high, free, shape, decays, loss, G, H)
-    least = 1.0  # of the eigenvalues of Q' H0 Q (Gershgorin)
-    for i in range(n):
-        radius, gradient = 0.0, (0.0, 0.0)
-        for j in range(n):
-            entry = (-1.0, -1.0) if i == j else (0.0, 0.0)
-            for k in range(n):
-                for l in range(n):
-                    if Q[k, i] * Q[l, j] != 0.0:
-                        both = (H0[0, inner[k], inner[l]], H0[1, inner[k], inner[l]])
-                        entry = _add(entry, _times(_times(both, Q[k, i]), Q[l, j]))
-            radius += max(abs(entry[0]), abs(entry[1]))
-            gradient = _add(gradient, _times((G0[0, inner[j]], G0[1, inner[j]]), Q[j, i]))
-        for j in outer:
-            entry = (0.0, 0.0)
-            for l in range(n):
-                entry = _add(entry, _times((H[0, inner[l], j], H[1, inner[l], j]), Q[l, i]))
-            gradient = _add(gradient, _mul(entry, _move(low, high, x, j)))
-        least = min(least, 1.0 - radius * (1.0 + 1e-12))
-        square += max(abs(gradient[0]), abs(gradient[1])) ** 2
-    eta = math.sqrt(square) * (1.0 + 1e-12)
-    kappa, moved, turn = _ranges(x, low, high, Q, shape, decays)
-    least = least * (1.0 - turn) * (1.0 - 1e-12)
-    if not least > 0.0:
-        return False
-    tau = kappa * eta * _exp((moved, moved))[1] / least * (1.0 + 1e-12)
-    if not tau < 0.95:
-        return False
-    radius = -_log((1.0 - tau * (1.0 + 1e-12), 1.0))[0] / kappa * (1.0 + 1e-12)
-    for i in range(n):
-        square = 0.0
-        for j in range(n):
-            square += Q[i, j] ** 2
-        rough[i] = math.sqrt(square) * radius * (1.0 + 1e-12) + TINY
-    _cut(x, low, high, Q, radius, shape, cut)
+            if i == j:
+                Q[i, j] = math.sqrt(total)
+            elif j < i:
+                Q[i, j] = total / Q[j, j]
     return True
 
 
 @exact_kernel
 @no_type_check
-def _row(low, high, k, l, j, i, Q, shape):
-    """An upper bound of the modulus of entry i of Q'd, d the derivative of z_kl - z_kj in the inner variables."""
-    K, r, total = shape[0], shape[1], (0.0, 0.0)
-    for a in range(r):
-        w = _difference(low, high, a, r, l, j, K)
-        total = _add(total, _times(w, Q[k * r + a, i]))
-    if shape[2] == 1:
-        column = Q[K * r :, i]
-        total = _add(total, _difference(column, column, 0, 1, l, j, K))
-    return max(abs(total[0]), abs(total[1]))
+def _size_of(a):
+    return max(-a[0], a[1])
 
 
 @exact_kernel
 @no_type_check
-def _length(low, high, k, l, j, Q, shape):
-    square = 0.0
-    for i in range(len(Q)):
-        square += _row(low, high, k, l, j, i, Q, shape) ** 2
-    return math.sqrt(square) * (1.0 + 1e-12) + TINY
+def _least(Q, H0, inner):
+    """A lower bound of the eigenvalues of Q'H0 Q (Gershgorin)."""
+    n, least = len(inner), 1.0
+    for i in range(n):
+        radius = 0.0
+        for j in range(n):
+            entry = (-1.0, -1.0) if i == j else (0.0, 0.0)
+            for k in range(n):
+                for m in range(n):
+                    entry = _add(entry, _times(_times(_at2(H0, inner[k], inner[m]), Q[k, i]), Q[m, j]))
+            radius += _size_of(entry)
+        least = min(least, 1.0 - radius * SLACK)
+    return least
 
 
 @exact_kernel
 @no_type_check
-def _ranges(x, low, high, Q, shape, decays):
-    """Of the energy lemma kappa, D_w and epsilon, from above."""
-    K, r = shape[0], shape[1]
-    kappa, moved, turned = 0.0, 0.0, 0.0
-    for l in range(K):
-        for j in range(l):
+def _force(box, x, Q, inner, outer, G0, H):
+    """An upper bound of |Q'F_y(w, x)| over the box; G0 at x, H over the outer box with the inner variables of x."""
+    n, square = len(inner), TINY
+    for i in range(n):
+        total = (0.0, 0.0)
+        for m in range(n):
+            total = _add(total, _times(_at(G0, inner[m]), Q[m, i]))
+        for j in outer:
+            entry = (0.0, 0.0)
+            for m in range(n):
+                entry = _add(entry, _times(_at2(H, inner[m], j), Q[m, i]))
+            total = _add(total, _mul(entry, _move(box, x, j)))
+        square += _size_of(total) ** 2
+    return math.sqrt(square) * SLACK
+
+
+@exact_kernel
+@no_type_check
+def _reach(box, k, i, j, Q, shape):
+    """An upper bound of |Q'd|, d the derivative of z_ki - z_kj in the inner variables."""
+    K, r, square = shape[0], shape[1], TINY
+    for m in range(len(Q)):
+        total = (0.0, 0.0)
+        for a in range(r):
+            total = _add(total, _times(_difference(box, a, r, i, j, K), Q[k * r + a, m]))
+        if shape[2] == 1:
+            column = np.empty((2, K - 1))
+            column[0], column[1] = Q[K * r :, m], Q[K * r :, m]
+            total = _add(total, _difference(column, 0, 1, i, j, K))
+        square += _size_of(total) ** 2
+    return math.sqrt(square) * SLACK
+
+
+@exact_kernel
+@no_type_check
+def _turn(box, x, shape, decays):
+    """Of the energy lemma D_w and epsilon, from above."""
+    K, r, moved, turned = shape[0], shape[1], 0.0, 0.0
+    point = np.empty((2, len(x)))
+    point[0], point[1] = x, x
+    for i in range(K):
+        for j in range(i):
             square = 0.0
+            steps = np.empty((2, r))
             for a in range(r):
-                now, middle = _difference(low, high, a, r, l, j, K), _difference(x, x, a, r, l, j, K)
-                step = _sub(now, middle)
-                square += max(abs(step[0]), abs(step[1])) ** 2
+                steps[0, a], steps[1, a] = _sub(_difference(box, a, r, i, j, K), _difference(point, a, r, i, j, K))
+                square += _size_of(_at(steps, a)) ** 2
             turned = max(turned, square)
             for k in range(K):
-                kappa = max(kappa, _length(low, high, k, l, j, Q, shape))
                 change = (0.0, 0.0)
                 for a in range(r):
-                    h = x[(K - 1) * r + k * r + a]
-                    now, middle = _difference(low, high, a, r, l, j, K), _difference(x, x, a, r, l, j, K)
-                    change = _add(change, _times(_sub(now, middle), h))
-                moved = max(moved, max(abs(change[0]), abs(change[1])))
-    return kappa, moved, math.sqrt(r * turned / (4.0 * K * decays[0])) * (1.0 + 1e-12)
+                    change = _add(change, _times(_at(steps, a), x[(K - 1) * r + k * r + a]))
+                moved = max(moved, _size_of(change))
+    return moved, math.sqrt(r * turned / (4.0 * K * decays[0])) * SLACK
 
 
 @exact_kernel
 @no_type_check
-def _cut(x, low, high, Q, radius, shape, cut):
+def _by_energy(box, x, free, cut, inner, outer, of, G0, H0, V, G, H, rough):
+    """Radii for the inner variables, and bounds `cut` of differences of logits, by the energy lemma; False without.
+
+    The lemma stands in `ufm/complete/reduction.py`; cross entropy and label smoothing only.
+    """
+    shape, n = of[0], len(inner)
+    Q = np.zeros((n, n))
+    if not _root(V, Q):
+        return False
+    _widen(box, x, inner, np.zeros(n))
+    derivatives(box, free, of, G, H)
+    moved, epsilon = _turn(box, x, shape, of[1])
+    least, kappa = _least(Q, H0, inner) * (1.0 - epsilon) / SLACK, 0.0
+    for k in range(shape[0]):
+        for i in range(shape[0]):
+            for j in range(i):
+                kappa = max(kappa, _reach(box, k, i, j, Q, shape))
+    if not (least > 0.0 and epsilon < 1.0):
+        return False
+    tau = kappa * _force(box, x, Q, inner, outer, G0, H) * _exp((moved, moved))[1] / least * SLACK
+    if not tau < 0.95:
+        return False
+    radius = -_log((1.0 - tau * SLACK, 1.0))[0] / kappa * SLACK
+    for i in range(n):
+        rough[i] = math.sqrt(np.sum(Q[i] ** 2)) * radius * SLACK + TINY
+    _cut(box, x, Q, radius, shape, cut)
+    return True
+
+
+@exact_kernel
+@no_type_check
+def _cut(box, x, Q, radius, shape, cut):
     """Bounds of differences of logits over the box, with inner variables within `radius` of x in energy."""
     K, r, at_h = shape[0], shape[1], (shape[0] - 1) * shape[1]
+    point = np.empty((2, len(x)))
+    point[0], point[1] = x, x
     for k in range(K):
-        for l in range(K):
-            for j in range(l):
-                z = (0.0, 0.0)
+        for i in range(K):
+            for j in range(i):
+                z = _difference(point, at_h + K * r, 1, i, j, K) if shape[2] == 1 else (0.0, 0.0)
                 for a in range(r):
-                    z = _add(z, _times(_difference(low, high, a, r, l, j, K), x[at_h + k * r + a]))
-                if shape[2] == 1:
-                    z = _add(z, _difference(x, x, at_h + K * r, 1, l, j, K))
-                reach = _length(low, high, k, l, j, Q, shape) * radius
-                cut[0, k, l, j], cut[1, k, l, j] = _add(z, _out(-reach, reach))
+                    z = _add(z, _times(_difference(box, a, r, i, j, K), x[at_h + k * r + a]))
+                reach = _reach(box, k, i, j, Q, shape) * radius * SLACK
+                cut[0, k, i, j], cut[1, k, i, j] = _add(z, (-reach, reach))
 
 
 @exact_kernel
 @no_type_check
-def _is_outside(low, high, outer, shape, domain, square):
+def _is_outside(box, outer, shape, domain, square):
     """Whether the box has no point that is in the domain and has |W|^2 <= square."""
     K, r = shape[0], shape[1]
     for row in domain:
         total = (0.0, 0.0)
         for i in range(len(outer)):
             if row[i] != 0.0:
-                total = _add(total, _times((low[outer[i]], high[outer[i]]), row[i]))
+                total = _add(total, _times(_at(box, outer[i]), row[i]))
         if total[1] < 0.0:
             return True
     norm = (0.0, 0.0)
     for a in range(r):
-        norm = _add(norm, _square(_minus_sum(low, high, a, r, K)))
+        norm = _add(norm, _square(_minus_sum(box, a, r, K)))
         for j in range(K - 1):
-            norm = _add(norm, _square((low[j * r + a], high[j * r + a])))
+            norm = _add(norm, _square(_at(box, j * r + a)))
     return norm[0] > square
 
 
 @exact_kernel
 @no_type_check
-def examine(low, high, x, outer, inner, shape, decays, loss, domain, square):
-    """Discard a box, or contract it; low and high (all variables) are changed in the places of the outer ones.
+def examine(box, x, outer, inner, of, domain, square):
+    """Discard a box, or contract it in the places of the outer variables.
 
     Args:
+        box: (2, m); the inner part is overwritten.
         x: a guess for the inner variables, improved; its outer part becomes the middle.
         outer, inner: which variables are which; others are 0.
+        of: as in `derivatives`.
         domain: rows a of a'o >= 0.
         square: upper bound of |W|^2.
 
     Returns:
-        `DISCARDED` if it holds no critical point of the domain, else `SPLIT`.
+        Whether it may hold a critical point of the domain.
     """
-    if _is_outside(low, high, outer, shape, domain, square):
-        return DISCARDED
-    m, q, n = len(low), len(outer), len(inner)
+    if _is_outside(box, outer, of[0], domain, square):
+        return False
+    K, m, q, n = of[0][0], box.shape[1], len(outer), len(inner)
     G0, H0, G, H = np.empty((2, m)), np.empty((2, m, m)), np.empty((2, m)), np.empty((2, m, m))
-    V, M, rough, found = np.empty((n, n)), np.zeros((q, n)), np.empty(n), np.empty((2, n))
-    for i in outer:
-        x[i] = low[i] + (high[i] - low[i]) / 2
-    free, cut = np.empty((2, shape[0], shape[0], shape[0])), np.empty((2, shape[0], shape[0], shape[0]))
+    V, M, rough, found = np.empty((n, n)), np.zeros((q, n)), np.full(n, 1e-13), np.empty((2, n))
+    free = np.empty((2, K, K, K))
     free[0], free[1] = -FAR, FAR
-    cut[:] = free
-    if not _solve_inner(x, free, inner, shape, decays, loss, G0, H0, V):
-        return SPLIT
+    cut, point = free.copy(), np.empty((2, m))
+    for i in outer:
+        x[i] = box[0, i] + (box[1, i] - box[0, i]) / 2
+    point[0], point[1] = x, x
+    if not _solve_inner(point, free, inner, of, G0, H0, V):
+        return True
+    x[:] = point[0]
     for i in range(n):
-        rough[i] = 1e-13
         for j in range(q):
-            for l in range(n):
-                M[j, i] += (H0[0, outer[j], inner[l]] + H0[1, outer[j], inner[l]]) / 2 * V[l, i]
-            rough[i] += 0.75 * abs(M[j, i]) * (high[outer[j]] - low[outer[j]])
-    if loss[1] == 0.0 and _by_energy(
-        x, low, high, free, cut, inner, outer, shape, decays, loss, G0, H0, V, G, H, rough
-    ):
-        _krawczyk(x, low, high, cut, inner, outer, shape, decays, loss, G0, V, G, H, rough, found)
-        for i in range(n):
-            found[0, i], found[1, i] = max(found[0, i], -rough[i]), min(found[1, i], rough[i])
-    elif not _passes_test(x, low, high, free, inner, outer, shape, decays, loss, G0, V, G, H, rough, found):
-        return SPLIT
-    rest, slope, off = np.empty((2, q)), np.empty((2, q, q)), np.empty((2, q, n))
-    for i in range(q):
-        rest[0, i], rest[1, i] = _reduced(G0[0], G0[1], outer[i], inner, M[i])
-        total = (rest[0, i], rest[1, i])
-        for j in range(q):
-            slope[0, i, j], slope[1, i, j] = _reduced(H[0, outer[j]], H[1, outer[j]], outer[i], inner, M[i])
-            total = _add(total, _mul((slope[0, i, j], slope[1, i, j]), _move(low, high, x, outer[j])))
-        for j in range(n):
-            off[0, i, j], off[1, i, j] = _reduced(H[0, inner[j]], H[1, inner[j]], outer[i], inner, M[i])
-            total = _add(total, _mul((off[0, i, j], off[1, i, j]), (found[0, j], found[1, j])))
-        if total[0] > 0.0 or total[1] < 0.0 or G[0, outer[i]] > 0.0 or G[1, outer[i]] < 0.0:
-            return DISCARDED
-    return _contract(low, high, x, outer, rest, slope, off, found)
+            for k in range(n):
+                M[j, i] += (H0[0, outer[j], inner[k]] + H0[1, outer[j], inner[k]]) / 2 * V[k, i]
+            rough[i] += 0.75 * abs(M[j, i]) * (box[1, outer[j]] - box[0, outer[j]])
+    if of[2][1] == 0.0 and _by_energy(box, x, free, cut, inner, outer, of, G0, H0, V, G, H, rough):
+        _widen(box, x, inner, rough)
+        derivatives(box, cut, of, G, H)
+        _image(box, x, inner, outer, G0, V, H, rough, found)
+        found[0], found[1] = np.maximum(found[0], -rough), np.minimum(found[1], rough)
+    elif not _passes_test(box, x, free, inner, outer, of, G0, V, G, H, rough, found):
+        return True
+    return _outer_step(box, x, outer, inner, G0, G, H, M, found)
 
 
 @exact_kernel
 @no_type_check
-def _reduced(low, high, place, inner, row):
+def _outer_step(box, x, outer, inner, G0, G, H, M, found):
+    """Whether the outer equations, less M times the inner ones, can be 0; then Newton's step cuts the box."""
+    q, n = len(outer), len(inner)
+    rest, slope, off = np.empty((2, q)), np.empty((2, q, q)), np.empty((2, q, n))
+    for i in range(q):
+        rest[0, i], rest[1, i] = _reduced(G0, outer[i], inner, M[i])
+        total = _at(rest, i)
+        for j in range(q):
+            slope[0, i, j], slope[1, i, j] = _reduced(H[:, outer[j]], outer[i], inner, M[i])
+            total = _add(total, _mul(_at2(slope, i, j), _move(box, x, outer[j])))
+        for j in range(n):
+            off[0, i, j], off[1, i, j] = _reduced(H[:, inner[j]], outer[i], inner, M[i])
+            total = _add(total, _mul(_at2(off, i, j), _at(found, j)))
+        if max(total[0], G[0, outer[i]]) > 0.0 or min(total[1], G[1, outer[i]]) < 0.0:
+            return False
+    return _contract(box, x, outer, rest, slope, off, found)
+
+
+@exact_kernel
+@no_type_check
+def _reduced(ends, place, inner, row):
     """Entry `place` less M times the inner entries."""
-    total = (low[place], high[place])
+    total = _at(ends, place)
     for i in range(len(inner)):
-        total = _sub(total, _times((low[inner[i]], high[inner[i]]), row[i]))
+        total = _sub(total, _times(_at(ends, inner[i]), row[i]))
     return total
 
 
 @exact_kernel
 @no_type_check
-def _move(low, high, x, i):
-    return _sub((low[i], high[i]), (x[i], x[i]))
-
-
-@exact_kernel
-@no_type_check
-def _contract(low, high, x, outer, rest, slope, off, found):
-    """Newton's step with an approximate inverse, cut with the box."""
+def _contract(box, x, outer, rest, slope, off, found):
+    """Newton's step with an approximate inverse, cut with the box; False if nothing is left."""
     q, n = len(outer), off.shape[2]
-    middle, inverse = (slope[0] + slope[1]) / 2, np.empty((q, q))
-    if not _invert(middle, inverse):
-        return SPLIT
-    image = np.empty((2, q))
+    inverse, image = np.empty((q, q)), np.empty((2, q))
+    if not _invert((slope[0] + slope[1]) / 2, inverse):
+        return True
     for i in range(q):
-        total = (0.0, 0.0)
+        total = (x[outer[i]], x[outer[i]])
         for j in range(q):
-            total = _sub(total, _times((rest[0, j], rest[1, j]), inverse[i, j]))
+            total = _sub(total, _times(_at(rest, j), inverse[i, j]))
             entry = (1.0, 1.0) if i == j else (0.0, 0.0)
-            for l in range(q):
-                entry = _sub(entry, _times((slope[0, l, j], slope[1, l, j]), inverse[i, l]))
-            total = _add(total, _mul(entry, _move(low, high, x, outer[j])))
+            for k in range(q):
+                entry = _sub(entry, _times(_at2(slope, k, j), inverse[i, k]))
+            total = _add(total, _mul(entry, _move(box, x, outer[j])))
         for j in range(n):
             entry = (0.0, 0.0)
-            for l in range(q):
-                entry = _add(entry, _times((off[0, l, j], off[1, l, j]), inverse[i, l]))
-            total = _sub(total, _mul(entry, (found[0, j], found[1, j])))
-        image[0, i], image[1, i] = _add((x[outer[i]], x[outer[i]]), total)
+            for k in range(q):
+                entry = _add(entry, _times(_at2(off, k, j), inverse[i, k]))
+            total = _sub(total, _mul(entry, _at(found, j)))
+        image[0, i], image[1, i] = total
     for i in range(q):
-        low[outer[i]], high[outer[i]] = max(low[outer[i]], image[0, i]), min(high[outer[i]], image[1, i])
-        if low[outer[i]] > high[outer[i]]:
-            return DISCARDED
-    return SPLIT
+        box[0, outer[i]], box[1, outer[i]] = max(box[0, outer[i]], image[0, i]), min(box[1, outer[i]], image[1, i])
+        if box[0, outer[i]] > box[1, outer[i]]:
+            return False
+    return True
 
 
 @exact_kernel
 @no_type_check
-def search(stack, guesses, size, kept, kept_guesses, count, outer, inner, shape, decays, loss, domain, limits, budget):
+def search(stack, guesses, size, kept, kept_guesses, count, outer, inner, of, domain, limits, budget):
     """Work on the boxes of a stack, depth first, until it is empty, full, or `budget` boxes have been looked at.
 
     Args:
@@ -741,34 +849,27 @@ def search(stack, guesses, size, kept, kept_guesses, count, outer, inner, shape,
     Returns:
         The sizes of both, and how many boxes were looked at.
     """
-    q, m, done = len(outer), guesses.shape[1], 0
-    low, high = np.zeros(m), np.zeros(m)
+    q, done = len(outer), 0
+    box, widths = np.zeros((2, guesses.shape[1])), np.empty(q)
     while size > 0 and done < budget and size + 2 < len(stack) and count < len(kept):
         size, done = size - 1, done + 1
-        widths, x = np.empty(q), guesses[size].copy()
+        x = guesses[size].copy()
         for i in range(q):
-            low[outer[i]], high[outer[i]] = stack[size, 0, i], stack[size, 1, i]
-            widths[i] = high[outer[i]] - low[outer[i]]
-        if examine(low, high, x, outer, inner, shape, decays, loss, domain, limits[0]) == DISCARDED:
+            box[0, outer[i]], box[1, outer[i]] = stack[size, 0, i], stack[size, 1, i]
+            widths[i] = stack[size, 1, i] - stack[size, 0, i]
+        if not examine(box, x, outer, inner, of, domain, limits[0]):
             continue
-        widest, is_contracted = 0, False
-        for i in range(q):
-            is_contracted = is_contracted or high[outer[i]] - low[outer[i]] < 0.7 * widths[i]
-            if high[outer[i]] - low[outer[i]] > high[outer[widest]] - low[outer[widest]]:
-                widest = i
-        is_narrow = high[outer[widest]] - low[outer[widest]] < limits[1]
-        if is_narrow:
-            for i in range(q):
-                kept[count, 0, i], kept[count, 1, i] = low[outer[i]], high[outer[i]]
-            kept_guesses[count] = x
+        left = box[:, outer]
+        widest, is_contracted = np.argmax(left[1] - left[0]), np.any(left[1] - left[0] < 0.7 * widths)
+        if left[1, widest] - left[0, widest] < limits[1]:
+            kept[count], kept_guesses[count] = left, x
             count += 1
             continue
-        for half in range(1 if is_contracted else 2):
-            for i in range(q):
-                stack[size, 0, i], stack[size, 1, i] = low[outer[i]], high[outer[i]]
-            middle = low[outer[widest]] + (high[outer[widest]] - low[outer[widest]]) / 2
-            if not is_contracted:
-                stack[size, 1 - half, widest] = middle
-            guesses[size] = x
+        stack[size], guesses[size] = left, x
+        size += 1
+        if not is_contracted:
+            stack[size], guesses[size] = left, x
+            middle = left[0, widest] + (left[1, widest] - left[0, widest]) / 2
+            stack[size - 1, 1, widest], stack[size, 0, widest] = middle, middle
             size += 1
     return size, count, done

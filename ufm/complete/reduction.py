@@ -8,42 +8,41 @@ sample), s = sqrt(decay_W decay_H), c = s sqrt(n); losses: cross entropy, smooth
    bias is taken so).
 2. *Rank K - 1.* [P] G G'W = s^2 W, and W has all directions but 1, which G' annihilates: |G|_2 = s. [T] Then the point
    is a global minimiser (`ufm.theory.landscape` says by which claim, and where), and these are one orbit: the simplex
-   ETF, or zero. [I] It is the ETF where (K - 1) c < S(1/K) (1 - alpha), zero where (K - 1) c is above.
+   ETF, or zero. [I] It is the ETF where (K - 1) c < (1 - alpha) S(1/K), zero where (K - 1) c is above.
 3. *Rank 0.* [P] W = 0 makes H = 0, and b is critical for the mean loss of b alone plus decay_b/2 |b|^2. Convex losses:
    only b = 0. Focal loss: with p = softmax(b) and phi(p) = S(p) / (p (1 - p)) the equations are
-   p_k (sum_j p_j phi(p_j) - phi(p_k)) = -K decay_b b_k. phi = (1-p)^g / p + g (1-p)^(g-1) (-log p) falls: for g < 1 since
-   p (-log p) <= 1 - p. Where b_k is largest p_k is largest and phi(p_k) least, so the left side is >= 0, the right one
-   <= 0, and only b = 0 has both 0.
+   p_k (sum_j p_j phi(p_j) - phi(p_k)) = -K decay_b b_k. phi = (1-p)^g / p + g (1-p)^(g-1) (-log p) falls: for g < 1
+   since p (-log p) <= 1 - p. Where b_k is largest p_k is largest and phi(p_k) least, so the left side is >= 0, the
+   right one <= 0; both are 0 for b = 0 only.
 4. *Rank r between.* [P] By 1 the rows of W and the features span one space of r dimensions: after a rotation both have
-   r columns. In the units W = t w, h_i = h / t sqrt(n) ..., with t^2 = sqrt(n decay_H / decay_W), and if the samples of
-   each class have the same feature, f is the reduced problem
+   r columns. Let the samples of each class have one feature, and put w = W / t, h_k = t h_i for the samples i of class
+   k, t^2 = sqrt(n decay_H / decay_W). Then f is the reduced problem, whose critical points of rank r are those of f:
 
-       F(w, h, b) = (1/K) sum_k loss(w h_k + b, k) + c/2 (|w|^2 + |h|^2) + decay_b/2 |b|^2
+       F(w, h, b) = (1/K) sum_k loss(w h_k + b, k) + c/2 (|w|^2 + |h|^2) + decay_b/2 |b|^2 .
 
-   whose critical points of rank r are those of f.
-5. *Classes collapse, and (h, b) is a function of w.* [P] Convex losses: given (w, b) a sample's problem in h is strictly
-   convex, so samples of one class have one feature; given w, F is strictly convex in (h, b), sum b = 0. Focal loss
-   without bias: first order in h alone gives u'z = -(S / (N decay_H)) |W'u|^2 <= 0 for u = softmax over the other
-   classes less e_y, so the deficit x(h) <= log(K - 1), p >= 1/K. If S falls on p >= 1/K (K <= 17: every gamma) the loss is
-   convex on the convex set x(h) <= log(K - 1), which holds every solution: there is one. With a bias it is not proved,
-   and the case is refused.
+5. *Classes collapse, and (h, b) is a function of w.* [P] Convex losses: given (w, b) a sample's problem in h is
+   strictly convex, so samples of one class have one feature; given w, F is strictly convex in (h, b), sum b = 0. Focal
+   loss without bias: first order in h alone gives u'z = -(S / (N decay_H)) |W'u|^2 <= 0 for u = softmax over the other
+   classes less e_y, so the deficit x(h) <= log(K - 1), p >= 1/K. S falls on p >= 1/K for K <= 4 [T], so the loss is
+   convex on the convex set x(h) <= log(K - 1), which holds every solution: there is one.
 6. *Bound.* [P] c |w|^2 + decay_b |b|^2 = -mean_k g_k'(w h_k + b), by W'G = -decay_H H and G 1 = -decay_b b. For a loss
-   psi(x) of the deficit, g = S u and -u'z = Ent - x <= log(K - 1) - x = a: at most sup S(a) a. Smoothing multiplies that by
-   1 - alpha and adds alpha (mean z - sum p z) <= 0. [I] sup S(a) a, and so |w|^2 <= (1 - alpha) sup S(a) a / c.
-7. *Symmetries.* [P] Relabelling classes permutes (w, h, b), a rotation of feature space turns (w, h). r = 1: w_1 >= ...
-   >= w_K, and w_1 + w_K >= 0 but for the sign.  r = 2 (K = 4): w_1 is the longest row and lies along the first axis, the
-   second entries are y_2 >= y_3 >= y_4 with y_3 >= 0; y_1 = 0, whose equation the others imply (w_1 /= 0).
+   psi(x) of the deficit, g = S u and -u'z = Ent - x <= log(K - 1) - x = a: at most sup S(a) a. Smoothing multiplies
+   that by 1 - alpha and adds alpha (mean z - sum p z) <= 0. [I] |w|^2 <= (1 - alpha) sup S(a) a / c.
+7. *Symmetries.* [P] Relabelling permutes (w, h, b), a rotation of feature space turns (w, h). r = 1: w_1 >= ... >= w_K,
+   and w_1 + w_K >= 0 by the sign. r = 2 (K = 4): w_1 is the longest row and lies along the first axis, the second
+   entries are y_2 >= y_3 >= y_4 with y_3 >= 0; y_1 = 0, whose equation the others imply (w_1 is not 0).
 8. [I] `ufm/complete/boxes.py` discards boxes of that domain. The *energy lemma* encloses (h, b) there. Let y = (h, b),
-   y0 near y(w0), Q Q' about the inverse of F_yy(w0, y0), and for w in the box delta = y(w) - y0 = Q xi. [P] Along
-   z0 + t v a softmax variance changes at a rate of at most range(v) of itself (third cumulant), so with
-   kappa |xi| >= the range of J_k delta, J_k = dz_k/dy at w, D_w >= that of (w - w0) h0_k, and
-   epsilon^2 = max_k Var(w - w0) / (K c) (Var <= range^2 / 4; |J(w) d| >= |J(w0) d| - epsilon sqrt(c) |dh| in the norm of the loss's Hessian)
+   y0 near y(w0), Q Q' about the inverse of F_yy(w0, y0), Q'F_yy(w0, y0) Q >= lambda, and for w in the box
+   y(w) - y0 = Q xi. [P] Along z0 + t v a softmax variance changes at a rate of at most range(v) of itself (third
+   cumulant). Let kappa |xi| be at least the range of dz_k = (dz_k/dy) Q xi at w, D_w that of (w - w0) h0_k, and
+   epsilon^2 = max_k Var(w - w0) / (K c) with Var <= range^2 / 4: in the norm of the loss's Hessian w dh is shorter than
+   w0 dh by at most epsilon sqrt(c) |dh|, and c |dh|^2 is part of the energy. So
 
-       xi'Q'F_yy(w, y0 + t delta) Q xi >= exp(-D_w - t kappa |xi|) (1 - epsilon) lambda |xi|^2 ,  Q'F_yy(w0, y0) Q >= lambda.
+       xi'Q'F_yy(w, y0 + t Q xi) Q xi >= exp(-D_w - t kappa |xi|) (1 - epsilon) lambda |xi|^2 ,
 
-   Integrated over t: 1 - exp(-kappa |xi|) <= tau = kappa eta exp(D_w) / ((1 - epsilon) lambda), where
-   eta >= |Q'F_y(w, y0)|. So |xi| <= -log(1 - tau) / kappa if tau < 1.
-9. [I] What is left is proved to hold exactly one critical point each (`ufm/complete/balls.py`). W = 0 is an ordinary
+   and integrated over t, with eta >= |Q'F_y(w, y0)|, 1 - exp(-kappa |xi|) <= tau = kappa eta exp(D_w) / ((1 - epsilon)
+   lambda): |xi| <= -log(1 - tau) / kappa if tau < 1. For focal loss Krawczyk's test takes the lemma's place.
+9. [I] What is left is proved to hold exactly one critical point each (`ufm/complete/balls.py`). w = 0 is an ordinary
    point here: 0 is critical for F at every r, and its neighbourhood is closed in the same way, unless it bifurcates.
 
 Squared error needs no search: `ufm/complete/squared_error.py`.
@@ -177,7 +176,7 @@ class Reduced:
             return np.array([*(w[j] - w[j + 1] for j in range(K - 1)), w[0] + w[-1]])
         # K = 4, r = 2: (rho, x2, y2, x3, y3)
         rho, x2, y2, x3, y3 = np.eye(5)
-        x4, y4 = -(rho + x2 + x3), -(y2 + y3)
+        x4 = -(rho + x2 + x3)
         return np.array([rho, y2 - y3, y3, *(sign * x + rho for x in (x2, x3, x4) for sign in (1, -1))])
 
     def start(self) -> np.ndarray:

@@ -55,7 +55,7 @@ class Search:
         """Look at so many further boxes."""
         reduced, limits = self.reduced, np.array([self.reduced.square, NARROWEST])
         work = self.stack, self.guesses, self.size, self.kept, self.kept_guesses, self.count
-        fixed = reduced.outer, reduced.inner, *reduced.parameters, reduced.domain, limits
+        fixed = reduced.outer, reduced.inner, reduced.parameters, reduced.domain, limits
         self.size, self.count, done = boxes.search(*work, *fixed, budget)
         self.looked_at += done
 
