@@ -41,6 +41,8 @@ def _compiled(**options: Any) -> Any:
 
 kernel = _compiled(fastmath={"contract"})
 """Decorator: compile as written, except that a product and a sum may become one instruction."""
+exact_kernel = _compiled()
+"""Decorator for interval arithmetic: compile as written, every operation rounded once."""
 sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
 """Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
 
@@ -68,7 +70,7 @@ LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 
 
 @intrinsic
-def _reinterpreted(typing_context: Any, bits: Any) -> Any:
+def reinterpreted(typing_context: Any, bits: Any) -> Any:
     """The float64 that has these 64 bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -99,4 +101,4 @@ def exp(x):
     p = p * r + 1 / 24
     p = p * r + 1 / 6
     p = p * r + 1 / 2
-    return ((p * r) * r + r + 1.0) * _reinterpreted((np.int64(k) + 1023) << 52)
+    return ((p * r) * r + r + 1.0) * reinterpreted((np.int64(k) + 1023) << 52)

@@ -9,12 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from ufm.atlas import report
 from ufm.atlas.atlas import Atlas
+from ufm.atlas.completeness import check_model, check_state, proof
 from ufm.atlas.evidence import evidence
 from ufm.atlas.rounds import rounds_until_complete
 from ufm.atlas.setting import AtlasSetting
 from ufm.cli.job import Job
 from ufm.cli.records import read_record
 from ufm.cli.resume import RECORD, check_same
+from ufm.complete.verdict import Completeness
 from ufm.errors import RequestError, check, reason_of
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
@@ -40,6 +42,8 @@ def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
     choice, model = setting.model_choice, own_units(_model_of(setting)).model
     least, allowed = float(model.least_curvature), f"such that curvatures, in the model's own units, are >= {LEAST:.0e}"
     check(least >= LEAST, "--decay-W, --decay-H", f"{least:.1e}", allowed)
+    if setting.prove_complete:
+        check_model(model)
     spec: ModelSpec = {"name": choice.name, **choice.options}
     loss_spec: LossSpec = {"name": setting.loss["name"], **parameters_of(make_loss(setting.loss))}
     full = dataclasses.replace(setting, loss=loss_spec, model=spec, classes=model.K)
@@ -72,6 +76,7 @@ class AtlasResult(TypedDict, total=False):
         statuses: how the starts of all rounds ended; `seconds`: what they took.
         dimensions: in which starts were drawn.
         morse, prediction, claims, not_checked, duality_gap, etf_margin: the evidence.
+        completeness: whether no row is missing (`ufm.complete.verdict.Completeness`), where that was asked.
         units: those of the atlas, where they are not those of the request (`units_of`).
     """
 
@@ -88,6 +93,7 @@ class AtlasResult(TypedDict, total=False):
     not_checked: dict[str, str]
     duality_gap: float | None
     etf_margin: dict[str, Any] | None
+    completeness: Completeness
     units: dict[str, float | None]
 
 
@@ -103,24 +109,36 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
 
     def compute(self) -> AtlasResult:
         """Rounds of fresh starts until the atlas is complete as far as can be told; then the evidence."""
-        self.atlas = opened(self.setting, self.atlas, self.folder)
+        self.atlas, earlier = opened(self.setting, self.atlas, self.folder)
+        kept = {"completeness": earlier} if earlier and self.setting.prove_complete else {}
         columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         setting = self.setting
         with Progress(*columns, transient=True) as progress:
             advance = partial(progress.advance, progress.add_task("starts", total=None))
             limits = setting.starts, setting.quiet_rounds, setting.max_rounds, setting.max_steps
             for new in rounds_until_complete(self.atlas, *limits, advance):
-                self.record(self._result({}))
+                self.record(self._result(kept))
                 progress.console.print(report.round_text(self.atlas, new), highlight=False)
-        return self._result(evidence(self.atlas, setting.certify) if self.atlas.rows else {})
+            found = evidence(self.atlas, setting.certify) if self.atlas.rows else {}
+            if setting.prove_complete:
+                found |= {"completeness": self._proved(found, earlier, progress)}
+        return self._result(found)
+
+    def _proved(self, found: dict[str, Any], earlier: dict[str, Any] | None, progress: Progress) -> Completeness:
+        """What the proof says in the end; its state is recorded in between."""
+        advance = partial(progress.advance, progress.add_task("boxes", total=None))
+        for state in proof(self.atlas, earlier, advance):
+            self.record(self._result(found | {"completeness": state}))
+        return state
 
     def show(self, result: AtlasResult) -> None:
         """The table and what is known beside it."""
         report.show(self.setting, self.atlas, result)
 
     def exit_code(self, result: AtlasResult) -> int:
-        """1 if a claim fails or nothing was found."""
-        return 0 if self.atlas.rows and all(result["claims"].values()) else 1
+        """1 if a claim fails, nothing was found, or a proof that nothing is missing was asked for and failed."""
+        is_complete = "completeness" not in result or result["completeness"]["is_proved"]
+        return 0 if self.atlas.rows and all(result["claims"].values()) and is_complete else 1
 
     def stopped(self) -> None:
         """Say how the atlas grows on."""
@@ -133,22 +151,25 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
         return cast(AtlasResult, found)
 
 
-def opened(setting: AtlasSetting, empty: Atlas, folder: Path) -> Atlas:
-    """The atlas that is in a folder already, or the empty one.
+def opened(setting: AtlasSetting, empty: Atlas, folder: Path) -> tuple[Atlas, dict[str, Any] | None]:
+    """The atlas that is in a folder already, or the empty one; and how far a proof that it is complete has come.
 
     Raises:
         ValueError: if the folder holds something else or an atlas of another model.
     """
     earlier = folder / RECORD
     if not earlier.exists():
-        return empty
+        return empty, None
     record = read_record(earlier)
     check_same(EARLIER | record["setting"], setting.as_dict(), MODEL + SEARCH, f"extend the atlas in {folder}")
     units = record["result"].get("units")
     allowed = f"an atlas in the units {units_of(setting)} to be extended (see ufm/solve/units.py)"
     check(units == units_of(setting), str(folder), f"one in {units}", allowed)
     try:
-        return empty.read_back(record["result"])
+        earlier = record["result"].get("completeness")
+        if earlier is not None and setting.prove_complete:
+            check_state(empty.model, earlier)
+        return empty.read_back(record["result"]), earlier
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {reason_of(error)}"
         raise RequestError(f"{earlier} must be the record of an atlas, undamaged ({reason}).") from None

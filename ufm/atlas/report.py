@@ -47,6 +47,7 @@ def summary(atlas: Atlas, result: Mapping[str, Any]) -> list[str]:
         *_of_the_lowest(atlas, result),
         *_relations(result["morse"]),
         *(f"{claim}: {'holds' if holds else 'FAILS'} (numeric)." for claim, holds in result["claims"].items()),
+        *([_upper(result["completeness"]["text"])] if "completeness" in result else []),
         *(f"Not checked, {name}: {why}." for name, why in result["not_checked"].items()),
     ]
 
@@ -138,6 +139,11 @@ def _missing(morse: dict[str, Any]) -> str:
     pairs = ", ".join(f"{i + 1} and {j + 1}" for i, j in morse["unnoticed_pairs"])
     together = f"; not that of two together: {pairs}" if pairs else ", and of any two together"
     return f"The absence of any single row would be noticed{together}; of {len(noticed)} by: {counts}."
+
+
+def _upper(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def _word(holds: bool) -> str:

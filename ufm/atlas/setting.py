@@ -22,6 +22,7 @@ class AtlasSetting(CommonSetting):
 
     Examples:
         python -m ufm atlas --loss ce --classes 4 --dim 5
+        python -m ufm atlas --loss ce --classes 3 --decay-b null --prove-complete true
         python -m ufm atlas --model spheres --model.temperature 2 --classes 3 --dim 3
         python -m ufm atlas --loss focal --loss.gamma 3 --classes 3 --dim 4 --per-class 2 --out results/focal
 
@@ -59,6 +60,8 @@ class AtlasSetting(CommonSetting):
     """Steps a start may take."""
     certify: bool = True
     """Prove by ball arithmetic that a critical point of the stated index lies near each row's representative."""
+    prove_complete: bool = False
+    """Prove in interval arithmetic that no row is missing (plain model, few classes); exit code 1 where that fails."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

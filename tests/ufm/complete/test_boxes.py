@@ -1,0 +1,171 @@
+"""The interval loops against mpmath, balls and torch: what they enclose is in the enclosure, everywhere looked at."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from flint import arb, ctx
+
+from ufm.complete import boxes
+from ufm.complete.balls import ReducedBalls
+from ufm.complete.reduction import Reduced
+from ufm.complete.search import Search
+from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
+from ufm.model.problem import Point, Problem
+
+SETTINGS = [
+    (CrossEntropy(), 3, 1, None),
+    (CrossEntropy(), 3, 1, 0.0),
+    (LabelSmoothing(0.2), 3, 1, 0.3),
+    (Focal(2.0), 3, 1, None),
+    (Focal(0.5), 4, 2, None),
+]
+
+
+def reduced_of(loss, K, r, decay_b, c=0.1):
+    return Reduced(Problem(loss=loss, K=K, d=K, n=1, decay_W=c, decay_H=c, decay_b=decay_b), r)
+
+
+def enclosed(reduced, box):
+    """Gradient and Hessian over a box."""
+    K, m = reduced.K, reduced.size
+    free = np.array([np.full((K, K, K), -1e300), np.full((K, K, K), 1e300)])
+    G, H = np.empty((2, m)), np.empty((2, m, m))
+    boxes.derivatives(box, free, reduced.parameters, G, H)
+    return G, H
+
+
+def points(reduced, count, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, reduced.size)) * 2
+
+
+def test_exp_and_log_hold_the_true_value():
+    x = np.concatenate(
+        [np.random.default_rng(1).uniform(-720, 720, 3000), [0.0, -0.0, 1e-300, 0.34657359, -0.34657359]]
+    )
+    with mpmath.workdps(60):
+        for value in x.tolist():
+            low, high = boxes._exp((value, value))
+            true = mpmath.exp(mpmath.mpf(value))
+            assert low <= true <= high
+            if abs(value) < 700:
+                assert high - low <= 1e-13 * low
+            size = math.exp(value / 3)
+            low, high = boxes._log((size, size))
+            assert low <= mpmath.log(mpmath.mpf(size)) <= high
+            assert high - low < 1e-12 * max(1.0, abs(low))
+
+
+def test_the_proved_error_of_exp_is_kept_and_not_loose_by_much():
+    """6 u was proved; twin: an error of u / 8 would be refused."""
+    x = np.random.default_rng(2).uniform(-700, 700, 3000).tolist()
+    with mpmath.workdps(40):
+        worst = max(abs(mpmath.mpf(boxes._exp_near(v)) / mpmath.exp(mpmath.mpf(v)) - 1) for v in x)
+    assert 2.0**-56 < worst < 6 * 2.0**-53
+
+
+@pytest.mark.parametrize("gamma", [0.3, 1.0, 2.5])
+def test_slopes_of_focal_loss_hold_those_of_mpmath(gamma):
+    def phi(v):
+        return -((1 - mpmath.exp(v)) ** gamma) * v
+
+    with mpmath.workdps(40):
+        for odds in (1e-6, 0.03, 1.0, 2.0, 40.0, 1e7):
+            v = -mpmath.log(1 + mpmath.mpf(odds))
+            A, B = boxes.slopes((odds, odds), gamma)
+            assert A[0] <= -mpmath.diff(phi, v) <= A[1]
+            assert B[0] - 1e-9 <= mpmath.diff(phi, v, 2) <= B[1] + 1e-9
+            assert A[1] - A[0] < 1e-8 * max(1, A[1])
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_gradient_and_hessian_at_points_hold_those_of_balls(setting):
+    reduced = reduced_of(*setting)
+    for x in points(reduced, 20):
+        G, H = enclosed(reduced, np.array([x, x]))
+        with ctx.workprec(200):
+            exact = ReducedBalls(reduced, [arb(value) for value in x.tolist()])
+            for i, value in enumerate(exact.gradient):
+                assert G[0, i] <= value <= G[1, i]
+                for j in range(reduced.size):
+                    assert H[0, i, j] <= exact.hessian[i, j] <= H[1, i, j]
+        assert (G[1] - G[0]).max() < 1e-10
+        assert (H[1] - H[0]).max() < 1e-8
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_the_gradient_is_that_of_the_full_model(setting):
+    """Against torch, in the full coordinates, for decays that differ and two samples a class."""
+    loss, K, r, decay_b = setting
+    problem = Problem(loss=loss, K=K, d=r, n=2, decay_W=0.3, decay_H=0.05, decay_b=decay_b)
+    reduced = Reduced(problem, r)
+    for x in points(reduced, 5):
+        w, h = x[: (K - 1) * r].reshape(K - 1, r), x[(K - 1) * r : (2 * K - 1) * r].reshape(K, r)
+        b = x[(2 * K - 1) * r :]
+        t = (2 * 0.05 / 0.3) ** 0.25
+        full = [np.vstack([part, -part.sum(0)]) for part in (w, b.reshape(-1, 1))]
+        W, H = torch.tensor(full[0] * t), torch.tensor((h / t).repeat(2, axis=0))
+        point = Point(W, H, torch.tensor(full[1][:, 0]) if len(b) else torch.zeros(K, dtype=torch.float64))
+        gradient = problem.unpack(problem.value_and_gradient(problem.pack(point)[None])[1][0])
+        of_w = (gradient.W[:-1] - gradient.W[-1]).numpy() * t
+        of_h = gradient.H.view(K, 2, r).sum(1).numpy() / t
+        of_b = (gradient.b[:-1] - gradient.b[-1]).numpy()[: len(b)]
+        G, _ = enclosed(reduced, np.array([x, x]))
+        assert G.mean(0) == pytest.approx(np.concatenate([of_w.ravel(), of_h.ravel(), of_b]), abs=1e-12)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_derivatives_over_a_box_hold_those_at_its_points(setting):
+    reduced = reduced_of(*setting)
+    generator = np.random.default_rng(3)
+    for x in points(reduced, 5):
+        half = generator.uniform(0, 0.3, reduced.size)
+        G, H = enclosed(reduced, np.array([x - half, x + half]))
+        for _ in range(20):
+            inside = x + half * generator.uniform(-1, 1, reduced.size)
+            g, h = enclosed(reduced, np.array([inside, inside]))
+            assert np.all(np.maximum(G[0], g[0]) <= np.minimum(G[1], g[1]))
+            assert np.all(np.maximum(H[0], h[0]) <= np.minimum(H[1], h[1]))
+
+
+KNOWN = [
+    (CrossEntropy(), 3, 1, None),
+    (CrossEntropy(), 3, 1, 0.0),
+    (LabelSmoothing(0.1), 3, 1, 0.05),
+    (Focal(2.0), 3, 1, None),
+]
+
+
+@pytest.mark.parametrize("setting", KNOWN, ids=str)
+def test_no_box_with_a_critical_point_is_discarded(setting):
+    """Boxes of all sizes around every point found; twin: boxes beside them, which are discarded when small."""
+    reduced = reduced_of(*setting)
+    search = Search(reduced)
+    search.work(10**6)
+    found, left = search.closed()
+    assert len(found) == 3
+    assert len(left) == 0
+    everywhere = np.zeros((0, len(reduced.outer)))
+    generator = np.random.default_rng(4)
+    for point in found:
+        for size in np.logspace(-9, 0, 30):
+            low = point.x[reduced.outer] - size * generator.uniform(0, 1, 2)
+            box = np.zeros((2, reduced.size))
+            box[:, reduced.outer] = low, low + size
+            assert holds_after(reduced, box, point, everywhere)
+        beside = np.zeros((2, reduced.size))
+        beside[:, reduced.outer] = point.x[reduced.outer] + 0.01, point.x[reduced.outer] + 0.0101
+        assert not boxes.examine(beside, point.x.copy(), *arguments(reduced, everywhere))
+
+
+def arguments(reduced, domain):
+    return reduced.outer, reduced.inner, reduced.parameters, domain, 1e9
+
+
+def holds_after(reduced, box, point, domain):
+    """Whether the box is kept, and still holds the point after it has been contracted."""
+    is_kept = boxes.examine(box, np.zeros(reduced.size), *arguments(reduced, domain))
+    o = point.x[reduced.outer]
+    return is_kept and bool(np.all((box[0, reduced.outer] <= o) & (o <= box[1, reduced.outer])))

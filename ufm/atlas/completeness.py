@@ -1,0 +1,78 @@
+"""The proof that an atlas is complete: its rows and earlier work taken up, progress told, a state that can be kept."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ufm.atlas.atlas import Atlas
+from ufm.complete.reduction import check_provable
+from ufm.complete.search import Search
+from ufm.complete.verdict import Completeness, Row, searches_of, verdict
+from ufm.errors import check
+from ufm.model.factors import with_dimension
+from ufm.model.model import Model
+from ufm.model.problem import Problem
+
+BUDGET = 2000
+"""Boxes between two looks at the clock."""
+BETWEEN = 10.0
+"""Seconds between two states that are kept."""
+
+
+def check_model(model: Model) -> None:
+    """Refuse a model whose atlas cannot be proved complete.
+
+    Raises:
+        ValueError: saying why.
+    """
+    check(isinstance(model, Problem), "--prove-complete", True, "false for this model (only the plain one is reduced)")
+    if isinstance(model, Problem):
+        check_provable(model)
+
+
+def check_state(model: Model, earlier: dict[str, Any]) -> None:
+    """Refuse what a proof for this model cannot go on from.
+
+    Raises:
+        ValueError, KeyError, TypeError: if it is none of its states.
+    """
+    assert isinstance(model, Problem)
+    _searches(model, earlier)
+
+
+def proof(atlas: Atlas, earlier: dict[str, Any] | None, progress: Callable[[int], None]) -> Iterator[Completeness]:
+    """Search what is left to search, yielding what is known now and then, and at the end.
+
+    Args:
+        atlas: of a model that `check_model` lets pass.
+        earlier: the state that an earlier call has yielded.
+        progress: told how many further boxes were looked at.
+    """
+    assert isinstance(atlas.model, Problem)
+    searches, seconds = _searches(atlas.model, earlier), float(earlier["seconds"]) if earlier else 0.0
+    began = time.perf_counter() - seconds
+    kept = time.perf_counter()
+    for search in searches:
+        while not search.is_over:
+            before = search.looked_at
+            search.work(BUDGET)
+            progress(search.looked_at - before)
+            if time.perf_counter() - kept > BETWEEN:
+                yield _state(atlas, searches, time.perf_counter() - began)
+                kept = time.perf_counter()
+    yield _state(atlas, searches, time.perf_counter() - began)
+
+
+def _searches(model: Problem, earlier: dict[str, Any] | None) -> list[Search]:
+    searches = searches_of(model)
+    states = {entry["rank"]: entry for entry in earlier["searches"]} if earlier else {}
+    for search in searches:
+        if search.reduced.r in states:
+            search.read_back(states[search.reduced.r])
+    return searches
+
+
+def _state(atlas: Atlas, searches: list[Search], seconds: float) -> Completeness:
+    assert isinstance(atlas.model, Problem)
+    rows = [Row(row.rank, with_dimension(atlas.model, row.columns).unpack(row.x).W, row.manifold) for row in atlas.rows]
+    return verdict(atlas.model, rows, searches, seconds)

@@ -1,0 +1,1 @@
+"""Proofs that an atlas has every critical point."""
