@@ -6,6 +6,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,5 @@ def test_it_runs_and_pictures_are_shown_after_commands_too(tmp_path):
     assert "image/png" in last
     assert (tmp_path / "out" / "record.json").exists()
     assert "text/html" in command
+    has_widgets = find_spec("ipywidgets") is not None
+    assert ("application/vnd.jupyter.widget-view+json" in command) == has_widgets  # of progress

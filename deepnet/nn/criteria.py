@@ -27,7 +27,7 @@ class Criterion(nn.Module):
 
     Raises:
         ValueError: if the loss is no `Loss` or the reduction another word; when called, on labels that are not one
-            class per sample. On CUDA and in compiled code, where nothing waits for the labels to be read, one out of range
+            class per sample. On CUDA and in compiled code, where nothing waits for labels to be read, one out of range
             is an assertion of the device.
     """
 
@@ -55,9 +55,10 @@ class Criterion(nn.Module):
 class DotRegressionLoss(Criterion):
     """(z_y - s)^2 / (2 s) of the label's logit, s = `scale` (Yang et al. 2022, there s = sqrt(E_W E_H)).
 
-    A feature is drawn to its class's vector and pushed from no other; the pushes are what imbalance distorts, they argue.
-    It belongs behind logits that are at most s, as those of `ETFClassifier(d, K, scale=s, normalize=True)`: E_W = s^2 is
-    the square of a row's length, E_H = 1 that of a feature's. Their code divides by 2 sqrt(E_H), the same for s = 1.
+    A feature is drawn to its class's vector and pushed from no other; the pushes are what imbalance distorts, they
+    argue. It belongs behind logits that are at most s, as those of `ETFClassifier(d, K, scale=s, normalize=True)`:
+    E_W = s^2 is the square of a row's length, E_H = 1 that of a feature's. Their code divides by 2 sqrt(E_H), the same
+    for s = 1.
 
     Raises:
         ValueError: unless `scale` is positive and finite; as `Criterion`.
