@@ -175,9 +175,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def _program() -> str:
-    """The package that was asked to run, as in `python -m tests.benchmarks`."""
+    """The package or module that was asked to run, as in `python -m tests.benchmarks`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.parent if spec and spec.parent else Path(sys.argv[0]).parent.name
+    return spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).parent.name
 
 
 def _umask() -> int:
