@@ -9,7 +9,8 @@ from rich.table import Table
 
 from ufm.cli.table import console, table
 from ufm.cli.words import bias_text, loss_text, statuses_text
-from ufm.verify.end_point_claims import SAME_VALUE, Claim
+from ufm.tolerances import SAME_VALUE
+from ufm.verify.end_point_claims import Claim
 from ufm.verify.setting import VerifySetting
 from ufm.verify.verify import Verdict
 

@@ -39,9 +39,9 @@ from ufm.solve.units import Units, own_units
 from ufm.specs import LossSpec
 from ufm.theory.landscape import Landscape, landscape_of
 from ufm.theory.model_choice import target_of
+from ufm.tolerances import SAME_VALUE
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
 from ufm.verify.end_point_claims import (
-    SAME_VALUE,
     Claim,
     Measures,
     check_resolution,
