@@ -11,9 +11,8 @@ start.begin(__name__, "python -m deepnet")
 
 from deepnet.grid.setting import GridSetting
 from deepnet.settings import CompareSetting, EvaluateSetting, ExperimentSetting, MeasureSetting, TrainSetting
-from ufm.cli.command import Command
+from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
-from ufm.cli.job import job
 
 COMMANDS = {
     "train": Command(TrainSetting, job("deepnet.training.job:Train")),

@@ -10,9 +10,8 @@ del sys.path[0]
 start.begin(__name__, "python -m figures")
 
 from figures.settings import FiguresSetting, ReportSetting
-from ufm.cli.command import Command
+from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
-from ufm.cli.job import job
 
 COMMANDS = {
     "all": Command(FiguresSetting, job("figures.jobs:DrawAll"), is_default=True),

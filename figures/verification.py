@@ -4,17 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from ufm.cli.words import CLAIMS
 
 RECORDS = {"verify": "python -m ufm verify --json figures/data/verify.json"}
 JOB = "verify"
 
-MEASURES = {
-    "value": "objective",
-    "logits": "logits",
-    "nc1_quotient": "NC1",
-    "nc2_etf_distance": "NC2",
-    "nc3_self_duality": "NC3",
-}
+MEASURES = {name: words.figure for name, words in CLAIMS.items() if words.figure}
 FLOOR = 1e-17
 """Deviations below rounding are drawn here."""
 

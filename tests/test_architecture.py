@@ -103,7 +103,7 @@ def test_no_cycles():
 @pytest.mark.parametrize("package", ["ufm", "deepnet", "theory_checks", "figures"])
 def test_help_needs_no_heavy_library(package):
     """`--help` answers at once because the command line imports none of these (torch alone takes about a second)."""
-    heavy = ("torch", "scipy", "matplotlib", "sklearn", "numba", "sympy", "cvxpy", "flint")
+    heavy = ("torch", "scipy", "matplotlib", "sklearn", "numba", "sympy", "cvxpy", "flint", "ufm.cli.records")
     code = f"import sys, {package}.__main__; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert found.stdout.strip() == "[]"

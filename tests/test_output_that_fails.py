@@ -15,9 +15,8 @@ import pytest
 
 from figures.stored import DATA
 from theory_checks.__main__ import CHECK, CLAIMS, CheckSetting
-from ufm.cli.command import Command
+from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
-from ufm.cli.job import job
 from ufm.cli.showing import forgiving_streams
 
 ROOT = Path(__file__).parent.parent

@@ -12,10 +12,9 @@ start.begin(__name__, "python -m theory_checks")
 from dataclasses import dataclass
 
 from theory_checks.listing import claims
-from ufm.cli.command import Command
+from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
 from ufm.cli.common_setting import OutputSetting
-from ufm.cli.job import job
 
 
 @dataclass(frozen=True, kw_only=True)

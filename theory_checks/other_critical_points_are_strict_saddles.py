@@ -20,10 +20,10 @@ from ufm.model.problem import Problem
 from ufm.solve.critical_points import classify
 from ufm.solve.newton import find_critical_points
 from ufm.theory.prediction import predict
+from ufm.tolerances import SAME_VALUE
 from ufm.verify.verify import saddle_starts
 
 STARTS = 64
-SAME_VALUE = 1e-8
 PROBLEMS = [
     Problem(loss, K=4, d=d, n=2, decay_W=5e-3, decay_H=1e-3)
     for loss in (CrossEntropy(), LabelSmoothing(0.1))

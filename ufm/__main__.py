@@ -10,9 +10,8 @@ del sys.path[0]
 start.begin(__name__, "python -m ufm")
 
 from ufm.atlas.setting import AtlasCompareSetting, AtlasScanSetting, AtlasSetting
-from ufm.cli.command import Command
+from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
-from ufm.cli.job import job
 from ufm.reports.focal_window_setting import FocalWindowSetting
 from ufm.reports.report_card_setting import ReportCardSetting
 from ufm.reports.softmax_codes_setting import SoftmaxCodesSetting

@@ -29,7 +29,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.stats import linregress, t
 
 from deepnet.comparison.compare import Sizes, bias_decay
@@ -38,6 +37,8 @@ from ufm.errors import check
 from ufm.model.loss import Loss
 from ufm.model.problem import Problem
 from ufm.theory.prediction import Prediction, predict
+from ufm.theory.roots import root
+from ufm.tolerances import LOG_NORM
 
 STEP = 1.05
 """The fixed point is looked for from large features downwards in this ratio."""
@@ -87,7 +88,7 @@ class FeaturePenalty:
             high, low = low, low - math.log(STEP)
             if low < -30:  # no such point: zero
                 return self._at(math.exp(low), loss, sizes)
-        log_h = low if excess(low) == 0 else float(brentq(excess, low, high, xtol=1e-14))
+        log_h = low if excess(low) == 0 else root(excess, low, high, LOG_NORM)
         return self._at(math.exp(log_h), loss, sizes)
 
     def _at(self, norm_h: float, loss: Loss, sizes: Sizes) -> Prediction:

@@ -63,8 +63,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scipy.optimize import brentq
-
 from deepnet.comparison.compare import Sizes
 from ufm.arguments import check_fields, instance, integer, number, takes
 from ufm.errors import check
@@ -72,6 +70,7 @@ from ufm.model.loss import Loss
 from ufm.model.losses import SquaredError
 from ufm.model.problem import Problem
 from ufm.theory.prediction import Prediction, predict
+from ufm.theory.roots import root
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def _orthogonal(source: FeatureSource, loss: SquaredError, sizes: Sizes, model: 
         """-2/decay dL/dg at q + g = x r; it falls."""
         return (K - 1) / x**2 + 1 / (x + K / r) ** 2 - level
 
-    x = r * brentq(slope, math.sqrt((K - 1) / level), math.sqrt(K / level), xtol=1e-300, rtol=1e-15)
+    x = r * root(slope, math.sqrt((K - 1) / level), math.sqrt(K / level))
     q = K * decay / weight
     g = max(0.0, x - q)
     z, common = r * g / (g + q), r * (g + K) / (g + K + q)

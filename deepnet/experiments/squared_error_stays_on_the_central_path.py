@@ -18,6 +18,7 @@ from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
 from deepnet.measures.features import LastLayer
 from ufm.model.loss import Loss
+from ufm.tolerances import PSEUDO_INVERSE
 
 TRIED = "a third of the epochs, on the digits."
 RUNS = {"squared_error": {"loss": {"name": "mse"}, "longer": 3}}
@@ -30,7 +31,7 @@ def signal_to_noise(layer: LastLayer, _: Loss) -> dict[str, float]:
     K = len(M)
     x = layer.H.double() - stats.class_means[layer.labels]
     within = x.mT @ x / len(x)
-    gram = M @ torch.linalg.pinv(within, rtol=1e-10, hermitian=True) @ M.mT
+    gram = M @ torch.linalg.pinv(within, rtol=PSEUDO_INVERSE, hermitian=True) @ M.mT
     omega = torch.linalg.eigvalsh(gram).flip(0)[: K - 1].clamp(min=0).sqrt()
     return {f"snr_{j}": value for j, value in enumerate(omega.tolist(), 1)}
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import brentq
 from torch import Tensor
 
 from deepnet.data.load import Data
@@ -18,6 +17,8 @@ from deepnet.measures.features import Precision, last_layer
 from deepnet.nets.nets import Network
 from ufm.arguments import class_labels, floats, integer, takes, tensor
 from ufm.errors import check
+from ufm.theory.roots import root
+from ufm.tolerances import LOG_TEMPERATURE
 
 BINS = 15
 """Guo et al. 2017 use 15 bins of equal width."""
@@ -83,7 +84,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
         return TEMPERATURES[1]
     if slope(high) <= 0:
         return TEMPERATURES[0]
-    return math.exp(-float(brentq(slope, low, high, xtol=1e-13)))
+    return math.exp(-root(slope, low, high, LOG_TEMPERATURE))
 
 
 def calibration(

@@ -26,6 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from deepnet.measures.features import forward
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.training import Training
+from ufm.tolerances import TERMINAL_CHANGE, TERMINAL_GRADIENT
 
 ITERATIONS = 50
 """Of L-BFGS in a block."""
@@ -119,8 +120,8 @@ def _minimise(objective: _Objective, iterations: int) -> int:
         max_eval=2 * iterations,
         history_size=MEMORY,
         line_search_fn="strong_wolfe",
-        tolerance_grad=1e-9,
-        tolerance_change=1e-12,
+        tolerance_grad=TERMINAL_GRADIENT,
+        tolerance_change=TERMINAL_CHANGE,
     )
     optimiser.step(objective)  # type: ignore[no-untyped-call]
     return int(optimiser.state[parameters[0]]["n_iter"])

@@ -4,20 +4,9 @@ from typing import Any
 
 from figures.style import loss_name
 from figures.tables.markdown import markdown
+from ufm.cli.words import CLAIMS
 
-CLAIMS = {
-    "all converged": "starts that did not converge",
-    "value": "objective, relative to f(0)",
-    "logits": "logits, relative to the margin",
-    "norms": "norms of w and h, relative",
-    "nc1_quotient": "NC1",
-    "nc2_etf_distance": "NC2, distance to the ETF",
-    "nc3_self_duality": "NC3, self-duality",
-    "nc4_disagreement": "NC4, disagreement",
-    "duality gap": "duality gap, relative to f(0)",
-    "smallest eigenvalue": "smallest Hessian eigenvalue",
-    "strict saddles": "largest curvature along the direction given at another critical point",
-}
+LABELS = {name: words.table for name, words in CLAIMS.items() if words.table}
 
 
 def table(record: dict[str, Any]) -> str:
@@ -25,7 +14,7 @@ def table(record: dict[str, Any]) -> str:
     setting, verdicts = record["setting"], record["result"]["verdicts"]
     size = f"K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}"
     rows = [["worst of all starts", *(loss_name(verdict["spec"]) for verdict in verdicts)]]
-    for name, label in CLAIMS.items():
+    for name, label in LABELS.items():
         claims = [verdict["claims"].get(name) for verdict in verdicts]
         rows.append([label, *("not convex" if claim is None else f"{claim['worst']:.2g}" for claim in claims)])
     lost = (sum(verdict["saddle_statuses"].values()) - verdict["saddle_statuses"]["CONVERGED"] for verdict in verdicts)

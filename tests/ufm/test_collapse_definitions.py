@@ -21,8 +21,8 @@ from ufm.collapse import (
     nc5,
     neco_score,
 )
-from ufm.collapse.margin import EXACT
 from ufm.errors import RequestError
+from ufm.tolerances import HULL_DISTANCE
 
 K, D, N = 6, 4, 60
 LABELS = torch.arange(N) % K
@@ -67,7 +67,7 @@ def test_cdnv_of_classes_that_share_a_mean_is_infinite():
     (torch.tensor([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 1, 1e-9]]).double(), 0.0),
 ])  # fmt: skip
 def test_one_vs_rest_margins_that_are_known(rows, expected):
-    assert float(gnc2(7 * rows)) == pytest.approx(expected, abs=2 * EXACT)
+    assert float(gnc2(7 * rows)) == pytest.approx(expected, abs=2 * HULL_DISTANCE)
 
 
 @pytest.mark.parametrize(("K", "d"), [(5, 3), (10, 40), (20, 5), (60, 8)])
@@ -81,7 +81,7 @@ def test_one_vs_rest_margins_are_those_of_non_negative_least_squares(K, d):
         weights = nnls(np.vstack([others.T, 1e4 * np.ones(K - 1)]), np.append(u[k], 1e4))[0]
         distances.append(np.linalg.norm(others.T @ (weights / weights.sum()) - u[k]))
     found = float(gnc2(torch.from_numpy(u)))
-    assert min(distances) - 2 * EXACT <= found <= min(distances) + 1e-9  # a lower bound
+    assert min(distances) - 2 * HULL_DISTANCE <= found <= min(distances) + 1e-9  # a lower bound
 
 
 @pytest.mark.parametrize(("K", "d"), [(5, 4), (9, 4), (300, 7)])
@@ -151,5 +151,5 @@ def test_what_needs_the_last_layer_or_more_classes_is_absent(normal):
 def test_every_metric_but_the_margin_is_zero_at_collapse():
     simplex = 3 * (torch.eye(K, dtype=torch.float64) - 1 / K)
     values = all_metrics(FeatureStats.from_features(simplex[LABELS], LABELS, simplex))
-    assert float(values.pop("gnc2")) == pytest.approx(K / (K - 1), abs=2 * EXACT)
+    assert float(values.pop("gnc2")) == pytest.approx(K / (K - 1), abs=2 * HULL_DISTANCE)
     assert max(map(float, values.values())) < 1e-12

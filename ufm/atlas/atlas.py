@@ -26,7 +26,7 @@ from ufm.atlas import label_rotations
 from ufm.atlas.canonical import Canonical, canonical, largest_rank, ranks
 from ufm.atlas.morse import Verdict, check_all
 from ufm.atlas.orbit import Orbit, expected_nullity, geometry, orbit_of
-from ufm.atlas.relabelling import SAME, Copies, Relabellings, copies, same_copy
+from ufm.atlas.relabelling import Copies, Relabellings, copies, same_copy
 from ufm.atlas.search import ENDINGS, check_size, search_starts
 from ufm.errors import check
 from ufm.model.factors import widened, with_dimension
@@ -36,11 +36,10 @@ from ufm.solve.critical_points import classify
 from ufm.solve.end_points import EndPoints
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
+from ufm.tolerances import SAME_LOGITS, SAME_ORBIT_VALUE
 
 DESCENT = 100
 """Steps down that every fourth start takes first, but in the balanced model, where no minimum has a small basin."""
-SAME_VALUE = 1e-9
-"""Objectives that differ by at most this times max(1, |objective|) are the same."""
 
 
 @dataclass
@@ -218,7 +217,7 @@ class Atlas:
 
     def _count_degenerate(self, x: Float[Tensor, " P"], value: float, index: int) -> None:
         """One row per objective."""
-        scale = SAME_VALUE * max(1.0, abs(value))
+        scale = SAME_ORBIT_VALUE * max(1.0, abs(value))
         degenerate = (row for row in self.rows if self._is_degenerate_set(row))
         home = next((row for row in degenerate if abs(row.value - value) <= scale), None)
         if home is None:
@@ -248,7 +247,7 @@ class Atlas:
         row = self.rows[number]
         own, theirs = self._fingerprint(self._small(row), row.x[None]), self._fingerprint(small, x)
         apart = (theirs - own).abs().amax(1)
-        alike = apart <= SAME * max(1.0, float(own.abs().max()))
+        alike = apart <= SAME_LOGITS * max(1.0, float(own.abs().max()))
         copy = torch.where(alike, 0, -1)
         if alike.any() and not self.model.rotates_labels:
             ordered = self._relabellings.ordered(self._logits(small, x[alike]))

@@ -9,8 +9,9 @@ from torch import Tensor
 from ufm.arguments import instance, takes, tensor
 from ufm.model.factors import with_dimension
 from ufm.model.model import Model
-from ufm.solve.critical_points import RANK_TOLERANCE, ZERO_EIGENVALUE
 from ufm.solve.hessian import dense_hessian
+from ufm.solve.rank import numerical_rank
+from ufm.tolerances import RANK_TOLERANCE, RESOLVED_GRADIENT, ZERO_EIGENVALUE
 
 POLISHING_STEPS = 4
 
@@ -39,9 +40,8 @@ def canonical(model: Model, x: Float[Tensor, " P"]) -> Canonical:
 @takes(model=instance(Model), x=tensor(None, None))
 def ranks(model: Model, x: Float[Tensor, "B P"]) -> list[int]:
     """Singular values of the vectors that span each point above what a gradient of 1e-11 resolves."""
-    singular = torch.linalg.svdvals(model.spanning(x))
-    resolution = max(RANK_TOLERANCE, 1e-10 / float(model.least_curvature))
-    return [int(count) for count in (singular > resolution * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)]
+    resolution = max(RANK_TOLERANCE, RESOLVED_GRADIENT / float(model.least_curvature))
+    return [int(count) for count in numerical_rank(model.spanning(x), resolution)]
 
 
 @takes(model=instance(Model))

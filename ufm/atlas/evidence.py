@@ -4,16 +4,14 @@ import dataclasses
 from typing import Any
 
 from ufm.atlas import morse
-from ufm.atlas.atlas import SAME_VALUE, Atlas
+from ufm.atlas.atlas import Atlas
 from ufm.atlas.orbit import Orbit
 from ufm.model.target import Target
 from ufm.proof.enclosure import enclose
 from ufm.proof.margin_enclosure import enclose_margin
 from ufm.theory.certificate import duality_gap
 from ufm.theory.model_choice import target_of
-
-SIGNIFICANT = 1e-9
-"""A saddle is shown to be strict where the curvature is below minus this."""
+from ufm.tolerances import NEGATIVE_CURVATURE, SAME_ORBIT_VALUE
 
 
 def evidence(atlas: Atlas, with_balls: bool) -> dict[str, Any]:
@@ -72,7 +70,7 @@ def claims(atlas: Atlas, target: Target | None, dimensions: list[dict[str, Any]]
 
 def is_strict_saddle(row: Orbit) -> bool:
     """Whether every point of the row that was found has an eigenvalue below zero, and the direction shows it."""
-    return min(row.indices) > 0 and row.curvature < -SIGNIFICANT
+    return min(row.indices) > 0 and row.curvature < -NEGATIVE_CURVATURE
 
 
 def _prediction(atlas: Atlas) -> tuple[Target | None, str | None]:
@@ -105,4 +103,4 @@ def _of_the_lowest(atlas: Atlas) -> dict[str, Any]:
 
 
 def _is_close(value: float, other: float) -> bool:
-    return abs(value - other) <= SAME_VALUE * max(1.0, abs(other))
+    return abs(value - other) <= SAME_ORBIT_VALUE * max(1.0, abs(other))

@@ -22,12 +22,11 @@ from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
 from ufm.solve.units import own_units
 from ufm.specs import LossSpec, ModelSpec
+from ufm.tolerances import LEAST_CURVATURE
 
 MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b")
 SEARCH = ("seed", "symmetric", "max_steps")
 """What must agree for an atlas to be extended."""
-LEAST = 1e-7
-"""Smallest curvature: a search to 1e-11 leaves points and their ranks inexact by some multiple of 1e-11 over it."""
 EARLIER = {"model": {"name": "plain"}}
 """What records say that are older than the option."""
 
@@ -40,8 +39,9 @@ def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
     """
     check(setting.device == "cpu", "--device", setting.device, "cpu for an atlas")
     choice, model = setting.model_choice, own_units(_model_of(setting)).model
-    least, allowed = float(model.least_curvature), f"such that curvatures, in the model's own units, are >= {LEAST:.0e}"
-    check(least >= LEAST, "--decay-W, --decay-H", f"{least:.1e}", allowed)
+    least = float(model.least_curvature)
+    allowed = f"such that curvatures, in the model's own units, are >= {LEAST_CURVATURE:.0e}"
+    check(least >= LEAST_CURVATURE, "--decay-W, --decay-H", f"{least:.1e}", allowed)
     if setting.prove_complete:
         check_model(model)
     spec: ModelSpec = {"name": choice.name, **choice.options}

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.atlas.relabelling import SAME
 from ufm.model.model import Model
+from ufm.tolerances import SAME_LOGITS
 
 
 def key(model: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch I"]:
@@ -35,7 +35,7 @@ def multiplicities(model: Model, x: Float[Tensor, " P"]) -> list[list[tuple[floa
     found = []
     for block in _blocks(model):
         values = _singular(model, x, block).tolist()
-        scale = SAME * max(1.0, *values) if values else SAME
+        scale = SAME_LOGITS * max(1.0, *values) if values else SAME_LOGITS
         groups: list[tuple[float, int]] = []
         for value in values:
             if groups and groups[-1][0] - value <= scale:

@@ -22,11 +22,12 @@ from ufm.arguments import instance, integer, takes, tensor
 from ufm.atlas.canonical import Canonical
 from ufm.atlas.label_rotations import flag_dimension, flag_text
 from ufm.atlas.morse import CriticalSet
-from ufm.atlas.relabelling import SAME, Copies, Relabellings, label_sets
+from ufm.atlas.relabelling import Copies, Relabellings, label_sets
 from ufm.model.factors import widened
 from ufm.model.model import Model
-from ufm.solve.critical_points import ZERO_EIGENVALUE, Classification, classify
+from ufm.solve.critical_points import Classification, classify
 from ufm.solve.hessian import dense_hessian
+from ufm.tolerances import SAME_LOGITS, ZERO_EIGENVALUE
 
 LETTERS = "abcdefgh"
 
@@ -195,7 +196,7 @@ def together(model: Model, x: Float[Tensor, " P"]) -> tuple[list[list[int]], lis
         label have the same features.
     """
     W, _, H, _ = model.factorised(x)
-    scale = SAME * max(1.0, float(W.abs().max()), float(H.abs().max()))
+    scale = SAME_LOGITS * max(1.0, float(W.abs().max()), float(H.abs().max()))
     zeros = [k for k in range(model.K) if float(W[k].abs().max()) <= scale]
     blocks: list[list[int]] = []
     for k in sorted({*range(model.K)} - {*zeros}):
@@ -246,7 +247,7 @@ def _grassmannian(small: Model, x: Tensor, rank: int) -> tuple[int, int]:
     if not small.has_bias:
         return rank, small.K
     W = small.unpack(x).W
-    common = bool(W.mean(0).norm() > SAME * max(1.0, float(W.abs().max())))
+    common = bool(W.mean(0).norm() > SAME_LOGITS * max(1.0, float(W.abs().max())))
     return rank - common, small.K - 1
 
 

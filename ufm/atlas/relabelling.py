@@ -22,9 +22,8 @@ from torch import Tensor
 
 from ufm.arguments import instance, takes
 from ufm.model.model import Model
+from ufm.tolerances import SAME_LOGITS
 
-SAME = 1e-6
-"""Logits that differ by at most this times max(1, largest logit) are the same."""
 WORKING_BYTES = 2**27
 
 
@@ -87,7 +86,7 @@ def label_sets(model: Model) -> list[frozenset[int]]:
 
 def copies(relabellings: Relabellings, logits: Float[Tensor, "N K"]) -> Copies:
     """Every labelled copy of a point: which logits are equal is decided once, then counted with integers."""
-    equal, spread, gap = colours(logits, SAME * max(1.0, float(logits.abs().max())))
+    equal, spread, gap = colours(logits, SAME_LOGITS * max(1.0, float(logits.abs().max())))
     images = relabellings.images(torch.from_numpy(equal.astype(np.float64)))
     first = np.unique(images.flatten(1).numpy(), axis=0, return_index=True)[1]
     chosen = torch.from_numpy(np.sort(first))
@@ -114,7 +113,7 @@ def same_copy(
     logits: Float[Tensor, "B N K"], own: Float[Tensor, "C N K"]
 ) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"]]:
     """For each point, samples in order, the number of the copy that it is (-1: none), and how far its logits are."""
-    scale = SAME * max(1.0, float(own.abs().max()))
+    scale = SAME_LOGITS * max(1.0, float(own.abs().max()))
     width = max(1, WORKING_BYTES // (8 * own.numel()))
     distances = [(part[:, None] - own).abs().amax((-2, -1)) for part in torch.split(logits, width)]
     nearest, number = torch.cat(distances).min(1)

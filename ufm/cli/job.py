@@ -4,33 +4,20 @@ A command is a setting, a job, a report that prints, and a line in `COMMANDS`. W
 folder, the record (written before anything is shown), what is left when Ctrl-C or a full disk comes, the pictures.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ufm.cli.common_setting import OutputSetting
 from ufm.cli.output_folder import claimed, output_folder
-from ufm.cli.records import check_new_file, read_record, says, write_record
+from ufm.cli.records import read_record, says, write_record
 from ufm.cli.resume import RECORD
 from ufm.errors import RequestError
 
 Setting = TypeVar("Setting", bound=OutputSetting)
 Result = TypeVar("Result", bound=Mapping[str, Any])
-
-
-def job(path: str, *arguments: Any) -> Callable[[Any], int]:
-    """What runs the job `module:Class` made from these arguments and a setting; imported when it is run."""
-    return partial(_run, path, arguments)
-
-
-def _run(path: str, arguments: tuple[Any, ...], setting: OutputSetting) -> int:
-    check_new_file(setting.json, "--json")
-    module, _, name = path.partition(":")
-    made: Job[Any, Any] = getattr(import_module(module), name)(*arguments, setting)
-    return made.run()
 
 
 class Job(Generic[Setting, Result]):

@@ -2,9 +2,42 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ufm.specs import LossSpec
+
+
+class ClaimWords(NamedTuple):
+    """What a claim of `ufm verify` is called in the terminal, in a page's table, in a figure; empty where not shown."""
+
+    terminal: str
+    table: str = ""
+    figure: str = ""
+
+
+CLAIMS = {
+    "all converged": ClaimWords("starts that did not converge", "starts that did not converge"),
+    "reached": ClaimWords("starts at the minimum"),
+    "value": ClaimWords("|objective - predicted| / f(0)", "objective, relative to f(0)", "objective"),
+    "below": ClaimWords("(objective - predicted) / f(0)"),
+    "states": ClaimWords("|objective - nearest predicted state| / f(0)"),
+    "logits": ClaimWords("|logits - predicted| / margin", "logits, relative to the margin", "logits"),
+    "norms": ClaimWords("|w|, |h| against predicted", "norms of w and h, relative"),
+    "nc1_trace": ClaimWords("NC1 trace"),
+    "nc1_quotient": ClaimWords("NC1 quotient", "NC1", "NC1"),
+    "nc2_equinorm": ClaimWords("NC2 equinorm"),
+    "nc2_equiangular": ClaimWords("NC2 equiangular"),
+    "nc2_etf_distance": ClaimWords("NC2 ETF distance", "NC2, distance to the ETF", "NC2"),
+    "nc3_self_duality": ClaimWords("NC3 self-duality", "NC3, self-duality", "NC3"),
+    "nc4_disagreement": ClaimWords("NC4 disagreement", "NC4, disagreement"),
+    "bias_residual": ClaimWords("W mu_G + b"),
+    "tag-wise": ClaimWords("|h_S - tag-wise average| / |h|"),
+    "duality gap": ClaimWords("duality gap / f(0) (certificate)", "duality gap, relative to f(0)"),
+    "smallest eigenvalue": ClaimWords("smallest eigenvalue, from below", "smallest Hessian eigenvalue"),
+    "strict saddles": ClaimWords(
+        "curvature at other critical points", "largest curvature along the direction given at another critical point"
+    ),
+}
 
 
 def loss_text(spec: LossSpec) -> str:

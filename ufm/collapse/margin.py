@@ -9,10 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.collapse.matrices import directions, tiles
+from ufm.tolerances import HULL_DISTANCE
 
 STEPS = 2000
-EXACT = 1e-6
-"""Between the two bounds, relative to the longest such distance, 2."""
 LOOKED_AT = 20
 """Steps between looks at the bounds, each of which waits for the device."""
 
@@ -54,7 +53,7 @@ def _least(units: Float[Tensor, "K d"], part: slice) -> Float[Tensor, ""]:
             bound = ((h * w).sum(-1) - along.amax(-1)) / upper.clamp(min=torch.finfo(h.dtype).tiny)
             lower = torch.maximum(lower, bound)
             best = upper.amin()
-            if bool((lower.amin() >= best - EXACT) | (best <= EXACT)):
+            if bool((lower.amin() >= best - HULL_DISTANCE) | (best <= HULL_DISTANCE)):
                 break
             if bool((lower <= best).sum() < len(w)):  # classes that cannot be the worst
                 kept = lower <= best

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from ufm.errors import check
 from ufm.model.loss import Loss
+from ufm.tolerances import LOSS_CLAIM_ROUNDING
 
 SAMPLES = 256
 SCALES = (0.1, 1.0, 5.0)
-ROUNDING = 1e-9
-"""Relative to the largest loss."""
 WHOLE = 8
 """Samples with logits of several classes at a time, where label space is rotated."""
 
@@ -24,7 +23,7 @@ def is_shift_invariant(loss: Loss, K: int) -> bool:
     """Whether a constant added to all logits of a sample changes nothing."""
     z, labels = _points(loss, K)
     shift = torch.linspace(-3, 3, len(z), dtype=z.dtype)[:, None]
-    return _largest(loss(z + shift, labels) - loss(z, labels), loss(z, labels)) <= ROUNDING
+    return _largest(loss(z + shift, labels) - loss(z, labels), loss(z, labels)) <= LOSS_CLAIM_ROUNDING
 
 
 def is_class_symmetric(loss: Loss, K: int) -> bool:
@@ -35,7 +34,7 @@ def is_class_symmetric(loss: Loss, K: int) -> bool:
     member = torch.tensor([[k in chosen for k in range(K)] for chosen in loss.label_sets(K)])
     is_renamed = (member[labels].gather(1, order)[:, None] == member).all(2)  # to which label, if to any
     change = loss(z.gather(1, order), is_renamed.int().argmax(1)) - value
-    return _largest(torch.where(is_renamed.any(1), change, 0.0), value) <= ROUNDING
+    return _largest(torch.where(is_renamed.any(1), change, 0.0), value) <= LOSS_CLAIM_ROUNDING
 
 
 def check_claims(loss: Loss, K: int) -> None:
@@ -62,14 +61,14 @@ def _is_below_its_chords(loss: Loss, K: int) -> bool:
     a, labels = _points(loss, K)
     b = a.roll(loss.label_count(K), 0)  # of the same label
     between, ends = loss((a + b) / 2, labels), (loss(a, labels) + loss(b, labels)) / 2
-    return _largest((between - ends).clamp(min=0), ends) <= ROUNDING
+    return _largest((between - ends).clamp(min=0), ends) <= LOSS_CLAIM_ROUNDING
 
 
 def _meets_its_conjugate(loss: Loss, K: int) -> bool:
     """loss(z) + conjugate(g) = <g, z> at the gradient g (Fenchel and Young)."""
     z, labels = _points(loss, K)
     value, gradient = loss.value_and_gradient(z, labels)
-    return _largest(value + loss.conjugate(gradient, labels) - (gradient * z).sum(-1), value) <= ROUNDING
+    return _largest(value + loss.conjugate(gradient, labels) - (gradient * z).sum(-1), value) <= LOSS_CLAIM_ROUNDING
 
 
 def _survives_rotations(loss: Loss, K: int) -> bool:
@@ -78,7 +77,7 @@ def _survives_rotations(loss: Loss, K: int) -> bool:
     Z = torch.randn(WHOLE, K, K, dtype=torch.float64, generator=generator)
     turn = torch.linalg.qr(torch.randn(K, K, dtype=torch.float64, generator=generator))[0]
     before, after = (loss(each, torch.arange(K)).sum(-1) for each in (Z, turn @ Z @ turn.mT))
-    return _largest(after - before, before) <= ROUNDING
+    return _largest(after - before, before) <= LOSS_CLAIM_ROUNDING
 
 
 def _points(loss: Loss, K: int) -> tuple[Float[Tensor, "M K"], Int[Tensor, " M"]]:

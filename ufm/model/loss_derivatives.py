@@ -10,14 +10,10 @@ from torch import Tensor
 
 from ufm.errors import check
 from ufm.model.loss import Loss
+from ufm.tolerances import DERIVATIVE, SAME_SLOPE, VALUE_NOISE
 
 TINY, SMALL, WIDE = 1e-9, 1e-5, 1e-3
 """Steps: one that float32 does not see, one for derivatives, and one that float32 does see."""
-SAME, NOISE = 1e-2, 1e-15
-"""How far two slopes of one function in float64 may lie apart, relatively; rounding of a value, relative to the
-largest."""
-WRONG = 1e-5
-"""How far a derivative may lie from the differences, relative to the largest of any sample, where those are trusted."""
 
 
 def check_precision(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]) -> None:
@@ -28,9 +24,9 @@ def check_precision(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M
     """
     v = _directions(z)
     tiny, wide = ((loss(z + h * v, labels) - loss(z - h * v, labels)) / (2 * h) for h in (TINY, WIDE))
-    rounding = NOISE * float(loss(z, labels).abs().amax()) / TINY
-    is_told = wide.abs() > max(rounding / SAME * 10, 1e-3 * float(wide.abs().amax()))
-    is_off = is_told & ((tiny - wide).abs() > SAME * wide.abs())
+    rounding = VALUE_NOISE * float(loss(z, labels).abs().amax()) / TINY
+    is_told = wide.abs() > max(rounding / SAME_SLOPE * 10, 1e-3 * float(wide.abs().amax()))
+    is_off = is_told & ((tiny - wide).abs() > SAME_SLOPE * wide.abs())
     got = f"one whose values stand still or jump over steps of {TINY:g}: it computes in less inside"
     check(2 * int(is_off.sum()) <= int(is_told.sum()), "--loss", got, "computed in float64 throughout")
 
@@ -71,7 +67,7 @@ def _check(
     found: Tensor, trust: Tensor, given: Tensor, name: str, of: str, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"]
 ) -> None:
     distance = (found - given).norm(dim=1)
-    allowed = trust + WRONG * torch.cat([found, given]).nan_to_num(0, 0, 0).norm(dim=1).amax()
+    allowed = trust + DERIVATIVE * torch.cat([found, given]).nan_to_num(0, 0, 0).norm(dim=1).amax()
     is_wrong: Bool[Tensor, " M"] = distance > allowed
     worst = int(torch.where(is_wrong, distance - allowed, -torch.inf).argmax())
     numbers = f"{float(given[worst].norm()):.4g} where differences of its {of} give {float(found[worst].norm()):.4g}"

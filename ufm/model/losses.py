@@ -30,6 +30,7 @@ from ufm.model import deficit_compiled
 from ufm.model.loss import LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.model.parameters import Parameter, along, check_parameter
 from ufm.specs import LOSS_ENTRIES
+from ufm.tolerances import DISTRIBUTION_EPS
 
 
 class SoftMarginLoss(Loss):
@@ -103,7 +104,7 @@ class CrossEntropy(SoftMarginLoss):
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
         """Negative entropy of dual + e_y where that is a distribution."""
         labels = checked_labels(labels, dual)
-        return _negative_entropy(dual + _one_hot(labels, dual))
+        return negative_entropy(dual + _one_hot(labels, dual))
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class LabelSmoothing(CrossEntropy):
         labels = checked_labels(labels, dual)
         K = dual.shape[-1]
         alpha = along(self.alpha, dual)
-        return _negative_entropy(dual + (1 - alpha) * _one_hot(labels, dual) + alpha / K)
+        return negative_entropy(dual + (1 - alpha) * _one_hot(labels, dual) + alpha / K)
 
 
 @dataclass(frozen=True)
@@ -309,9 +310,9 @@ def _deficit(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return x, w.div_(total).sub_(_one_hot(labels, w))
 
 
-def _negative_entropy(p: Tensor) -> Tensor:
+def negative_entropy(p: Tensor) -> Tensor:
     """sum p log p, +inf where p is not a distribution (tolerance: rounding)."""
-    tolerance = 1e3 * torch.finfo(p.dtype).eps
+    tolerance = DISTRIBUTION_EPS * torch.finfo(p.dtype).eps
     is_distribution = (p.amin(-1) >= -tolerance) & ((p.sum(-1) - 1).abs() <= tolerance)
     p = p.clamp(min=0)
     entropy = torch.xlogy(p, p).sum(-1)

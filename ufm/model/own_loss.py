@@ -31,11 +31,10 @@ from ufm.model.loss_derivatives import check_derivatives, check_precision, shown
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.parameters import Parameter
 from ufm.specs import LOSS_NAMES, LossSpec
+from ufm.tolerances import BATCHED_LOSS, LOSS_ROUNDING
 
 SAMPLES = 64
 SCALES = (0.0, 1.0, 10.0)
-ROUNDING = 1e-10
-"""Relative to the largest loss; what a sample's loss may change by when others change."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def check_loss(loss: Loss, K: int) -> None:
             values = _checked(loss, z, labels)
             again = float((loss(z, labels) - values).abs().amax())
             got = f"{_name(loss)}, whose values move by {again:.2g} from one call to the next"
-            check(again <= ROUNDING * _size(values), "--loss", got, "the same at every call with the same samples")
+            check(again <= LOSS_ROUNDING * _size(values), "--loss", got, "the same at every call with the same samples")
             _check_apart(loss, z, labels, values)
             if scale:
                 check_precision(loss, z, labels)
@@ -192,7 +191,7 @@ def _check_apart(loss: Loss, z: Float[Tensor, "M K"], labels: Int[Tensor, " M"],
         worst = int(moved.argmax())
         sample = f"{shown(z, labels, worst)}, whose loss moves by {float(moved[worst]):.2g} with the others"
         allowed = "such that no sample's loss depends on other samples"
-        check(float(moved[worst]) <= ROUNDING * _size(values), "--loss", sample, allowed)
+        check(float(moved[worst]) <= LOSS_ROUNDING * _size(values), "--loss", sample, allowed)
 
 
 def _size(values: Tensor) -> float:
@@ -225,7 +224,9 @@ def _can_be_batched(loss: Any) -> bool:
     z, labels = torch.linspace(-1, 1, 12, dtype=torch.float64).view(2, 2, 3), torch.arange(2)
     per_start = {name: torch.full((2,), value, dtype=torch.float64) for name, value in vars(loss).items()}
     try:
-        return torch.allclose(dataclasses.replace(loss, **per_start)(z, labels), loss(z, labels), rtol=1e-12, atol=0)
+        return torch.allclose(
+            dataclasses.replace(loss, **per_start)(z, labels), loss(z, labels), rtol=BATCHED_LOSS, atol=0
+        )
     except Exception:  # whatever it does to a number that it cannot do to a tensor
         return False
 

@@ -20,6 +20,7 @@ from ufm.arguments import check_fields, each, integer, takes
 from ufm.errors import check
 from ufm.labels import Labels
 from ufm.model.loss import LogitOperator, Logits, Loss, PerSample, checked_labels
+from ufm.model.losses import negative_entropy
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,7 @@ class PickAllLabels(Loss):
         chosen = self.indicators(labels, dual)
         m = chosen.sum(-1)
         p = (dual + chosen) / m[:, None]
-        tolerance = 1e3 * torch.finfo(p.dtype).eps
-        is_distribution = (p.amin(-1) >= -tolerance) & ((p.sum(-1) - 1).abs() <= tolerance)
-        p = p.clamp(min=0)
-        return torch.where(is_distribution, m * torch.xlogy(p, p).sum(-1), math.inf)
+        return m * negative_entropy(p)
 
     def indicators(self, labels: Labels, like: Tensor) -> Tensor:
         """1_S of every sample, (N, K), with the type and the K of these logits.

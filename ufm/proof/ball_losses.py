@@ -16,12 +16,11 @@ from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.problem import Problem
 from ufm.theory.prediction import predict
+from ufm.tolerances import BOX
 
 Ball = Any
 """An `arb`; the library has no type stubs."""
 Balls = list[Ball]
-BOX = 1e-12
-"""Half the width of the box around a predicted margin in which one is proved to lie."""
 
 
 class BallLoss(ABC):

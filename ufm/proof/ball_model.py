@@ -13,11 +13,10 @@ from flint import arb, arb_mat
 
 from ufm.model.problem import Problem
 from ufm.proof.ball_losses import Ball, Balls, in_balls, squares
+from ufm.tolerances import GRADIENT_RADIUS
 
 Matrix = Any
 """An `arb_mat`."""
-GRADIENT_RADIUS = 1e-9
-"""A gradient's enclosure that is wider than this times the curvature does not tell critical points from others."""
 NOT_STATIONARY = "not critical in the full model"
 """Why a proof is refused that `is_stationary` does not confirm."""
 

@@ -28,9 +28,8 @@ from ufm.model.model import Model
 from ufm.model.problem import Problem
 from ufm.proof.ball_losses import Balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Matrix, is_stationary
+from ufm.tolerances import BOX, RANK_TOLERANCE
 
-BOX = 1e-12
-"""Half the side of the box in which a critical point is proved to lie."""
 PRECISION = 128
 """Bits."""
 NO_BALL = "the model has no form in ball arithmetic yet: existence and index of a critical point are numeric"
@@ -191,7 +190,7 @@ def _tangent(problem: Problem, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     if not generators.shape[1]:
         return np.zeros((problem.size, 0)), np.zeros((0, 0))
     left, singular, right = np.linalg.svd(generators, full_matrices=False)
-    keep = singular > 1e-6 * max(1.0, float(singular[0]))
+    keep = singular > RANK_TOLERANCE * max(1.0, float(singular[0]))
     return left[:, keep], right[keep].T / singular[keep]
 
 

@@ -27,8 +27,9 @@ from ufm.model.losses import Focal
 from ufm.model.problem import Problem
 from ufm.proof.ball_losses import Balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Matrix, is_stationary
-from ufm.proof.enclosure import BOX, LEAVES_THE_BOX, PRECISION, inertia, is_dominated
+from ufm.proof.enclosure import LEAVES_THE_BOX, PRECISION, inertia, is_dominated
 from ufm.theory.focal_window import States, TwoLevels
+from ufm.tolerances import BOX, RANK_TOLERANCE
 
 NEGATIVE = "critical, with a negative eigenvalue (numeric)"
 UNDECIDED = "critical, its curvature not shown to be positive"
@@ -272,7 +273,7 @@ def _kernel(state: PartialState, model: BallModel, basis: list[list[int]]) -> tu
     generators = arb_mat(rows)
     middle = np.array([[float(entry.mid()) for entry in row] for row in rows])
     left, singular, right = np.linalg.svd(middle, full_matrices=False)
-    keep = singular > 1e-6 * max(1.0, float(singular[0]))
+    keep = singular > RANK_TOLERANCE * max(1.0, float(singular[0]))
     weights = (left[:, keep] / singular[keep]).T
     product = arb_mat(weights.tolist()) * generators * arb_mat(right[keep].T.tolist())
     return int(keep.sum()), is_dominated(product)

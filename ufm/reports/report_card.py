@@ -30,11 +30,8 @@ from ufm.specs import LOSS_NAMES, LossSpec
 from ufm.theory.landscape import landscape
 from ufm.theory.loss_properties import Property, on_ray, properties
 from ufm.theory.margin_loss import margin_loss
+from ufm.tolerances import LOCAL_MINIMUM, NO_BIAS_GRADIENT, SAME_VALUE
 
-SAME_VALUE = 1e-8
-"""End points whose values differ by less, relative to the largest of f at zero and the starts, are of one kind."""
-LOCAL_MINIMUM = -1e-7
-"""Smallest Hessian eigenvalue, in the model's own units (rotations make it zero), from which on it is a minimum."""
 KINDS = 20
 """Kinds of end points whose Hessian is looked at, lowest first."""
 DECAYS, FEWER_STARTS = "1e-4:10:26:log", 32
@@ -190,5 +187,5 @@ def _zero_stable(cell: Cell) -> float | None:
     G = problem.logit_gradient(torch.zeros(problem.size, dtype=torch.float64))
     of_bias = G.sum(0) if problem.has_bias else torch.zeros(problem.K)
     check(bool(torch.isfinite(G).all()), "--loss", "a gradient that is not finite", "differentiable at zero logits")
-    is_critical = float(of_bias.abs().amax()) <= 1e-9 * float(G.abs().amax().clamp(min=1e-300))
+    is_critical = float(of_bias.abs().amax()) <= NO_BIAS_GRADIENT * float(G.abs().amax().clamp(min=1e-300))
     return float(torch.linalg.matrix_norm(G, 2)) if is_critical else None

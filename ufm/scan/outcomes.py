@@ -25,14 +25,11 @@ from ufm.solve.units import own_units
 from ufm.theory.certificate import duality_gap
 from ufm.theory.landscape import landscape
 from ufm.theory.prediction import phase_boundaries, predict
+from ufm.tolerances import NEAR_GEOMETRY, SMALL_LOGITS
 
 STATES = ("etf", "zero", "partial", "other")
 STATE_BYTES = 2**23
 """Points and logits of end points that are looked at together."""
-SMALL = 1e-4
-"""Logits and margins count as zero up to this, in the model's own units (`ufm/solve/units.py`)."""
-GEOMETRY = 1e-3
-"""Largest distance (relative) to a geometry that counts as reached: NC2, and the square root of NC1."""
 PREDICTED = (
     "predicted_state",
     "predicted_value",
@@ -90,11 +87,11 @@ def end_states(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Int[Tensor, "
     logits = model.logits(x)
     own = torch.nn.functional.one_hot(labels, model.K).bool()
     margin = logits[:, own] - logits.masked_fill(own, -torch.inf).amax(-1)
-    active = (margin.view(-1, model.K, model.n).amin(-1) > SMALL).sum(1)
+    active = (margin.view(-1, model.K, model.n).amin(-1) > SMALL_LOGITS).sum(1)
     stats = FeatureStats.from_features(H, labels, W, b)
-    is_zero = (W @ H.mT).abs().amax((-2, -1)) <= SMALL
-    is_collapsed = nc1_trace(stats) <= GEOMETRY**2
-    is_etf = is_collapsed & (active == model.K) & (nc2_etf_distance(stats.centred_means) <= GEOMETRY)
+    is_zero = (W @ H.mT).abs().amax((-2, -1)) <= SMALL_LOGITS
+    is_collapsed = nc1_trace(stats) <= NEAR_GEOMETRY**2
+    is_etf = is_collapsed & (active == model.K) & (nc2_etf_distance(stats.centred_means) <= NEAR_GEOMETRY)
     is_partial = is_collapsed & (active > 0) & (active < model.K)
     state = torch.full_like(active, STATES.index("other"))
     for name, condition in (("partial", is_partial), ("etf", is_etf), ("zero", is_zero)):  # the last that applies

@@ -12,13 +12,9 @@ from ufm.arguments import instance, takes, tensor
 from ufm.model.model import Point
 from ufm.model.parameters import along
 from ufm.model.problem import Problem
-from ufm.solve.critical_points import ZERO_EIGENVALUE
 from ufm.solve.hessian import DENSE_UP_TO, WORKING_BYTES, Operator, dense_hessian, lanczos
-
-RANK = 1e-4
-"""Singular values up to this, absolutely if the largest is small, count as zero."""
-RESOLVED = 1e-3
-"""Largest residual, relative to the smallest eigenvalue, with which a condition number is given."""
+from ufm.solve.rank import numerical_rank
+from ufm.tolerances import END_POINT_RANK, RESOLVED_EIGENVALUE, ZERO_EIGENVALUE
 
 
 @takes(problem=instance(Problem), x=tensor(None, None))
@@ -39,8 +35,7 @@ def _dense(problem: Problem, x: Tensor) -> Tensor:
     eigenvalues = torch.linalg.eigvalsh(dense_hessian(problem, x))
     smallest_first = eigenvalues.gather(1, eigenvalues.abs().argsort(1))
     largest = smallest_first[:, -1]
-    singular = torch.linalg.svdvals(W)
-    rank = (singular > RANK * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
+    rank = numerical_rank(W, END_POINT_RANK)
     zeros = rank * problem.d - rank * (rank + 1) // 2 + _is_free(problem, x, largest)
     is_left_out = torch.arange(problem.size, device=x.device) < zeros[:, None]
     smallest = smallest_first.masked_fill(is_left_out, torch.inf).amin(1)
@@ -58,7 +53,7 @@ def _sparse(problem: Problem, x: Tensor) -> Tensor:
         return project(hessian(inside)) + along(largest, v) * (v - inside)
 
     pair = lanczos(across, x)
-    is_resolved = (pair.value > 0) & (pair.residual <= RESOLVED * pair.value)
+    is_resolved = (pair.value > 0) & (pair.residual <= RESOLVED_EIGENVALUE * pair.value)
     return torch.where(is_resolved, largest / pair.value, torch.nan)
 
 
@@ -80,7 +75,7 @@ def _across(problem: Problem, x: Tensor, is_free: Tensor) -> Operator:
     """
     X = torch.cat(problem.unpack(x)[:2], 1)
     square, basis = torch.linalg.eigh(X.mT @ X)
-    small = (RANK * square.amax(1, keepdim=True).sqrt().clamp(min=1.0)).square()
+    small = (END_POINT_RANK * square.amax(1, keepdim=True).sqrt().clamp(min=1.0)).square()
     sums = square[:, :, None] + square[:, None, :]
     inverse = torch.where(sums > small[:, None], 1 / sums, 0.0)[:, None]
     X, constant = (X @ basis)[:, None], (_constant(problem, x) * is_free[:, None])[:, None]

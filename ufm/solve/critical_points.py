@@ -16,16 +16,13 @@ from ufm.model.problem import Problem
 from ufm.parallel import map_chunks
 from ufm.plot import on_axes
 from ufm.solve.hessian import dense_hessian
+from ufm.solve.rank import numerical_rank
+from ufm.tolerances import EIGENVALUE_ROUNDING, RANK_TOLERANCE, RESOLVED_GRADIENT, ZERO_EIGENVALUE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ZERO_EIGENVALUE = 1e-8
-"""An eigenvalue counts as zero below this times the largest one in modulus."""
-ROUNDING = 1e-12
-"""A curvature is negative below minus this times the largest eigenvalue in modulus."""
-RANK_TOLERANCE = 1e-6
 WORKING_BYTES = 2**22
 SHOWN = 20
 """Kinds in a notebook's table."""
@@ -98,13 +95,12 @@ def _classify(problem: Model, x: Tensor) -> Classification:
     zero = ZERO_EIGENVALUE * eigenvalues.abs().amax(1, keepdim=True)
     index = (eigenvalues < -zero).sum(1)
     nullity = (eigenvalues.abs() <= zero).sum(1)
-    singular = torch.linalg.svdvals(problem.unpack(x).W)
-    resolution = (1e-10 / (x.new_zeros(len(x)) + problem.least_curvature)).clamp(min=RANK_TOLERANCE)
-    rank = (singular > resolution[:, None] * singular.amax(1, keepdim=True).clamp(min=1.0)).sum(1)
+    resolution = (RESOLVED_GRADIENT / (x.new_zeros(len(x)) + problem.least_curvature)).clamp(min=RANK_TOLERANCE)
+    rank = numerical_rank(problem.unpack(x).W, resolution)
     constructed, exists = rank_one_direction(problem, x)
     direction = torch.where(exists[:, None], constructed, eigenvectors[..., 0])
     curvature = torch.linalg.vecdot(problem.hessian(x)(direction[:, None])[:, 0], direction)
-    is_strict = curvature < -ROUNDING * eigenvalues.abs().amax(1)
+    is_strict = curvature < -EIGENVALUE_ROUNDING * eigenvalues.abs().amax(1)
     value = problem.value(x)
     return Classification(value, eigenvalues[:, 0], index, nullity, rank, direction, exists, curvature, is_strict)
 

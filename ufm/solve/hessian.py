@@ -14,6 +14,7 @@ from ufm.model.model import Model
 from ufm.model.parameters import along
 from ufm.model.problem import Problem
 from ufm.parallel import cores, map_chunks
+from ufm.tolerances import EIGENPAIR
 
 DENSE_UP_TO = 300
 """Variables up to which the whole spectrum is computed."""
@@ -93,7 +94,7 @@ def _plain_dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Ten
 def smallest_eigenpair(
     problem: Model,
     x: Float[Tensor, "B P"],
-    tolerance: float = 1e-10,
+    tolerance: float = EIGENPAIR,
     progress: Callable[[int], None] | None = None,
 ) -> SmallestEigenpair:
     """The smallest eigenvalue of every point's Hessian: dense up to 300 variables, Lanczos beyond.
@@ -134,7 +135,7 @@ def _dense(problem: Model, x: Tensor) -> SmallestEigenpair:
 
 @takes(operator=function, like=tensor(None, None), tolerance=positive, keeps_basis=boolean)
 def lanczos(
-    operator: Operator, like: Float[Tensor, "B P"], tolerance: float = 1e-10, keeps_basis: bool = False
+    operator: Operator, like: Float[Tensor, "B P"], tolerance: float = EIGENPAIR, keeps_basis: bool = False
 ) -> SmallestEigenpair:
     """The three-term recurrence until every point's smallest Ritz value has settled once, then the Ritz vectors.
 

@@ -23,6 +23,7 @@ from ufm.solve.end_points import SOLVER_RULES, EndPoints
 from ufm.solve.lbfgs.batched import BatchedLbfgs
 from ufm.solve.lbfgs.compiled import CompiledLbfgs
 from ufm.solve.lbfgs.rules import MEMORY, Lbfgs, Rules
+from ufm.tolerances import MINIMISER_GRADIENT
 
 ValueAndGradient = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
 """Value and gradient of every row, each row on its own."""
@@ -65,7 +66,7 @@ METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22)
 def minimise(
     model: Minimisable | ValueAndGradient,
     starts: Float[Tensor, "S P"],
-    tolerance: float = 1e-8,
+    tolerance: float = MINIMISER_GRADIENT,
     max_steps: int = 10_000,
     progress: Callable[[int], None] | None = None,
     profile: Profile | None = None,

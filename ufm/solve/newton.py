@@ -19,6 +19,7 @@ from ufm.model.model import Model
 from ufm.parallel import cores, map_chunks
 from ufm.solve.end_points import SOLVER_RULES, EndPoints, Status
 from ufm.solve.hessian import dense_hessian
+from ufm.tolerances import CRITICAL_GRADIENT
 
 WORKING_BYTES = 2**22
 LARGEST_DAMPING = 1e16
@@ -30,7 +31,7 @@ SMALLEST_DAMPING = 1e-15
 def find_critical_points(
     problem: Model,
     starts: Float[Tensor, "S P"],
-    tolerance: float = 1e-11,
+    tolerance: float = CRITICAL_GRADIENT,
     max_steps: int = 300,
     progress: Callable[[int], None] | None = None,
 ) -> EndPoints:

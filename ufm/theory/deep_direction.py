@@ -6,7 +6,7 @@ x = u^M > 0 is stationary iff u^(2M-2) - sigma u^(M-2) + t = 0; for M > 2 the la
 `theory_checks/deep_linear_threshold_of_the_zero_solution.py`).
 """
 
-from scipy.optimize import brentq
+from ufm.theory.roots import root
 
 
 def stationary_root(sigma: float, strength: float, M: int) -> float:
@@ -18,7 +18,7 @@ def stationary_root(sigma: float, strength: float, M: int) -> float:
     least = (sigma * (M - 2) / (2 * M - 2)) ** (1 / M)  # where the equation's left side is least
     if equation(least) >= 0:
         return 0.0
-    return float(brentq(equation, least, sigma ** (1 / M), xtol=1e-300, rtol=1e-15))
+    return root(equation, least, sigma ** (1 / M))
 
 
 def energy(u: float, sigma: float, strength: float, M: int) -> float:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.errors import RequestError, check
@@ -30,6 +29,8 @@ from ufm.simplex import simplex_basis
 from ufm.theory.deep_direction import energy, stationary_root
 from ufm.theory.deep_relu_prediction import rectified_target
 from ufm.theory.prediction import ray_of
+from ufm.theory.roots import root
+from ufm.tolerances import SAME_CLOSED_FORM
 
 
 def deep_target(problem: DeepProblem) -> Target:
@@ -86,7 +87,7 @@ def _linear_squared_error(problem: DeepProblem, loss: SquaredError) -> Target:
         is_proved_global=True,
         facts={"u": chosen[0], "states": states},
         is_benign=False,
-        other_minima=tuple(s for s in states if s > value * (1 + 1e-12)),
+        other_minima=tuple(s for s in states if s > value * (1 + SAME_CLOSED_FORM)),
     )
 
 
@@ -99,7 +100,7 @@ def _states(exists: list[bool], on: list[float], off: list[float], K: int, *, tu
     simplex = [r * on[0] + (K - 1 - r) * off[0] for r in range(K if exists[0] else 1)]
     common = [off[-1], *([on[-1]] if exists[-1] else [])] if len(on) == K else [0.0]
     values = sorted(a + b for a in simplex for b in common if not turns or b == off[-1] or a == simplex[-1])
-    return [b for a, b in zip([-math.inf, *values], values, strict=False) if b - a > 1e-12 * values[-1]]
+    return [b for a, b in zip([-math.inf, *values], values, strict=False) if b - a > SAME_CLOSED_FORM * values[-1]]
 
 
 def _on_simplex_ray(problem: DeepProblem, loss: Loss) -> Target:
@@ -120,7 +121,7 @@ def _on_simplex_ray(problem: DeepProblem, loss: Loss) -> Target:
     grid = np.geomspace(1e-6, 700.0, 4000).tolist()
     signs = np.sign([rising(a) for a in grid])
     turns = np.flatnonzero((signs[:-1] < 0) & (signs[1:] > 0))
-    minima = [float(brentq(rising, grid[i], grid[i + 1], xtol=1e-300, rtol=1e-15)) for i in turns]
+    minima = [root(rising, grid[i], grid[i + 1]) for i in turns]
     a = min([0.0, *minima], key=value)
     is_proved = K == 2 and loss.is_convex
     have_lower_pairs = a > 0 and K % 2 == 0 and K * 2 ** (2 / M) < 2 * (K - 1)

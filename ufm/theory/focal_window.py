@@ -28,7 +28,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.arguments import bias_decay, integer, not_negative, takes
@@ -36,10 +35,9 @@ from ufm.model.losses import Focal
 from ufm.model.problem import Problem
 from ufm.solve.minimise import minimise
 from ufm.theory.partial_collapse import onset
-from ufm.theory.prediction import focal_curvature_sign, focal_of_margin, focal_slope, predict
+from ufm.theory.prediction import focal_curvature_sign, focal_of_margin, focal_slope, predict, steepest_focal
+from ufm.tolerances import PSEUDO_INVERSE, SAME_LEVELS, VANISHES, WINDOW_GRADIENT, WINDOW_SEARCH_GRADIENT
 
-VANISHES = 1e-7
-"""t and beta below this are zero."""
 KINDS = ("zero", "merged")
 """Where the K - m other classes are: at zero, or together at a feature that is not."""
 POLISHING_STEPS = 4
@@ -107,7 +105,7 @@ def ray_thresholds(K: int, gamma: float) -> Thresholds:
     low = focal_slope(0.0, K, gamma) / (K - 1)
     if K == 2 or gamma == 0 or focal_curvature_sign(0.0, K, gamma) >= 0:
         return Thresholds(low, low, low, 0.0)
-    top = brentq(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1), xtol=1e-15)
+    top = steepest_focal(K, gamma)
     high = focal_slope(top, K, gamma) / (K - 1)
     maxwell = predict(Problem(Focal(gamma), K, K, 1, low, low, None)).zero_threshold
     margin = predict(Problem(Focal(gamma), K, K, 1, maxwell * (1 - 1e-15), maxwell, None)).margin
@@ -161,7 +159,7 @@ class TwoLevels:
         x[..., 4] = torch.arange(1, K + 1, dtype=torch.float64)[:, None, None]
         x[..., 5] = strengths[:, None]
         x[K - 1, ..., 1] = 0.0  # the ETF ray
-        end = self.polished(minimise(self.value_and_gradient, x.view(-1, 6), 1e-10, 2000).x)
+        end = self.polished(minimise(self.value_and_gradient, x.view(-1, 6), WINDOW_SEARCH_GRADIENT, 2000).x)
         value, gradient = self.value_and_gradient(end)
         return self._sorted(end.view(*shape, 6), value.view(shape), gradient.norm(dim=1).view(shape), strengths)
 
@@ -174,7 +172,7 @@ class TwoLevels:
             omega, eta, always = x[:, 0] != 0, x[:, 1] != 0, torch.ones(len(x), dtype=torch.bool)
             active = torch.stack([omega, eta, always, eta], 1)
             hessian = hessian * active[:, :, None] * active[:, None, :]
-            step = (torch.linalg.pinv(hessian, rtol=1e-10) @ (gradient * active)[:, :, None])[..., 0]
+            step = (torch.linalg.pinv(hessian, rtol=PSEUDO_INVERSE) @ (gradient * active)[:, :, None])[..., 0]
             moved = torch.cat([x[:, :4] - step, x[:, 4:]], 1)
             shorter = self.value_and_gradient(moved)[1].norm(dim=1) < self.value_and_gradient(x)[1].norm(dim=1)
             x = torch.where(shorter[:, None], moved, x)
@@ -183,9 +181,9 @@ class TwoLevels:
     def _sorted(self, x: Tensor, value: Tensor, gradient: Tensor, strengths: Tensor) -> States:
         """The lowest end of each kind; ends not converged, at zero, or the ETF (m = K - 1, beta = t) do not count."""
         t, beta, m = x[..., 0].square(), x[..., 1].square(), x[..., 4]
-        is_good = gradient <= 1e-9
+        is_good = gradient <= WINDOW_GRADIENT
         is_merged = (beta > VANISHES) & ((t > VANISHES) | (m == 1))
-        is_etf = (m == self.K - 1) & ((t - beta).abs() < 1e-5)
+        is_etf = (m == self.K - 1) & ((t - beta).abs() < SAME_LEVELS)
         kinds = torch.stack([is_good & (t > VANISHES) & (beta <= VANISHES) & (m > 1), is_good & is_merged & ~is_etf], 1)
         masked = torch.where(kinds, value[:, None], math.inf)
         lowest, place = masked.min(-1)

@@ -21,11 +21,10 @@ from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.certificate import certify
 from ufm.theory.prediction import theory_of
+from ufm.tolerances import EXACT_GRADIENT, PROOF_GAP, ZERO_LOGITS
 
-STARTS, SEED, TOLERANCE = 4, 2**62, 1e-12
+STARTS, SEED = 4, 2**62
 """Of the minimisation whose result the certificate is asked about (not the starts that are verified)."""
-GAP = 1e-8
-"""Largest duality gap, relative to f(0), that counts as a proof up to rounding."""
 
 
 @takes(problem=instance(Problem))
@@ -47,7 +46,7 @@ def imbalanced_target(problem: Problem) -> Target:
         f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
     )
     units = own_units(problem)
-    ends = units.back(minimise(units, normal_starts(problem.size, SEED, 0, STARTS), TOLERANCE))
+    ends = units.back(minimise(units, normal_starts(problem.size, SEED, 0, STARTS), EXACT_GRADIENT))
     x = ends.x[ends.value.argmin()]
     certificate = certify(problem, x)
     scale = float(problem.value(torch.zeros_like(x)))
@@ -55,12 +54,12 @@ def imbalanced_target(problem: Problem) -> Target:
     logits = problem.logits(x)
     margin = float((logits.amax(-1) - logits.amin(-1)).max())
     W, H, _ = problem.unpack(x)
-    is_zero = float((W @ H.mT).abs().max()) < 1e-6 * float(units.logits)
+    is_zero = float((W @ H.mT).abs().max()) < ZERO_LOGITS * float(units.logits)
     return Target(
         value=float(problem.value(x)),
         point=x,
         margin=0.0 if is_zero else margin,
-        is_proved_global=gap <= GAP,
+        is_proved_global=gap <= PROOF_GAP,
         facts={"lower_bound": float(certificate.lower_bound), "class_sizes": class_sizes(problem)} | _norms(problem, x),
         notes=(
             f"the prediction is a minimisation's result with a dual bound {gap:.1g} f(0) below it (certificate).",

@@ -1,9 +1,9 @@
 """Is every critical point of the model a global minimiser or a strict saddle? What is proved, what is not, and by what.
 
 A landscape is *benign* if so: then descent that escapes strict saddles ends at a global minimum. The claims named stand
-in `theory_checks/`, with their evidence; thresholds are evaluated in floating point, and closer to one than `ROUNDING`
-the answer is open. The convex losses' theorem is the papers' (Zhu et al. 2021; Zhou et al. 2022, for d > K), in the
-dimensions that our claims add (Shen and Gu 2024 have d = K).
+in `theory_checks/`, with their evidence; thresholds are evaluated in floating point, and closer to one than
+`THRESHOLD_ROUNDING` the answer is open. The convex losses' theorem is the papers' (Zhu et al. 2021; Zhou et al. 2022,
+for d > K), in the dimensions that our claims add (Shen and Gu 2024 have d = K).
 """
 
 import math
@@ -25,10 +25,9 @@ from ufm.theory.prediction import (
     focal_zero_is_alone,
     phase_boundaries,
 )
+from ufm.tolerances import THRESHOLD_ROUNDING
 
 Status = Literal["proved benign", "proved not", "open"]
-ROUNDING = 1e-12
-"""Relative distance from a threshold within which nothing is said."""
 CONVEX = "convex_losses_have_a_benign_landscape"
 SMALL, PARTIAL = "focal_landscape_is_benign_at_small_decays", "focal_landscape_is_benign_up_to_partial_collapse"
 ALONE, EXCHANGE = "focal_zero_is_alone_above_its_threshold", "focal_zero_and_etf_exchange"
@@ -116,7 +115,7 @@ def _of_gamma(problem: Problem, gamma: float) -> Landscape:
     if not problem.is_balanced:
         return Landscape("open", "for focal loss the classes are assumed to have equal sizes")
     at_zero = focal_slope(0.0, K, gamma)
-    if at_zero <= 1 - ROUNDING and (K - 1) * c >= at_zero * (1 + ROUNDING):
+    if at_zero <= 1 - THRESHOLD_ROUNDING and (K - 1) * c >= at_zero * (1 + THRESHOLD_ROUNDING):
         reason = f"(K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g} <= 1: zero is the only critical point"
         return Landscape("proved benign", reason, (ALONE,), "interval")
     if problem.d < K - 1:
@@ -124,9 +123,9 @@ def _of_gamma(problem: Problem, gamma: float) -> Landscape:
     bound = focal_benign_bound(problem, gamma)
     if problem.has_bias:
         bound = min(bound, max(1.0, at_zero) / (K - 1))
-    if c <= bound * (1 - ROUNDING):
+    if c <= bound * (1 - THRESHOLD_ROUNDING):
         return _below(problem, c, bound)
-    if (K - 1) * c >= at_zero * (1 + ROUNDING) and focal_zero_is_alone(problem, gamma):
+    if (K - 1) * c >= at_zero * (1 + THRESHOLD_ROUNDING) and focal_zero_is_alone(problem, gamma):
         reason = f"free bias, (K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g}: zero is the minimum"
         return Landscape("proved benign", reason, (AT_ZERO,), "interval")
     return _not_benign(problem, gamma, c) or Landscape("open", _why_open(problem, gamma, c, bound))
@@ -136,7 +135,7 @@ def _below(problem: Problem, c: float, bound: float) -> Landscape:
     if math.isinf(bound):
         return Landscape("proved benign", f"no bias, K = {problem.K} <= 1/p_infl: at every c", (SMALL,), "symbolic")
     reason = f"{_bias(problem)}, c = sqrt(n decay_W decay_H) = {c:.6g} < {bound:.9g}"
-    if problem.has_free_bias and (problem.K - 1) * c > 1 - ROUNDING:
+    if problem.has_free_bias and (problem.K - 1) * c > 1 - THRESHOLD_ROUNDING:
         return Landscape("proved benign", reason, (PARTIAL,), "interval")
     return Landscape("proved benign", reason, (SMALL,), "symbolic")
 
@@ -147,7 +146,10 @@ def _not_benign(problem: Problem, gamma: float, c: float) -> Landscape | None:
     The ETF is beyond p_infl, so step 5 of `SMALL` makes it least on R; on the ray `EXCHANGE` says which is lower.
     """
     low, middle, high = phase_boundaries(problem)
-    inside = low * (1 + ROUNDING) < c < high * (1 - ROUNDING) and abs(c / middle - 1) > ROUNDING
+    inside = (
+        low * (1 + THRESHOLD_ROUNDING) < c < high * (1 - THRESHOLD_ROUNDING)
+        and abs(c / middle - 1) > THRESHOLD_ROUNDING
+    )
     if not inside or not _is_stable_in_bias(problem, gamma):
         return None
     if c < middle:

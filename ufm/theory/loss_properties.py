@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ufm.arguments import instance, integer, takes, tensor
 from ufm.model.loss import Loss
+from ufm.tolerances import LOSS_ROUNDING
 
 POINTS = 2000
 SCALES = (0.1, 1.0, 3.0, 10.0)
-ROUNDING = 1e-10
 STEPS = (1e-2, 1e-4, 1e-6)
 STEEP = 1e3
 """Where a difference quotient of the gradient grows by more than this over `STEPS`, there is a kink (or nearly one)."""
@@ -104,7 +104,7 @@ def _symmetric(loss: Loss, z: Tensor, labels: Tensor, generator: torch.Generator
     change = (loss(z.gather(1, order), renamed) - value).abs() / value.abs().clamp(min=1.0)
     worst = int(change.argmax())
     point = _at(z, labels, worst, order=order[worst].tolist())
-    return Property("class-symmetric", float(change[worst]) <= ROUNDING, float(change[worst]), point)
+    return Property("class-symmetric", float(change[worst]) <= LOSS_ROUNDING, float(change[worst]), point)
 
 
 def _convex(loss: Loss, z: Tensor, labels: Tensor) -> Property:
@@ -123,7 +123,7 @@ def _convex(loss: Loss, z: Tensor, labels: Tensor) -> Property:
     above = loss(z[worst : worst + 1], labels[worst : worst + 1]) - (ends[0] + ends[1]) / 2
     best = int(above.argmax())
     point = _at(z, labels, worst, eigenvalue=float(eigenvalues[worst, 0]), direction=(steps[best] * v).tolist())
-    return Property("convex", float(above[best]) <= ROUNDING, float(above[best]), point)
+    return Property("convex", float(above[best]) <= LOSS_ROUNDING, float(above[best]), point)
 
 
 def _bounded_by_the_ray(loss: Loss, z: Tensor, labels: Tensor) -> Property:
@@ -137,7 +137,7 @@ def _bounded_by_the_ray(loss: Loss, z: Tensor, labels: Tensor) -> Property:
     margin = z[own] - others.mean(1)
     above = loss(z, labels) - on_ray(loss, K, margin)
     is_uneven = (others.amax(1) - others.amin(1) >= 0.1) & (z.abs().amax(1) <= 5)
-    fails = (above < -ROUNDING) | (is_uneven & (above <= 0))
+    fails = (above < -LOSS_ROUNDING) | (is_uneven & (above <= 0))
     worst = int(torch.where(fails.any() & ~fails, torch.inf, above).argmin())
     point = _at(z, labels, worst, mean_margin=float(margin[worst]))
     return Property("contrastive: at least its value on the ray", not bool(fails.any()), float(above[worst]), point)
@@ -151,7 +151,7 @@ def _unique_on_the_ray(loss: Loss, K: int) -> Property:
     margin = torch.linspace(*RAY, dtype=torch.float64)
     phi = on_ray(loss, K, margin)
     at_zero, wrong = phi[margin.abs().argmin()], int(phi[margin < 0].argmin())
-    if phi[wrong] < at_zero - ROUNDING:
+    if phi[wrong] < at_zero - LOSS_ROUNDING:
         point: dict[str, Any] = {
             "margin": float(margin[wrong]),
             "phi": float(phi[wrong]),
@@ -162,7 +162,7 @@ def _unique_on_the_ray(loss: Loss, K: int) -> Property:
     gap, left, right = _widest_chord(a.tolist(), values.tolist())
     slope = float((values[right] - values[left]) / (a[right] - a[left]))
     point = {"c": -slope / (K - 1), "margins": [float(a[left]), float(a[right])]}
-    return Property("contrastive: one minimiser on the ray", gap <= ROUNDING, gap, point)
+    return Property("contrastive: one minimiser on the ray", gap <= LOSS_ROUNDING, gap, point)
 
 
 def _widest_chord(x: list[float], y: list[float]) -> tuple[float, int, int]:

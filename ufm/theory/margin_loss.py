@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ufm.arguments import instance, integer, takes
 from ufm.model.loss import Loss
+from ufm.tolerances import LOSS_CLAIM_ROUNDING, NO_SLOPE
 
 GRID = (-30.0, 30.0, 6001)
 """x: from, to, count."""
-POINTS, ROUNDING, NOTHING = 500, 1e-9, 1e-6
-"""Random logits; what rounding does to a slope; a slope below which lost samples are taken to have none."""
+POINTS = 500
+"""Random logits."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ def margin_loss(loss: Loss, K: int) -> MarginLoss | None:
     slope = _slope(loss, K, x)
     if not _is_of_margin(loss, K) or not bool((slope > 0).all()):
         return None
-    falls = (slope.diff() < -ROUNDING).nonzero()[:, 0]
+    falls = (slope.diff() < -LOSS_CLAIM_ROUNDING).nonzero()[:, 0]
     if not len(falls):
         return MarginLoss(math.inf, math.inf, math.inf, math.inf, math.inf)
-    first, chance = int(falls[0]), int((x <= math.log(K - 1) + ROUNDING).sum())
+    first, chance = int(falls[0]), int((x <= math.log(K - 1) + LOSS_CLAIM_ROUNDING).sum())
     constant = float(slope[first:].min())
-    constant = constant if constant > NOTHING else 0.0
+    constant = constant if constant > NO_SLOPE else 0.0
     spread = math.sqrt(K * (K - 1))
     none = math.inf if first >= chance else float(slope[first:chance].min()) / spread
     return MarginLoss(float(x[first]), constant, constant / (K - 1), constant / spread, none)
@@ -71,4 +72,4 @@ def _is_of_margin(loss: Loss, K: int) -> bool:
     others = z.masked_fill(own, -math.inf)
     x = others.logsumexp(1) - z[own]
     expected = _slope(loss, K, x)[:, None] * (others.softmax(1) - own.double())
-    return bool((loss.value_and_gradient(z, labels)[1] - expected).abs().max() <= ROUNDING)
+    return bool((loss.value_and_gradient(z, labels)[1] - expected).abs().max() <= LOSS_CLAIM_ROUNDING)

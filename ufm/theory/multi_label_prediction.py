@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.arguments import instance, integer, positive, takes, tensor
@@ -24,6 +23,7 @@ from ufm.model.pick_all_labels import indicators
 from ufm.model.problem import Problem
 from ufm.model.target import Target
 from ufm.simplex import simplex_basis
+from ufm.theory.roots import root
 
 
 @takes(problem=instance(Problem))
@@ -75,7 +75,7 @@ def tag_wise_averages(K: int, counts: dict[int, int], decay_W: float, decay_H: f
         low /= 2
     while excess(high) < 0:
         high *= 2
-    rho = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-15))
+    rho = root(excess, low, high)
     return TagWiseAverages(rho, {m: _margin(K, m, N * decay_H, rho) for m in counts})
 
 
@@ -137,4 +137,4 @@ def _margin(K: int, m: int, strength: float, rho: float) -> float:
     """The root t of strength t (m e^t + K - m) = K rho, which is below rho / strength since m e^t + K - m > K."""
     high = rho / strength
     exponent = min(high, 700.0)
-    return float(brentq(lambda t: strength * t * (m * math.exp(t) + K - m) - K * rho, 0.0, exponent, xtol=1e-300))
+    return root(lambda t: strength * t * (m * math.exp(t) + K - m) - K * rho, 0.0, exponent)

@@ -7,7 +7,7 @@ falling to 0, as that of focal loss does; D = -S'/S; S(0) > 1. Derived in
 
 from collections.abc import Callable
 
-from scipy.optimize import brentq
+from ufm.theory.roots import root
 
 Function = Callable[[float], float]
 FAR = 100.0
@@ -16,8 +16,8 @@ FAR = 100.0
 
 def onset(S: Function, top: float, K: int) -> float:
     """c_x = S(-A)/(K - 1), A > 0 the root of S((K - 1) A) = S(-A); needs `top` > 0."""
-    last = _root(lambda a: S(a) - 1, top, top + FAR) / (K - 1)
-    A = _root(lambda A: S((K - 1) * A) - S(-A), top / (K - 1), last)
+    last = root(lambda a: S(a) - 1, top, top + FAR) / (K - 1)
+    A = root(lambda A: S((K - 1) * A) - S(-A), top / (K - 1), last)
     return S(-A) / (K - 1)
 
 
@@ -27,12 +27,8 @@ def benign_bound(S: Function, D: Function, top: float, K: int) -> float:
     That is c_x, or less where E of the proof has its maximum beyond the ETF's margin; where the ETF shrinks to zero
     continuously (`top` = 0) S(0)/(K - 1), or less for the same reason.
     """
-    e = 0.0 if D(top) * (K + top) >= 1 else _root(lambda a: D(a) * (K + a) - 1, top, top + FAR)
+    e = 0.0 if D(top) * (K + top) >= 1 else root(lambda a: D(a) * (K + a) - 1, top, top + FAR)
     at_e = S(-e / (K - 1))
     if top > 0 and S(e) >= at_e:
         return onset(S, top, K)
     return min(S(0.0), at_e) / (K - 1)
-
-
-def _root(function: Function, low: float, high: float) -> float:
-    return float(brentq(function, low, high, xtol=1e-300, rtol=1e-15, maxiter=1000))

@@ -17,10 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 from torch import Tensor
 
 from ufm.arguments import finite, instance, integer, not_negative, takes
@@ -32,11 +30,11 @@ from ufm.model.problem import Problem
 from ufm.model.target import NoPrediction, Target
 from ufm.simplex import simplex_basis
 from ufm.theory.partial_collapse import benign_bound
+from ufm.theory.roots import root
+from ufm.tolerances import NEAR_THRESHOLD
 
 LARGEST_GAMMA = 20.0
 """Up to here the landscape with a free bias is derived beyond (K - 1) c = 1."""
-NEAR_THRESHOLD = 1e-3
-"""Relative distance to the threshold below which the curvature at the minimiser all but vanishes."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +230,7 @@ def focal_benign_bound(problem: Problem, gamma: float) -> float:
     Source: `theory_checks/focal_landscape_is_benign_at_small_decays.py`, and `..._up_to_partial_collapse.py` for a free
     bias beyond (K - 1) c = 1; where S(0) <= 1, `theory_checks/focal_zero_is_alone_above_its_threshold.py` besides.
     """
-    K, at_zero, top = problem.K, focal_slope(0.0, problem.K, gamma), _steepest_focal(problem.K, gamma)
+    K, at_zero, top = problem.K, focal_slope(0.0, problem.K, gamma), steepest_focal(problem.K, gamma)
     if not problem.has_bias:
         return math.inf if top == 0 else at_zero / math.sqrt(K * (K - 1))
     if not problem.has_free_bias:
@@ -252,9 +250,9 @@ def focal_zero_is_alone(problem: Problem, gamma: float) -> bool:
     """
     K, at_zero = problem.K, focal_slope(0.0, problem.K, gamma)
     is_covered = problem.has_free_bias and at_zero > 1 and gamma <= LARGEST_GAMMA
-    if not is_covered or _steepest_focal(K, gamma) > 0 or (K - gamma) * math.log(K) > 2 * (K - 1):
+    if not is_covered or steepest_focal(K, gamma) > 0 or (K - gamma) * math.log(K) > 2 * (K - 1):
         return False
-    highest = focal_slope(_root(lambda a: focal_curvature_sign(a, K, gamma), -100.0, 0.0), K, gamma)
+    highest = focal_slope(root(lambda a: focal_curvature_sign(a, K, gamma), -100.0, 0.0), K, gamma)
     return focal_slope(-2 * highest * math.log(at_zero), K, gamma) >= at_zero
 
 
@@ -317,7 +315,7 @@ def _focal(problem: Problem, loss: Focal) -> Prediction:
     where the landscape is (`focal_benign_bound`).
     """
     K, c, gamma = problem.K, _strength(problem), float(loss.gamma)
-    top = _steepest_focal(K, gamma)
+    top = steepest_focal(K, gamma)
     at_zero = focal_of_margin(0.0, K, gamma)
     threshold = focal_slope(0.0, K, gamma) / (K - 1)
     if top > 0:
@@ -331,14 +329,14 @@ def _focal(problem: Problem, loss: Focal) -> Prediction:
 
 def _ray_of_focal(loss: Focal, K: int) -> Ray:
     gamma = float(loss.gamma)
-    return Ray(lambda a: focal_of_margin(a, K, gamma), lambda a: focal_slope(a, K, gamma), _steepest_focal(K, gamma))
+    return Ray(lambda a: focal_of_margin(a, K, gamma), lambda a: focal_slope(a, K, gamma), steepest_focal(K, gamma))
 
 
-def _steepest_focal(K: int, gamma: float) -> float:
+def steepest_focal(K: int, gamma: float) -> float:
     """The margin where `focal_slope` is largest on a >= 0."""
     if focal_curvature_sign(0.0, K, gamma) >= 0:
         return 0.0
-    return _root(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
+    return root(lambda a: focal_curvature_sign(a, K, gamma), 0.0, math.log(K - 1))
 
 
 def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
@@ -380,11 +378,6 @@ def _squared_error(problem: Problem, loss: SquaredError) -> Prediction:
     )
 
 
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """The root in a bracket, to the last bit that bisection can give."""
-    return float(brentq(function, low, high, xtol=1e-300, rtol=4 * float(np.finfo(float).eps), maxiter=1000))
-
-
 def _root_beyond(function: Callable[[float], float], low: float) -> float:
     """The root above `low` of a function that is positive there (up to rounding) and negative far out."""
     if function(low) <= 0:
@@ -392,7 +385,7 @@ def _root_beyond(function: Callable[[float], float], low: float) -> float:
     step = 1.0
     while function(low + step) > 0:
         step *= 2
-    return _root(function, low, low + step)
+    return root(function, low, low + step)
 
 
 THEORIES: dict[type[Loss], Theory] = {

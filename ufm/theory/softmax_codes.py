@@ -34,19 +34,18 @@ from ufm.model.spheres import SphereProblem
 from ufm.model.starts import normal_starts
 from ufm.simplex import simplex_etf
 from ufm.solve.minimise import minimise
+from ufm.tolerances import CODE_GRADIENT, LEAST_GAIN, SAME_MARGIN
 
 SHARPNESS = (16.0, 64.0, 256.0, 1024.0, 4096.0)
 """Inverse temperatures of the smoothed problems, each started from the last one's solution."""
 FIRST = 3
 """A start begins at one of the first three: from high temperatures nearly all fall into one basin, which need not be
 the best (K = 14 in 3 dimensions)."""
-STEPS, GRADIENT = 500, 1e-7
+STEPS = 500
 """Of each minimisation: at a low temperature it need not be exact."""
 POLISHED = 8
 """The best starts that end in linear programmes."""
 LARGEST_MOVE, SMALLEST_MOVE = 1e-2, 1e-13
-SAME = 1e-6
-"""Classes whose margin exceeds the least by less have no room."""
 
 # N. J. A. Sloane with R. H. Hardin and W. D. Smith, Tables of spherical codes, neilsloane.com/packings, dimension 3.
 _ANGLES = """
@@ -100,7 +99,7 @@ def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode
     ends = zip(*annealed_codes(K, d, starts, seed), strict=True)
     W, H = max((polish(*pair) for pair in islice(ends, POLISHED)), key=lambda pair: float(least_margin(*pair)))
     margin = float(least_margin(W, H))
-    tight = _margins(W, H).amin(-1) <= margin + SAME
+    tight = _margins(W, H).amin(-1) <= margin + SAME_MARGIN
     return SoftmaxCode(W, H, margin, float((W - H).norm(dim=-1)[tight].max()), starts)
 
 
@@ -146,7 +145,7 @@ def margin_at_temperature(K: int, d: int, tau: float, starts: int = 64) -> float
         value, gradient = problem.value_and_gradient(x)  # down to exp(-tau rho): no bound on its gradient means much
         return value.log(), gradient / value[:, None]
 
-    ends = minimise(logarithm, normal_starts(problem.size, 0, 0, starts), GRADIENT, STEPS)
+    ends = minimise(logarithm, normal_starts(problem.size, 0, 0, starts), CODE_GRADIENT, STEPS)
     W, H, _ = problem.unpack(ends.x[ends.value.argmin()])
     return float(least_margin(normalize(W, dim=-1), H))
 
@@ -154,7 +153,7 @@ def margin_at_temperature(K: int, d: int, tau: float, starts: int = 64) -> float
 def _annealed(x: Tensor, K: int, sharpness: tuple[float, ...]) -> Tensor:
     for value in sharpness:
         units = normalize(x.view(len(x), 2 * K, -1), dim=-1).flatten(1)
-        x = minimise(partial(smoothed, K=K, sharpness=value), units, GRADIENT, STEPS).x
+        x = minimise(partial(smoothed, K=K, sharpness=value), units, CODE_GRADIENT, STEPS).x
     return x
 
 
@@ -190,7 +189,7 @@ def polish(W: Float[Tensor, "K d"], H: Float[Tensor, "K d"]) -> tuple[Tensor, Te
         if new_margin > margin:
             gain, move = new_margin - margin, 2 * move
             W, H, margin = new_W, new_H, new_margin
-            if gain < 1e-15:
+            if gain < LEAST_GAIN:
                 break
         else:
             move /= 8

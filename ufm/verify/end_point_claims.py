@@ -14,9 +14,8 @@ from ufm.model.target import Target
 from ufm.solve.end_points import EndPoints, Status
 from ufm.solve.units import Units
 from ufm.theory.certificate import duality_gap
+from ufm.tolerances import DUALITY_GAP, GEOMETRY, NEGATIVE_CURVATURE, RANK_TOLERANCE, SAME_VALUE, VALUE
 
-VALUE, GEOMETRY, GAP, EIGENVALUE = 1e-10, 1e-6, 1e-7, 1e-9
-"""Allowed at least: deviation of the objective, of logits and geometry; duality gap; minus the smallest eigenvalue."""
 RESOLVED = 10.0
 """An end point is exact to about this times tolerance / smallest curvature."""
 FARTHEST = 0.1
@@ -27,8 +26,6 @@ MOST_SPREAD, MOST_SPREAD_AT_ZERO = 3e5, 5e6
 Zero has two curvatures only, that of the decays and that of the bias, and takes few steps.
 """
 POWER_STEPS = 30
-SAME_VALUE = 1e-8
-"""Critical points whose values differ by less count as one value."""
 BY_RANK = ("nc1_quotient", "nc2_equinorm", "nc2_equiangular", "nc4_disagreement")
 """Metrics that have no meaning where class means coincide."""
 
@@ -184,8 +181,8 @@ def bounds_of(units: Units, tolerance: float) -> dict[str, float]:
         "below": -VALUE,
         "states": VALUE,
         "geometry": max(GEOMETRY, distance),
-        "duality gap": max(GAP, distance),
-        "smallest eigenvalue": -max(EIGENVALUE * max(1.0, scale), distance * scale),
+        "duality gap": max(DUALITY_GAP, distance),
+        "smallest eigenvalue": -max(NEGATIVE_CURVATURE * max(1.0, scale), distance * scale),
     }
 
 
@@ -194,7 +191,7 @@ def _collapse(model: Model, target: Target, predicted: Tensor, x: Tensor) -> Mea
     rows = _samples_of_one_class(model)
     if target.is_zero or rows is None:
         return {}
-    means = torch.linalg.matrix_rank(model.unpack(predicted).W, rtol=1e-6)
+    means = torch.linalg.matrix_rank(model.unpack(predicted).W, rtol=RANK_TOLERANCE)
     has_full_rank = int(means) >= min(model.K - 1, model.d)
     found, expected = (collapse_metrics(_stats(model, point, rows)) for point in (x, predicted))
     return {name: (found[name] - expected[name]).abs() for name in expected if has_full_rank or name not in BY_RANK}

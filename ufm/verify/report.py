@@ -8,33 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from ufm.cli.table import console, table
-from ufm.cli.words import bias_text, loss_text, statuses_text
-from ufm.verify.end_point_claims import SAME_VALUE, Claim
+from ufm.cli.words import CLAIMS, bias_text, loss_text, statuses_text
+from ufm.tolerances import SAME_VALUE
+from ufm.verify.end_point_claims import Claim
 from ufm.verify.setting import VerifySetting
 from ufm.verify.verify import Verdict
 
 SADDLES_SHOWN = 8
-LABELS = {
-    "all converged": "starts that did not converge",
-    "reached": "starts at the minimum",
-    "value": "|objective - predicted| / f(0)",
-    "below": "(objective - predicted) / f(0)",
-    "states": "|objective - nearest predicted state| / f(0)",
-    "logits": "|logits - predicted| / margin",
-    "norms": "|w|, |h| against predicted",
-    "nc1_trace": "NC1 trace",
-    "nc1_quotient": "NC1 quotient",
-    "nc2_equinorm": "NC2 equinorm",
-    "nc2_equiangular": "NC2 equiangular",
-    "nc2_etf_distance": "NC2 ETF distance",
-    "nc3_self_duality": "NC3 self-duality",
-    "nc4_disagreement": "NC4 disagreement",
-    "bias_residual": "W mu_G + b",
-    "tag-wise": "|h_S - tag-wise average| / |h|",
-    "duality gap": "duality gap / f(0) (certificate)",
-    "smallest eigenvalue": "smallest eigenvalue, from below",
-    "strict saddles": "curvature at other critical points",
-}
 
 
 def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
@@ -141,7 +121,7 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     for label, cells in rows.items():
         found.add_row(label, "", *cells)
     found.add_section()
-    for name in dict.fromkeys([*LABELS, *(name for verdict in verdicts for name in verdict.claims)]):
+    for name in dict.fromkeys([*CLAIMS, *(name for verdict in verdicts for name in verdict.claims)]):
         claims = [verdict.claims.get(name) for verdict in verdicts]
         allowed = next((claim.allowed for claim in claims if claim is not None), None)
         if allowed is not None:
@@ -162,7 +142,7 @@ def _evidence_text(curvature: dict[str, Any]) -> str:
 
 def _label(name: str) -> str:
     """What a claim is called; a metric or residual that has no label here goes by its name."""
-    return LABELS.get(name, name)
+    return CLAIMS[name].terminal if name in CLAIMS else name
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -2,20 +2,17 @@
 
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.model.model import Model
 from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.rank import numerical_rank
+from ufm.tolerances import SAME_STATE
 
-SAME_STATE = 1e-6
-"""End points whose objectives differ by less, relative to f(0), are one row: at a kink a start stops a little early."""
 MOST_STATES = 50
 """Rows kept, the lowest ones: starts that stop too early could fill a record."""
-RANK_TOLERANCE = 1e-6
-"""Singular values below this, and below this times the largest, count as zero."""
 METRICS = ("nc1_trace", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement")
 
 
@@ -53,4 +50,4 @@ def states(
 
 
 def _rank(features: Float[Tensor, "S N d"]) -> Float[Tensor, " S"]:
-    return torch.linalg.matrix_rank(features, atol=RANK_TOLERANCE, rtol=RANK_TOLERANCE).double()
+    return numerical_rank(features).double()

@@ -40,10 +40,10 @@ from ufm.specs import LossSpec
 from ufm.theory.landscape import Landscape, landscape_of
 from ufm.theory.model_choice import target_of
 from ufm.theory.orbit_bound import known_orbit
+from ufm.tolerances import SAME_VALUE
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
 from ufm.verify.curvature import Curvature
 from ufm.verify.end_point_claims import (
-    SAME_VALUE,
     Claim,
     Measures,
     bounds_of,

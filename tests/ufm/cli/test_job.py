@@ -9,8 +9,9 @@ from importlib import import_module
 import pytest
 
 from figures.stored import figure_scripts
+from ufm.cli.command import job
 from ufm.cli.common_setting import OutputSetting
-from ufm.cli.job import Job, job
+from ufm.cli.job import Job
 from ufm.cli.resume import RECORD
 from ufm.errors import RequestError
 

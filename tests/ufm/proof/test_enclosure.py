@@ -16,10 +16,11 @@ from ufm.model.problem import Problem
 from ufm.proof import enclosure
 from ufm.proof.ball_losses import in_balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, is_stationary
-from ufm.proof.enclosure import BOX, enclose
+from ufm.proof.enclosure import enclose
 from ufm.proof.margin_enclosure import enclose_margin, etf_ball
 from ufm.solve.hessian import dense_hessian
 from ufm.theory.prediction import predict
+from ufm.tolerances import BOX
 
 
 def _floats(matrix):
