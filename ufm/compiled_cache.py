@@ -1,9 +1,13 @@
 """What numba keeps of compiled loops is a help and no more: where it is damaged or unwritable, loops are compiled."""
 
 import glob
+import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+NOTICE = "compiling loops for this machine: once, for some seconds; the next run has them"
 
 
 class ForgivingCache:
@@ -26,6 +30,7 @@ class ForgivingCache:
             if self._cache._cache_file._load_index():
                 return self._cache.load_overload(*arguments)
         self._forget()
+        announce()
         return None
 
     def save_overload(self, *arguments: Any) -> None:
@@ -40,3 +45,10 @@ class ForgivingCache:
             own = glob.escape(self._cache._impl.filename_base)
             for path in Path(self._cache.cache_path).glob(f"{own}.*"):
                 path.unlink(missing_ok=True)
+
+
+@cache
+def announce() -> None:
+    """Tell a user who waits at a terminal, the first time."""
+    if sys.stderr.isatty():
+        print(NOTICE, file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ufm.compiled import exp
-from ufm.compiled_cache import ForgivingCache
+from ufm.compiled_cache import NOTICE, ForgivingCache
 from ufm.model import deficit_compiled, problem_compiled
 from ufm.model.losses import CrossEntropy, Focal, _deficit
 from ufm.model.problem import Problem
@@ -127,6 +127,15 @@ def test_old_code_is_never_taken_for_new(end, tmp_path):
     ending = "import os; from numba.core.caching import IndexDataCacheFile as File; "
     calling(tmp_path, cache, f"{ending}File._save_data = lambda *_: {end}")
     assert product(tmp_path, cache) == 150
+
+
+def test_only_who_waits_at_a_terminal_is_told_once_that_loops_are_compiled(tmp_path):
+    module_with_a_kernel(tmp_path, 2.0)
+    at_terminal = "import sys; sys.stderr.isatty = lambda: True"
+    first, again = (calling(tmp_path, tmp_path / "cache", at_terminal) for _ in range(2))
+    assert first.stderr == f"{NOTICE}\n"
+    assert again.stderr == ""
+    assert calling(tmp_path, tmp_path / "other").stderr == ""
 
 
 def test_code_that_cannot_be_kept_is_compiled_and_used(monkeypatch, tmp_path):

@@ -29,7 +29,7 @@ of the orbit (for a simplex it is, to second order: there X0'X0 is a multiple of
 
 *Rounding.* Sums and products carry the error bounds of floating point (Higham 2002, section 3.1), added outwards. Two
 things are taken and not proved: the gradient of a sample's loss, in the model's own units, is right to `LOSS_ROUNDING`,
-and m0, from dense eigenvalues, to `SPECTRUM_ROUNDING` times the largest one. So the rank of this evidence is
+and m0, from eigenvalues, to `SPECTRUM_ROUNDING` times the largest one. So the rank of this evidence is
 *certificate*, in floating point.
 """
 
@@ -44,10 +44,11 @@ from ufm.arguments import tensor
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
+from ufm.theory.collapsed_spectrum import across, collapsed_spectrum
 from ufm.theory.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 
 DENSE_UP_TO = 2000
-"""Variables, of the columns that the orbit uses, up to which its spectrum is computed."""
+"""Variables, of the columns that the orbit uses, up to which its spectrum is that of a dense matrix."""
 RANK = 1e-6
 """Singular values up to this times the largest count as empty columns, and are cut off."""
 SPECTRUM_ROUNDING = 1e-11
@@ -167,10 +168,10 @@ def known_orbit(model: Model, x: Float[Tensor, " P"]) -> KnownOrbit | None:
 def _of_problem(problem: Problem, x: Float[Tensor, " P"]) -> KnownOrbit | None:
     bounds = derivative_bounds(problem.loss, problem.K)
     small, y, rank = _in_used_columns(problem, x)
-    if bounds is None or problem.is_mixed or small.size > DENSE_UP_TO:
+    spectrum = None if bounds is None or problem.is_mixed else _spectrum(small, y, rank, problem.d)
+    if bounds is None or spectrum is None:
         return None
     (W, H, b), X = small.unpack(y), _matrix(small, y[None])[0][0]
-    curvature, largest = _spectrum(small, y, rank, problem.d)
     loss_gradient = float(problem.N * small.logit_gradient(y).norm())
     rounding = _gradient_rounding(small, bounds, loss_gradient, y[None])
     return KnownOrbit(
@@ -178,8 +179,8 @@ def _of_problem(problem: Problem, x: Float[Tensor, " P"]) -> KnownOrbit | None:
         X=X[:, :rank],
         b=b,
         inverse=torch.linalg.pinv(X[:, :rank]),
-        curvature=curvature,
-        largest=largest,
+        curvature=spectrum[0],
+        largest=spectrum[1],
         least_singular=float(torch.linalg.svdvals(X)[-1]) * (1 - 1e-12) if rank else torch.inf,
         size=Size(_spectral_norm(W), _spectral_norm(H), float(H.norm(dim=1).max())),
         gradient=float(small.value_and_gradient(y[None])[1].norm() + rounding),
@@ -226,31 +227,29 @@ def _has_free_constant(problem: Problem) -> bool:
     return problem.has_free_bias and problem.is_shift_invariant
 
 
-def _spectrum(small: Problem, y: Float[Tensor, " Q"], rank: int, d: int) -> tuple[float, float]:
+def _spectrum(small: Problem, y: Float[Tensor, " Q"], rank: int, d: int) -> tuple[float, float] | None:
     """The least eigenvalue across the symmetries in d columns, less its rounding, and the largest in modulus.
 
-    In the columns that are used from the dense Hessian; in every empty one it is [[decay_W I, G'], [G, decay_H I]], on
-    which rotations are the columns that are used.
+    From a few blocks where the point has the symmetry of the classes, else from the dense Hessian if that is small.
     """
-    hessian = dense_hessian(small, y[None])[0]
-    blocks = [(hessian, _rotations(small, y))]
+    found = collapsed_spectrum(small, y, d) if rank else None
+    if found is None and small.size <= DENSE_UP_TO:
+        found = _dense_spectrum(small, y, rank, d)
+    return found and (found[0] - SPECTRUM_ROUNDING * found[1], found[1])
+
+
+def _dense_spectrum(small: Problem, y: Float[Tensor, " Q"], rank: int, d: int) -> tuple[float, float]:
+    """In the columns that are used from the dense Hessian; in every empty one from [[decay_W I, G'], [G, decay_H I]].
+
+    On the latter the rotations are the columns that are used.
+    """
+    blocks = [(dense_hessian(small, y[None])[0], _rotations(small, y))]
     if rank and d > rank:
         G, (of_W, of_H, _) = small.logit_gradient(y), small.decays
         rows = torch.cat([of_W * torch.eye(small.K).to(G), G.mT], 1), torch.cat([G, of_H * torch.eye(small.N).to(G)], 1)
         blocks.append((torch.cat(rows), _matrix(small, y[None])[0][0]))
-    found = [_across(block, along) for block, along in blocks]
-    largest = max(high for _, high in found)
-    return min(low for low, _ in found) - SPECTRUM_ROUNDING * largest, largest
-
-
-def _across(matrix: Float[Tensor, "Q Q"], along: Float[Tensor, "Q T"]) -> tuple[float, float]:
-    """The least eigenvalue across the columns of `along`, and the largest |eigenvalue|."""
-    basis = torch.linalg.qr(along)[0]
-    matrix = matrix - basis @ (basis.mT @ matrix)
-    matrix = matrix - (matrix @ basis) @ basis.mT
-    top = matrix.norm()
-    values = torch.linalg.eigvalsh(matrix + top * basis @ basis.mT)
-    return float(values[0]), float(values[len(values) - basis.shape[1] - 1].abs().maximum(values[0].abs()))
+    found = [across(block, along) for block, along in blocks]
+    return min(least for least, _ in found), max(largest for _, largest in found)
 
 
 def _rotations(small: Problem, y: Float[Tensor, " Q"]) -> Float[Tensor, "Q T"]:

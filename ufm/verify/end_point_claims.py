@@ -162,8 +162,8 @@ def check_spread(units: Units, target: Target) -> None:
 
 def _largest_curvature(model: Model, x: Float[Tensor, " P"]) -> float:
     """The largest |eigenvalue| of the Hessian at a point, to a few per cent, by the power method."""
-    product = model.hessian(x[None])
-    v = torch.randn(1, 1, model.size, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
+    product = model.hessian(x)  # of a single point, by tensor operations: compiled loops would take longer to compile
+    v = torch.randn(1, model.size, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
     norm = v.norm()
     for _ in range(POWER_STEPS):
         v = product(v / norm)

@@ -112,8 +112,8 @@ def _load(work, place, queue, row):
     s.level = s.shortest = np.inf
     s.f = s.norm = s.slope = s.t = 0.0
     s.trials = s.pairs = s.idle = s.steps = s.evaluations = 0
-    work.vectors[place, 2] = 0.0
-    work.trial[place] = queue[row]
+    _fill(0.0, work.vectors[place, 2])
+    _copy(queue[row], work.trial[place])
 
 
 @kernel
@@ -129,16 +129,35 @@ def _exchange(work, queue, ends, active, following):
             continue
         ended += 1
         row = s.row
-        x[row], value[row], norm[row] = vectors[place, 0], s.f, s.norm
-        status[row], steps[row], evaluations[row] = s.status, s.steps, s.evaluations
+        _copy(vectors[place, 0], x[row])
+        value[row], norm[row], status[row] = s.f, s.norm, s.status
+        steps[row], evaluations[row] = s.steps, s.evaluations
         if following < len(queue):
             _load(work, place, queue, following)
             following += 1
         else:  # the last one at work moves here
             active -= 1
-            starts[place], vectors[place], memory[place] = starts[active], vectors[active], memory[active]
-            products[place], trial[place] = products[active], trial[active]
+            starts[place] = starts[active]
+            _copy(trial[active], trial[place])
+            _copy(vectors[active].reshape(-1), vectors[place].reshape(-1))
+            _copy(memory[active].reshape(-1), memory[place].reshape(-1))
+            _copy(products[active].reshape(-1), products[place].reshape(-1))
     return active, following, ended
+
+
+@kernel
+@no_type_check
+def _fill(value, v):
+    for p in range(len(v)):
+        v[p] = value
+
+
+@kernel
+@no_type_check
+def _copy(source, target):
+    """A loop: numba's assignment of arrays brings along its sentence for shapes that do not fit, slow to compile."""
+    for p in range(len(source)):
+        target[p] = source[p]
 
 
 @kernel
@@ -157,8 +176,8 @@ def _turn(work, there):
                 _remember(s.t, d, g, there[place], S[s.pairs % most], Y[s.pairs % most])
                 s.pairs += 1
             s.is_new = 0
-            x[:] = trial[place]
-            g[:] = there[place]
+            _copy(trial[place], x)
+            _copy(there[place], g)
         if not s.is_turning or s.status != RUNNING:
             continue
         for j in range(min(s.pairs, most)):

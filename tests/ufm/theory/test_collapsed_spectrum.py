@@ -1,0 +1,60 @@
+"""The small blocks of the Hessian at a collapsed point against its dense spectrum."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from ufm.model.losses import CrossEntropy
+from ufm.model.problem import Problem
+from ufm.solve.hessian import dense_hessian
+from ufm.theory.collapsed_spectrum import across, collapsed_spectrum
+from ufm.theory.model_choice import target_of
+from ufm.theory.orbit_bound import known_orbit
+
+
+def _dense(problem: Problem, x: torch.Tensor, zeros: int) -> tuple[float, float]:
+    """Least and largest |eigenvalue| beside as many zero ones as the symmetries explain."""
+    values = torch.linalg.eigvalsh(dense_hessian(problem, x[None])[0])
+    values = values[values.abs().argsort()][zeros:]
+    return float(values.min()), float(values.abs().max())
+
+
+@pytest.mark.parametrize(("K", "d", "n"), [(2, 3, 1), (2, 2, 3), (3, 4, 1), (4, 4, 2), (5, 6, 2)])
+def test_blocks_have_the_least_and_largest_eigenvalue(K, d, n, loss, decay_b):
+    problem = Problem(loss, K, d, n, 5e-3, 2e-3, decay_b)
+    x = target_of(problem).point
+    rank = int(torch.linalg.matrix_rank(problem.unpack(x).W, rtol=1e-6))
+    small = dataclasses.replace(problem, d=rank)
+    W, H, b = problem.unpack(x)
+    assert not W[:, rank:].any()
+    found = collapsed_spectrum(small, small.pack(type(problem.unpack(x))(W[:, :rank], H[:, :rank], b)), d)
+    zeros = rank * d - rank * (rank + 1) // 2 + (problem.has_free_bias and problem.is_shift_invariant)
+    assert found == pytest.approx(_dense(problem, x, int(zeros)), rel=1e-8, abs=1e-12)
+
+
+def test_a_point_without_the_symmetry_is_left_to_the_dense_spectrum(normal):
+    """One feature longer than the others of its class, and class features of two lengths: each is refused."""
+    problem = Problem(CrossEntropy(), 4, 3, 2, 5e-3, 5e-3, 0.01)
+    x = target_of(problem).point
+    assert collapsed_spectrum(problem, x, 5) is not None
+    for rows in ([4], [4, 5], [0]):
+        moved = x.clone()
+        moved[:36].view(12, 3)[rows] *= 1 + 1e-6
+        assert collapsed_spectrum(problem, moved, 5) is None
+
+
+def test_the_least_eigenvalue_across_is_not_that_along():
+    matrix = torch.diag(torch.tensor([-1.0, 2.0, 3.0], dtype=torch.float64))
+    along = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    assert across(matrix, along) == pytest.approx((2, 3))
+    assert across(matrix, 0 * along) == pytest.approx((-1, 3))
+
+
+def test_a_hundred_classes_need_no_dense_matrix():
+    """Where the dense Hessian would have 108,991 variables."""
+    problem = Problem(CrossEntropy(), 100, 128, 10, 1e-3, 1e-3, 0.01)
+    orbit = known_orbit(problem, target_of(problem).point)
+    assert orbit is not None
+    assert 0 < orbit.curvature < 1e-3
+    assert orbit.near(target_of(problem).point[None]).smallest_eigenvalue > -1e-9

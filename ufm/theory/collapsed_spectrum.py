@@ -1,0 +1,127 @@
+"""The Hessian's spectrum at a collapsed point that class permutations only rotate: a few small blocks for any K and n.
+
+Let samples of a class share their feature, and let [W; M], M the class features, have a Gram matrix that every
+permutation P of the classes leaves as it is, as at the simplex ETF. Then P [W; M] = [W; M] R for a rotation R, and the
+Hessian commutes with (dW, dM, db) -> (P dW R', P dM R', P db). With F the polar factor of W, dW = D F and dM = V F for
+K x K matrices D, V, on which P acts by P D P'. These fall apart (absolutely irreducible, so that Schur's lemma holds
+over the reals) into
+
+    the trivial one:    I, 11'                        and the bias 1 ,
+    S (s, 1's = 0):     diag(s), 1 s', s 1'           and the bias s ,
+    Lambda^2 S:         u v' - v u' ,                 u, v across 1 ,
+    S^(K-2,2):          symmetric, zero rows and zero diagonal ,
+
+so one vector of each, in D and in V, spans a space that the Hessian maps into itself with all eigenvalues that there
+are; how far it leaves it is measured, and counts as an error. Rotations are Omega = F'(u v' - v u')F, and where W has
+rank K, F'(s 1' - 1 s')F. Features that differ within a class (adding up to zero) meet nothing else: there the Hessian
+is decay_H I + W'A W / N, A that of the loss in the logits of one sample. An empty column has [[decay_W I, sqrt(n) G'],
+[sqrt(n) G, decay_H I]] with G the loss gradient of one sample of each class, and decay_H within classes.
+
+Evidence: argument; the tests hold the whole against dense spectra.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ufm.model.model import Point
+from ufm.model.problem import Problem
+
+SYMMETRIC = 1e-9
+"""Largest relative deviation of the point from the symmetry; it is none that rounding leaves."""
+
+Interval = tuple[float, float]
+"""Least eigenvalue across the symmetries, and the largest |eigenvalue|."""
+
+
+def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interval | None:
+    """Of the model with as many columns as the point's rank, and d - rank empty ones; None at another kind of point."""
+    if not small.is_balanced or not _is_symmetric(small, y):
+        return None
+    found = [_of_block(small, y, *block) for block in _blocks(small, y)]
+    if small.n > 1:
+        found.append(_within_classes(small, y, d))
+    if d > small.d:
+        (W, H, _), (of_W, of_H, _), root = small.unpack(y), small.decays, small.n**0.5
+        one, G = torch.eye(small.K).to(y), root * small.logit_gradient(y)[:: small.n]
+        block = torch.cat([torch.cat([of_W * one, G.mT], 1), torch.cat([G, of_H * one], 1)])
+        found.append(across(block, torch.cat([W, root * H[:: small.n]])))
+    return min(least for least, _ in found), max(largest for _, largest in found)
+
+
+def _of_block(small: Problem, y: Tensor, vectors: Float[Tensor, "m Q"], along: Float[Tensor, "t Q"]) -> Interval:
+    """Of the Hessian on the span of these vectors, less what leaves it."""
+    basis, lengths, _ = torch.linalg.svd(vectors.mT, full_matrices=False)
+    basis = basis[:, lengths > SYMMETRIC * lengths[0]]
+    image = small.hessian(y)(basis.mT.contiguous()).mT
+    block = basis.mT @ image
+    least, largest = across((block + block.mT) / 2, basis.mT @ along.mT)
+    return least - float(torch.linalg.matrix_norm(image - basis @ block, 2)), largest
+
+
+def _within_classes(small: Problem, y: Tensor, d: int) -> Interval:
+    """Of directions in which the features of a class add up to zero, in columns that are used or empty."""
+    unit = torch.eye(small.K).to(y)[:, None]
+    curvature = small.loss.hessian(small.logits(y)[:1], small.labels()[:1])(unit)[:, 0]
+    W, decay = small.unpack(y).W, float(small.decay_H)
+    values = torch.linalg.eigvalsh(W.mT @ curvature @ W / small.N) + decay
+    least, largest = float(values[0]), float(values.abs().amax())
+    return (min(least, decay), max(largest, decay)) if d > small.d else (least, largest)
+
+
+def across(matrix: Float[Tensor, "Q Q"], along: Float[Tensor, "Q T"]) -> Interval:
+    """The least eigenvalue across the columns of `along` that are not zero, and the largest |eigenvalue| there."""
+    basis = torch.linalg.qr(along[:, along.norm(dim=0) > SYMMETRIC])[0]
+    matrix = matrix - basis @ (basis.mT @ matrix)
+    matrix = matrix - (matrix @ basis) @ basis.mT
+    values = torch.linalg.eigvalsh(matrix + 2 * matrix.norm() * basis @ basis.mT)
+    values = values[: len(values) - basis.shape[1]]
+    return (float(values[0]), float(values.abs().amax())) if len(values) else (torch.inf, 0.0)
+
+
+def _is_symmetric(small: Problem, y: Tensor) -> bool:
+    """Whether samples of a class agree, and W W', M W' and M M' have one diagonal and one off-diagonal entry each."""
+    W, H, b = small.unpack(y)
+    M = H[:: small.n]
+    scale = SYMMETRIC * max(1.0, float(y.abs().max()) ** 2)
+    off = [H - M.repeat_interleave(small.n, 0), b - b.mean()]
+    one = torch.eye(small.K).to(y).bool()
+    for gram in (W @ W.mT, M @ W.mT, M @ M.mT):
+        own, other = gram[one], gram[~one]
+        off += [own - own.mean(), other - other.mean()]
+    return all(bool((part.abs() <= scale).all()) for part in off)
+
+
+def _blocks(small: Problem, y: Float[Tensor, " Q"]) -> list[tuple[Float[Tensor, "m Q"], Float[Tensor, "t Q"]]]:
+    """Of each irreducible representation vectors that span one copy of each, and the symmetries' directions there."""
+    K, (W, H, b) = small.K, small.unpack(y)
+    left, _, right = torch.linalg.svd(W, full_matrices=False)
+    F, M = left @ right, H[:: small.n]
+    e, one, zero = torch.eye(K).to(y), torch.ones(K).to(y), torch.zeros(K, K).to(y)
+
+    def point(D: Tensor, V: Tensor, c: Tensor) -> Tensor:
+        return small.pack(Point(D @ F, (V @ F).repeat_interleave(small.n, 0), c))
+
+    def turned(Omega: Tensor) -> Tensor:
+        turn = F.mT @ Omega @ F
+        return small.pack(Point(W @ turn, (M @ turn).repeat_interleave(small.n, 0), 0 * b))
+
+    def block(matrices: list[Tensor], bias: Tensor, along: list[Tensor]) -> tuple[Tensor, Tensor]:
+        of_matrices = [point(*pair, 0 * b) for D in matrices for pair in ((D, zero), (zero, D))]
+        vectors = [*of_matrices, *([point(zero, zero, bias)] if small.has_bias and bias.any() else [])]
+        return torch.stack(vectors), torch.stack([*along, torch.zeros_like(y)])
+
+    s, rank_one = e[0] - e[1], torch.outer
+    is_free = small.has_free_bias and small.is_shift_invariant
+    constant = [point(zero, zero, one)] if is_free else []
+    found = [
+        block([e, rank_one(one, one)], one, constant),
+        block([s.diag(), rank_one(one, s), rank_one(s, one)], s, [turned(rank_one(s, one) - rank_one(one, s))]),
+    ]
+    if K > 2:
+        pair = rank_one(s, e[0] + e[1] - 2 * e[2])
+        found.append(block([pair - pair.mT], 0 * one, [turned(pair - pair.mT)]))
+    if K > 3:
+        pair = rank_one(s, e[2] - e[3])
+        found.append(block([pair + pair.mT], 0 * one, []))
+    return found
