@@ -121,32 +121,25 @@ def _card(place: float, title: str, text: str, rank: str, link: str, picture: di
 
 
 def _compared(name: str, record: dict[str, Any]) -> list[Card]:
-    """Measured against derived values, or predicted ones where nothing is derived."""
+    """Measured against derived values, or against predicted ones where nothing is derived."""
     runs = record["result"]["runs"]
     is_derived = all("derived" in run and run["derived"] for run in runs)
     pairs = [pair for run in runs for pair in _pairs(run, is_derived)]
-    residual = max(run["stationarity"] for run in runs)
-    worst = max(abs(y / x - 1) for _, x, y in pairs)
-    seeds = len({run["run_setting"]["seed"] for run in runs})
-    losses = list(dict.fromkeys(loss_name(run["run_setting"]["loss"]) for run in runs))
-    setting = runs[0]["run_setting"]
-    what = "derived value, with nothing fitted" if is_derived else "prediction"
+    residual, worst = max(run["stationarity"] for run in runs), max(abs(y / x - 1) for _, x, y in pairs)
+    losses = list(dict.fromkeys(loss for loss, _, _ in pairs))
+    points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]
+    expected = "derived value" if is_derived else "prediction"
+    chart = {"kind": "chart", "points": points, "diagonal": True, "log": "xy", "x": expected, "y": "measured"}
+    setting, seeds = runs[0]["run_setting"], {run["run_setting"]["seed"] for run in runs}
     text = (
-        f"{setting['net']} on {setting['data']}, losses: {len(losses)}, seeds: {seeds}: no measured margin, "
-        f"probability, norm or loss is further than {_percent(worst)} from its {what}; the largest residual of a last "
-        f"layer, 0 where it is stationary, is {residual:.2g}."
+        f"{setting['net']} on {setting['data']}, losses: {len(losses)}, seeds: {len(seeds)}: no measured margin, "
+        f"probability, norm or loss is further than {_percent(worst)} from its {expected}"
+        f"{', with nothing fitted' if is_derived else ''}; the largest residual of a last layer, 0 where it is "
+        f"stationary, is {residual:.2g}."
     )
     is_stationary = residual <= STATIONARY
-    points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]
-    chart = {
-        "kind": "chart",
-        "points": points,
-        "diagonal": True,
-        "log": "xy",
-        "x": what.partition(",")[0],
-        "y": "measured",
-    }
-    card = _card(1 if is_stationary else 9, title, text, "numeric", f"training?group={name}", chart)
+    place, title = 1 if is_stationary else 9, _verdict(is_stationary, worst)
+    card = _card(place, title, text, "numeric", f"training?group={name}", chart)
     return [card | ({"joins": PRICE, "is_headline": True} if is_derived and is_stationary else {})]
 
 
