@@ -79,3 +79,9 @@ def test_the_tree_of_a_formula():
     bars = ["mrow", ["mo", "|", "fence", "|"], ["mi", "W", "W"], ["mo", "|", "fence", "|"]]
     below = [["mo", "≤", "relation", "<="], ["mn", "1"], ["mo", "/", "infix", "/"], ["mi", "K", "K"]]
     assert tree == ["mrow", ["msup", bars, ["mn", "2"]], *below]
+
+
+@pytest.mark.parametrize("hostile", ["(" * 11_000, "a + " * 2_900 + "#", "log " * 2_900, "x^{" * 3_900, "(" * 10**6])
+def test_text_that_is_made_to_hang_stays_text(hostile):
+    (found,) = read([hostile])
+    assert found["back"] == re.sub(r"\s", "", hostile)
