@@ -11,7 +11,8 @@ from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 SCAN = "python -m ufm scan --loss focal --grid.gamma 0.4:10:25 --per-class 1 --decay-b 0 --starts 4"
 RECORDS = {
     "scan_benign_10": f"{SCAN} --grid.decay 0.08:0.16:33 --classes 10 --dim 9 --json figures/data/scan_benign_10.json",
-    "scan_benign_30": f"{SCAN} --grid.decay 0.03:0.054:33 --classes 30 --dim 29 --json figures/data/scan_benign_30.json",
+    "scan_benign_30": f"{SCAN} --grid.decay 0.03:0.054:33 --classes 30 --dim 29 "
+    "--json figures/data/scan_benign_30.json",
 }
 STATUSES = {"proved benign": COLOURS[5], "proved not": COLOURS[3], "open": "#d0d0d0"}
 

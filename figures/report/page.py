@@ -12,7 +12,8 @@ from figures.style import COLOURS
 
 VIEWS = ("start", "theorems", "phase", "atlas", "training", "geometry", "cards")
 """Files of this folder, in the order of the page; each has `KIND`, `COMMAND` and `view(name, record)`."""
-DIGITS = 7
+DIGITS, GEOMETRY_DIGITS = 6, 7
+"""Of numbers, more than the page prints; coordinates are computed with."""
 SCRIPTS = ("core", "math", "theory", "explorer", *VIEWS, "records")
 
 
@@ -45,7 +46,8 @@ def collect(data: Path) -> dict[str, Any]:
                 content["left_out"].append(str(error))
         if not entries:
             content["left_out"].append(f"{name}: there is no record to show; made by: {module.COMMAND}")
-        content["views"][name] = module.together(entries) if hasattr(module, "together") else entries
+        shown = module.together(entries) if hasattr(module, "together") else entries
+        content["views"][name] = _rounded(shown, GEOMETRY_DIGITS if name == "geometry" else DIGITS)
     content["records"] = [{"name": name, **{key: record[key] for key in ORIGIN}} for name, record in records.items()]
     return content
 
@@ -63,18 +65,18 @@ def kind(record: dict[str, Any]) -> str:
 
 def embedded(content: dict[str, Any]) -> str:
     """JSON that can stand in a page: no character of it opens a tag or ends the script."""
-    text = json.dumps(_rounded(content), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _rounded(value: Any) -> Any:
-    """Numbers of `DIGITS` digits, which is more than the page prints; what is not finite is null."""
+def _rounded(value: Any, digits: int) -> Any:
+    """Numbers of so many digits; what is not finite is null."""
     if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
+        return {key: _rounded(entry, digits) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
+        return [_rounded(entry, digits) for entry in value]
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value
 
 

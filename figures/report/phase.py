@@ -1,4 +1,4 @@
-"""The phase diagram: end states of every cell of a scan over its first two axes, and the problem that its cells share."""
+"""The phase diagram: end states of every cell of a scan over its first two axes, and the problem they share."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     place = tuple(slice(None) if key in shown else 0 for key in axes)
     shape = [len(values) for values in axes.values()]
     cells = {
-        key: [_rounded(value) for value in np.array(values, dtype=object).reshape(shape)[place].ravel().tolist()]
+        key: np.array(values, dtype=object).reshape(shape)[place].ravel().tolist()
         for key, values in record["result"]["cells"].items()
     }
     x, y = shown[-1], shown[0] if len(shown) > 1 else None
@@ -82,11 +82,6 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
             "hidden": HIDDEN,
         }
     ]
-
-
-def _rounded(value: Any) -> Any:
-    """More digits than the page prints; cells are most of its data."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def together(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

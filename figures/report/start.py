@@ -44,6 +44,8 @@ PREFERRED = ("compare_terminal", "compare", "verify", "scan", "atlas", "softmax_
 ROUNDING = 1e-16
 STATIONARY = 0.05
 """A last layer of at most this residual is called stationary."""
+CLOSE = 0.05
+"""Values that deviate by less, relatively, obey the theory."""
 
 Card = dict[str, Any]
 
@@ -57,7 +59,7 @@ def view(name: str, record: dict[str, Any]) -> list[Card]:
 def together(entries: list[Card]) -> list[Card]:
     """Cards in their order, one of a title.
 
-    One that `joins` a finding lends it its picture and its sentence, and its title if it says so; it does not stand alone.
+    One that `joins` a finding lends it its picture and its sentence, and its title if it says so, and is no card then.
     """
     findings = {card["title"]: card for card in entries if card["kind"] == "theory_checks"}
     joined = {card["joins"]: card for card in entries if card.get("joins") in findings}
@@ -119,37 +121,39 @@ def _card(place: float, title: str, text: str, rank: str, link: str, picture: di
 
 
 def _compared(name: str, record: dict[str, Any]) -> list[Card]:
-    """Measured against derived values, or predicted ones where nothing is derived."""
+    """Measured against derived values, or against predicted ones where nothing is derived."""
     runs = record["result"]["runs"]
     is_derived = all("derived" in run and run["derived"] for run in runs)
     pairs = [pair for run in runs for pair in _pairs(run, is_derived)]
-    residual = max(run["stationarity"] for run in runs)
-    worst = max(abs(y / x - 1) for _, x, y in pairs)
-    seeds = len({run["run_setting"]["seed"] for run in runs})
-    losses = list(dict.fromkeys(loss_name(run["run_setting"]["loss"]) for run in runs))
-    setting = runs[0]["run_setting"]
-    what = "derived value, with nothing fitted" if is_derived else "prediction"
+    residual, worst = max(run["stationarity"] for run in runs), max(abs(y / x - 1) for _, x, y in pairs)
+    losses = list(dict.fromkeys(loss for loss, _, _ in pairs))
+    points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]
+    expected = "derived value" if is_derived else "prediction"
+    chart = {"kind": "chart", "points": points, "diagonal": True, "log": "xy", "x": expected, "y": "measured"}
+    setting, seeds = runs[0]["run_setting"], {run["run_setting"]["seed"] for run in runs}
     text = (
-        f"{setting['net']} on {setting['data']}, {len(losses)} losses, {seeds} seeds: no measured margin, probability, "
-        f"norm or loss is further than {_percent(worst)} from its {what}; the largest residual of a last layer, 0 where it "
-        f"is stationary, is {residual:.2g}."
+        f"{setting['net']} on {setting['data']}, losses: {len(losses)}, seeds: {len(seeds)}: no measured margin, "
+        f"probability, norm or loss is further than {_percent(worst)} from its {expected}"
+        f"{', with nothing fitted' if is_derived else ''}; the largest residual of a last layer, 0 where it is "
+        f"stationary, is {residual:.2g}."
     )
     is_stationary = residual <= STATIONARY
-    title = "Trained nets obey the theory once they are stationary"
-    if not (is_stationary and worst < STATIONARY):
-        title = (
-            "Trained nets beside the prediction"
-            if is_stationary
-            else "Nets that are not stationary stand off the prediction"
-        )
-    points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]
-    chart = {"kind": "chart", "points": points, "diagonal": True, "log": "xy", "x": what.split(",")[0], "y": "measured"}
-    card = _card(1 if is_stationary else 9, title, text, "numeric", f"training?group={name}", chart)
+    place, title = 1 if is_stationary else 9, _verdict(is_stationary, worst)
+    card = _card(place, title, text, "numeric", f"training?group={name}", chart)
     return [card | ({"joins": PRICE, "is_headline": True} if is_derived and is_stationary else {})]
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def _verdict(is_stationary: bool, worst: float) -> str:
+    """What the card of a comparison is called; `worst` is the largest relative deviation."""
+    if not is_stationary:
+        return "Nets that are not stationary, beside the prediction"
+    return (
+        "Trained nets obey the theory once they are stationary" if worst < CLOSE else "Stationary nets off the theory"
+    )
 
 
 def _pairs(run: dict[str, Any], is_derived: bool) -> list[tuple[str, float, float]]:

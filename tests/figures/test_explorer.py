@@ -1,4 +1,4 @@
-"""The theory that the page computes, held against `ufm` at 540 settings and against the cells of stored scans."""
+"""The theory that the page computes, held against `ufm` at 540 settings."""
 
 import itertools
 import math
@@ -6,11 +6,8 @@ from dataclasses import asdict
 
 import pytest
 
-from figures.report import phase
-from figures.stored import DATA
 from tests.figures.javascript import call
 from ufm import CrossEntropy, Focal, LabelSmoothing, Problem, SquaredError, predict
-from ufm.cli.records import read_record
 from ufm.theory.landscape import landscape
 from ufm.theory.prediction import phase_boundaries
 

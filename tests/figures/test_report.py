@@ -14,6 +14,7 @@ from figures.report.start import BENIGN, FINDINGS
 from figures.stored import DATA
 from tests.figures.browser import chromium
 from ufm import CrossEntropy, Focal, LabelSmoothing, Problem, SquaredError, predict
+from ufm.specs import LOSS_NAMES
 
 MOST_BYTES = 6_000_000
 PHONE = {"width": 375, "height": 800}
@@ -111,7 +112,7 @@ def test_own_records_have_cards_of_their_own(browser, tmp_path):
     page = browser.new_page()
     (tmp_path / "report.html").write_text(build(tmp_path)[0], encoding="utf-8")
     page.goto((tmp_path / "report.html").as_uri())
-    titles = ["Nets that are not stationary stand off the prediction", "Where random starts end"]
+    titles = ["Nets that are not stationary, beside the prediction", "Where random starts end"]
     assert list(cards(page)) == [*titles, "Condition numbers by smoothing"]
     page.close()
 
@@ -192,9 +193,7 @@ def test_the_closed_forms_of_the_diagram_are_those_of_the_cells(page, address):
         const known = remembered(problem);
         return [strength(problem), known.low, known.best, known.high, landscapeOf(problem, known).status];
     }))""")
-    scans = [
-        scan for scan in collect(DATA)["views"]["phase"] if scan["problem"]["loss"] in ("ce", "ls", "focal", "mse")
-    ]
+    scans = [scan for scan in collect(DATA)["views"]["phase"] if scan["problem"]["loss"] in LOSS_NAMES]
     assert len(scans) == len(said) > 3
     for scan, here in zip(scans, said, strict=True):
         for i, name in enumerate(("c", "c_zero_stable", "c_zero_best", "c_etf_ends")):

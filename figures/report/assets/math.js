@@ -11,6 +11,7 @@ const BASES = new Set(["decay", "mean", "max", "min", "sum", "prod", "grad", "el
 const NAMES = new Set(["decay", "decays", "weight", "infinity"]); // words that may stand for a number, beside an operator
 const RELATIONS = { "<=": "≤", ">=": "≥", "!=": "≠", "->": "→", "=": "=", "<": "<", ">": ">" };
 const OPERATORS = { ...RELATIONS, "+-": "±", "-+": "∓", "+": "+", "-": "−", "*": "·", "/": "/" };
+const [LONGEST, DEEPEST] = [12000, 40]; // characters that are read, brackets within brackets: a record may say anything
 const ARTICLES = new Set(["a", "A", "I"]);
 const TOKEN = new RegExp([
   "(?<space>\\s+)", "(?<code>`[^`]*`)", "(?<text>\\b[a-z]\\.[a-z]\\.|\\b[A-Za-z]+'s\\b|\\b[A-Za-z]+(?:-[A-Za-z]{2,})+)",
@@ -20,6 +21,7 @@ const TOKEN = new RegExp([
 
 // The parts of a text: strings as they stand, and trees ["mi", "K"], ["msup", base, power], ["mrow", ...] with their source.
 function mathParts(text) {
+  if (text.length > LONGEST) return [text];
   const tokens = [...text.matchAll(TOKEN)].map((found) => {
     const kind = Object.keys(found.groups).find((key) => found.groups[key] !== undefined);
     return { kind, text: found[0], at: found.index };
@@ -80,9 +82,14 @@ function row(tokens, start) {
 // `X = I (n = 4)`: a bracket with a relation in it is no factor.
 const isRemark = (node) => node[0] === "mrow" && node.slice(1).some((child) => child[0] === "mo" && child[2] === "relation");
 
+let depth = 0;
 function operand(tokens, i, isFirst) {
+  if (depth === DEEPEST) return null;
+  depth += 1;
   const found = base(tokens, i, isFirst);
-  return found && scripts(tokens, found.node, found.end);
+  const made = found && scripts(tokens, found.node, found.end);
+  depth -= 1;
+  return made;
 }
 
 function base(tokens, i, isFirst) {
@@ -168,7 +175,7 @@ function scripts(tokens, node, end) {
     const sign = tokens[end + 1]?.text === "-" ? 1 : 0;
     const power = braced(tokens, end + 1) ?? operand(tokens, end + 1 + sign, false);
     if (!power) return null;
-    made = ["msup", made, sign ? ["mrow", ["mo", "−", "prefix", "-"], power.node] : power.node, ];
+    made = ["msup", made, sign ? ["mrow", ["mo", "−", "prefix", "-"], power.node] : power.node];
     end = power.end;
   }
   return tokens[end]?.text === "_" || tokens[end]?.text === "^" ? null : { node: made, end };

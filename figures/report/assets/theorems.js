@@ -45,7 +45,7 @@ function showClaim(claim) {
   const detail = byId("theorems-detail");
   if (!claim) return detail.replaceChildren();
   const findings = claim.findings.map((item) => element("li", {}, item.holds ? "yes: " : "NO: ", typeset(item.text)));
-  const paragraphs = claim.text.split("\n\n").map((text) => element("p", {}, ...labelled(text.replaceAll("\n", " "))));
+  const paragraphs = claim.text.split(/\n\n|\n(?=\d+\. )/).map((text) => element("p", {}, ...labelled(text.replaceAll("\n", " "))));
   const parts = [
     element("h3", {}, claim.name.replaceAll("_", " ")),
     element("p", {}, `${claim.status}; ${claim.rigour} evidence; margin ${claim.margin}`, claim.margin_is ? " (" : "", typeset(claim.margin_is), claim.margin_is ? ")" : ""),
