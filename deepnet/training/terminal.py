@@ -34,8 +34,9 @@ RAISED = 10.0
 """Factor of the decay in `RAISED_BLOCKS`. Which features share the price only the decay decides, at a rate proportional
 to it; the geometry found is that of every decay, and later blocks rescale it. Before all training images are told
 apart it would press classes into few dimensions, where they stay for long."""
-RAISED_BLOCKS = 2
-"""How many blocks have it, from the first that begins with every training image right."""
+RAISED_BLOCKS, RAISED_RESIDUAL = 2, 0.06
+"""It is raised in so many blocks at least, from the first that begins with every training image right, and until the
+last layer is stationary at that decay up to this residual."""
 MEMORY = ITERATIONS
 """Pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
 KEPT = 2**31
@@ -46,7 +47,8 @@ images before the next layer, and its gradient two more sums, so that exact piec
 
 def is_raised(training: Training) -> bool:
     """Whether the block that comes has the higher decay; the last one never has."""
-    if training.raised == RAISED_BLOCKS or training.epoch + 1 >= training.setting.lines:
+    is_done = training.raised >= RAISED_BLOCKS and training.raised_residual < RAISED_RESIDUAL
+    if is_done or training.epoch + 1 >= training.setting.lines:
         return False
     split = training.data.splits["train"]
     return bool(training.loss.is_right(keep_statistics(training), split.labels).all())
