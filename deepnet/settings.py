@@ -64,10 +64,10 @@ class TrainSetting(ResumableSetting):
     """Passes over the training images, >= 1."""
     terminal: int = 0
     """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
-    becomes stationary. Two have 10 times the decay: from the first that begins with every training image right, never
-    the last. Here only the last layer and the scales and shifts of the batch normalisations summed into the features
-    decay, since the loss feels no other parameter's scale (without batch normalisation all parameters decay). A block
-    counts as an epoch."""
+    becomes stationary. From the first that begins with every training image right, two or more have 10 times the decay,
+    until the last layer is stationary at that; the last block never has. Here only the last layer and the scales and
+    shifts of the batch normalisations summed into the features decay, since the loss feels no other parameter's scale
+    (without batch normalisation all parameters decay). A block counts as an epoch."""
     terminal_residual: float = 0.01
     """Stop after a block, later than those of 10 times the decay, whose stationarity residual
     |G'H + decay W| / |decay W| is below this, > 0."""

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepnet.measures.features import forward
+from deepnet.nets.resnet import ResNet
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.training import Training
 from ufm.tolerances import TERMINAL_CHANGE, TERMINAL_GRADIENT
@@ -34,15 +35,21 @@ RAISED = 10.0
 """Factor of the decay in `RAISED_BLOCKS`. Which features share the price only the decay decides, at a rate proportional
 to it; the geometry found is that of every decay, and later blocks rescale it. Before all training images are told
 apart it would press classes into few dimensions, where they stay for long."""
-RAISED_BLOCKS = 2
-"""How many blocks have it, from the first that begins with every training image right."""
+RAISED_BLOCKS, RAISED_RESIDUAL = 2, 0.06
+"""It is raised in so many blocks at least, from the first that begins with every training image right, and until the
+last layer is stationary at that decay up to this residual."""
 MEMORY = ITERATIONS
 """Pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
+KEPT = 2**31
+"""Bytes of maps of all training images that an evaluation keeps for its gradient; where there are more, those inside of
+residual blocks are computed twice. Pieces of the set would not do: each batch normalisation needs the moments of all
+images before the next layer, and its gradient two more sums, so that exact pieces take a pass for every layer."""
 
 
 def is_raised(training: Training) -> bool:
     """Whether the block that comes has the higher decay; the last one never has."""
-    if training.raised == RAISED_BLOCKS or training.epoch + 1 >= training.setting.lines:
+    is_done = training.raised >= RAISED_BLOCKS and training.raised_residual < RAISED_RESIDUAL
+    if is_done or training.epoch + 1 >= training.setting.lines:
         return False
     split = training.data.splits["train"]
     return bool(training.loss.is_right(keep_statistics(training), split.labels).all())
@@ -91,6 +98,8 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
         on_step(share)
 
     objective = _Objective(training, decay, on_call)
+    if isinstance(net.body, ResNet):
+        net.body.keeps_inside = bytes_of_maps(training) <= KEPT
     net.train()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's L-BFGS takes no other
     balance(net)
@@ -109,6 +118,19 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     loss = float(training.loss(logits, split.labels).mean())
     end = {"decay": decay, "loss": loss, "accuracy": count / images, "objective": value}
     return torch.stack(objective.losses).tolist(), end
+
+
+@torch.no_grad()
+def bytes_of_maps(training: Training) -> int:
+    """What convolutions and batch normalisations make of all training images, in bytes."""
+    net, images = training.net.eval(), training.data.splits["train"].images
+    counts: list[int] = []
+    layers = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d | _BatchNorm)]
+    hooks = [layer.register_forward_hook(lambda _, __, y: counts.append(y.nbytes)) for layer in layers]
+    forward(net, training.data.normalise(images[:1]), training.setting.precision)
+    for hook in hooks:
+        hook.remove()
+    return len(images) * sum(counts)
 
 
 def _minimise(objective: _Objective, iterations: int) -> int:

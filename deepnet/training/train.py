@@ -27,7 +27,7 @@ def train(
     first writes.
     """
     while not training.is_over:
-        start, decay = time.perf_counter(), training.setting.decay
+        start = time.perf_counter()
         line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
         is_terminal = training.epoch >= training.setting.epochs
         if is_terminal:
@@ -42,9 +42,11 @@ def train(
         line |= measure_splits(training) if _is_measured(training) else {}
         line |= _time(training)
         if is_terminal:
-            line["residual"] = Reading.from_measures(line["train"]).stationarity(decay)
-            counts = training.raised > 0 and line["decay"] == decay
-            training.residual = line["residual"] if counts else math.inf
+            line["residual"] = residual = Reading.from_measures(line["train"]).stationarity(line["decay"])
+            if line["decay"] > training.setting.decay:
+                training.raised_residual, training.residual = residual, math.inf
+            elif training.raised > 0:
+                training.residual = residual
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
         if distributed.rank() == 0:

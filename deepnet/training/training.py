@@ -38,6 +38,7 @@ class Training:
         measures: what is measured of every split; a caller may add its own, whose names must be new.
         best: epoch of the best validation accuracy so far, and that accuracy.
         raised: how many terminal blocks have had the higher decay.
+        raised_residual: of the last of them, at that decay; infinite before the first.
         residual: of the last terminal block, if it came after those; else infinite.
     """
 
@@ -52,6 +53,7 @@ class Training:
     epoch: int = 0
     best: tuple[int, float] | None = None
     raised: int = 0
+    raised_residual: float = math.inf
     residual: float = math.inf
 
     @property
@@ -69,6 +71,7 @@ class Training:
             "generator": self.generator.get_state(),
             "best": None if self.best is None else list(self.best),
             "raised": self.raised,
+            "raised_residual": self.raised_residual,
             "residual": self.residual,
         }
 
@@ -85,9 +88,10 @@ class Training:
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
             self.raised = int(state["raised"])
-            if not state["residual"] >= 0:
-                raise ValueError(f"residual {state['residual']}")
-            self.residual = float(state["residual"])
+            for name in ("raised_residual", "residual"):
+                if not state[name] >= 0:
+                    raise ValueError(f"{name} {state[name]}")
+                setattr(self, name, float(state[name]))
             for parameter, kept in self.optimiser.state.items():
                 tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
                 if any(value.shape not in (parameter.shape, ()) for value in tensors.values()):

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
 from deepnet.__main__ import COMMANDS
+from deepnet.experiments.conduct import Unit, train_unit
 from deepnet.experiments.experiment import find, list_experiments, setting_of
 from deepnet.experiments.measures import (
     LEVELS,
@@ -22,7 +24,9 @@ from deepnet.experiments.run import Run
 from deepnet.experiments.squared_error_stays_on_the_central_path import signal_to_noise
 from deepnet.experiments.statement import Judgement, Statement, judge
 from deepnet.measures.features import LastLayer
-from deepnet.settings import ExperimentSetting
+from deepnet.settings import ExperimentSetting, TrainSetting
+from deepnet.training import checkpoint
+from deepnet.training.training import begin
 from ufm.cli.command_line import main
 from ufm.model.losses import CrossEntropy, SquaredError
 from ufm.model.problem import Problem
@@ -237,6 +241,19 @@ def test_it_goes_on_and_does_nothing_twice(conducted):
     assert main("python -m deepnet", "", COMMANDS, [*SMALL, "--out", str(conducted)]) == 0
     assert (run / "metrics.jsonl").stat().st_mtime_ns == before
     assert len((lost / "metrics.jsonl").read_text().splitlines()) == 24
+
+
+@pytest.mark.parametrize(("epoch", "residual", "is_over"), [(4, 1e-3, True), (4, 0.5, False), (8, 0.5, True)])
+def test_a_run_that_its_terminal_phase_stopped_is_not_taken_up_again(tmp_path, monkeypatch, epoch, residual, is_over):
+    setting = TrainSetting(data="digits", net="mlp", width=0.0625, per_class=2, test_per_class=2, epochs=2, terminal=6)
+    checkpoint.write_setting(tmp_path, setting)
+    checkpoint.save(tmp_path, begin(setting).state() | {"epoch": epoch, "residual": residual})
+    taken_up = []
+    monkeypatch.setattr("deepnet.experiments.conduct.opened", taken_up.append)
+    unit = Unit(NAME, "run", 0, tmp_path, setting)
+    with nullcontext() if is_over else pytest.raises(TypeError):
+        assert train_unit(unit) == ""
+    assert len(taken_up) == (0 if is_over else 1)
 
 
 def test_another_number_of_seeds_is_refused(conducted, capsys):

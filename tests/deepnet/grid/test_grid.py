@@ -142,3 +142,11 @@ def test_a_run_that_was_killed_before_its_record_gets_one(tmp_path):
         assert {**one, "minutes": 0} == {**other, "minutes": 0}
     assert list(folder.rglob(HALF_WRITTEN)) == []
     assert not any(work.is_done for work in [grid.Work(GridSetting(grid={"seed": "0"}).runs()[0], tmp_path / "none")])
+
+
+def test_a_run_that_its_terminal_phase_stopped_early_counts_as_whole(tmp_path):
+    work = grid.Work(GridSetting(grid={"seed": "0"}, epochs=2, terminal=9).runs()[0], tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("{}\n" * 5)
+    assert work.epochs_done == 5  # as yet it may go on
+    (tmp_path / "record.json").write_text("{}")
+    assert work.epochs_done == 11

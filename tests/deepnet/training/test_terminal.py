@@ -2,17 +2,19 @@
 
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
 
+from deepnet.comparison.study import compared_run, study
 from deepnet.measures.features import forward, last_layer
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.epoch import batches
 from deepnet.training.optimiser import relaxation_time, warning_of_time
-from deepnet.training.terminal import is_raised, keep_statistics, terminal_block
+from deepnet.training.terminal import bytes_of_maps, is_raised, keep_statistics, terminal_block
 from deepnet.training.training import begin
 from tests.deepnet.training.test_train import assert_same_run, in_folder, run
 from ufm.errors import RequestError
@@ -46,7 +48,7 @@ def objective(training, decay: float) -> float:
 def test_every_block_decreases_the_objective_of_what_decays():
     """The decay is raised twice, as soon as every image is right, and not in the last block."""
     training = begin(TINY)
-    training.epoch = TINY.epochs
+    training.epoch, training.raised_residual = TINY.epochs, 0.0
     for factor in (1, 10, 10, 1):
         before = objective(training, factor * TINY.decay)
         losses, end = terminal_block(training, lambda _: None)
@@ -57,12 +59,14 @@ def test_every_block_decreases_the_objective_of_what_decays():
         training.epoch += 1
 
 
-@pytest.mark.parametrize(("accuracy", "blocks_done", "raised", "expected"), [
-    (1.0, 0, 0, True), (0.98, 0, 0, False), (1.0, 2, 1, True), (1.0, 3, 0, False), (1.0, 2, 2, False),
+@pytest.mark.parametrize(("accuracy", "blocks_done", "raised", "residual", "expected"), [
+    (1.0, 0, 0, math.inf, True), (0.98, 0, 0, math.inf, False), (1.0, 2, 1, 0.05, True), (1.0, 3, 0, math.inf, False),
+    (1.0, 2, 2, 0.05, False), (1.0, 2, 2, 0.07, True), (1.0, 3, 2, 0.07, False),
 ])  # fmt: skip
-def test_the_decay_is_raised_twice_once_all_is_right_and_a_block_is_left(accuracy, blocks_done, raised, expected):
+def test_when_the_decay_is_raised(accuracy, blocks_done, raised, residual, expected):
+    """All images right; twice, and until stationary; not in the last of 4 blocks."""
     training = begin(TINY)
-    training.epoch, training.raised = TINY.epochs + blocks_done, raised
+    training.epoch, training.raised, training.raised_residual = TINY.epochs + blocks_done, raised, residual
     split = training.data.splits["train"]
     logits = keep_statistics(training)
     labels = logits.argmax(1)  # all right
@@ -77,8 +81,27 @@ def test_blocks_are_lines_of_the_run(whole):
     assert [line["lr"] for line in metrics[2:]] == [0.0] * 4
     assert [line["decay"] for line in metrics[2:]] == [0.01, 0.1, 0.1, 0.01]
     assert all(line["residual"] > 0 and "train" in line for line in metrics[2:])
-    assert metrics[-1]["residual"] < 0.1 < metrics[3]["residual"]  # at another decay
+    assert max(line["residual"] for line in metrics[4:]) < 0.06  # each at its own decay
     assert [line["t"] for line in metrics[1:]] == [metrics[1]["t"]] * 5
+
+
+@pytest.mark.parametrize(("count", "is_right"), [(2, False), (3, True), (4, False)])
+def test_the_data_refuse_one_normalisation_more_or_less(whole, count, is_right):
+    """|w|/|h| is 1/sqrt((K - 1) J): by hand for the J = 3 of a ResNet-18, and one off."""
+    measures = checkpoint.read_metrics(whole)[-1]["train"]
+    deviation = abs(measures["norm_w"] / measures["norm_h"] * (9 * count) ** 0.5 - 1)
+    assert deviation < 0.02 if is_right else deviation > 0.1
+
+
+def test_sgd_with_decay_on_all_is_reported_as_not_stationary(whole, tmp_path):
+    folder = tmp_path / "sgd"
+    assert run(in_folder(TINY, folder, terminal=0, epochs=8)) is None
+    found = [compared_run(each, "cpu", None) for each in (whole, folder)]
+    words = [network["conditions"][0]["verdict"] for network in study(found, [1.0])["networks"]]
+    assert words[0].startswith("Stationary to ")
+    assert words[1].startswith("Not stationary; ")
+    assert found[0].entry["warning"] is None
+    assert "--terminal makes it so" in found[1].entry["warning"]
 
 
 @pytest.mark.slow
@@ -132,6 +155,36 @@ def test_balance_changes_no_logit_and_equals_the_channels(net, width):
     weight, _, *theta = decayed(training.net)
     assert torch.allclose(after, before, atol=1e-4)
     assert torch.allclose(weight.square().sum(0), sum(p.square() for p in theta), rtol=1e-5)
+
+
+def test_maps_that_are_not_kept_are_computed_again_to_the_same_gradient():
+    training = begin(TINY)
+    net, images = training.net.train(), training.data.normalise(training.data.splits["train"].images)
+    found = []
+    for keeps in (True, False):
+        net.zero_grad()
+        net.body.keeps_inside = keeps
+        kept = 0
+
+        def count(tensor):
+            nonlocal kept
+            kept += tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            value = forward(net, images, "fp32")[0].square().mean()
+        value.backward()
+        found.append((kept, [parameter.grad.clone() for parameter in net.parameters()]))
+    assert all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+    assert found[1][0] < found[0][0] / 3
+
+
+def test_maps_by_hand():
+    """A ResNet-18 of width 1/8 on 8 x 8 images: two maps a layer, stages of 8 to 64 channels."""
+    training = begin(TINY)
+    stem, first = 2 * 8 * 64, 4 * 2 * 8 * 64
+    later = sum((2 * 4 + 2) * channels * pixels for channels, pixels in ((16, 16), (32, 4), (64, 1)))
+    assert bytes_of_maps(training) == 60 * 4 * (stem + first + later)
 
 
 def test_what_decays():
