@@ -38,6 +38,7 @@ def check_state(model: Model, earlier: dict[str, Any]) -> None:
     """
     assert isinstance(model, Problem)
     _searches(model, earlier)
+    float(earlier["seconds"])
 
 
 def proof(atlas: Atlas, earlier: dict[str, Any] | None, progress: Callable[[int], None]) -> Iterator[Completeness]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.ufm.complete.test_squared_error import atlas_of
-from ufm.atlas.completeness import check_model, proof
+from ufm.atlas.completeness import check_model, check_state, proof
 from ufm.complete.search import Search
 from ufm.complete.verdict import searches_of
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
@@ -32,7 +32,7 @@ def proved(atlas, earlier=None):
 
 @pytest.mark.parametrize(("loss", "decay_b", "c", "n"), CASES, ids=str)
 def test_an_atlas_is_complete_and_without_any_row_it_is_not(loss, decay_b, c, n):
-    atlas = atlas_of(problem_of(loss, decay_b, c, n), 200)
+    atlas = atlas_of(problem_of(loss, decay_b, c, n), 60)
     found = proved(atlas)
     assert found["is_proved"], found["text"]
     assert found["text"].startswith("complete: proved (interval), ")
@@ -48,7 +48,7 @@ def test_an_atlas_is_complete_and_without_any_row_it_is_not(loss, decay_b, c, n)
 
 @pytest.mark.parametrize(("c", "rows"), [(0.332, 4), (0.335, 1)])
 def test_both_sides_of_the_bifurcation_of_zero(c, rows):
-    atlas = atlas_of(problem_of(c=c, decay_b=0.0), 200)
+    atlas = atlas_of(problem_of(c=c, decay_b=0.0), 60)
     assert len(atlas.rows) == rows
     assert proved(atlas)["is_proved"]
 
@@ -63,7 +63,7 @@ def test_at_the_bifurcation_nothing_is_proved():
 
 
 def test_a_row_that_is_no_critical_point_is_noticed():
-    atlas = atlas_of(problem_of(), 200)
+    atlas = atlas_of(problem_of(), 60)
     wrong = dataclasses.replace(atlas.rows[1], x=atlas.rows[1].x * 1.001)
     found = proved(dataclasses.replace(atlas, rows=[atlas.rows[0], wrong, *atlas.rows[2:]]))
     assert "row 2 (rank 1) is at none of the critical points" in found["text"]
@@ -85,11 +85,27 @@ def test_a_search_goes_on_from_its_record():
         again.read_back(broken)
 
 
+def test_a_proof_goes_on_where_it_was_stopped(monkeypatch):
+    monkeypatch.setattr("ufm.atlas.completeness.BETWEEN", 0.0)
+    monkeypatch.setattr("ufm.atlas.completeness.BUDGET", 100)
+    atlas = atlas_of(problem_of(), 60)
+    states = list(proof(atlas, None, lambda _: None))
+    first, last = states[0], states[-1]
+    assert not first["is_proved"]
+    assert "boxes are left" in first["text"]
+    again = proved(atlas, json.loads(json.dumps(first)))
+    assert last["is_proved"]
+    assert again | {"seconds": 0.0} == last | {"seconds": 0.0}
+    check_state(atlas.model, first)
+    with pytest.raises(TypeError):
+        check_state(atlas.model, dict(first) | {"searches": [3]})
+
+
 @pytest.mark.slow
 def test_four_classes_without_bias_rank_one():
     """Against the sampled atlas: the five orbits of rank 1 and zero."""
     problem = problem_of(c=0.1, K=4, d=1)
-    found = proved(atlas_of(problem, 400))
+    found = proved(atlas_of(problem, 200))
     assert found["is_proved"], found["text"]
     assert len(found["points"]) == 6
 
