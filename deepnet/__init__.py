@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from deepnet import nn as nn
     from deepnet.comparison.compare import Comparison as Comparison
     from deepnet.comparison.compare import Sizes as Sizes
-    from deepnet.comparison.compare import compare as compare
+    from deepnet.comparison.own import NetComparison as NetComparison
+    from deepnet.comparison.own import compare as compare
     from deepnet.data.images import Images as Images
     from deepnet.data.images import Split as Split
     from deepnet.data.load import Data as Data
@@ -52,7 +53,8 @@ HOMES = {
     "measures.similarity": ["similarities"],
     "evaluation.evaluation": ["Evaluation"],
     "evaluation.model": ["evaluate"],
-    "comparison.compare": ["Comparison", "Sizes", "compare"],
+    "comparison.compare": ["Comparison", "Sizes"],
+    "comparison.own": ["NetComparison", "compare"],
 }
 """The public names of each module, imported when they are first asked for."""
 

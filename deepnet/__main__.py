@@ -14,11 +14,17 @@ from deepnet.settings import CompareSetting, EvaluateSetting, ExperimentSetting,
 from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
 
+
+def _compare(setting: CompareSetting) -> int:
+    """Runs, or features from elsewhere."""
+    return job(f"deepnet.comparison.job:{'Compare' if setting.features is None else 'CompareFeatures'}")(setting)
+
+
 COMMANDS = {
     "train": Command(TrainSetting, job("deepnet.training.job:Train")),
     "measure": Command(MeasureSetting, job("deepnet.training.measure_job:Measure")),
     "evaluate": Command(EvaluateSetting, job("deepnet.evaluation.job:Evaluate"), positional="features"),
-    "compare": Command(CompareSetting, job("deepnet.comparison.job:Compare")),
+    "compare": Command(CompareSetting, _compare),
     "experiment": Command(ExperimentSetting, job("deepnet.experiments.job:Conduct"), positional="name"),
     "grid": Command(GridSetting, job("deepnet.grid.job:TrainGrid")),
 }

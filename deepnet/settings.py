@@ -202,35 +202,65 @@ class EvaluateSetting(OutputSetting):
 class CompareSetting(CommonSetting):
     """Compare the last layer of trained networks with what the unconstrained feature model predicts.
 
-    Of nets whose price of features is derived (deepnet/comparison/price.py) a first table has nothing fitted: measured,
-    derived, deviation, and for convex losses the objective over a lower bound. Then:
+    The model is the mean loss + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2. Of nets whose price of features is
+    derived (deepnet/comparison/price.py) a first table has nothing fitted: measured, derived, deviation, and for convex
+    losses the objective over a lower bound. Then the decay of the features is read off the balance decay_W |W|^2 =
+    decay_H |H|^2 (unless --decay-H gives it), so that |w| / |h| is a calibration; identities test whether the last layer
+    is stationary and collapsed; predictions could fail where it is both (deepnet/comparison/compare.py). The
+    stationarity residual is |G'H + decay W| / |decay W|, the balanced decay its part along W (1: balanced), with batch
+    normalisation by running, precise (averaged over the whole set) and batch statistics, batches with an equal share of
+    each class. Several runs of one network predict each other, and their features are set side by side.
 
-    The model's decay of the features is read off the balance decay_W |W|^2 = decay_H |H|^2, so that |w| / |h| is a
-    calibration; identities test whether the last layer is stationary and collapsed; predictions could fail where it is
-    both (deepnet/comparison/compare.py). The stationarity residual is |G'H + decay W| / |decay W|, the balanced decay
-    its part along W (1: balanced), with batch normalisation by running, precise (averaged over the whole set) and batch
-    statistics, batches with an equal share of each class. Several runs of one network predict each other, and their
-    features are set side by side.
+    With --features it is a network of any kind: a file as `evaluate` takes it, of training samples in eval mode, with
+    W (and b). Which minimum is predicted follows from the samples (deepnet/comparison/theories.py): equal classes,
+    unequal ones, more classes than dimensions + 1, features that are not negative, several labels a sample (labels a
+    table of 0 and 1).
 
     Examples:
         python -m deepnet compare --runs results/focal
         python -m deepnet compare --runs '[results/ce, results/focal]' --out results/compared
+        python -m deepnet compare --features features.npz --loss ce --decay 5e-4
 
     Writes: record.json and, as pictures, measured_against_derived (where anything is derived),
     prediction_against_measurement, prediction_over_epochs, feature_penalty (two runs of one network or more) and
-    central_path (squared error) into --out.
+    central_path (squared error), or theory_for_features, into --out.
     """
 
-    runs: list[Path] | Path
+    runs: list[Path] | Path | None = None
     """Folder of a run, or of several: '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
     depths: list[float] = field(default_factory=lambda: [1.0])
     """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
+    features: Path | None = None
+    """File of features, labels, W and b of a network of any kind, instead of runs."""
+    last_layer: Path | None = None
+    """File with W and b; default: those in the file of features."""
+    loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
+    """Loss that the network was trained with: one of {losses}."""
+    decay: float | None = None
+    """Weight decay of W that it was trained with, as an optimiser takes it (the half joins the loss), > 0."""
+    decay_H: float | None = None
+    """Decay of the features, > 0; default: read off their balance with W."""
+    decay_b: float | None = None
+    """Decay of the bias, 0 where it has none; default: --decay."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
+        check(self.runs is not None or self.features is not None, "--runs", "", "given (or --features)")
+        if self.features is not None:
+            check(self.runs is None, "--features", self.features, "left out with --runs")
+            check(self.decay is not None, "--decay", "", "given with --features, > 0")
+        of_features = {"last_layer": self.last_layer, "decay": self.decay, "decay_H": self.decay_H}
+        for name, value in (of_features | {"decay_b": self.decay_b}).items():
+            allowed = "left out with --runs, whose settings say it"
+            check(value is None or self.features is not None, f"--{name.replace('_', '-')}", value, allowed)
+        is_asked = self.features is not None or self.loss == {"name": "ce"}
+        check(is_asked, "--loss", self.loss.get("name"), "left out with --runs, whose settings say it")
+        for name, value in (("--decay", self.decay), ("--decay-H", self.decay_H)):
+            check(value is None or 0 < value < math.inf, name, value, "finite and > 0")
+        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, "finite and >= 0")
+        check(self.runs is None or len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
         names = ", ".join(map(str, self.folders))
         check(len({*self.folders}) == len(self.folders), "--runs", names, "runs that differ")
         is_allowed = bool(self.depths) and all(0 < m < math.inf for m in self.depths)
@@ -239,7 +269,7 @@ class CompareSetting(CommonSetting):
     @property
     def folders(self) -> list[Path]:
         """The runs as a list."""
-        return [self.runs] if isinstance(self.runs, Path) else self.runs
+        return [self.runs] if isinstance(self.runs, Path) else self.runs or []
 
 
 @dataclass(frozen=True, kw_only=True)

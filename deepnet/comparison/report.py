@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from deepnet.comparison.own import NetComparison
 from deepnet.comparison.study import Study
 from ufm.cli.table import console, table
 from ufm.cli.words import depth_sentence
@@ -19,6 +20,24 @@ def show(result: Study) -> None:
             _show_transfers(network)
         if network["similarity"]:
             _show_similarity(network["similarity"])
+
+
+def show_net(found: NetComparison) -> None:
+    """A net of any kind: what theory speaks of it, rows, residuals, the sentence."""
+    sizes = f"{found.samples} samples, {found.classes} classes, {found.dim} dimensions"
+    made = table(f"{found.theory}; {sizes}", "", "measured", "predicted", "ratio", "kind", left=[""])
+    for row in found.rows:
+        ratio = "-" if row.ratio is None else f"{row.ratio:.6g}"
+        made.add_row(row.name, f"{row.measured:.6g}", f"{row.predicted:.6g}", ratio, row.kind)
+    for name, value in found.residuals.items():
+        made.add_row(f"residual of the {name}", f"{value:.3g}", "0", "", "measured")
+    console().print(made)
+    decay = "read off the balance" if found.is_fitted else "given"
+    bias = "no bias" if found.decay_b is None else f"decay_b {found.decay_b:.4g}"
+    print(f"decay_W {found.decay_W:.4g}, decay_H {found.decay_H:.4g} ({decay}), {bias}; {found.evidence}")
+    for note in found.notes:
+        print(note)
+    print(found.verdict)
 
 
 def spread_text(spread: dict[str, Any]) -> str:

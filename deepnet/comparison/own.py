@@ -1,0 +1,271 @@
+"""The last layer of any network against the minimum of the unconstrained feature model with its loss and decays.
+
+    deepnet.compare(features, labels, weight, bias, loss="ce", decay=5e-4)
+
+The model is (1/N) sum_i loss(W h_i + b, y_i) + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2: its decays have a
+factor 1/2, as the weight decay of an optimiser has, and the loss is a mean over the N samples. A network has no decay
+of its features. Unless one is given, it is read off the balance decay_W |W|^2 = decay_H |H|^2 of every critical point;
+then |w| / |h| is a calibration, and the rows called identities say whether the last layer is stationary and collapsed
+(`deepnet/comparison/compare.py`). `theories.py` says which minimum is predicted; rows have measured and predicted of
+the same quantity.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, overload
+
+import torch
+from torch import Tensor
+
+from deepnet.comparison.compare import Comparison, Kind, Row, Sizes
+from deepnet.comparison.compare import compare as compare_reading
+from deepnet.comparison.layer import Decays, Frame, Layer, OfSamples, in_frame, layer_of, of_logits, of_samples
+from deepnet.comparison.theories import Theory, theory_for
+from deepnet.comparison.verdict import CLOSE, COLLAPSED, grade
+from deepnet.measures.reading import Reading
+from ufm.arguments import Rule, not_negative, optional, positive
+from ufm.collapse import cosines
+from ufm.model.loss import Loss
+from ufm.model.own_loss import loss_of
+
+IDENTITIES = ("self-duality: cos(W, class means)", "mean cosine of class means")
+LOSS = Rule(lambda v: isinstance(v, str | dict | Loss), "a loss of ufm, its name, or its name with parameters")
+
+
+@dataclass(frozen=True)
+class NetComparison:
+    """What a last layer and theory say of each other.
+
+    Attributes:
+        theory, why, evidence: which theory, what of the samples asks for it, and what its prediction rests on.
+        verdict: one sentence.
+        rows: measured against predicted.
+        residuals: how far from stationary: of the weights |G'H + decay_W W| / |decay_W W|, of the bias |G'1 + decay_b
+            b| / sqrt(N) |G|, and of the features, in the model, |G W + decay_H H| / |decay_H H|.
+        nc1_trace: scatter within labels over that between them.
+        decay_W, decay_H, decay_b: the model's; decay_b None without a bias.
+        is_fitted: whether decay_H was read off the balance.
+        shift: length of the vector that all features are moved by (`layer.py`).
+        predicted_value: the objective at the predicted minimum.
+        samples, classes, dim: how many there are.
+        notes: sentences that a reader needs.
+    """
+
+    theory: str
+    why: str
+    evidence: str
+    verdict: str
+    rows: tuple[Row, ...]
+    residuals: dict[str, float]
+    nc1_trace: float
+    decay_W: float
+    decay_H: float
+    decay_b: float | None
+    is_fitted: bool
+    shift: float
+    predicted_value: float
+    samples: int
+    classes: int
+    dim: int
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a record."""
+        rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
+        return asdict(self) | {"rows": rows, "notes": list(self.notes)}
+
+
+@overload
+def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison: ...
+@overload
+def compare(
+    features: Any,
+    labels: Any,
+    weight: Any,
+    bias: Any = ...,
+    *,
+    loss: Loss | str | dict[str, Any],
+    decay: float,
+    decay_H: float | None = ...,
+    decay_b: float | None = ...,
+) -> NetComparison: ...
+def compare(*given: Any, **named: Any) -> Comparison | NetComparison:
+    """Compare a last layer with theory: `compare(features, labels, weight, bias, loss="ce", decay=5e-4)`.
+
+    Or `compare(reading, loss, sizes)` for what is read off a run of `deepnet train`.
+
+    Args:
+        given: features (N, d), of training samples in eval mode; labels (N,), or (N, K) of 0 and 1 for several labels a
+            sample; weight (K, d); bias (K,) if there is one. Arrays of numpy or tensors.
+        named: `loss`, one of ufm or its name ("ce", {"name": "focal", "gamma": 2}); `decay` of the weights, what an
+            optimiser calls weight_decay; `decay_b` of the bias, the same unless given, 0 where it has none; `decay_H`
+            of the features, read off their balance with the weights unless given.
+
+    Raises:
+        ValueError: if these do not belong together, or theory has nothing to say of them.
+    """
+    is_reading = isinstance(given[0] if given else named.get("reading"), Reading)
+    return compare_reading(*given, **named) if is_reading else compare_net(*given, **named)
+
+
+def compare_net(
+    features: Any,
+    labels: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    loss: Loss | str | dict[str, Any],
+    decay: float,
+    decay_H: float | None = None,
+    decay_b: float | None = None,
+) -> NetComparison:
+    """The second form of `compare`."""
+    LOSS.check("loss", loss)
+    positive.check("decay", decay)
+    optional(positive).check("decay_H", decay_H)
+    optional(not_negative).check("decay_b", decay_b)
+    made = loss if isinstance(loss, Loss) else loss_of({"name": loss} if isinstance(loss, str) else loss)
+    layer = layer_of(features, labels, weight, bias, made)
+    own = Decays(decay, decay_H, (decay if decay_b is None else decay_b) if layer.has_bias else None)
+    frame = in_frame(layer, own)
+    theory, found = theory_for(layer, frame), of_samples(layer, frame)
+    rows = _rows(layer, frame, theory, found)
+    residuals = _residuals(layer, frame, own, found)
+    nc1 = _nc1(layer)
+    return NetComparison(
+        theory=theory.name,
+        why=theory.why,
+        evidence=theory.evidence,
+        verdict=_verdict(theory, rows, residuals, nc1),
+        rows=rows,
+        residuals=residuals,
+        nc1_trace=nc1,
+        decay_W=decay,
+        decay_H=frame.decay_H,
+        decay_b=frame.decays.b,
+        is_fitted=frame.is_fitted,
+        shift=float(frame.shift.norm()),
+        predicted_value=theory.value,
+        samples=len(layer.H),
+        classes=len(layer.W),
+        dim=layer.H.shape[1],
+        notes=theory.notes,
+    )
+
+
+def _rows(layer: Layer, frame: Frame, theory: Theory, found: OfSamples) -> tuple[Row, ...]:
+    """Quantities of the layer in its frame beside the same of the predicted point."""
+    measured = _of_point(layer, frame.W, frame.M, frame.square)
+    predicted = _of_point(layer, theory.W, theory.M, float(layer.counts @ theory.M.square().sum(1)))
+    expected = _of_collapsed(layer, theory)
+    calibration: Kind = "calibration" if frame.is_fitted else "identity"
+    pairs: dict[str, tuple[Kind, float, float]] = {
+        "margin": ("identity", found.margin, expected.margin),
+        "p_y": ("identity", found.p_y, expected.p_y),
+        "|w|": ("identity", measured["|w|"], predicted["|w|"]),
+        "|h|": ("identity", measured["|h|"], predicted["|h|"]),
+        "|w| / |h|": (calibration, measured["|w|"] / measured["|h|"], _over(predicted["|w|"], predicted["|h|"])),
+        "training loss": ("identity", found.loss, expected.loss),
+    }
+    if not (layer.is_single and layer.loss.is_shift_invariant):
+        del pairs["p_y"]
+    rest = [name for name in predicted if name not in pairs]
+    for name in rest:
+        kind: Kind = "identity" if name in IDENTITIES else "prediction"
+        pairs[name] = (kind, measured[name], predicted[name])
+    if not layer.is_balanced:
+        pairs |= _shapes(frame, theory)
+    if theory.is_orthogonal:
+        pairs["mean cosine of class means as they are"] = ("prediction", float(cosines(layer.means).mean()), 0.0)
+    pairs["variance between classes / total"] = ("prediction", 1 / (1 + _nc1(layer)), 1.0)
+    rows = [Row(name, *values) for name, values in pairs.items()]
+    return tuple(row for row in rows if not math.isnan(row.predicted))  # not what the zero point leaves undefined
+
+
+def _of_point(layer: Layer, W: Tensor, M: Tensor, square: float) -> dict[str, float]:
+    """What W, the mean features and the sum of squares of all features say."""
+    centred, means = W - W.mean(0), M - M.mean(0)
+    gram = means @ means.mT
+    values = {
+        "|w|": float((centred.square().sum() / len(W)).sqrt()),
+        "|h|": (square / len(layer.H)) ** 0.5,
+    }
+    if layer.is_single and len(M) == len(W):
+        values["self-duality: cos(W, class means)"] = float((centred * means).sum() / centred.norm() / means.norm())
+    values |= {
+        "mean cosine of class means": float(cosines(means).mean()),
+        "dimensions of class means": float(gram.trace().square() / gram.square().sum()),
+    }
+    if layer.is_single and not layer.is_balanced:
+        values |= _of_sizes(layer, centred)
+    return values
+
+
+def _of_sizes(layer: Layer, W: Tensor) -> dict[str, float]:
+    """Of the rows of the classes with the most and the fewest samples."""
+    lengths = W[layer.present].norm(dim=1)
+    most, least = layer.counts == layer.counts.max(), layer.counts == layer.counts.min()
+    if bool(most.all()):
+        return {}
+    return {
+        "|w| of the largest classes": float(lengths[most].mean()),
+        "|w| of the smallest": float(lengths[least].mean()),
+    }
+
+
+def _shapes(frame: Frame, theory: Theory) -> dict[str, tuple[Kind, float, float]]:
+    """How alike Gram matrices are to the predicted ones, which rotations of feature space do not change."""
+    pairs: dict[str, tuple[Kind, float, float]] = {}
+    for name, own, other in (("W W'", frame.W, theory.W), ("class means'", frame.M, theory.M)):
+        one, two = (part @ part.mT for part in (own - own.mean(0), other - other.mean(0)))
+        likeness = float((one * two).sum() / one.norm() / two.norm())
+        pairs[f"cos({name} inner products, predicted)"] = ("prediction", likeness, math.nan if theory.is_zero else 1.0)
+    return pairs
+
+
+class _Collapsed(NamedTuple):
+    loss: float
+    margin: float
+    p_y: float
+
+
+def _of_collapsed(layer: Layer, theory: Theory) -> _Collapsed:
+    """Of the predicted point, where one sample of each label stands for all of them."""
+    share = layer.counts / layer.counts.sum()
+    values = of_logits(layer, theory.M @ theory.W.mT + theory.b, layer.present)
+    return _Collapsed(*(float(share @ each) for each in values))
+
+
+def _residuals(layer: Layer, frame: Frame, own: Decays, found: OfSamples) -> dict[str, float]:
+    """Of the last layer as it is, with its own decays; of the features in the model."""
+    pulled = own.W * layer.W
+    values = {"weights": _over(float((found.pull + pulled).norm()), float(pulled.norm()))}
+    if own.b is not None:
+        values["bias"] = _over(float((found.total + own.b * layer.b).norm()), found.size * len(layer.H) ** 0.5)
+    return values | {"features": _over(found.missed, frame.decay_H * frame.square**0.5)}
+
+
+def _nc1(layer: Layer) -> float:
+    """tr S_W / tr S_B, every sample counting the same."""
+    N = layer.counts.sum()
+    mean = layer.counts @ layer.means / N
+    between = float(layer.counts @ (layer.means - mean).square().sum(1) / N)
+    within = float((layer.H - layer.means[torch.searchsorted(layer.present, layer.labels)]).square().sum() / N)
+    return _over(within, between)
+
+
+def _verdict(theory: Theory, rows: tuple[Row, ...], residuals: dict[str, float], nc1: float) -> str:
+    """One sentence: the theory, whether the layer is stationary and collapsed, and what is off most."""
+    state = "stationary" if residuals["weights"] <= CLOSE else "not stationary"
+    collapse = "collapsed" if nc1 <= COLLAPSED else "not collapsed"
+    head = f"{theory.name[0].upper()}{theory.name[1:]} ({theory.why})"
+    layer = f"last layer {state} (residual {residuals['weights']:.2g}) and {collapse} (NC1 trace {nc1:.2g})"
+    if theory.is_zero:
+        return f"{head} predicts zero at these decays; {layer}."
+    off = {row.name: abs(row.ratio - 1) for row in rows if row.ratio is not None and row.kind != "calibration"}
+    worst = max(off, key=lambda name: off[name])
+    return f"{head}; {layer}; {grade(off[worst])}: {worst} is off most, by {off[worst]:.2%}."
+
+
+def _over(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan") if part == 0 else float("inf")
