@@ -70,13 +70,13 @@ class ComparedRun:
     entry: dict[str, Any]
 
 
-def compared_run(folder: Path, device: str, data_folder: Path | None) -> ComparedRun:
+def compared_run(folder: Path, device: str, data_folder: Path | None, code: Sequence[str] = ()) -> ComparedRun:
     """Compare a run's last state and, from its metrics, every measured epoch with the model.
 
     Raises:
         ValueError: if the folder holds no run that can be read, or its classes are of unequal size.
     """
-    training = reopen(folder, device, data_folder)
+    training = reopen(folder, device, data_folder, code=code)
     split, setting = training.data.splits["train"], training.setting
     is_model = setting.head["name"] == "linear" and setting.multilabel == 1
     check(is_model, "--runs", folder, "runs with the head linear and one label an image, which the model has")
