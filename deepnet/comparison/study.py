@@ -128,7 +128,7 @@ def study(runs: Sequence[ComparedRun], depths: Sequence[float]) -> Study:
 
 def _compared_network(name: str, runs: Sequence[ComparedRun], depths: Sequence[float]) -> dict[str, Any]:
     cases = [run.case for run in runs]
-    found = transfers(cases, depths)
+    found = transfers([run.case for run in runs if run.entry["no_prediction"] is None], depths)
     failures, fit = errors(found), fit_depth(by_condition(cases), cases[0].sizes.K)
     return {
         "network": name,
@@ -200,6 +200,7 @@ def _conditions(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
         table.append(
             {"condition": name, "loss": group[0]["run_setting"]["loss"], "seeds": [entry["seed"] for entry in group]}
             | {"rows": rows, **by_statistics, "nc1_trace": nc1, "norms": norms, "derived": _derived(group)}
+            | {"no_prediction": group[0]["no_prediction"]}
         )
     return table
 
