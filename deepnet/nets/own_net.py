@@ -27,8 +27,8 @@ from ufm.import_string import foreign
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
-Maker = Callable[[float, int, Shape], nn.Module]
-"""(width, classes, shape of an image) -> the net, logits and all."""
+Maker = Callable[[float, int, Shape], Any]
+"""(width, classes, shape of an image) -> the net, logits and all; what code of the user makes may be anything."""
 IMAGES = 2
 """That are shown to a net before it is trained: the fewest that batch normalisation takes."""
 SAME = 1e-4
@@ -154,12 +154,11 @@ def _found(name: str) -> Maker:
     allowed = "a function that takes num_classes, or a subclass of torch.nn.Module"
     check(is_module or "num_classes" in takes, "--net", name, allowed)
 
-    def make(width: float, classes: int, shape: Shape) -> nn.Module:
+    def make(width: float, classes: int, shape: Shape) -> Any:
         known = {"num_classes": classes, "in_channels": shape[0], "image_size": shape[1:], "width": width}
         if "width" not in takes:
             _check_width(width, name)
-        made: nn.Module = found(**{key: value for key, value in known.items() if key in takes})
-        return made
+        return found(**{key: value for key, value in known.items() if key in takes})
 
     return make
 
@@ -170,11 +169,10 @@ def _of_timm(name: str) -> Maker:
     check(timm.is_model(name), "--net", f"timm:{name}", "timm: and one of timm.list_models()")
     is_fixed = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
 
-    def make(width: float, classes: int, shape: Shape) -> nn.Module:
+    def make(width: float, classes: int, shape: Shape) -> Any:
         _check_width(width, f"timm:{name}")
         size: dict[str, Any] = {"img_size": shape[1:]} if is_fixed else {}
-        made: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, in_chans=shape[0], **size)
-        return made
+        return timm.create_model(name, pretrained=False, num_classes=classes, in_chans=shape[0], **size)
 
     return make
 
@@ -184,10 +182,10 @@ def _of_torchvision(name: str) -> Maker:
         from torchvision import models
     check(name in models.list_models(module=models), "--net", f"torchvision:{name}", "of torchvision.models")
 
-    def make(width: float, classes: int, shape: Shape) -> nn.Module:
+    def make(width: float, classes: int, shape: Shape) -> Any:
         _check_width(width, f"torchvision:{name}")
         size = {"image_size": shape[1]} if name.startswith("vit_") else {}
-        made: nn.Module = models.get_model(name, weights=None, num_classes=classes, **size)
+        made = models.get_model(name, weights=None, num_classes=classes, **size)
         return _OfColours(made) if shape[0] == 1 else made
 
     return make

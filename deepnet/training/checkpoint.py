@@ -146,8 +146,9 @@ def read_sources(folder: Path) -> dict[str, str]:
     Raises:
         ValueError: as `read_setting`.
     """
-    read_setting(folder)  # refused here if it is damaged
-    return dict(read_json(folder / SETTING).get(SOURCES, {}))
+    named = own_code.code_of(read_setting(folder)).values()
+    hashes = read_json(folder / SETTING).get(SOURCES, {})
+    return {path: found for path, found in hashes.items() if path in named}
 
 
 def read_setting(folder: Path) -> dict[str, Any]:
