@@ -11,6 +11,8 @@ from ufm.specs import HeadSpec, LossSpec
 
 MOST = 10**6
 """Of whatever is counted: images, epochs, runs."""
+MOST_PIXELS = 4096
+"""Of a side of an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,10 @@ class TrainSetting(ResumableSetting):
     """
 
     data: str = "cifar10"
-    """Data set: cifar10, cifar100, fashion_mnist, or digits (8 x 8 grey images that come with scikit-learn)."""
+    """Data set: cifar10, cifar100, fashion_mnist, or digits (8 x 8 grey images that come with scikit-learn). Your own:
+    imagefolder:PATH (a folder of images for each class, or train and test with those), npz:PATH (arrays images, labels)
+    or mymodule:MyData (a class of items (image, label), or a function of train); without test images every fifth of
+    each class is one."""
     data_folder: Path = Path("data")
     """Folder with the published files of the data set, packed or (CIFAR) unpacked."""
     download: bool = False
@@ -49,17 +54,23 @@ class TrainSetting(ResumableSetting):
     multilabel: int = 1
     """Make composites of 1 to this many images of different classes side by side; the loss is cross entropy summed over
     the labels (needs --loss ce)."""
+    image_size: int | None = None
+    """Scale the shorter side of every image to this many pixels and cut out the middle square; default: as they are."""
     augment: bool = False
     """true: crop and flip the training images at random; metrics always see clean images."""
     net: str = "wide_resnet"
-    """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers)."""
+    """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers). Yours:
+    mymodule:make_net, a function that takes num_classes and, if it likes, in_channels, image_size (height, width) and
+    width, and makes a torch module whose last nn.Linear gives the logits, or the module's class; timm:NAME or
+    torchvision:NAME, without their weights."""
     width: float = 1.0
     """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units: a multiple of 1/16."""
     head: HeadSpec = field(default_factory=lambda: {"name": "linear"})
-    """Last layers: linear, normalised (temperature), etf (a fixed simplex), or layers (count, relu); each may map the
-    features to another dimension first; parameters as --head.temperature 5 --head.dim 10."""
+    """Last layers, in a network of yours in the place of the last nn.Linear: linear, normalised (temperature), etf (a
+    fixed simplex), or layers (count, relu); each may map the features to another dimension first; parameters as
+    --head.temperature 5 --head.dim 10."""
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
-    """Loss: one of {losses}."""
+    """Loss: one of {losses}; or yours as module.Class or module.function, what `ufm report-card` takes."""
     epochs: int = 200
     """Passes over the training images, >= 1."""
     terminal: int = 0
@@ -95,7 +106,8 @@ class TrainSetting(ResumableSetting):
     measure_every: int = 1
     """Epochs between measurements on clean images, of which the best on validation is kept; first and last always."""
     resume: Path | None = None
-    """Continue the run in this folder with its setting; only where and how it computes may be given beside it."""
+    """Continue the run in this folder with its setting; only where and how it computes may be given beside it, and code
+    of your own that it runs must be: --loss, --net, --data as they were."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +138,8 @@ class TrainSetting(ResumableSetting):
                 check(getattr(self, name) in get_args(kind), f"--{name}", getattr(self, name), f"one of {words}")
         allowed = f"an integer in [2, {MOST}] (batch normalisation needs two images)"
         check(2 <= self.batch_size <= MOST, "--batch-size", self.batch_size, allowed)
+        size = self.image_size
+        check(size is None or 1 <= size <= MOST_PIXELS, "--image-size", size, f"an integer in [1, {MOST_PIXELS}]")
         for argument in ("epochs", "measure_every", "per_class", "test_per_class"):
             value = getattr(self, argument)
             allowed = f"an integer in [1, {MOST}]"
@@ -157,6 +171,8 @@ class MeasureSetting(CommonSetting):
     """Which of its networks: the last, or the best on validation."""
     data_folder: Path | None = None
     """Where the images are; default: where the run had them."""
+    code: list[str] = field(default_factory=list)
+    """Code of your own that the run may run, as its setting has it: '[mymodule.MyLoss, mymodule:make_net]'."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +221,8 @@ class CompareSetting(CommonSetting):
     The model is the mean loss + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2. Of nets whose price of features is
     derived (deepnet/comparison/price.py) a first table has nothing fitted: measured, derived, deviation, and for convex
     losses the objective over a lower bound. Then the decay of the features is read off the balance decay_W |W|^2 =
-    decay_H |H|^2 (unless --decay-H gives it), so that |w| / |h| is a calibration; identities test whether the last layer
-    is stationary and collapsed; predictions could fail where it is both (deepnet/comparison/compare.py). The
+    decay_H |H|^2 (unless --decay-H gives it), so that |w| / |h| is a calibration; identities test whether the last
+    layer is stationary and collapsed; predictions could fail where it is both (deepnet/comparison/compare.py). The
     stationarity residual is |G'H + decay W| / |decay W|, the balanced decay its part along W (1: balanced), with batch
     normalisation by running, precise (averaged over the whole set) and batch statistics, batches with an equal share of
     each class. Several runs of one network predict each other, and their features are set side by side.
@@ -230,6 +246,8 @@ class CompareSetting(CommonSetting):
     """Folder of a run, or of several: '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
+    code: list[str] = field(default_factory=list)
+    """Code of your own that the runs may run, as its setting has it: '[mymodule.MyLoss, mymodule:make_net]'."""
     depths: list[float] = field(default_factory=lambda: [1.0])
     """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
     features: Path | None = None

@@ -39,11 +39,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deepnet.measures.reading import Reading
 from ufm.arguments import check_fields, instance, integer, positive, takes
+from ufm.errors import RequestError
 from ufm.html import html_table
 from ufm.model.loss import Loss
 from ufm.model.problem import Problem
 from ufm.plot import on_axes
-from ufm.theory.prediction import predict
+from ufm.theory.prediction import Prediction, predict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,16 +55,16 @@ Kind = Literal["calibration", "identity", "prediction"]
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity, measured on the network and predicted by the model."""
+    """One quantity, measured on the network and predicted by the model; None where the model predicts none."""
 
     name: str
     kind: Kind
     measured: float
-    predicted: float
+    predicted: float | None
 
     @property
     def ratio(self) -> float | None:
-        """Measured over predicted; None for a prediction of 0."""
+        """Measured over predicted; None for a prediction of 0, or none."""
         return self.measured / self.predicted if self.predicted else None
 
 
@@ -90,6 +91,7 @@ class Comparison:
             far the last layer is from being stationary in eval mode.
         decay_W, decay_H, decay_b: the model's decays; decay_H from the balance of centred norms.
         raw_decay_H, raw_margin: decay_H from the balance of W and H as they are, and the margin it would predict.
+        no_prediction: why the model predicts no minimum for this loss and these sizes; None where it does.
         norm_h_raw, norm_global_mean: root mean square of |h_i| without centring, and |mu_G|.
         K, n: classes and samples per class.
     """
@@ -100,7 +102,8 @@ class Comparison:
     decay_H: float
     decay_b: float
     raw_decay_H: float
-    raw_margin: float
+    raw_margin: float | None
+    no_prediction: str | None
     norm_h_raw: float
     norm_global_mean: float
     K: int
@@ -134,18 +137,28 @@ class Comparison:
 
 @takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))
 def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison:
-    """Compare a last layer on its clean training samples with the model of the same loss, sizes and decay."""
+    """Compare a last layer on its clean training samples with the model of the same loss, sizes and decay.
+
+    Without a known minimum of the model there are the rows that need none.
+    """
     decay = sizes.decay
     problem = calibrated_problem(reading, loss, sizes)
     raw_decay_H = decay * (reading.norm_w_raw / reading.norm_h_raw) ** 2 / sizes.n
+    predicted, raw_margin, why = None, None, None
+    try:
+        predicted = predict(problem)
+        raw_margin = predict(Problem(loss, sizes.K, sizes.d, sizes.n, decay, raw_decay_H, decay)).margin
+    except RequestError as error:
+        why = str(error)
     return Comparison(
-        rows=_rows(reading, problem),
+        rows=_rows(reading, problem, predicted),
         stationarity=reading.stationarity(decay),
         decay_W=decay,
         decay_H=float(problem.decay_H),
         decay_b=float(problem.decay_b or 0.0),
         raw_decay_H=raw_decay_H,
-        raw_margin=predict(Problem(loss, sizes.K, sizes.d, sizes.n, decay, raw_decay_H, decay)).margin,
+        raw_margin=raw_margin,
+        no_prediction=why,
         norm_h_raw=reading.norm_h_raw,
         norm_global_mean=reading.norm_global_mean,
         K=sizes.K,
@@ -166,20 +179,23 @@ def bias_decay(decay: float, reading: Reading) -> float:
     return decay / (1 + reading.norm_global_mean**2)
 
 
-def _rows(reading: Reading, problem: Problem) -> tuple[Row, ...]:
-    predicted, K = predict(problem), problem.K
+def _rows(reading: Reading, problem: Problem, predicted: Prediction | None) -> tuple[Row, ...]:
+    K = problem.K
+    margin, p_y, norm_w, norm_h, loss = (
+        getattr(predicted, name, None) for name in ("margin", "p_y", "norm_w", "norm_h", "loss")
+    )
     norm_ratio = float((problem.n * problem.decay_H / problem.decay_W) ** 0.5)
     rows = [
-        Row("margin", "identity", reading.margin, predicted.margin),
-        Row("|w|", "identity", reading.norm_w, predicted.norm_w),
-        Row("|h|", "identity", reading.norm_h, predicted.norm_h),
+        Row("margin", "identity", reading.margin, margin),
+        Row("|w|", "identity", reading.norm_w, norm_w),
+        Row("|h|", "identity", reading.norm_h, norm_h),
         Row("|w| / |h|", "calibration", reading.norm_w / reading.norm_h, norm_ratio),
-        Row("training loss", "identity", reading.loss, predicted.loss),
+        Row("training loss", "identity", reading.loss, loss),
         Row("self-duality: cos(W, class means)", "identity", reading.self_duality_cosine, 1.0),
         Row("mean cosine of class means", "identity", reading.mean_cosine, -1 / (K - 1)),
         Row("dimensions of class means", "prediction", reading.dimensions, float(K - 1)),
         Row("variance between classes / total", "prediction", reading.between_share, 1.0),
     ]
-    if predicted.p_y is not None:
-        rows.insert(1, Row("p_y", "identity", reading.p_y, predicted.p_y))
+    if p_y is not None:
+        rows.insert(1, Row("p_y", "identity", reading.p_y, p_y))
     return tuple(rows)

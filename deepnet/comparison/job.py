@@ -8,7 +8,7 @@ from deepnet.comparison.report import show, show_net
 from deepnet.comparison.study import Study, compared_run, study
 from deepnet.evaluation.feature_files import read_features, read_last_layer
 from deepnet.settings import CompareSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from ufm.cli.job import Job
 from ufm.errors import RequestError, check
 
@@ -21,13 +21,13 @@ class Compare(Job[CompareSetting, Study]):
     def __init__(self, setting: CompareSetting) -> None:
         super().__init__(setting)
         for run in setting.folders:
-            checkpoint.read_setting(run)
+            own_code.check_named(run, checkpoint.read_setting(run), setting.code)
 
     def compute(self) -> Study:
         """Run after run, then all of them together."""
         setting, runs = self.setting, []
         for number, run in enumerate(setting.folders, 1):
-            runs.append(compared_run(run, setting.device, setting.data_folder))
+            runs.append(compared_run(run, setting.device, setting.data_folder, setting.code))
             print(f"read {run} ({number} of {len(setting.folders)}), epoch {runs[-1].entry['epoch']}", flush=True)
             if slow := runs[-1].entry["warning"]:
                 print(f"warning: {run}: {slow}", file=sys.stderr)

@@ -8,6 +8,11 @@ from deepnet.comparison.study import Study
 from ufm.cli.table import console, table
 from ufm.cli.words import depth_sentence
 
+NOTHING_DERIVED = (
+    "What this net pays for its features is not known (it is for the residual nets of this laboratory with the head "
+    "linear, and a loss whose minimum is known), so its decay is fitted and no bound is given."
+)
+
 
 def show(result: Study) -> None:
     """All of it."""
@@ -86,6 +91,8 @@ def _show_condition(condition: dict[str, Any]) -> None:
         found.add_row(f"balanced decay of |W|, {name} statistics", spread_text(spread), "1", "", "measured")
     console().print(found)
     print(condition["verdict"])
+    if not condition["derived"]:
+        print(NOTHING_DERIVED)
 
 
 def _show_transfers(network: dict[str, Any]) -> None:

@@ -76,13 +76,13 @@ class ComparedRun:
     entry: dict[str, Any]
 
 
-def compared_run(folder: Path, device: str, data_folder: Path | None) -> ComparedRun:
+def compared_run(folder: Path, device: str, data_folder: Path | None, code: Sequence[str] = ()) -> ComparedRun:
     """Compare a run's last state and, from its metrics, every measured epoch with the model.
 
     Raises:
         ValueError: if the folder holds no run that can be read, or its classes are of unequal size.
     """
-    training = reopen(folder, device, data_folder)
+    training = reopen(folder, device, data_folder, code=code)
     split, setting = training.data.splits["train"], training.setting
     is_model = setting.head["name"] == "linear" and setting.multilabel == 1
     check(is_model, "--runs", folder, "runs with the head linear and one label an image, which the model has")
@@ -144,7 +144,7 @@ def study(runs: Sequence[ComparedRun], depths: Sequence[float]) -> Study:
 
 def _compared_network(name: str, runs: Sequence[ComparedRun], depths: Sequence[float]) -> dict[str, Any]:
     cases = [run.case for run in runs]
-    found = transfers(cases, depths)
+    found = transfers([run.case for run in runs if run.entry["no_prediction"] is None], depths)
     failures, fit = errors(found), fit_depth(by_condition(cases), cases[0].sizes.K)
     return {
         "network": name,
@@ -216,6 +216,7 @@ def _conditions(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
         table.append(
             {"condition": name, "loss": group[0]["run_setting"]["loss"], "seeds": [entry["seed"] for entry in group]}
             | {"rows": rows, **by_statistics, "nc1_trace": nc1, "norms": norms, "derived": _derived(group)}
+            | {"no_prediction": group[0]["no_prediction"]}
         )
     return table
 

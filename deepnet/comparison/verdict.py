@@ -25,10 +25,13 @@ def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) ->
         transfer_errors: as `deepnet.comparison.transfer.errors` gives them, of the same network.
     """
     rows = {row["name"]: row for row in condition["rows"]}
-    identity = _worst({name: _deviation(rows[name]) for name in NORMS})
+    why = condition.get("no_prediction")
+    identity = None if why else _worst({name: _deviation(rows[name]) for name in NORMS})
     model = [entry for entry in transfer_errors if entry["target"] == condition["condition"] and _is_model(entry)]
     prediction = _worst({name: model[0]["mean"][name] for name in NORMS}) if model else None
     sentences = [*_nothing_fitted(condition), _geometry(condition, rows), _last_layer(condition, identity)]
+    if why:
+        sentences.append(f"The model's minimum is not known here: {why}")
     if prediction is not None:
         value, name = prediction
         sentences.append(
@@ -36,7 +39,7 @@ def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) ->
         )
     return {
         "verdict": " ".join(sentences),
-        "identity_error": identity[0],
+        "identity_error": None if identity is None else identity[0],
         "prediction_error": None if prediction is None else prediction[0],
     }
 
@@ -68,13 +71,15 @@ def _geometry(condition: dict[str, Any], rows: dict[str, Any]) -> str:
     return f"{collapse} (NC1 trace {_number(nc1)}), {shape} ({_number(measured)} of {predicted:.0f} dimensions)."
 
 
-def _last_layer(condition: dict[str, Any], identity: tuple[float, str]) -> str:
+def _last_layer(condition: dict[str, Any], identity: tuple[float, str] | None) -> str:
     residuals = {name: spread["mean"] for name, spread in condition["stationarity"].items()}
     running = residuals["running"]
     shown = f"residual {_number(running)}" + (
         f", {_number(residuals['batch'])} in batches" if "batch" in residuals else ""
     )
     state = "stationary" if running is not None and running <= CLOSE else "not stationary"
+    if identity is None:
+        return f"Last layer {state} ({shown})."
     value, name = identity
     return f"Last layer {state} ({shown}); identities {grade(value)}, {name} off by {value:.0%}."
 

@@ -1,20 +1,23 @@
-"""What a data set is, whatever its file format: images as uint8 tensors and their labels."""
+"""What a data set is, whatever its file format: images as tensors and their labels."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float32, Int, UInt8
 from torch import Tensor
 
 from ufm import files
 from ufm.errors import RequestError, check
 
+Pixels = UInt8[Tensor, "N C height width"] | Float32[Tensor, "N C height width"]
+"""Channels first; bytes, or of data of your own that are no bytes float32."""
+
 
 class Split(NamedTuple):
-    """Images (channels first, 0..255) and their labels."""
+    """Images and their labels."""
 
-    images: UInt8[Tensor, "N C height width"]
+    images: Pixels
     labels: Int[Tensor, " N"]
 
 

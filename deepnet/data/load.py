@@ -10,16 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.data.cifar import CIFAR10, CIFAR100, load_archive
 from deepnet.data.composites import composites, label_sets
 from deepnet.data.idx import FASHION_MNIST, load_idx
-from deepnet.data.images import Images, Split
+from deepnet.data.images import Images, Pixels, Split
+from deepnet.data.own_data import is_own, own_images
+from deepnet.data.scaling import scaled
 from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
 from ufm.errors import check
 from ufm.model.pick_all_labels import PickAllLabels
+
+AT_ONCE = 2**28
+"""Pixels that are looked at together in float64."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Data:
 
     Attributes:
         splits: `train`, `validation` (absent when its fraction is 0) and `test`.
-        mean, std: per channel, of the run's own training images, in units of 0..255; the same for every split.
+        mean, std: per channel, of the run's own training images, in their units; the same for every split.
         classes: K.
         tags: the loss whose labels are sets of classes, for images with several labels; None for one label each.
     """
@@ -45,7 +50,7 @@ class Data:
         channels, height, width = self.splits["train"].images.shape[1:]
         return channels, height, width
 
-    def normalise(self, images: UInt8[Tensor, "n C height width"]) -> Float[Tensor, "n C height width"]:
+    def normalise(self, images: Pixels) -> Float[Tensor, "n C height width"]:
         """Images of mean 0 and standard deviation 1 over the training split."""
         return (images - self.mean) / self.std
 
@@ -62,6 +67,7 @@ class Selection:
     Attributes:
         imbalance: the second half of the classes has this many times fewer training images.
         multilabel: composites of up to this many images in place of the images.
+        image_size: pixels of a side, to which images are scaled; None leaves them as they are.
     """
 
     validation: float = 0.0
@@ -70,13 +76,14 @@ class Selection:
     seed: int = 0
     imbalance: float = 1.0
     multilabel: int = 1
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
         at_least_one, count = Rule(lambda v: positive.holds(v) and v >= 1, "finite and >= 1"), optional(integer(1))
         check_fields(
             self, validation=number(0.0, 1.0, "a number in [0, 1]"), per_class=count, test_per_class=count, seed=seed
         )
-        check_fields(self, imbalance=at_least_one, multilabel=integer(1))
+        check_fields(self, imbalance=at_least_one, multilabel=integer(1), image_size=count)
 
 
 @takes(name=instance(str), folder=path, selection=instance(Selection), download=boolean)
@@ -86,8 +93,7 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
     Raises:
         ValueError: if the data set is unknown or damaged, or has fewer images than asked for.
     """
-    check(name in DATA_SETS, "--data", name, f"one of {', '.join(DATA_SETS)}")
-    images = DATA_SETS[name](folder, download)
+    images = _images(name, folder, selection.image_size, download)
     generator = torch.Generator().manual_seed(selection.seed)
     held_out, rest = _split_classes(images.train, selection.validation, generator)
     kept = torch.bincount(rest.labels, minlength=images.classes)
@@ -107,8 +113,33 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
     if selection.multilabel > 1:
         tags = label_sets(images.classes, selection.multilabel)
         splits = {name: composites(split, tags, generator) for name, split in splits.items()}
-    std, mean = torch.std_mean(splits["train"].images.double(), (0, 2, 3), correction=0)
+    std, mean = _moments(splits["train"].images)
     return Data(splits, mean.float()[:, None, None], std.float()[:, None, None], images.classes, tags)
+
+
+def _images(name: str, folder: Path, size: int | None, download: bool) -> Images:
+    """The whole data set, its images of the size asked for."""
+    if is_own(name):
+        images = own_images(name, size)
+    else:
+        check(name in DATA_SETS, "--data", name, f"one of {', '.join(DATA_SETS)}")
+        images = DATA_SETS[name](folder, download)
+    if size is None or images.train.images.shape[2:] == (size, size):
+        return images
+    train, test = (Split(scaled(split.images, size), split.labels) for split in (images.train, images.test))
+    return Images(train, test, images.classes)
+
+
+def _moments(images: Pixels) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+    """Standard deviation, 1 for a channel that is the same everywhere, and mean of each channel, in float64."""
+    if images.numel() <= AT_ONCE:
+        std, mean = torch.std_mean(images.double(), (0, 2, 3), correction=0)
+    else:
+        parts, count = torch.split(images, max(1, AT_ONCE // images[0].numel())), images.numel() / images.shape[1]
+        mean = torch.stack([part.double().sum((0, 2, 3)) for part in parts]).sum(0) / count
+        squares = [(part.double() - mean[:, None, None]).square().sum((0, 2, 3)) for part in parts]
+        std = (torch.stack(squares).sum(0) / count).sqrt()
+    return torch.where(std > 0, std, 1.0), mean
 
 
 def load_digits(_: Path, __: bool = False) -> Images:

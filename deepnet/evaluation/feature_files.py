@@ -77,7 +77,12 @@ def _read(path: Path, argument: str, wanted: Collection[str]) -> Arrays:
     return {key: value for key, value in named.items() if value is not None}
 
 
-def _npz(path: Path, names: set[str]) -> Arrays:
+def npz(path: Path, names: set[str]) -> Arrays:
+    """The arrays of these names in a file .npz; a pickle is none.
+
+    Raises:
+        OSError, ValueError, BadZipFile: if it cannot be read, or would unpack to more than it says.
+    """
     with opened(path, LARGEST) as file, zipfile.ZipFile(file) as archive:
         parts = {part.filename.removesuffix(".npy"): part for part in archive.infolist()}
         return {name: _npy(archive, parts[name]) for name in parts if name in names}
@@ -152,7 +157,7 @@ def _tensors(found: Any, names: set[str]) -> Arrays:
 
 
 READERS: dict[str, Callable[[Path, set[str]], Arrays]] = {
-    ".npz": _npz,
+    ".npz": npz,
     ".pt": _pt,
     ".pth": _pt,
     ".safetensors": _safetensors,

@@ -10,7 +10,7 @@ from pathlib import Path
 from deepnet.experiments.experiment import Experiment, find, setting_of
 from deepnet.experiments.run import Run
 from deepnet.settings import ExperimentSetting, TrainSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from deepnet.training.optimiser import RELAXED
 from deepnet.training.run import opened
 from deepnet.training.train import train
@@ -76,7 +76,7 @@ def train_unit(unit: Unit) -> str:
         state = checkpoint.load(unit.folder)
         if is_over(unit.setting, state["epoch"], state["residual"]):
             return ""
-        setting = TrainSetting(resume=unit.folder, device=unit.setting.device)
+        setting = dataclasses.replace(unit.setting, resume=unit.folder, given=frozenset(own_code.OPTIONS))
     with opened(setting) as (training, folder):
         training.measures += find(unit.experiment)[0].measures
         return train(training, folder, lambda _: None, lambda _: None) or ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepnet.measures.features import LastLayer, last_layer
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from deepnet.training.training import Training, reopen
 
 
@@ -29,8 +29,9 @@ class Run:
 
     @cached_property
     def training(self) -> Training:
-        """The run as its checkpoint left it, on the CPU."""
-        return reopen(self.folder, "cpu")
+        """The run as its checkpoint left it, on the CPU; its setting is what the command line asked for."""
+        code = own_code.code_of(checkpoint.read_setting(self.folder))
+        return reopen(self.folder, "cpu", code=code.values())
 
     @property
     def epochs(self) -> int:

@@ -78,7 +78,10 @@ class TrainGrid(Job[GridSetting, GridResult]):
     def stopped(self) -> None:
         """Say how to go on."""
         if (self.folder / grid.GRID).exists():
-            print(f"\nstopped; go on with: python -m deepnet grid --resume {self.folder}", file=sys.stderr)
+            print(
+                f"\nstopped; go on with: python -m deepnet grid --resume {self.folder}{grid.code_again(self.setting)}",
+                file=sys.stderr,
+            )
 
     def files(self) -> dict[str, Path | str]:
         """The rows."""

@@ -154,4 +154,4 @@ def _name(point: dict[str, Any]) -> str:
             parts.append("-".join([str(value["name"]), *words[1:]]))
         else:
             parts.append(f"{field_name}{value:g}" if isinstance(value, float) else f"{field_name}{value}")
-    return "_".join(parts)
+    return "_".join(parts).replace("/", "-")

@@ -5,6 +5,7 @@ any time, and whatever engine did a part of it.
 """
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -18,9 +19,9 @@ import torch
 from deepnet.data.load import load
 from deepnet.grid.setting import GridSetting, Run
 from deepnet.nets.heads import make_head
-from deepnet.nets.nets import NETS
+from deepnet.nets.nets import check_net
 from deepnet.settings import TrainSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from deepnet.training.run import finish, opened
 from deepnet.training.train import train
 from deepnet.training.training import selection_of
@@ -31,7 +32,7 @@ from ufm.device import torch_device
 from ufm.engine.map_units import map_units
 from ufm.errors import RequestError, check
 from ufm.files import read_json, read_lines
-from ufm.model.losses import make_loss
+from ufm.model.own_loss import loss_of
 
 GRID, RECORD = "grid.json", "record.json"
 Row = dict[str, Any]
@@ -88,9 +89,38 @@ def resumed_grid(setting: GridSetting) -> GridSetting:
     for name in sorted(setting.given & stored.keys() - {"grid", *_MAY_MOVE}):
         asked = getattr(setting, name)
         check_kept(asked == stored[name], name, asked, stored[name], f"in {folder}")
+    _check_given_again(earlier, setting)
     others = sorted(setting.grid.keys() - earlier.all_axes.keys())
     check(not others, "--grid", ", ".join(others), f"over the axes of {folder}: {', '.join(earlier.all_axes)}")
     return replace(earlier, grid={**earlier.grid, **setting.grid})
+
+
+def code_again(setting: GridSetting) -> str:
+    """What must stand beside `--resume`: the options, and axes as options, that name code of the user."""
+    axes = {name: text for name, text in setting.all_axes.items() if _calls_code(setting, name)}
+    plain = own_code.options_again(checkpoint.plain_setting(setting), set(own_code.OPTIONS) - axes.keys())
+    return plain + "".join(f" --grid.{name} {shlex.quote(text)}" for name, text in axes.items())
+
+
+def _calls_code(setting: GridSetting, axis: str) -> bool:
+    """Whether a value on an axis is code of the user."""
+    if axis not in own_code.OPTIONS:
+        return False
+    base = checkpoint.plain_setting(setting)
+    return any(own_code.options_again(base | {axis: value}, [axis]) for value in setting.axes[axis])
+
+
+def _check_given_again(earlier: GridSetting, asked: GridSetting) -> None:
+    """Refuse a grid to be resumed that calls code of the user which the command line has not named."""
+    words = code_again(earlier)
+    missing = [
+        option
+        for option in own_code.OPTIONS
+        if (f" --grid.{option} " in words and option not in asked.grid)
+        or (f" --{option} " in words and option not in asked.given)
+    ]
+    allowed = f"given with --resume, too, as{words}: {own_code.WHY}"
+    check(not missing, f"--{missing[0]}" if missing else "", "nothing", allowed)
 
 
 def possible_runs(setting: GridSetting) -> list[Run]:
@@ -101,8 +131,8 @@ def possible_runs(setting: GridSetting) -> list[Run]:
     """
     runs = setting.runs()
     for run in runs:
-        make_loss(run.setting.loss)
-        check(run.setting.net in NETS, "--net", run.setting.net, f"one of {', '.join(NETS)}")
+        loss_of(run.setting.loss)
+        check_net(run.setting.net)
     if setting.engine.name == "local":
         torch_device(setting.device)
     data: dict[Any, TrainSetting] = {}

@@ -18,8 +18,9 @@ from ufm.errors import check
 Precision = Literal["fp32", "bf16"]
 Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Images to logits and features: a network, also one of several processes'."""
-BATCH = 500
-"""Images a forward pass; eval mode, so the number moves nothing but rounding and memory."""
+BATCH, MOST_VALUES = 500, 500 * 3 * 64 * 64
+"""Images a forward pass, and their pixels times channels; eval mode, so the number moves nothing but rounding and
+memory."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> 
     """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
     net.eval()
     H = torch.zeros(len(split.labels), net.feature_size, device=split.images.device)
-    for start in range(distributed.rank() * BATCH, len(H), distributed.size() * BATCH):
-        images = split.images[start : start + BATCH]
-        H[start : start + BATCH] = forward(net, data.normalise(images), precision)[1]
+    size = max(1, min(BATCH, MOST_VALUES // split.images[0].numel()))
+    for start in range(distributed.rank() * size, len(H), distributed.size() * size):
+        images = split.images[start : start + size]
+        H[start : start + size] = forward(net, data.normalise(images), precision)[1]
     distributed.total(H)
     return LastLayer(H, split.labels, net.classifier.W.detach(), net.classifier.b.detach())
 

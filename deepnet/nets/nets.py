@@ -14,13 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepnet.nets.heads import Head, make_head
+from deepnet.nets.own_net import OwnBody, Shape, begin_as, is_own, maker, own_body
 from deepnet.nets.resnet import BasicBlock, Bottleneck, Residual, ResNet
 from ufm.arguments import each, instance, integer, optional, positive, takes
 from ufm.errors import check
 from ufm.specs import HeadSpec
-
-Shape = tuple[int, int, int]
-"""Channels, height and width of an image."""
 
 
 class MLP(nn.Sequential):
@@ -57,6 +55,11 @@ class Network(nn.Module):
         self.classifier = classifier
         self.feature_size = classifier.dim
 
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How its maps lie in memory; those of a body of your own as torch has them by default, which it may need."""
+        return torch.contiguous_format if isinstance(self.body, OwnBody) else torch.channels_last
+
     def forward(
         self, images: Float[Tensor, "n channels height width"]
     ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n d"]]:
@@ -78,15 +81,41 @@ class Network(nn.Module):
 def make_net(
     name: str, width: float, classes: int, shape: Shape, generator: torch.Generator, head: HeadSpec | None = None
 ) -> Network:
-    """A network of `NETS` with fresh parameters, which depend on the generator alone; the head is linear by default.
+    """A network with fresh parameters, which depend on the generator alone; the head is linear by default.
+
+    Args:
+        name: One of `NETS`, or of your own (`deepnet/nets/own_net.py`).
+        width: Factor of its width.
+        classes: K.
+        shape: Channels, height and width of an image.
+        generator: On the CPU.
+        head: The last layers.
 
     Raises:
-        ValueError: if there is no such network or head.
+        ValueError: if there is no such network or head, or a network of your own cannot be had.
     """
-    check(name in NETS, "--net", name, f"one of {', '.join(NETS)}")
+    check_net(name)
+    spec = head or {"name": "linear"}
+    if is_own(name):
+        own, last = own_body(name, width, classes, shape, generator)
+        made = make_head(spec, own.feature_size, classes, generator)
+        begin_as(made, last)
+        return Network(own, made)
     body = NETS[name](width, shape)
     _initialise(body, generator)
-    return Network(body, make_head(head or {"name": "linear"}, int(body.feature_size), classes, generator))  # type: ignore[arg-type]
+    return Network(body, make_head(spec, int(body.feature_size), classes, generator))  # type: ignore[arg-type]
+
+
+def check_net(name: str) -> None:
+    """Refuse a network that cannot be had, before anything else is done; code of your own is looked at, not called.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    if is_own(name):
+        maker(name)
+    else:
+        check(name in NETS, "--net", name, f"one of {', '.join(NETS)}")
 
 
 def _initialise(body: nn.Module, generator: torch.Generator) -> None:

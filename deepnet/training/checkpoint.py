@@ -19,12 +19,15 @@ from typing import Any
 import torch
 
 from deepnet.settings import TrainSetting
+from deepnet.training import own_code
 from ufm.cli.records import atomic_file
 from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
 from ufm.files import check_sums, opened, parse_json, read_json, read_lines
 
+SOURCES = "sources"
+"""Where the setting's file has the hashes of code of the user."""
 SETTING, METRICS = "setting.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
 LARGEST = 2**36
@@ -130,19 +133,35 @@ def plain_setting(setting: TrainSetting) -> dict[str, Any]:
 
 
 def write_setting(folder: Path, setting: TrainSetting) -> None:
-    """Write `setting.json`."""
+    """Write `setting.json`, the hashes of the run's first sources kept."""
+    plain = plain_setting(setting)
+    kept = read_sources(folder) if (folder / SETTING).exists() else own_code.sources(plain)
     with atomic_file(folder / SETTING) as file:
-        json.dump(plain_setting(setting), file, indent=1)
+        json.dump(plain | {SOURCES: kept}, file, indent=1)
+
+
+def read_sources(folder: Path) -> dict[str, str]:
+    """The hashes in `setting.json` of code of the user, by import path.
+
+    Raises:
+        ValueError: as `read_setting`.
+    """
+    named = own_code.code_of(read_setting(folder)).values()
+    hashes = read_json(folder / SETTING).get(SOURCES, {})
+    return {path: found for path, found in hashes.items() if path in named}
 
 
 def read_setting(folder: Path) -> dict[str, Any]:
-    """Read `setting.json`.
+    """Read `setting.json`, without the hashes.
 
     Raises:
         ValueError: if the folder is not a run's.
     """
     try:
         setting = dict(read_json(folder / SETTING))
+        hashes = setting.pop(SOURCES, {})
+        if not all(type(value) is str for value in dict(hashes).values()):
+            raise ValueError(f"{SOURCES} that are no texts")
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(
             f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."
@@ -173,6 +192,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
     assert setting.resume is not None
     check(setting.out is None, "--out", setting.out, "left out with --resume (the run goes on in its folder)")
     stored, asked = read_setting(setting.resume), plain_setting(setting)
+    own_code.check_given_again(stored, setting.given)
     for name in sorted(setting.given & asked.keys()):
         may_differ = (
             name in _MAY_MOVE or asked[name] == stored[name] or (name in _MAY_GROW and asked[name] > stored[name])

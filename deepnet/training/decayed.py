@@ -9,7 +9,6 @@ scales of earlier batch normalisations are followed by another one.
 import torch
 from torch import nn
 
-from deepnet.measures.normalisation import normalises_batches
 from deepnet.nets.heads import Linear
 from deepnet.nets.nets import Network
 from deepnet.nets.resnet import Residual
@@ -18,20 +17,26 @@ from ufm.errors import RequestError
 
 
 def decayed(net: Network) -> list[nn.Parameter]:
-    """Last layer and scales of its features; of a net without batch normalisation all that is trained.
+    """Last layer and scales of its features; of a net without any normalisation all that is trained.
 
     Raises:
-        ValueError: if the net normalises batches and the scales of its features are not known.
+        ValueError: if the net normalises and the scales of its features are not known.
     """
-    if not normalises_batches(net):
+    if not _normalises(net):
         return [parameter for parameter in net.parameters() if parameter.requires_grad]
     found = scales(net)
     if found is None:
         raise RequestError(
-            "`--terminal` must be 0 with batch normalisation unless --head is linear without --head.dim: which "
-            "parameters have a scale is not known there."
+            "`--terminal` must be 0 with batch normalisation unless --head is linear without --head.dim, and with a "
+            "network of your own that normalises: which parameters have a scale is not known there."
         )
     return [*net.classifier.parameters(), *found.parameters]
+
+
+def _normalises(net: Network) -> bool:
+    """Whether a layer before the last one, of torch or of others, is called a norm."""
+    layers = [*net.body.modules(), *net.classifier.reduce.modules()]
+    return any("norm" in type(layer).__name__.lower() for layer in layers)
 
 
 @torch.no_grad()

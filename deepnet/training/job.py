@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deepnet import distributed
 from deepnet.settings import TrainSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from deepnet.training.epoch import steps_of
 from deepnet.training.optimiser import warning_of_time
 from deepnet.training.progress import TrainingProgress
@@ -40,7 +40,8 @@ class Train:
 
     def _train(self) -> int:
         with opened(self.setting) as (training, folder):
-            go_on = f"go on with: python -m deepnet train --resume {folder}"
+            again = own_code.options_again(checkpoint.plain_setting(training.setting))
+            go_on = f"go on with: python -m deepnet train --resume {folder}{again}"
             try:
                 failure = _train_with_progress(training, folder)
                 if failure is None and distributed.rank() == 0:

@@ -32,7 +32,7 @@ class Measure(Job[MeasureSetting, Measured]):
 
     def __init__(self, setting: MeasureSetting) -> None:
         super().__init__(setting)
-        self._training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint)
+        self._training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint, setting.code)
 
     def compute(self) -> Measured:
         """The measures, and how well probabilities are calibrated."""

@@ -16,7 +16,7 @@ import torch
 
 from deepnet import distributed
 from deepnet.settings import TrainSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from deepnet.training.training import Training, begin
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import HALF_WRITTEN, read_record, write_record
@@ -126,6 +126,8 @@ def _resumed(setting: TrainSetting, folder: Path) -> Training:
     check(has_all, "--epochs", setting.epochs, f"{epochs}, as the run has it, or left out until it has reached them")
     allowed = f"{epochs}, as the run has it, or left out after a terminal block"
     check(not is_longer or state["epoch"] <= epochs, "--epochs", setting.epochs, allowed)
+    if distributed.rank() == 0:
+        own_code.say_if_changed(folder, checkpoint.read_sources(folder))
     training = begin(setting)
     training.restore(state, f"the checkpoint in {folder}")
     if distributed.rank() == 0:

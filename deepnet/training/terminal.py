@@ -111,7 +111,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     balance(net)
     value = float(objective().detach())
     net.zero_grad()
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=net.memory_format)  # type: ignore[call-overload]
     logits = keep_statistics(training)
     on_step(images - shown)
     count = int(training.loss.is_right(logits, split.labels).sum())

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ def train(
         start = time.perf_counter()
         line: dict[str, Any] = {"epoch": training.epoch + 1, "lr": learning_rate(training.setting, training.epoch)}
         is_terminal = training.epoch >= training.setting.epochs
-        if is_terminal:
-            losses, end = terminal_block(training, on_step)
-            line |= end
-        else:
-            losses, line["loss"], line["accuracy"] = train_epoch(training, on_step)
+        with _same_when_resumed(training):
+            if is_terminal:
+                losses, end = terminal_block(training, on_step)
+                line |= end
+            else:
+                losses, line["loss"], line["accuracy"] = train_epoch(training, on_step)
         line["images_per_s"] = len(training.data.splits["train"].labels) / (time.perf_counter() - start)
         if failure := _failure(training, losses):
             return f"{failure} of epoch {line['epoch']}; try a smaller --lr."
@@ -53,6 +55,17 @@ def train(
             _write(training, folder, line)
         on_epoch(line)
     return None
+
+
+@contextmanager
+def _same_when_resumed(training: Training) -> Iterator[None]:
+    """torch's own random numbers, which dropout draws, depend on the run's generator as the checkpoint has it."""
+    device, copy = training.data.mean.device, torch.Generator()
+    copy.set_state(training.generator.get_state())
+    seed = int(torch.randint(2**62, (), generator=copy)) + distributed.rank()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def measure_splits(training: Training) -> dict[str, dict[str, float]]:

@@ -5,7 +5,7 @@ the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +17,17 @@ from deepnet import distributed
 from deepnet.data.load import Data, Selection, load
 from deepnet.measures.features import Forward
 from deepnet.measures.measure import Measure, measures_of
-from deepnet.nets.nets import Network, make_net
+from deepnet.nets.nets import Network, check_net, make_net
+from deepnet.nets.own_net import OwnBody
 from deepnet.settings import TrainSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, own_code
 from deepnet.training.decayed import decayed
 from deepnet.training.optimiser import make_optimiser
 from ufm.device import torch_device
 from ufm.errors import RequestError, check
 from ufm.labels import labels_below
 from ufm.model.loss import Loss
-from ufm.model.losses import make_loss
+from ufm.model.own_loss import check_loss, is_own, loss_of
 
 
 @dataclass
@@ -140,7 +141,8 @@ def begin(setting: TrainSetting) -> Training:
     Raises:
         ValueError: if the loss, the network, the data or the device cannot be had.
     """
-    make_loss(setting.loss)  # refused before the data are read
+    loss_of(setting.loss)  # refused before the data are read
+    check_net(setting.net)
     torch_device(setting.device)
     with distributed.first_goes_ahead():
         data = load(setting.data, setting.data_folder, selection_of(setting), setting.download)
@@ -154,7 +156,7 @@ def is_over(setting: TrainSetting, epoch: int, residual: float) -> bool:
 
 def selection_of(setting: TrainSetting) -> Selection:
     """What a run sees of its data set."""
-    names = ("validation", "per_class", "test_per_class", "seed", "imbalance", "multilabel")
+    names = ("validation", "per_class", "test_per_class", "seed", "imbalance", "multilabel", "image_size")
     return Selection(*(getattr(setting, name) for name in names))
 
 
@@ -164,7 +166,9 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     Raises:
         ValueError: if the loss, the network or the device cannot be had, or a label lies outside the classes.
     """
-    loss = data.tags or make_loss(setting.loss)
+    loss = data.tags or loss_of(setting.loss)
+    if is_own(setting.loss):
+        check_loss(loss, data.classes)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
     data = data.to(device)
@@ -172,23 +176,38 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
         labels_below(split.labels, loss.label_count(data.classes))
     generator = torch.Generator().manual_seed(setting.seed)
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
-    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = net.to(device, memory_format=net.memory_format)  # type: ignore[call-overload]
     if setting.terminal:
         check(distributed.size() == 1, "--terminal", setting.terminal, "0 with several processes")
         decayed(net)  # refused here if that is not known
+        is_random = isinstance(net.body, OwnBody) and net.body.is_random
+        check(not is_random, "--terminal", setting.terminal, "0 with a network that draws random numbers in training")
     measures, step_net = measures_of(loss, setting.decay), distributed.parallel(net)
     return Training(setting, data, loss, net, make_optimiser(net, setting), generator, step_net, measures)
 
 
 def reopen(
-    folder: Path, device: str, data_folder: Path | None = None, which: Literal["last", "best"] = "last"
+    folder: Path,
+    device: str,
+    data_folder: Path | None = None,
+    which: Literal["last", "best"] = "last",
+    code: Collection[str] = (),
 ) -> Training:
     """The run in a folder as its checkpoint left it, or with the network that was best on validation.
 
+    Args:
+        folder: Of the run.
+        device: To compute on.
+        data_folder: Where the images are; None: where the run had them.
+        which: Of its networks.
+        code: Import paths of the user's own that the run may call.
+
     Raises:
-        ValueError: if the folder holds no run, or a damaged one.
+        ValueError: if the folder holds no run, or a damaged one, or calls other code of the user.
     """
     stored = checkpoint.read_setting(folder)
+    own_code.check_named(folder, stored, code)
+    own_code.say_if_changed(folder, checkpoint.read_sources(folder))
     setting = TrainSetting(**stored | {"device": device, "data_folder": data_folder or Path(stored["data_folder"])})
     training = begin(setting)
     training.restore(checkpoint.load(folder), f"the checkpoint in {folder}")

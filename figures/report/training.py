@@ -89,7 +89,7 @@ def _net(setting: dict[str, Any]) -> str:
 
 def _predicted(run: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """Epochs and predictions per measure: along the run if it was compared there, else that of its end throughout."""
-    at_end = {row["name"]: row["predicted"] for row in run.get("rows", [])}
+    at_end = {row["name"]: row["predicted"] for row in run.get("rows", []) if row["predicted"] is not None}
     epochs = [run["collapse"][0]["epoch"], run["epoch"]] if at_end else []
     found = {key: (epochs, [at_end[row]] * 2) for key, row in PREDICTED.items() if row in at_end}
     known = [entry for entry in run.get("trajectory", []) if entry["rows"]]
