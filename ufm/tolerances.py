@@ -64,6 +64,8 @@ VANISHES = 1e-7
 """t and beta, absolute, up to which they are zero: squares of what is searched, so that a search leaves them small."""
 ZERO_LOGITS = 1e-6
 """Logits, in units of the model's own: a minimiser with smaller ones is the zero solution."""
+NO_LOGITS = 1e-9
+"""Logits of a predicted minimum, absolute: a closed form's are zero or far larger, a search's stop near there."""
 SMALL_LOGITS = 1e-4
 """Logits and margins of a scan's end points, own units: near a threshold a start stops before they have vanished."""
 NEAR_GEOMETRY = 1e-3

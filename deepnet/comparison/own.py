@@ -12,6 +12,7 @@ the same quantity.
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import Any, NamedTuple, overload
 
 import torch
@@ -179,7 +180,8 @@ def _rows(layer: Layer, frame: Frame, theory: Theory, found: OfSamples) -> tuple
         pairs["mean cosine of class means as they are"] = ("prediction", float(cosines(layer.means).mean()), 0.0)
     pairs["variance between classes / total"] = ("prediction", 1 / (1 + _nc1(layer)), 1.0)
     rows = [Row(name, *values) for name, values in pairs.items()]
-    return tuple(row for row in rows if not math.isnan(row.predicted))  # not what the zero point leaves undefined
+    is_told = (row.predicted is None or not math.isnan(row.predicted) for row in rows)  # zero leaves some undefined
+    return tuple(compress(rows, is_told))
 
 
 def _of_point(layer: Layer, W: Tensor, M: Tensor, square: float) -> dict[str, float]:

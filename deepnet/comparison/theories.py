@@ -30,10 +30,10 @@ from ufm.model.pick_all_labels import PickAllLabels
 from ufm.model.problem import Problem
 from ufm.simplex import simplex_basis
 from ufm.theory.collapsed import CollapsedModel
-from ufm.theory.imbalance import GAP
 from ufm.theory.multi_label_prediction import counts_of, tag_wise_averages
 from ufm.theory.prediction import balanced_target
 from ufm.theory.softmax_codes import exact_margin
+from ufm.tolerances import NO_LOGITS, PROOF_GAP
 
 STARTS, STARTS_OF_CODES = 4, 32
 """Of the minimisations: where the relaxation is tight all end alike; with few dimensions there are local minima."""
@@ -66,7 +66,7 @@ class Theory:
     @property
     def is_zero(self) -> bool:
         """Whether the predicted minimum has no logits but the bias."""
-        return float((self.M @ self.W.mT).abs().max()) < 1e-9
+        return float((self.M @ self.W.mT).abs().max()) < NO_LOGITS
 
 
 def theory_for(layer: Layer, frame: Frame) -> Theory:
@@ -131,7 +131,7 @@ def _collapsed(layer: Layer, frame: Frame) -> Theory:
     found = model.minimum(starts)
     gap = (found.value - found.lower_bound) / model.unit
     numeric = f"numeric: the lowest of {starts} minimisations"
-    evidence = f"certificate: dual bound {max(gap, 0):.1g} f(0) below" if gap <= GAP else numeric
+    evidence = f"certificate: dual bound {max(gap, 0):.1g} f(0) below" if gap <= PROOF_GAP else numeric
     if is_code:
         name, why = "more classes than dimensions + 1: softmax code", f"{K} classes in {d} dimensions"
     else:
