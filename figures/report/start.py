@@ -15,6 +15,8 @@ KIND = (
     "ufm atlas",
     "ufm softmax-codes",
     "deepnet experiment",
+    "ufm report-card",
+    "deepnet train",
 )
 COMMAND = "python -m ufm verify --json figures/data/verify.json"
 FINDINGS = {
@@ -310,6 +312,31 @@ def _experiments(name: str, record: dict[str, Any]) -> list[Card]:
     return [_card(13, title, text, "numeric", "records", {"kind": "bars", "bars": bars})]
 
 
+def _loss(name: str, record: dict[str, Any]) -> list[Card]:
+    """Where training the model with one's own loss ends, decay by decay."""
+    result = record["result"]
+    text = f"{loss_name(result['spec'])}: {result['answers']['where does training the model end?']}."
+    rows = result["by_decay"]
+    shares = {"etf": "ETF", "zero": "zero"}
+    lines = [_curve(shares[key], i, [(row["decay_W"], row[key]) for row in rows]) for i, key in enumerate(shares)]
+    chart = {"kind": "chart", "lines": lines, "log": "x", "x": "decay", "y": "share of starts"}
+    return [_card(15, "A loss has its report card", text, "numeric", f"cards?record={name}", chart)]
+
+
+def _trained(name: str, record: dict[str, Any]) -> list[Card]:
+    """How far a run has come, and its collapse by epoch."""
+    result, setting = record["result"], record["result"]["run_setting"]
+    lines = [(line["epoch"], line["train"]) for line in result["metrics"] if "train" in line]
+    last = lines[-1][1]
+    text = (
+        f"{loss_name(setting['loss'])}, {setting['data']}, {setting['net']}: after epoch {lines[-1][0]} the training "
+        f"accuracy is {last['accuracy']:.3g} and NC1 (trace) {last['nc1_trace']:.2g}."
+    )
+    points = [(epoch, train["nc1_trace"]) for epoch, train in lines if (train["nc1_trace"] or 0) > 0]
+    chart = {"kind": "chart", "lines": [_curve("NC1", 0, points)], "log": "y", "x": "epoch", "y": "NC1 (trace)"}
+    return [_card(16, "Networks over their epochs", text, "numeric", f"training?run={name}/{result['run']}", chart)]
+
+
 MAKERS: dict[str, Callable[[str, dict[str, Any]], list[Card]]] = {
     "theory_checks": _claims,
     "deepnet compare": _compared,
@@ -319,4 +346,6 @@ MAKERS: dict[str, Callable[[str, dict[str, Any]], list[Card]]] = {
     "ufm atlas": _atlas,
     "ufm softmax-codes": _codes,
     "deepnet experiment": _experiments,
+    "ufm report-card": _loss,
+    "deepnet train": _trained,
 }

@@ -63,6 +63,7 @@ def test_words_are_no_formulas():
         ("losses (cross entropy) and/or smoothing - two", []),
         ("half_norm and no_sample_is_below_chance", []),
         ("20 to 1000, 0.05 and 1e-4", []),
+        ("Zhu et al. (2021), smoothing (0.05), (1, 2)", []),
         ("<b>= 1</b> src=x", []),
         ("K's and |W alone |", []),
         ("twice 2 <G, A B> is an inner product", []),

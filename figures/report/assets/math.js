@@ -44,11 +44,14 @@ function mathParts(text) {
 const isStart = (tokens, i) => i === 0 || ["space", "open"].includes(tokens[i - 1].kind) || "\"“±".includes(tokens[i - 1].text);
 const isEnd = (tokens, end) => end === tokens.length || ["space", "close"].includes(tokens[end].kind) || ".,;:?!\"”".includes(tokens[end].text);
 
-// Numbers alone are text; so is an article.
+// Numbers alone are text, in brackets too; so is an article.
 function isWorth(nodes, first) {
-  if (nodes.length === 1 && (nodes[0][0] === "mn" || ARTICLES.has(first.text))) return false;
-  return nodes.some((node) => node[0] !== "mn");
+  if (nodes.length === 1 && ARTICLES.has(first.text)) return false;
+  return nodes.some(isMathematical);
 }
+
+const isMathematical = (node) => ["mi", "msqrt"].includes(node[0]) || ["relation", "infix"].includes(node[2])
+  || node.some((child) => Array.isArray(child) && isMathematical(child));
 
 // A row of operands with operators between them, or side by side; it ends with an operand.
 function row(tokens, start) {

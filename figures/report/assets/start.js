@@ -1,6 +1,6 @@
 // The start view: a card a finding, with its rank of evidence, a small picture and the way to what stands behind it.
 const MODEL = "f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2";
-const LEADS = { theorems: "see the check", phase: "see the diagram", training: "see the curves", atlas: "see the atlas", explorer: "explore settings", records: "see the record" };
+const LEADS = { theorems: "see the check", phase: "see the diagram", training: "see the curves", atlas: "see the atlas", explorer: "explore settings", records: "see the record", cards: "see the card" };
 
 VIEWS.start = (values, cards) => {
   byId("start-model").replaceChildren(typeset(MODEL));
