@@ -30,6 +30,7 @@ ALLOWED = {
     "deepnet.measures": "deepnet deepnet.data deepnet.nets ufm ufm.collapse ufm.model ufm.theory",
     "deepnet.training": "deepnet deepnet.data deepnet.nets deepnet.measures ufm ufm.cli ufm.model",
     "deepnet.evaluation": "deepnet ufm ufm.cli ufm.collapse",
+    "deepnet.callbacks": "deepnet deepnet.measures deepnet.evaluation ufm ufm.collapse",
     "deepnet.comparison": "deepnet deepnet.nets deepnet.measures deepnet.evaluation deepnet.training "
     "ufm ufm.cli ufm.collapse ufm.model ufm.theory",
     "deepnet.grid": "deepnet deepnet.data deepnet.nets deepnet.training ufm ufm.cli ufm.engine ufm.model",

@@ -11,7 +11,7 @@ from ufm.errors import RequestError
 
 
 def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
-    """Name of the `nn.Linear` that runs last and decides: its output picks the same classes as the model's.
+    """Name of the linear layer that runs last and decides: its output picks the same classes as the model's.
 
     torchvision's `fc` and `classifier.6`, timm's `head`, Hugging Face's `classifier` and `lm_head`, the last entry of
     a Sequential, also before a softmax.
@@ -23,7 +23,7 @@ def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
     handles = [
         module.register_forward_hook(lambda _, __, output, name=name: ran.append((name, output)))
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
+        if is_linear(module)
     ]
     try:
         logits = logits_in(run())
@@ -36,6 +36,11 @@ def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
     raise RequestError(
         f"`layers` must name the layers of a {type(model).__name__}: none of its nn.Linear gives its output."
     )
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether it is a `nn.Linear`, or has what one has, as `deepnet.nn.ETFClassifier` (`bias` may be None)."""
+    return all(hasattr(module, name) for name in ("in_features", "out_features", "weight", "bias"))
 
 
 def logits_in(output: Any) -> Tensor:
