@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ufm.cli.records import atomic_file
 from ufm.errors import RequestError
@@ -14,6 +14,7 @@ LOGS = ("csv", "tensorboard", "wandb")
 Values = Mapping[str, float | int | None]
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """What takes numbers."""
 
@@ -95,7 +96,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         # What a run wrote after the epoch that it goes on from is shadowed by TensorBoard.
-        self.writer: Any = SummaryWriter(str(folder), purge_step=last + 1 if last else None)  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(str(folder), purge_step=last + 1 if last else None)
 
     def log(self, values: Values, step: int) -> None:
         """Scalars, flushed: somebody looks on."""

@@ -23,7 +23,7 @@ except ImportError:
 SPLITS = ("train", "val")
 
 
-class NeuralCollapseCallback(pl.Callback):
+class NeuralCollapseCallback(pl.Callback):  # type: ignore[misc]  # of a package that may be absent
     """Measures after training epochs, and logs through the module, so that all loggers and `monitor` have it.
 
     A module without a `forward` is run by its `training_step`, whose logging is silent meanwhile; the linear layer that

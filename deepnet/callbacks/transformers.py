@@ -21,7 +21,7 @@ except ImportError as error:
 SPLITS = ("train", "eval")
 
 
-class NeuralCollapseCallback(TrainerCallback):
+class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a package that may be absent
     """Measures after epochs; the numbers go to `state.log_history` and to those of `report_to` that are listed.
 
     A trainer does not let its callbacks log, so they are written beside what its own reporters write: an event file in
@@ -45,7 +45,7 @@ class NeuralCollapseCallback(TrainerCallback):
             return
         values: dict[str, float] = {}
         for split in self.splits:
-            loader = given.get(f"{split}_dataloader")
+            loader: Any = given.get(f"{split}_dataloader")
             check(loader is not None, "splits", split, "of loaders that the trainer has by then")
             found = collapse_of(given["model"], loader, layer=self.layer)
             values |= {f"nc/{split}/{name}": value for name, value in found.items()}
@@ -64,7 +64,7 @@ class NeuralCollapseCallback(TrainerCallback):
             if self.writer is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self.writer = SummaryWriter(_folder_of_events(args))  # type: ignore[no-untyped-call]
+                self.writer = SummaryWriter(_folder_of_events(args))
             for name, value in values.items():
                 self.writer.add_scalar(name, value, state.global_step)
             self.writer.flush()

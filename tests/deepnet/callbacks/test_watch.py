@@ -106,7 +106,7 @@ def test_a_loop_of_ones_own_has_a_table(data, tmp_path):
 
 def test_what_is_wrong_is_one_sentence(data):
     loader = DataLoader(data, 10)
-    with pytest.raises(RequestError, match="`log` must be one of csv, tensorboard, wandb, or None, got excel"):
+    with pytest.raises(RequestError, match="`log` must be one of csv, tensorboard, wandb, or None, got 'excel'"):
         watch(Net(), loader, log="excel")
     with pytest.raises(RequestError, match="`layer` must be the name of a linear layer, got drop"):
         collapse_of(Net(), loader, layer="drop")
