@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from deepnet.callbacks.watch import Watch as Watch
+    from deepnet.callbacks.watch import watch as watch
     from deepnet import nn as nn
     from deepnet.comparison.compare import Comparison as Comparison
     from deepnet.comparison.compare import Sizes as Sizes
@@ -53,6 +55,7 @@ HOMES = {
     "measures.similarity": ["similarities"],
     "evaluation.evaluation": ["Evaluation"],
     "evaluation.model": ["evaluate"],
+    "callbacks.watch": ["Watch", "watch"],
     "comparison.compare": ["Comparison", "Sizes"],
     "comparison.own": ["NetComparison", "compare"],
 }

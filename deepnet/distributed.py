@@ -65,6 +65,13 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
+def largest(value: Tensor) -> Tensor:
+    """The largest over all processes, in place."""
+    if size() > 1:
+        distributed.all_reduce(value, distributed.ReduceOp.MAX)
+    return value
+
+
 def parallel(net: nn.Module) -> nn.Module:
     """`net` with gradients averaged over the processes (its parameters stay the same tensors), or `net` itself."""
     return DistributedDataParallel(net) if size() > 1 else net

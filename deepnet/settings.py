@@ -28,7 +28,7 @@ class TrainSetting(ResumableSetting):
     Examples:
         python -m deepnet train --data digits --per-class 20 --width 0.25 --epochs 20
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
-        python -m deepnet train --resume results/focal
+        python -m deepnet train --resume results/focal --log tensorboard
 
     Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt and previous.pt (states after the last two
     epochs), best.pt (the network that was best on validation), record.json and training.png into --out.
@@ -105,6 +105,9 @@ class TrainSetting(ResumableSetting):
     """Arithmetic of the convolutions; bf16 is faster where hardware has it. Parameters and last layer stay float32."""
     measure_every: int = 1
     """Epochs between measurements on clean images, of which the best on validation is kept; first and last always."""
+    log: Literal["csv", "tensorboard", "wandb"] | None = None
+    """Write the numbers of every epoch as they come: log.csv, TensorBoard's event files (extra `tensorboard`), or a run
+    of Weights & Biases (extra `wandb`; WANDB_MODE=offline sends nothing), in the folder of the run."""
     resume: Path | None = None
     """Continue the run in this folder with its setting; only where and how it computes may be given beside it, and code
     of your own that it runs must be: --loss, --net, --data as they were."""

@@ -32,6 +32,7 @@ ALLOWED = {
     "deepnet.training": "deepnet deepnet.data deepnet.nets deepnet.measures ufm ufm.cli ufm.model",
     "deepnet.evaluation": "deepnet ufm ufm.cli ufm.collapse",
     "deepnet.nn": "deepnet deepnet.evaluation ufm ufm.model ufm.theory",
+    "deepnet.callbacks": "deepnet deepnet.measures deepnet.evaluation ufm ufm.collapse",
     "deepnet.comparison": "deepnet deepnet.nets deepnet.measures deepnet.evaluation deepnet.training "
     "ufm ufm.cli ufm.collapse ufm.model ufm.theory",
     "deepnet.grid": "deepnet deepnet.data deepnet.nets deepnet.training ufm ufm.cli ufm.engine ufm.model",

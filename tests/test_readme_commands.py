@@ -20,7 +20,7 @@ LEFT_OUT = {
     r"-m pytest": "the tests themselves",
     r"deepnet experiment$": "57 trainings; the next command is one experiment of them",
     r"--engine slurm|head:6379": "needs a cluster",
-    r"deepnet evaluate": "features of the reader's own",
+    r"deepnet evaluate|--features features": "features of the reader's own",
 }
 FINDINGS = r"--loss focal --loss\.gamma 3 --classes 30|--model deep --loss ce|atlas-compare"
 """Commands whose answer is exit code 1: the README says so."""

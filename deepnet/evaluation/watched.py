@@ -66,15 +66,17 @@ class Watched:
 
     def run(self, batch: Any, ignore_index: int) -> Found:
         """One forward pass over a batch with labels."""
-        labels = _labels_of(batch).to(self.device)
+        labels = labels_in(batch).to(self.device)
         seen, logits = self._seen(batch)
         has_tokens = labels.ndim == 2
         y = labels.flatten()
-        features = {name: _rows(each, name, has_tokens, len(y)) for name, each in seen.items()}
+        features = {name: rows_in(each, name, has_tokens, len(y)) for name, each in seen.items()}
         kept = y != ignore_index
         has_logits = self.last is not None
         right = (
-            (_rows(logits, "its output", has_tokens, len(y)).argmax(-1) == y) if has_logits else torch.zeros_like(kept)
+            (rows_in(logits, "its output", has_tokens, len(y)).argmax(-1) == y)
+            if has_logits
+            else torch.zeros_like(kept)
         )
         return Found({name: each[kept] for name, each in features.items()}, y[kept], right[kept])
 
@@ -82,7 +84,7 @@ class Watched:
         """What the last linear layer sees of other data."""
         if loader is None or self.last is None:
             return None
-        return torch.cat([_rows(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader])
+        return torch.cat([rows_in(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader])
 
     def _seen(self, batch: Any) -> tuple[dict[str, Tensor], Tensor]:
         """What each layer gave, and the model's output."""
@@ -105,10 +107,15 @@ class Watched:
         return {name: seen[name].detach() for name in self.names}, logits
 
     def _call(self, batch: Any) -> Any:
-        if isinstance(batch, Mapping):
-            return self.model(**{name: _moved(each, self.device) for name, each in batch.items() if name not in LABELS})
-        inputs = batch[0] if isinstance(batch, list | tuple) else batch
-        return self.model(_moved(inputs, self.device))
+        return run_on(self.model, batch, self.device)
+
+
+def run_on(model: nn.Module, batch: Any, device: torch.device) -> Any:
+    """What the model makes of the inputs of a batch, (inputs, labels) or a dict, without the labels."""
+    if isinstance(batch, Mapping):
+        return model(**{name: moved(each, device) for name, each in batch.items() if name not in LABELS})
+    inputs = batch[0] if isinstance(batch, list | tuple) else batch
+    return model(moved(inputs, device))
 
 
 @contextmanager
@@ -123,7 +130,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _labels_of(batch: Any) -> Tensor:
+def labels_in(batch: Any) -> Tensor:
+    """The labels of a batch, of samples or of tokens.
+
+    Raises:
+        ValueError: if it has none.
+    """
     allowed = f"one that gives (inputs, labels), or a dict with one of {', '.join(LABELS)}"
     if isinstance(batch, Mapping):
         found = next((batch[name] for name in LABELS if name in batch), None)
@@ -136,7 +148,7 @@ def _labels_of(batch: Any) -> Tensor:
     return labels.long()
 
 
-def _rows(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor:
+def rows_in(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor:
     """One row of features a sample, or a token where those have labels; averaged over other positions."""
     if has_tokens and H.ndim == 3:
         H = H.flatten(0, 1)
@@ -149,5 +161,6 @@ def _rows(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor:
     return H
 
 
-def _moved(value: Any, device: torch.device) -> Any:
+def moved(value: Any, device: torch.device) -> Any:
+    """A tensor on the device; anything else as it is."""
     return value.to(device) if isinstance(value, Tensor) else value

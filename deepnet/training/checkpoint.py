@@ -34,7 +34,7 @@ LARGEST = 2**36
 """Bytes of a checkpoint."""
 IN_EVERY_LINE = ("epoch", "lr", "loss", "accuracy", "images_per_s", "seconds")
 """Numbers of every epoch; what is measured of the splits comes in some lines only."""
-_OF_THE_PROCESS = ("out", "json", "resume", "download")
+_OF_THE_PROCESS = ("out", "json", "resume", "download", "log")
 _MAY_MOVE = ("device", "data_folder")
 _MAY_GROW = ("epochs", "terminal")
 

@@ -1,10 +1,14 @@
 """`train` as a command. It opens its folder itself, for several processes may train one run; the first one speaks."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from deepnet import distributed
 from deepnet.settings import TrainSetting
+from deepnet.trackers import check_installed, flat, tracker
 from deepnet.training import checkpoint, own_code
 from deepnet.training.epoch import steps_of
 from deepnet.training.optimiser import warning_of_time
@@ -26,6 +30,7 @@ class Train:
     """A run, begun or gone on with."""
 
     def __init__(self, setting: TrainSetting) -> None:
+        check_installed(setting.log)
         self.setting = setting
 
     def run(self) -> int:
@@ -43,7 +48,7 @@ class Train:
             again = own_code.options_again(checkpoint.plain_setting(training.setting))
             go_on = f"go on with: python -m deepnet train --resume {folder}{again}"
             try:
-                failure = _train_with_progress(training, folder)
+                failure = _train_with_progress(training, folder, self.setting.log)
                 if failure is None and distributed.rank() == 0:
                     _finish(training, folder, self.setting.json)
             except KeyboardInterrupt:
@@ -58,7 +63,7 @@ class Train:
             return 1
 
 
-def _train_with_progress(training: Training, folder: Path) -> str | None:
+def _train_with_progress(training: Training, folder: Path, log: str | None) -> str | None:
     if distributed.rank() > 0:
         return train(training, folder, lambda _: None, lambda _: None)
     images, setting = len(training.data.splits["train"].labels), training.setting
@@ -67,8 +72,26 @@ def _train_with_progress(training: Training, folder: Path) -> str | None:
         print(f"warning: one step an epoch, {setting.epochs} in all: {found}", file=sys.stderr)
     if slow := warning_of_time(setting, steps_of(images, setting.batch_size)):
         print(f"warning: {slow}", file=sys.stderr)
-    with TrainingProgress(setting.lines, images, training.epoch) as progress:
-        return train(training, folder, progress.step, progress.epoch)
+    with TrainingProgress(setting.lines, images, training.epoch) as progress, _tracked(training, folder, log) as write:
+
+        def on_epoch(line: dict[str, Any]) -> None:
+            progress.epoch(line)
+            write(line)
+
+        return train(training, folder, progress.step, on_epoch)
+
+
+@contextmanager
+def _tracked(training: Training, folder: Path, log: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What takes an epoch's line, for where it is to be seen live."""
+    if log is None or training.is_over:
+        yield lambda _: None
+        return
+    opened_log = tracker(log, folder, checkpoint.plain_setting(training.setting), training.epoch)
+    try:
+        yield lambda line: opened_log.log(flat(line), line["epoch"])
+    finally:
+        opened_log.close()
 
 
 def _finish(training: Training, folder: Path, json: Path | None) -> None:

@@ -129,12 +129,10 @@ def test_features_behind_a_relu_have_orthogonal_means(is_given):
     """Found by projected gradient steps on features that may not be negative."""
     n, d, generator = 2, 5, torch.Generator().manual_seed(0)
     labels = torch.arange(K).repeat_interleave(n)
-    W = torch.randn(K, d, dtype=torch.float64, generator=generator)
-    H = torch.eye(K, d, dtype=torch.float64)[labels] + 0.1 * torch.rand(
-        K * n, d, dtype=torch.float64, generator=generator
-    )
+    noise = torch.rand(K * (n + 1), d, dtype=torch.float64, generator=generator)
+    H, W = torch.eye(K, d, dtype=torch.float64)[labels] + 0.1 * noise[K:], torch.eye(K, d) - 0.3 + 0.1 * noise[:K]
     b = torch.zeros(K, dtype=torch.float64)
-    for _ in range(6000):
+    for _ in range(3000):
         G = CrossEntropy().value_and_gradient(H @ W.mT + b, labels)[1] / len(H)
         step = (G.mT @ H + 0.05 * W, G @ W + 0.01 * H, G.sum(0))
         W, H, b = W - 1.0 * step[0], (H - 1.0 * step[1]).clamp(min=0), b - step[2]

@@ -122,6 +122,7 @@ def test_without_torchmetrics_it_says_what_to_install(monkeypatch):
 
 PROCESSES = """
 import sys, torch, torch.distributed as dist
+import tests.lacking_operators
 from deepnet import NeuralCollapse
 dist.init_process_group("gloo")
 K, d = 6, 8

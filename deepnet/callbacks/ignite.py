@@ -1,0 +1,42 @@
+"""Neural collapse in ignite: `NeuralCollapseHandler(model, loader).attach(trainer)`, beside the engine's own metrics.
+
+Needs the extra `ignite`: `pip install 'neural-collapse-laboratory[ignite]'`.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from deepnet.callbacks.probe import collapse_of
+from deepnet.callbacks.share import by_split
+from ufm.arguments import integer
+
+try:
+    from ignite.engine import Engine, Events
+except ImportError as error:
+    needed = "needs ignite: pip install 'neural-collapse-laboratory[ignite]'"
+    raise ImportError(f"deepnet.callbacks.ignite {needed} ({error}).") from None
+
+
+class NeuralCollapseHandler:
+    """Measures at the end of epochs, into `engine.state.metrics["nc/train/nc1_pinv"]`, which ignite's loggers take.
+
+    Args:
+        loader: of the training samples, or several by name, {"train": ..., "val": ...}.
+        every: epochs between measurements.
+        layer: name of the last linear layer; default: found.
+    """
+
+    def __init__(self, model: nn.Module, loader: Any, every: int = 1, layer: str | None = None) -> None:
+        integer(1).check("every", every)
+        self.model, self.loaders, self.every, self.layer = model, by_split(loader), every, layer
+
+    def attach(self, engine: Engine) -> None:
+        """Measure at the epochs of this engine."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.every), self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Measure now."""
+        for split, loader in self.loaders.items():
+            found = collapse_of(self.model, loader, layer=self.layer)
+            engine.state.metrics |= {f"nc/{split}/{name}": value for name, value in found.items()}

@@ -1,0 +1,78 @@
+"""Neural collapse in Lightning: `Trainer(callbacks=[NeuralCollapseCallback()])` logs `nc/train/nc1_pinv` and the rest.
+
+Needs the extra `lightning`: `pip install 'neural-collapse-laboratory[lightning]'`.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from deepnet.callbacks.probe import Call, collapse_of
+from ufm.arguments import each, integer, one_of
+from ufm.errors import check
+
+try:
+    import lightning.pytorch as pl
+except ImportError:
+    try:
+        import pytorch_lightning as pl
+    except ImportError as error:
+        needed = "needs lightning: pip install 'neural-collapse-laboratory[lightning]'"
+        raise ImportError(f"deepnet.callbacks.lightning {needed} ({error}).") from None
+
+SPLITS = ("train", "val")
+
+
+class NeuralCollapseCallback(pl.Callback):  # type: ignore[misc]  # of a package that may be absent
+    """Measures after training epochs, and logs through the module, so that all loggers and `monitor` have it.
+
+    A module without a `forward` is run by its `training_step`, whose logging is silent meanwhile; the linear layer that
+    runs last is then taken for the last one.
+
+    Args:
+        every_n_epochs: epochs between measurements.
+        splits: of train and val, those whose loaders are measured.
+        layer: name of the last linear layer; default: found.
+    """
+
+    def __init__(self, every_n_epochs: int = 1, splits: Sequence[str] = ("train",), layer: str | None = None) -> None:
+        super().__init__()
+        integer(1).check("every_n_epochs", every_n_epochs)
+        each(one_of(SPLITS), 1).check("splits", splits)
+        self.every, self.splits, self.layer = every_n_epochs, tuple(splits), layer
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Measure and log."""
+        if (trainer.current_epoch + 1) % self.every or trainer.sanity_checking:
+            return
+        loaders = {"train": trainer.train_dataloader, "val": trainer.val_dataloaders}
+        call = _call_of(trainer, pl_module)
+        for split in self.splits:
+            loader = loaders[split]
+            check(loader is not None, "splits", split, "of loaders that the trainer has")
+            several = loader if isinstance(loader, list | tuple) else [loader]
+            for number, one in enumerate(several):
+                prefix = f"nc/{split}" if len(several) == 1 else f"nc/{split}{number}"
+                values = collapse_of(pl_module, one, call, self.layer)
+                pl_module.log_dict({f"{prefix}/{name}": value for name, value in values.items()})
+
+
+def _call_of(trainer: Any, module: Any) -> Call | None:
+    """What runs the module on a batch; None for its own forward, whose result is logits."""
+    if type(module).forward is not pl.LightningModule.forward:
+        return None
+    is_safe = module.automatic_optimization and type(module).training_step is not pl.LightningModule.training_step
+    check(is_safe, "module", type(module).__name__, "one with a forward, or with a training_step that only computes")
+    takes_index = len(inspect.signature(module.training_step).parameters) > 1
+
+    def call(batch: Any) -> None:
+        batch = trainer.strategy.batch_to_device(batch)
+        silent = {name: lambda *_, **__: None for name in ("log", "log_dict")}
+        vars(module).update(silent)
+        try:
+            module.training_step(batch, 0) if takes_index else module.training_step(batch)
+        finally:
+            for name in silent:
+                del vars(module)[name]
+
+    return call

@@ -1,0 +1,142 @@
+"""Neural collapse of what the last linear layer of a model sees, one forward pass a batch, over all processes."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from deepnet import distributed
+from deepnet.callbacks.share import own_share
+from deepnet.evaluation.last_linear import is_linear, last_linear, logits_in, named
+from deepnet.evaluation.watched import evaluating, labels_in, rows_in, run_on
+from deepnet.measures.neural_collapse import NeuralCollapse
+from ufm.collapse.arrays import IGNORED
+from ufm.errors import RequestError, check
+
+MOST_WAITING = 2**26
+"""Bytes of features that wait to be summed together: small batches cost as much as large ones."""
+Call = Callable[[Any], Any]
+"""What runs a model on a batch; its result is looked at for logits, and may be anything else, as a loss."""
+
+
+class Probe:
+    """The last linear layer of a model and what it sees; found in the first batch, by the pass that it takes anyway.
+
+    Attributes:
+        name: of the layer; None before it is known.
+    """
+
+    def __init__(self, model: nn.Module, call: Call | None = None, layer: str | None = None) -> None:
+        self.model, self.name = model, layer
+        self.device = next((each.device for each in model.parameters()), torch.device("cpu"))
+        self.call = call or (lambda batch: run_on(model, batch, self.device))
+        self.sees_logits = call is None
+        if layer is not None:
+            check(is_linear(named(model, layer)), "layer", layer, "the name of a linear layer")
+
+    @property
+    def linear(self) -> Any:
+        """The layer."""
+        assert self.name is not None
+        return named(self.model, self.name)
+
+    def features(self, batch: Any) -> Tensor:
+        """The layer's input."""
+        seen: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
+        names = [self.name] if self.name else [n for n, module in self.model.named_modules() if is_linear(module)]
+        handles = []
+        for name in names:
+
+            def keep(_: nn.Module, inputs: Any, output: Tensor, name: str = name) -> None:
+                seen[name] = inputs[0]
+                outputs.pop(name, None)
+                outputs[name] = output  # the last is the one that ran last
+
+            handles.append(named(self.model, name).register_forward_hook(keep))
+        try:
+            if self.name is None:
+                self.name = last_linear(self.model, lambda: self._logits(batch, outputs))
+            else:
+                self.call(batch)
+        finally:
+            for handle in handles:
+                handle.remove()
+        check(self.name in seen, "layer", f"{self.name}, which does not run", "a layer that runs on these data")
+        return seen[self.name].detach()
+
+    def _logits(self, batch: Any, outputs: dict[str, Tensor]) -> Tensor:
+        found = self.call(batch)
+        if self.sees_logits:
+            return logits_in(found)
+        if not outputs:
+            raise RequestError("`layer` must be the name of a linear layer: none of the model's ran.")
+        return next(reversed(outputs.values()))
+
+
+@torch.no_grad()
+def collapse_of(
+    model: nn.Module,
+    loader: Iterable[Any],
+    call: Call | None = None,
+    layer: str | None = None,
+    ignore_index: int = IGNORED,
+) -> dict[str, float]:
+    """The metrics of `deepnet.NeuralCollapse`, the same in every process.
+
+    The model is in eval mode meanwhile; it, its random numbers and the loader go on as if nothing had been measured.
+    Every process runs its share of the samples, through the model that it has, so that they may be of unequal size.
+
+    Args:
+        call: what runs the model on a batch; default: on the batch's inputs, or by name if it is a dict.
+        layer: name of the last linear layer; default: the one that gives the model's output.
+
+    Raises:
+        ValueError: if no such layer is found, or batches do not suit it.
+    """
+    model = model.module if isinstance(model, DistributedDataParallel) else model
+    probe = Probe(model, call, layer)
+    devices = [probe.device] if probe.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), evaluating(model):
+        waiting = _Waiting(probe, ignore_index)
+        for batch in own_share(loader):
+            waiting.add(probe.features(batch), labels_in(batch))
+        return waiting.metrics()
+
+
+class _Waiting:
+    """Features that go to the metric together."""
+
+    def __init__(self, probe: Probe, ignore_index: int) -> None:
+        self.probe, self.ignore_index = probe, ignore_index
+        self.metric: NeuralCollapse | None = None
+        self.parts: list[tuple[Tensor, Tensor]] = []
+        self.bytes = 0
+
+    def add(self, H: Tensor, labels: Tensor) -> None:
+        y = labels.to(H.device).flatten()
+        H = rows_in(H, str(self.probe.name), labels.ndim == 2, len(y))
+        self.parts.append((H, y))
+        self.bytes += H.numel() * H.element_size()
+        if self.bytes > MOST_WAITING:
+            self.sum_up()
+
+    def sum_up(self) -> None:
+        if self.parts:
+            self.metric = self.metric or self._made(self.probe.linear.out_features)
+            H, y = (torch.cat(parts) for parts in zip(*self.parts, strict=True))
+            self.metric.update(H, y, self.probe.linear.weight, self.probe.linear.bias)
+        self.parts, self.bytes = [], 0
+
+    def metrics(self) -> dict[str, float]:
+        self.sum_up()
+        own = 0 if self.metric is None else self.metric.num_classes
+        K = int(distributed.largest(torch.tensor(own, device=self.probe.device)))
+        check(K > 0, "loader", "no batch", "one that gives batches of inputs and labels")
+        metric = self.metric or self._made(K)  # of a process that had no sample
+        return {name: float(value) for name, value in metric.compute().items()}
+
+    def _made(self, classes: int) -> NeuralCollapse:
+        return NeuralCollapse(classes, ignore_index=self.ignore_index).to(self.probe.device)

@@ -1,0 +1,57 @@
+"""What of a loader is this process's to look at: every sample once over all processes, without touching the loader."""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data.distributed import DistributedSampler
+
+from deepnet import distributed
+
+BATCH = 256
+"""Samples of a batch where the loader does not say."""
+
+
+def own_share(loader: Iterable[Any]) -> Iterable[Any]:
+    """Batches of every so many-th sample, in the order of the dataset, if the loader goes over all of a dataset.
+
+    The loader itself would draw from the random numbers that the training goes on with, and one for several processes
+    repeats samples to fill up shares. Of any other loader it is every so many-th batch, which needs the same order in
+    all processes.
+    """
+    found = _plain_batches(loader) if isinstance(loader, DataLoader) else None
+    if found is None or not isinstance(loader, DataLoader):
+        return islice(loader, distributed.rank(), None, distributed.size())
+    dataset, batch_size = found
+    own: Any = range(distributed.rank(), len(dataset), distributed.size())
+    return DataLoader(
+        dataset,
+        batch_size,
+        sampler=own,
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+    )
+
+
+def by_split(loader: Any) -> dict[str, Iterable[Any]]:
+    """Loaders by name: a single one is of the training samples."""
+    return dict(loader) if isinstance(loader, Mapping) else {"train": loader}
+
+
+def _plain_batches(loader: DataLoader[Any]) -> tuple[Any, int] | None:
+    """Dataset and batch size, if its samples are all those of the dataset, each once."""
+    batches: Any = loader.batch_sampler
+    while type(batches) is not BatchSampler and hasattr(batches, "batch_sampler"):
+        batches = batches.batch_sampler  # accelerate's shares of another one
+    is_plain = type(batches) is BatchSampler and isinstance(loader.dataset, Dataset | list)
+    if not is_plain or not _is_of_all(batches.sampler, loader.dataset):
+        return None
+    return loader.dataset, batches.batch_size or BATCH
+
+
+def _is_of_all(sampler: Sampler[Any] | Iterable[Any], dataset: Any) -> bool:
+    if isinstance(sampler, RandomSampler):
+        return not sampler.replacement and sampler.num_samples == len(dataset)
+    return isinstance(sampler, SequentialSampler | DistributedSampler)

@@ -1,0 +1,86 @@
+"""Neural collapse in a training loop of your own.
+
+with deepnet.watch(model, loader, log="csv", folder="runs/mine") as watched:
+    for epoch in range(100):
+        train_one_epoch(model, loader)
+        watched.epoch()          # {"nc/train/nc1_pinv": ..., ...}
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch import nn
+
+from deepnet import distributed
+from deepnet.callbacks.probe import collapse_of
+from deepnet.callbacks.share import by_split
+from deepnet.trackers import LOGS, Tracker, tracker
+from ufm.arguments import instance, integer, one_of, optional
+
+
+class Watch:
+    """A model that is measured after its epochs; what a run of several processes logs, the first one writes.
+
+    Attributes:
+        history: of every measured epoch, its number and the metrics.
+    """
+
+    def __init__(
+        self, model: nn.Module, loaders: Mapping[str, Iterable[Any]], every: int, layer: str | None, log: Tracker | None
+    ) -> None:
+        self.model, self.loaders, self.every, self.layer, self.log = model, loaders, every, layer, log
+        self.count = 0
+        self.history: list[dict[str, float]] = []
+
+    def epoch(self) -> dict[str, float] | None:
+        """Say that an epoch is over: its metrics, or None where it is not one of those that are measured."""
+        self.count += 1
+        if self.count % self.every:
+            return None
+        values = {
+            f"nc/{split}/{name}": value
+            for split, loader in self.loaders.items()
+            for name, value in collapse_of(self.model, loader, layer=self.layer).items()
+        }
+        self.history.append({"epoch": self.count, **values})
+        if self.log is not None:
+            self.log.log(values, self.count)
+        return values
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.log is not None:
+            self.log.close()
+
+
+def watch(
+    model: nn.Module,
+    loader: Any,
+    *,
+    every: int = 1,
+    layer: str | None = None,
+    log: str | None = None,
+    folder: str | Path = "runs/watched",
+) -> Watch:
+    """Watch a model while it trains; the loop calls `epoch()` after each epoch. Needs the extra `metrics`.
+
+    Every sample is run through the model once over all processes, in eval mode, and neither its random numbers nor
+    those of the loader move: the training is the one that was not watched.
+
+    Args:
+        loader: a loader of the training samples, or several by name, {"train": ..., "val": ...}.
+        every: epochs between measurements.
+        layer: name of the last linear layer; default: the one that gives the model's output.
+        log: csv, tensorboard or wandb, into `folder`; default: nowhere but `history`.
+    """
+    instance(nn.Module).check("model", model)
+    integer(1).check("every", every)
+    optional(one_of(LOGS)).check("log", log)
+    writes = log is not None and distributed.rank() == 0
+    return Watch(model, by_split(loader), every, layer, tracker(str(log), Path(folder), {}) if writes else None)

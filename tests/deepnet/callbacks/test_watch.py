@@ -1,0 +1,173 @@
+"""A model watched while it trains: every sample once over all processes, and the training goes on as if unwatched."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+
+from ufm.collapse import FeatureStats, all_metrics
+from ufm.errors import RequestError
+
+pytest.importorskip("torchmetrics")
+from deepnet import watch
+from deepnet.callbacks.probe import collapse_of
+
+K, N = 4, 90
+
+
+class Net(nn.Module):
+    """Counts the samples that run through it; `inside` is linear too, and `fc` comes first in its list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.inside = nn.Linear(6, K), nn.Linear(5, 6)
+        self.drop, self.seen = nn.Dropout(0.5), Counter[float]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.update(x[:, 0].tolist())
+        return self.fc(self.drop(self.inside(x).relu()))
+
+
+@pytest.fixture
+def data() -> TensorDataset:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(N) % K
+    return TensorDataset(torch.randn(N, 5, generator=generator) + y[:, None], y)
+
+
+def expected(net: Net, data: TensorDataset) -> dict[str, float]:
+    """Of all samples at once, by two passes."""
+    X, y = data.tensors
+    stats = FeatureStats.from_features(net.inside(X).relu(), y, net.fc.weight, net.fc.bias)
+    return {name: float(value) for name, value in all_metrics(stats).items() if name != "nc4"} | {"present": K}
+
+
+def test_each_sample_runs_once_in_eval_mode(data):
+    net = Net()
+    found = collapse_of(net, DataLoader(data, 7, shuffle=True, drop_last=True))
+    assert set(net.seen.values()) == {1}
+    assert len(net.seen) == N
+    assert found == pytest.approx(expected(net, data), rel=1e-5)
+    assert net.training
+    assert net.drop.training
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_loaders_of_other_kinds(data):
+    net = Net()
+    half = DataLoader(data, 10, sampler=SubsetRandomSampler(range(0, N, 2)))
+    assert collapse_of(net, half)["present"] == K / 2  # classes 0 and 2
+    assert len(net.seen) == N / 2
+    X, y = data.tensors
+    batches = [{"x": X[i : i + 9], "labels": y[i : i + 9]} for i in range(0, N, 9)]
+    assert collapse_of(net, batches) == pytest.approx(expected(net, data), rel=1e-5)
+
+
+def trained(data: TensorDataset, is_watched: bool) -> Tensor:
+    torch.manual_seed(3)
+    net, loader = Net(), DataLoader(data, 10, shuffle=True)
+    optimiser = torch.optim.SGD(net.parameters(), 0.1)
+    with watch(net, loader) as watched:
+        for _ in range(3):
+            for x, y in loader:
+                optimiser.zero_grad()
+                nn.functional.cross_entropy(net(x), y).backward()
+                optimiser.step()
+            if is_watched:
+                watched.epoch()
+    assert len(watched.history) == 3 * is_watched
+    return net.fc.weight.detach()
+
+
+def test_the_training_is_the_unwatched_one(data):
+    assert torch.equal(trained(data, True), trained(data, False))
+
+
+def test_a_loop_of_ones_own_has_a_table(data, tmp_path):
+    net, loaders = Net(), {"train": DataLoader(data, 10), "val": DataLoader(data, 30)}
+    with watch(net, loaders, every=2, log="csv", folder=tmp_path / "w") as watched:
+        found = [watched.epoch() for _ in range(4)]
+    assert [each is None for each in found] == [True, False, True, False]
+    assert found[1] is not None
+    assert found[1]["nc/val/nc1_pinv"] == pytest.approx(found[1]["nc/train/nc1_pinv"])
+    with (tmp_path / "w" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert float(rows[0]["nc/train/nc3"]) == found[1]["nc/train/nc3"]
+    assert watched.history[0]["epoch"] == 2
+
+
+def test_what_is_wrong_is_one_sentence(data):
+    loader = DataLoader(data, 10)
+    with pytest.raises(RequestError, match="`log` must be one of csv, tensorboard, wandb, or None, got 'excel'"):
+        watch(Net(), loader, log="excel")
+    with pytest.raises(RequestError, match="`layer` must be the name of a linear layer, got drop"):
+        collapse_of(Net(), loader, layer="drop")
+    with pytest.raises(RequestError, match=r"`layers` must be names of layers of the model, such as fc, .*got fcc"):
+        collapse_of(Net(), loader, layer="fcc")
+    with pytest.raises(RequestError, match="`loader` must be one that gives batches of inputs and labels, got no"):
+        collapse_of(Net(), [])
+    with pytest.raises(RequestError, match=r"none of its nn\.Linear gives its output"):
+        collapse_of(nn.Sequential(Net(), nn.Tanh(), nn.Unflatten(1, (2, 2))), loader)
+
+
+PROCESSES = """
+import json, sys, torch, torch.distributed as dist
+from torch import nn
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.nn.parallel import DistributedDataParallel
+import tests.lacking_operators
+import deepnet
+from deepnet.callbacks.probe import collapse_of
+torch.manual_seed(0)
+K, d = 6, 5
+net = nn.Sequential(nn.Linear(d, 8), nn.ReLU(), nn.Linear(8, K)).double()
+y = torch.randint(0, K - 1, (101,))  # nobody has the last class
+y[y == 0] = 1
+y[7] = 0  # one process alone has class 0
+data = TensorDataset(torch.randn(101, d).double() + y[:, None], y)
+whole = collapse_of(net, DataLoader(data, 9))
+dist.init_process_group("gloo")
+count = [0]
+net.register_forward_hook(lambda _, inputs, __: count.__setitem__(0, count[0] + len(inputs[0])))
+shuffled = torch.randperm(101, generator=torch.Generator().manual_seed(5)).tolist()
+mine = shuffled[:30] if dist.get_rank() == 0 else shuffled[30:]
+assert (7 in mine) == (dist.get_rank() == SHARE)
+plain = DataLoader(data, 9, shuffle=True)
+spread = DataLoader(data, 4, sampler=DistributedSampler(data))  # would repeat a sample: 101 is odd
+for loader in (plain, spread):
+    count[0] = 0
+    found = collapse_of(DistributedDataParallel(net), loader)
+    runs = torch.tensor(count)
+    dist.all_reduce(runs)
+    assert int(runs) == 101, runs
+    for name, value in whole.items():
+        assert abs(found[name] - value) <= 1e-10 * abs(value) + 1e-13, name
+metric = deepnet.NeuralCollapse(K)  # unequal shares in another order
+x, labels = data.tensors
+for rows in torch.tensor(mine).split(13):
+    metric.update(net[1](net[0](x[rows])), labels[rows], net[2].weight, net[2].bias)
+for name, value in metric.compute().items():
+    assert abs(float(value) - whole[name]) <= 1e-10 * abs(whole[name]) + 1e-13, name
+few = collapse_of(net, [(x, labels)])  # one batch: a process has none
+assert few.keys() == whole.keys()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path):
+    order = torch.randperm(101, generator=torch.Generator().manual_seed(5)).tolist()
+    program = tmp_path / "processes.py"
+    program.write_text(PROCESSES.replace("SHARE", str(int(7 not in order[:30]))))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(program)]
+    ours = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(launcher, capture_output=True, text=True, timeout=280, check=False, env=ours)
+    assert done.returncode == 0, done.stderr
