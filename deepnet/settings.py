@@ -174,8 +174,8 @@ class MeasureSetting(CommonSetting):
     """Which of its networks: the last, or the best on validation."""
     data_folder: Path | None = None
     """Where the images are; default: where the run had them."""
-    code: list[str] = field(default_factory=list)
-    """Code of your own that the run may run, as its setting has it: '[mymodule.MyLoss, mymodule:make_net]'."""
+    code: str = ""
+    """Code of your own that the run may run, with commas between: mymodule.MyLoss,mymodule:make_net."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,8 +249,8 @@ class CompareSetting(CommonSetting):
     """Folder of a run, or of several: '[one, two]'."""
     data_folder: Path | None = None
     """Where the images are; default: where the runs had them."""
-    code: list[str] = field(default_factory=list)
-    """Code of your own that the runs may run, as its setting has it: '[mymodule.MyLoss, mymodule:make_net]'."""
+    code: str = ""
+    """Code of your own that the runs may run, with commas between: mymodule.MyLoss,mymodule:make_net."""
     depths: list[float] = field(default_factory=lambda: [1.0])
     """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
     features: Path | None = None

@@ -76,7 +76,7 @@ class ComparedRun:
     entry: dict[str, Any]
 
 
-def compared_run(folder: Path, device: str, data_folder: Path | None, code: Sequence[str] = ()) -> ComparedRun:
+def compared_run(folder: Path, device: str, data_folder: Path | None, code: str = "") -> ComparedRun:
     """Compare a run's last state and, from its metrics, every measured epoch with the model.
 
     Raises:

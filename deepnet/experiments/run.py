@@ -31,7 +31,7 @@ class Run:
     def training(self) -> Training:
         """The run as its checkpoint left it, on the CPU; its setting is what the command line asked for."""
         code = own_code.code_of(checkpoint.read_setting(self.folder))
-        return reopen(self.folder, "cpu", code=code.values())
+        return reopen(self.folder, "cpu", code=",".join(code.values()))
 
     @property
     def epochs(self) -> int:

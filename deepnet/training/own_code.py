@@ -56,15 +56,15 @@ def check_given_again(setting: Mapping[str, Any], given: Collection[str]) -> Non
     check(not missing, f"--{missing[0]}" if missing else "", "nothing", allowed)
 
 
-def check_named(folder: Path, setting: Mapping[str, Any], named: Collection[str]) -> None:
-    """Refuse a run to be looked at that calls code of the user which is not among these import paths.
+def check_named(folder: Path, setting: Mapping[str, Any], named: str) -> None:
+    """Refuse a run to be looked at that calls code of the user which is not among these paths, commas between them.
 
     Raises:
         ValueError: naming them.
     """
     paths = [*_of_user(setting).values()]
-    allowed = f"'[{', '.join(paths)}]' for the run in {folder}: {WHY}"
-    check({*paths} <= {*named}, "--code", f"[{', '.join(named)}]" if named else "nothing", allowed)
+    allowed = f"{','.join(paths)} for the run in {folder}: {WHY}"
+    check({*paths} <= {*named.split(",")}, "--code", named, allowed)
 
 
 def say_if_changed(folder: Path, stored: Mapping[str, str]) -> None:

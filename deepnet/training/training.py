@@ -5,7 +5,7 @@ the same on every device and a resumed run continues bit for bit on a CPU.
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +191,7 @@ def reopen(
     device: str,
     data_folder: Path | None = None,
     which: Literal["last", "best"] = "last",
-    code: Collection[str] = (),
+    code: str = "",
 ) -> Training:
     """The run in a folder as its checkpoint left it, or with the network that was best on validation.
 
@@ -200,7 +200,7 @@ def reopen(
         device: To compute on.
         data_folder: Where the images are; None: where the run had them.
         which: Of its networks.
-        code: Import paths of the user's own that the run may call.
+        code: Import paths of the user's own that the run may call, with commas between.
 
     Raises:
         ValueError: if the folder holds no run, or a damaged one, or calls other code of the user.

@@ -41,7 +41,7 @@ def my_data(train):
 """
 MINE = ["--loss", "own_code_here.MyLoss", "--loss.epsilon", "0.5", "--net", "own_code_here:make_net"]
 MINE += ["--data", "own_code_here:my_data"]
-CODE = ["--code", "[own_code_here.MyLoss, own_code_here:make_net, own_code_here:my_data]"]
+CODE = ["--code", "own_code_here.MyLoss,own_code_here:make_net,own_code_here:my_data"]
 SMALL = ["--epochs", "4", "--batch-size", "10", "--lr", "0.02", "--validation", "0.3"]
 
 
@@ -87,9 +87,9 @@ def test_a_folder_runs_nothing_unless_asked(capsys):
     )
     assert asked("train", "--resume", "whole", *MINE[:6]) == 2
     assert "`--data` must be given with --resume, too, as --data own_code_here:my_data:" in capsys.readouterr().err
-    for words in (["measure", "--run", "whole"], ["compare", "--runs", "whole", *CODE[:1], "[own_code_here.MyLoss]"]):
+    for words in (["measure", "--run", "whole"], ["compare", "--runs", "whole", *CODE[:1], "own_code_here.MyLoss"]):
         assert asked(*words, "--out", "looked") == 2
-        assert f"`--code` must be '{CODE[1]}' for the run in whole" in capsys.readouterr().err
+        assert f"`--code` must be {CODE[1]} for the run in whole" in capsys.readouterr().err
         assert not Path("looked").exists()
     assert not Path("ran").exists()
     assert asked("train", "--resume", "whole", *MINE) == 0
