@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from deepnet import nn as nn
     from deepnet.callbacks.watch import Watch as Watch
     from deepnet.callbacks.watch import watch as watch
-    from deepnet import nn as nn
     from deepnet.comparison.compare import Comparison as Comparison
     from deepnet.comparison.compare import Sizes as Sizes
     from deepnet.comparison.own import NetComparison as NetComparison
