@@ -24,18 +24,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import instance, integer, takes, tensor
 from ufm.model.model import Point
 from ufm.model.problem import Problem
 
 SYMMETRIC = 1e-9
-"""Largest relative deviation of the point from the symmetry; it is none that rounding leaves."""
+"""Largest deviation of a point from the symmetry, relative to its squared largest entry if that is above 1; rounding
+is far below. Vectors up to this length count as zero."""
 
 Interval = tuple[float, float]
 """Least eigenvalue across the symmetries, and the largest |eigenvalue|."""
 
 
+@takes(small=instance(Problem), y=tensor(None), d=integer(1))
 def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interval | None:
     """Of the model with as many columns as the point's rank, and d - rank empty ones; None at another kind of point."""
+    tensor(small.size).check("y", y)
     if not small.is_balanced or not _is_symmetric(small, y):
         return None
     found = [_of_block(small, y, *block) for block in _blocks(small, y)]

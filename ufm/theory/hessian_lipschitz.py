@@ -79,7 +79,7 @@ def derivative_bounds(loss: Loss, K: int) -> DerivativeBounds | None:
     return found(loss, K) if found else None
 
 
-@takes(problem=instance(Problem), radius=tensor(None))
+@takes(problem=instance(Problem), bounds=instance(DerivativeBounds), size=instance(Size), radius=tensor(None))
 def lipschitz(
     problem: Problem, bounds: DerivativeBounds, size: Size, radius: Float[Tensor, " B"]
 ) -> Float[Tensor, " B"]:

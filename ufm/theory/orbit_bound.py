@@ -40,7 +40,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.arguments import tensor
+from ufm.arguments import instance, tensor
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
@@ -160,12 +160,19 @@ class KnownOrbit:
 
 @singledispatch
 def known_orbit(model: Model, x: Float[Tensor, " P"]) -> KnownOrbit | None:
-    """The orbit of a point at which nothing goes down; None where its spectrum or a Lipschitz constant is not known."""
+    """The orbit of a point at which nothing goes down; None where its spectrum or a Lipschitz constant is not known.
+
+    Raises:
+        ValueError: unless x is a float64 tensor with the model's variables.
+    """
+    instance(Model).check("model", model)
+    tensor(model.size).check("x", x)
     return None
 
 
 @known_orbit.register
 def _of_problem(problem: Problem, x: Float[Tensor, " P"]) -> KnownOrbit | None:
+    tensor(problem.size).check("x", x)
     bounds = derivative_bounds(problem.loss, problem.K)
     small, y, rank = _in_used_columns(problem, x)
     spectrum = None if bounds is None or problem.is_mixed else _spectrum(small, y, rank, problem.d)
