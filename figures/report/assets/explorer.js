@@ -51,6 +51,7 @@ function explorerLink(problem) {
 }
 
 function drawControls(problem) {
+  byId("explorer-form").onsubmit = (event) => event.preventDefault();
   const choose = (id, key, value) => { byId(id).value = value; byId(id).onchange = () => go({ [key]: byId(id).value }); };
   choose("explorer-loss", "loss", problem.loss);
   choose("explorer-convention", "convention", problem.convention ?? "half_norm");

@@ -171,10 +171,11 @@ function fineOf(scan) {
 }
 
 // Thresholds hang on the loss, K and the kind of bias alone.
-const memory = new Map();
+const [memory, MOST_REMEMBERED] = [new Map(), 5000];
 function remembered(problem) {
   const { loss, alpha, gamma, rescale, convention, K, decay_b } = problem;
   const key = [loss, alpha, gamma, rescale, convention, K, decay_b === null ? "none" : decay_b > 0].join();
+  if (memory.size > MOST_REMEMBERED) memory.clear();
   if (!memory.has(key)) memory.set(key, thresholds(problem));
   return memory.get(key);
 }
