@@ -1,4 +1,4 @@
-"""`python -m tests.landscape_attack FILE [REPEATS]`: local minima where the landscape is proved to be benign?
+"""`python -m tests.landscape_attack FILE [--json RECORD]`: local minima where the landscape is proved to be benign?
 
 Starts meant to be stuck, over classes, samples, dimensions, kinds of bias, gamma and decays up to 0.9999 of the bound;
 where every decay is covered, also above c_low, where zero is the minimum. An end point counts as *elsewhere* if it is
@@ -7,6 +7,7 @@ theorems exclude. One line of JSON in FILE for each size as it ends; sizes that 
 code 1 if anything is spurious or below the minimum.
 """
 
+import argparse
 import json
 import math
 import sys
@@ -18,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.cli.records import check_new_file, write_record
+from ufm.errors import RequestError
 from ufm.model.losses import Focal
 from ufm.model.model import Point
 from ufm.model.problem import Problem
@@ -38,6 +41,7 @@ KINDS = (
     *("a class at zero, low bias", "rank one", "half of the classes tiny"),
 )
 SCALES = (0.1, 1.0, 3.0, 10.0)
+COUNTS = ("problems", "starts", "converged", "elsewhere", "spurious", "below")
 SAME_NORM, SAME_VALUE, RADIUS = 0.02, 1e-8, 1e-6
 """|W|^2 (relative) and value of one end point; relative excess of |G|_2 over s that is rounding."""
 
@@ -128,31 +132,30 @@ def row_of(K: int, n: int, bias: str, repeats: int) -> dict[str, Any]:
     return row
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: a line for each number of classes and kind of bias, and the sum."""
-    names = ("problems", "starts", "converged", "elsewhere", "spurious", "below")
-    lines = ["| K | bias | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 2)]
-    keys = sorted({(row["K"], row["bias"]) for row in rows})
-    for key in [*keys, ("all", "any")]:
-        own = [row for row in rows if key == ("all", "any") or (row["K"], row["bias"]) == key]
-        sums = (str(sum(row.get(name, 0) for row in own)) for name in names)
-        lines.append(f"| {key[0]} | {key[1]} | " + " | ".join(sums) + " |")
-    return "\n".join(lines)
-
-
-def main(path: Path, repeats: int) -> int:
-    """Run what is not in the file yet, then print the table."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def main() -> int:
+    """Run what is not in the file yet, print the sums, write the record."""
+    parser = argparse.ArgumentParser(prog="python -m tests.landscape_attack", description=__doc__)
+    parser.add_argument("file", type=Path, metavar="FILE", help="a line for each size; what is there is not run again")
+    parser.add_argument("--repeats", type=int, default=2, help="starts of each kind and scale (default: 2)")
+    parser.add_argument("--json", type=Path, help="file for the record; must not exist")
+    asked = parser.parse_args()
+    try:
+        check_new_file(asked.json, "--json")
+    except RequestError as error:
+        parser.error(str(error))
+    rows = [json.loads(line) for line in asked.file.read_text().splitlines()] if asked.file.exists() else []
     done = {(row["K"], row["n"], row["bias"]) for row in rows}
     for (K, n), bias in product(SIZES, BIASES):
         if (K, n, bias) not in done:
-            rows.append(row_of(K, n, bias, repeats))
-            with path.open("a") as file:
+            rows.append(row_of(K, n, bias, asked.repeats))
+            with asked.file.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
             print(rows[-1], flush=True)
-    print(table(rows))
+    print({name: sum(row.get(name, 0) for row in rows) for name in COUNTS})
+    if asked.json:
+        print(f"record: {write_record(asked.json, {'repeats': asked.repeats}, {'rows': rows})}")
     return int(any(row.get("spurious", 0) or row.get("below", 0) for row in rows))
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2))
+    sys.exit(main())

@@ -1,9 +1,13 @@
 """The attack on the landscape theorems: its starts are what they say, and where minima are known it finds them."""
 
+import json
+
 import pytest
 import torch
 
+from figures.tables.landscape_attack import table
 from tests import landscape_attack as attack
+from ufm.cli.records import read_record
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
 
@@ -54,4 +58,22 @@ def test_starts_are_what_their_names_say(generator):
 
 def test_the_table_sums_over_sizes():
     rows = [{"K": 2, "n": n, "bias": "free", "starts": 10 * n, "spurious": n} for n in (1, 3)]
-    assert "| 2 | free | 0 | 40 | 0 | 0 | 4 | 0 |" in attack.table(rows)
+    record = {"result": {"rows": rows}, "command": "c", "machine": "m"}
+    assert "| 2 | 1, 3 | 0 | 40 | 0 | 0 | 4 | 0 |" in table(record)
+
+
+def test_a_second_call_runs_nothing_again_and_writes_the_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(attack, "SIZES", [(2, 1)])
+    monkeypatch.setattr(attack, "GAMMAS", (1.0,))
+    words = ["attack", str(tmp_path / "rows.jsonl"), "--repeats", "1"]
+    for extra in ([], ["--json", str(tmp_path / "record.json")]):
+        monkeypatch.setattr("sys.argv", [*words, *extra])
+        assert attack.main() == 0
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert [json.loads(row)["spurious"] for row in rows] == [0, 0, 0]
+    assert read_record(tmp_path / "record.json")["result"]["rows"] == [json.loads(row) for row in rows]
+    monkeypatch.setattr("sys.argv", [*words, *extra])
+    with pytest.raises(SystemExit) as ended:
+        attack.main()
+    assert ended.value.code == 2
+    assert "--json" in capsys.readouterr().err

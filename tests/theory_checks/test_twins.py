@@ -1,9 +1,10 @@
-"""No step that cannot fail: every twin fails where it is false, in a finding that holds for the claim itself."""
+"""Every claim holds; no step cannot fail: every twin fails where it is false, in a finding that holds for the claim."""
 
 import ast
 import importlib
 import inspect
 import re
+from collections import Counter
 
 import pytest
 
@@ -88,18 +89,33 @@ FAILS_AT = {
 CLAIMS = {claim.name: claim for claim in claims()}
 
 
+def rank(claim):
+    """The rank of evidence that the docstring states."""
+    return claim.text.split("\n\nEvidence: ")[1].split()[0].strip(",.;:")
+
+
 def test_every_claim_says_where_its_twin_fails():
     assert set(FAILS_AT) == set(CLAIMS)
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_the_twin_fails_in_the_finding_it_is_meant_to(name):
+def test_the_claim_holds_and_its_twin_fails_in_the_finding_it_is_meant_to(name):
     module = importlib.import_module(f"theory_checks.{name}")
-    held = [finding for finding in module.check().findings if re.search(FAILS_AT[name], finding.text)]
-    failed = [finding for finding in module.refuted().findings if re.search(FAILS_AT[name], finding.text)]
-    assert held, "the claim has no such finding"
-    assert all(finding.holds for finding in held)
-    assert any(not finding.holds for finding in failed)
+    claim, twin = module.check(), module.refuted()
+    assert claim.holds, [finding.text for finding in claim.findings if not finding.holds]
+    assert claim.sizes
+    assert claim.margin is None or claim.margin > 0
+    assert claim.rigour == rank(CLAIMS[name])
+    assert claim.rigour != "numeric" or (claim.starts and claim.worst is not None)
+    assert not twin.holds
+    assert any(re.search(FAILS_AT[name], finding.text) for finding in claim.findings), "the claim has no such finding"
+    assert any(not finding.holds for finding in twin.findings if re.search(FAILS_AT[name], finding.text))
+
+
+def test_there_are_enough_of_every_rank():
+    ranks = Counter(rank(claim) for claim in CLAIMS.values())
+    assert len(CLAIMS) >= 30
+    assert all(ranks[name] >= 6 for name in ("symbolic", "interval", "certificate")), ranks
 
 
 def _calls(name):
