@@ -18,6 +18,7 @@ CASES = [
     (CrossEntropy(), 0.0, 0.1, 2),
     (LabelSmoothing(0.1), 0.05, 0.1, 1),
     (Focal(3.0), None, 0.1, 1),
+    (Focal(2.0), 0.05, 0.2, 2),
 ]
 
 
@@ -121,7 +122,7 @@ def test_two_classes_need_no_search():
     [
         (problem_of(K=5, d=5), "`--classes` must be at most 4 with --prove-complete true, got 5."),
         (problem_of(K=4, d=4, decay_b=0.0), "`--classes` must be 3 with --prove-complete true and a bias"),
-        (problem_of(Focal(2.0), 0.0), "`--decay-b` must be null with --prove-complete true and focal loss"),
+        (problem_of(Focal(2.0), 0.0, K=4, d=4), "`--classes` must be 3 with --prove-complete true and a bias"),
     ],
 )
 def test_what_is_not_derived_is_refused(problem, sentence):
