@@ -1,9 +1,9 @@
 """Focal loss, three classes, with a bias: at every critical point every sample has p >= p_infl, and the loss is convex.
 
 For every n, d and all decays; [P] marks what is proved on paper, no machine checks it, [I] what ball arithmetic proves.
-x = log(1/p - 1) is the deficit, S(x) rises up to x_infl, where p = p_infl, and then falls to 1; T(x) = S(min(x, x_infl))
-bounds S and rises. w_ij are the probabilities of the other classes among themselves, H their entropy, mean_k is over
-the samples of class k.
+x = log(1/p - 1) is the deficit, S(x) rises up to x_infl, where p = p_infl, and then falls to 1;
+T(x) = S(min(x, x_infl)) bounds S and rises. w_ij are the probabilities of the other classes among themselves, H their
+entropy, mean_k is over the samples of class k.
 
 [P] Suppose a sample i of class y has p_i < p_infl, so S_i > 1. A sample j of the class has S_j >= 1, too: if x_j >= x_i
 since S >= 1 there; if x_j < x_i and S_j <= S_i both had the same feature
@@ -18,13 +18,14 @@ Row m of G 1 = -decay_b b reads sum_{k /= m} mean_k S w_.m = mean_m S - K decay_
 3. y has the least b, lambda = b_l - b_y >= beta = b_m - b_y >= 0, exp(beta) + exp(lambda) >= exp(x_infl).
    Row y, b_y <= 0: 1 <= mean_y S <= A_m + A_l, A_k = mean_k S w_.y. On class l,
    A_l <= sup_w T(H(w) + (1 - w) beta - lambda) w.
-   Row l: mean_m S w_.l <= mean_l S <= s = T(log(1 + exp(beta)) - lambda). So with v = w_.l on class m, for every mu >= 0,
+   Row l: mean_m S w_.l <= mean_l S <= s = T(log(1 + exp(beta)) - lambda). So with v = w_.l on class m, for mu >= 0,
    A_m <= mu s + sup_v T(H(v) + v lambda - beta) max(0, 1 - (1 + mu) v). [I] A_m + A_l < 1 up to lambda = FAR.
    [P] Beyond, with delta = lambda - beta, T(x) <= (1 + gamma) exp(x), D = 2 log lambda + 5, mu = lambda or 0:
    a) delta >= D: s <= 2 (1 + gamma) exp(-delta), A_l <= s, and with t = v lambda
       A_m <= lambda s + sup_t T(H(1 / (1 + lambda)) + t) (1 - t);
-   b) delta < D: with 1 - v, or w, either below (D + log 2 + L) / lambda, or T <= exp(-L) (1 + gamma): both A are at most
-      T(x_infl) (D + log 2 + L) / lambda + (1 + gamma) exp(-L). [I] Both are small enough at lambda = FAR, and they fall.
+   b) delta < D: 1 - v, or w, is below (D + log 2 + L) / lambda, or T is below exp(-L) (1 + gamma): both A are at most
+      T(x_infl) (D + log 2 + L) / lambda + (1 + gamma) exp(-L).
+   [I] Either is small enough at lambda = FAR, and they fall.
 """
 
 import math
@@ -67,7 +68,7 @@ class Rise(NamedTuple):
 
 @cache
 def largest_odds(gamma: float) -> float | None:
-    """Odds 1/p - 1 of a label up to which the loss is convex, if no critical point has larger ones; None if unproved."""
+    """Odds 1/p - 1 of a label up to which the loss is convex, if no critical point has larger ones; else None."""
     with ctx.workprec(PRECISION):
         rise = _rise(gamma)
         is_proved = rise is not None and _between(gamma, rise) and _beyond(gamma, rise) and _below(gamma, rise)
