@@ -39,7 +39,7 @@ class Found:
 
 
 class ReducedBalls:
-    """Gradient and Hessian of the reduced problem at a point or over a box."""
+    """Gradient and Hessian of the reduced problem at a point or over a box, and each sample's odds 1/p - 1."""
 
     def __init__(self, reduced: Reduced, x: Balls) -> None:
         K, r, size, has_bias = reduced.K, reduced.r, reduced.size, reduced.problem.has_bias
@@ -49,11 +49,12 @@ class ReducedBalls:
         b = x[at_b:] if has_bias else [arb(0)] * (K - 1)
         b = [*b, -sum(b, arb(0))]
         penalty = _penalty(reduced)
-        gradient, self.hessian = penalty * arb_mat(size, 1, x), penalty
+        gradient, self.hessian, self.odds = penalty * arb_mat(size, 1, x), penalty, []
         for k in range(K):
             h = x[at_h + k * r : at_h + (k + 1) * r]
             z = [sum((w[j][a] * h[a] for a in range(r)), b[j]) for j in range(K)]
             slope, curvature = loss.derivatives(z, k)
+            self.odds.append(sum(((z[j] - z[k]).exp() for j in range(K) if j != k), arb(0)))
             J = _jacobian(reduced, k, w, h)
             gradient += J.transpose() * arb_mat(K, 1, slope) / K
             self.hessian += J.transpose() * arb_mat(curvature) * J / K
@@ -110,7 +111,9 @@ def _closed(reduced: Reduced, x: Balls, outer: list[int], inner: list[int], half
     """Exactly one critical point over the outer variables x +- half."""
     wide = _inner_box(reduced, x, outer, inner, half)
     image = wide and _krawczyk(reduced, x, wide, outer + inner)
-    if not wide or not image or not all(wide[i].contains_interior(image[i]) for i in outer + inner):
+    if not wide or not all(odds < reduced.limit for odds in ReducedBalls(reduced, wide).odds):
+        return None
+    if not image or not all(wide[i].contains_interior(image[i]) for i in outer + inner):
         return None
     unique = np.array([[_end(wide[i], side) for i in outer] for side in (-1, 1)])
     for _ in range(REFINEMENTS):

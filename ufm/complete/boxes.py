@@ -325,7 +325,8 @@ def derivatives(box, cut, of, G, H):
     Args:
         box: (2, m), low and high ends of the variables.
         cut: (2, K, K, K), known bounds of z_ki - z_kj at [:, k, i, j], i > j.
-        of: shape (K, r, 1 with a bias), decays (c from below and above, of b), loss (alpha, gamma).
+        of: shape (K, r, 1 with a bias), decays (c from below and above, of b), loss (alpha, gamma, largest
+            odds 1/p - 1 at which (h, b) is known to be one function of w).
         G, H: (2, m) and (2, m, m), filled.
     """
     shape, decays, loss = of
@@ -771,9 +772,21 @@ def examine(box, x, outer, inner, of, domain, square):
         derivatives(box, cut, of, G, H)
         _image(box, x, inner, outer, G0, V, H, rough, found)
         found[0], found[1] = np.maximum(found[0], -rough), np.minimum(found[1], rough)
-    elif not _passes_test(box, x, free, inner, outer, of, G0, V, G, H, rough, found):
+    elif not _passes_test(box, x, free, inner, outer, of, G0, V, G, H, rough, found) or not _is_convex(box, free, of):
         return True
     return _outer_step(box, x, outer, inner, G0, G, H, M, found)
+
+
+@exact_kernel
+@no_type_check
+def _is_convex(box, free, of):
+    """Whether no sample's odds 1/p - 1 exceed the limit anywhere in the box."""
+    spread = _spreads(box, of[0])
+    for k in range(of[0][0]):
+        own = _softmax(_logits(box, spread, free, k, of[0]), k, 0.0)[2]
+        if not own[1] <= of[2][2]:
+            return False
+    return True
 
 
 @exact_kernel

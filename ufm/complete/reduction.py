@@ -24,7 +24,9 @@ sample), s = sqrt(decay_W decay_H), c = s sqrt(n); losses: cross entropy, smooth
    strictly convex, so samples of one class have one feature; given w, F is strictly convex in (h, b), sum b = 0. Focal
    loss without bias: first order in h alone gives u'z = -(S / (N decay_H)) |W'u|^2 <= 0 for u = softmax over the other
    classes less e_y, so the deficit x(h) <= log(K - 1), p >= 1/K. S falls on p >= 1/K for K <= 4 [T], so the loss is
-   convex on the convex set x(h) <= log(K - 1), which holds every solution: there is one.
+   convex on the convex set x(h) <= log(K - 1), which holds every solution: there is one. With a bias, K = 3: [P, I]
+   p >= p_infl at every critical point (`ufm/complete/convex_region.py`), where focal loss is convex; f is so in (H, b)
+   given W, on a convex set, strictly: one solution there, and exchanging samples of a class does not change it.
 6. *Bound.* [P] c |w|^2 + decay_b |b|^2 = -mean_k g_k'(w h_k + b), by W'G = -decay_H H and G 1 = -decay_b b. For a loss
    psi(x) of the deficit, g = S u and -u'z = Ent - x <= log(K - 1) - x = a: at most sup S(a) a. Smoothing multiplies
    that by 1 - alpha and adds alpha (mean z - sum p z) <= 0. [I] |w|^2 <= (1 - alpha) sup S(a) a / c.
@@ -59,6 +61,7 @@ from flint import arb, ctx
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.complete.convex_region import largest_odds
 from ufm.errors import check
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.problem import Problem
@@ -87,11 +90,13 @@ def check_provable(problem: Problem) -> None:
     allowed = "3 with --prove-complete true and a bias: there four classes need 8 variables"
     check(K < 4 or not problem.has_bias, "--classes", K, allowed)
     if isinstance(loss, Focal) and loss.gamma > 0:
-        allowed = (
-            "null with --prove-complete true and focal loss: with a bias samples of one class are not proved to share "
-            "their features at every critical point"
+        allowed = "such that every critical point is proved to lie where focal loss is convex (--prove-complete true)"
+        check(
+            K == 2 or not problem.has_bias or largest_odds(float(loss.gamma)) is not None,
+            "--loss.gamma",
+            loss.gamma,
+            allowed,
         )
-        check(K == 2 or not problem.has_bias, "--decay-b", problem.decay_b, allowed)
         known_landscape = landscape(_wide(problem))
         allowed = f"such that the landscape is proved benign ({known_landscape.reason})"
         check(known_landscape.is_benign, "--decay-W, --decay-H", (problem.decay_W, problem.decay_H), allowed)
@@ -164,7 +169,14 @@ class Reduced:
             c = self.c()
             decays = np.array([-_above(-c), _above(c), float(self.problem.decay_b or 0.0)])
         shape = np.array([self.K, self.r, int(self.problem.has_bias)])
-        return shape, decays, np.array([self.alpha, self.gamma])
+        return shape, decays, np.array([self.alpha, self.gamma, self.limit])
+
+    @cached_property
+    def limit(self) -> float:
+        """The largest odds 1/p - 1 of a sample at which (h, b) is known to be one function of w."""
+        if self.gamma == 0 or not self.problem.has_bias:
+            return math.inf
+        return largest_odds(self.gamma) or 0.0
 
     @cached_property
     def domain(self) -> np.ndarray:

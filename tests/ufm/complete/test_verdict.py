@@ -18,11 +18,12 @@ CASES = [
     (CrossEntropy(), 0.0, 0.1, 2),
     (LabelSmoothing(0.1), 0.05, 0.1, 1),
     (Focal(3.0), None, 0.1, 1),
+    (Focal(2.0), 0.05, 0.2, 2),
 ]
 
 
 def problem_of(loss=None, decay_b=None, c=0.2, n=1, **sizes):
-    sizes = {"K": 3, "d": 3} | sizes
+    sizes = {"K": 3, "d": 2} | sizes
     return Problem(loss=loss or CrossEntropy(), n=n, decay_W=c / n**0.5, decay_H=c / n**0.5, decay_b=decay_b, **sizes)
 
 
@@ -32,7 +33,7 @@ def proved(atlas, earlier=None):
 
 @pytest.mark.parametrize(("loss", "decay_b", "c", "n"), CASES, ids=str)
 def test_an_atlas_is_complete_and_without_any_row_it_is_not(loss, decay_b, c, n):
-    atlas = atlas_of(problem_of(loss, decay_b, c, n), 60)
+    atlas = atlas_of(problem_of(loss, decay_b, c, n), 40)
     found = proved(atlas)
     assert found["is_proved"], found["text"]
     assert found["text"].startswith("complete: proved (interval), ")
@@ -48,7 +49,7 @@ def test_an_atlas_is_complete_and_without_any_row_it_is_not(loss, decay_b, c, n)
 
 @pytest.mark.parametrize(("c", "rows"), [(0.332, 4), (0.335, 1)])
 def test_both_sides_of_the_bifurcation_of_zero(c, rows):
-    atlas = atlas_of(problem_of(c=c, decay_b=0.0), 60)
+    atlas = atlas_of(problem_of(c=c, decay_b=0.0), 40)
     assert len(atlas.rows) == rows
     assert proved(atlas)["is_proved"]
 
@@ -63,7 +64,7 @@ def test_at_the_bifurcation_nothing_is_proved():
 
 
 def test_a_row_that_is_no_critical_point_is_noticed():
-    atlas = atlas_of(problem_of(), 60)
+    atlas = atlas_of(problem_of(), 40)
     wrong = dataclasses.replace(atlas.rows[1], x=atlas.rows[1].x * 1.001)
     found = proved(dataclasses.replace(atlas, rows=[atlas.rows[0], wrong, *atlas.rows[2:]]))
     assert "row 2 (rank 1) is at none of the critical points" in found["text"]
@@ -88,7 +89,7 @@ def test_a_search_goes_on_from_its_record():
 def test_a_proof_goes_on_where_it_was_stopped(monkeypatch):
     monkeypatch.setattr("ufm.atlas.completeness.BETWEEN", 0.0)
     monkeypatch.setattr("ufm.atlas.completeness.BUDGET", 100)
-    atlas = atlas_of(problem_of(), 60)
+    atlas = atlas_of(problem_of(), 40)
     states = list(proof(atlas, None, lambda _: None))
     first, last = states[0], states[-1]
     assert not first["is_proved"]
@@ -111,7 +112,7 @@ def test_four_classes_without_bias_rank_one():
 
 
 def test_two_classes_need_no_search():
-    found = proved(atlas_of(problem_of(Focal(2.0), 0.0, 0.2, K=2, d=2), 40))
+    found = proved(atlas_of(problem_of(Focal(2.0), 0.0, 0.2, K=2, d=2), 12))
     assert found["is_proved"]
     assert found["boxes"] == 0
 
@@ -121,7 +122,7 @@ def test_two_classes_need_no_search():
     [
         (problem_of(K=5, d=5), "`--classes` must be at most 4 with --prove-complete true, got 5."),
         (problem_of(K=4, d=4, decay_b=0.0), "`--classes` must be 3 with --prove-complete true and a bias"),
-        (problem_of(Focal(2.0), 0.0), "`--decay-b` must be null with --prove-complete true and focal loss"),
+        (problem_of(Focal(2.0), 0.0, K=4, d=4), "`--classes` must be 3 with --prove-complete true and a bias"),
     ],
 )
 def test_what_is_not_derived_is_refused(problem, sentence):

@@ -1,0 +1,54 @@
+"""The bounds behind "focal loss with a bias is convex at every critical point", and critical points that keep to it."""
+
+import math
+
+import pytest
+import torch
+from flint import arb
+
+from ufm.complete import convex_region
+from ufm.complete.convex_region import Rise, largest_odds
+from ufm.model.losses import Focal
+from ufm.model.problem import Problem
+from ufm.solve.newton import find_critical_points
+from ufm.theory.prediction import focal_slope
+
+
+@pytest.mark.parametrize(("gamma", "p_infl"), [(0.5, 0.0176617), (1.0, 0.0432), (2.0, 0.0578506), (10.0, 0.03568)])
+def test_the_largest_odds_are_those_of_the_inflection(gamma, p_infl):
+    """p_infl: the root of r(p) = 1 + 2 g + g log p - g^2 p log p / (1 - p), by another bisection."""
+    assert 1 / (1 + largest_odds(gamma)) == pytest.approx(p_infl, rel=1e-3)
+
+
+def test_where_the_slope_were_larger_nothing_would_be_proved(monkeypatch):
+    """Twin: A_m + A_l < 1 fails for a slope that is 3 times as large."""
+    rise = convex_region._rise(2.0)
+    assert convex_region._below(2.0, rise)
+    true = convex_region._bound
+    monkeypatch.setattr(convex_region, "_bound", lambda *arguments: 3 * true(*arguments))
+    assert not convex_region._below(2.0, rise)
+
+
+def test_slope_and_rise_against_the_closed_forms():
+    for x in (-3.0, 0.0, 1.6, 4.0):
+        assert float(convex_region.slope(arb(x), 2.0)) == pytest.approx(focal_slope(math.log(2) - x, 3, 2.0))
+    rise = convex_region._rise(2.0)
+    assert isinstance(rise, Rise)
+    assert focal_slope(math.log(2) - rise.one, 3, 2.0) == pytest.approx(1.0)
+    grid = [focal_slope(math.log(2) - x / 100, 3, 2.0) for x in range(-500, 2000)]
+    assert rise.top == pytest.approx(max(grid), rel=1e-4)
+    assert rise.top >= max(grid)
+
+
+@pytest.mark.parametrize("decay_b", [0.0, 0.02])
+def test_no_critical_point_found_has_a_lower_probability(decay_b):
+    """Two samples a class, large biases among the starts."""
+    problem = Problem(loss=Focal(2.0), K=3, d=2, n=2, decay_W=0.05, decay_H=0.05, decay_b=decay_b)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, problem.size, generator=generator, dtype=torch.float64)
+    x[:, -3:] *= 4
+    end = find_critical_points(problem, x * torch.logspace(-0.5, 0.7, 60, dtype=torch.float64)[:, None])
+    found = end.x[end.is_converged]
+    assert len(found) > 10
+    own = problem.logits(found).softmax(-1)[:, torch.arange(6), problem.labels()]
+    assert float(own.min()) > 1 / (1 + largest_odds(2.0))
