@@ -132,9 +132,9 @@ class Wandb:
         self.run.finish()
 
 
-def flat(line: Mapping[str, Any]) -> dict[str, float]:
+def flat(line: Mapping[str, Any]) -> dict[str, float | int]:
     """The numbers of an epoch's line, those of a split as `split/name`; what is no number is left out."""
-    found: dict[str, float] = {}
+    found: dict[str, float | int] = {}
     for name, value in line.items():
         if isinstance(value, Mapping):
             found |= {f"{name}/{key}": each for key, each in flat(value).items()}

@@ -7,6 +7,7 @@ process.prepare()  # before torch is imported
 import pytest
 import torch
 
+import tests.lacking_operators  # noqa: F401  # before torchmetrics
 from ufm.model.deep import DeepProblem
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError

@@ -18,6 +18,7 @@ NAMES = (
     "nc_statistics",
     "accelerator",
     "training",
+    "watching",
 )
 
 

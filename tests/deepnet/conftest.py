@@ -3,8 +3,6 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-import tests.lacking_operators  # noqa: F401  # before torchmetrics
-
 
 @pytest.fixture(autouse=True, scope="package")
 def _one_thread() -> Iterator[None]:

@@ -44,7 +44,9 @@ def test_an_epochs_line_is_flat():
     assert flat(line) == {"epoch": 1, "train/loss": 0.5, "lr": 0.1}
 
 
-@pytest.mark.parametrize("kind", LOGS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "wandb" else kind for kind in LOGS]
+)
 def test_training_writes_live(tmp_path, monkeypatch, kind):
     if kind != "csv":
         needed(kind)

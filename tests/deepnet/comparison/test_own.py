@@ -176,7 +176,7 @@ def test_features_moved_across_the_span_change_nothing(normal, bias):
     problem = Problem(CrossEntropy(), K, D, 1, DECAY, DECAY_H, 0.0 if bias else None, sizes=SIZES)
     W, _, _ = problem.unpack(target_of(problem).point)
     away = normal(D)
-    away = away - torch.linalg.pinv(W) @ (W @ away)
+    away = away - torch.linalg.pinv(W, rtol=1e-6) @ (W @ away)
     found = compared(problem, False, shift=away)
     assert found.shift == pytest.approx(float(away.norm()), rel=1e-6)
     assert found.decay_H == pytest.approx(DECAY_H, rel=1e-6)
@@ -237,7 +237,7 @@ REFUSED = {
     "a row without labels": ((H, np.zeros((8, 4), int), W), {}, "a 1 in every row"),
     "a loss for one label": ((H, np.ones((8, 4), int), W), {"loss": "mse"}, "`loss` must be ce with several labels"),
     "a loss that is none": ((H, Y, W), {"loss": "cee"}, "`--loss` must be one of"),
-    "a decay": ((H, Y, W), {"decay": 0}, "`decay` must be finite and > 0, got 0"),
+    "a decay": ((H, Y, W), {"decay": 0.0}, "`decay` must be finite and > 0, got 0.0"),
     "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, "`decay_b` must be finite and >= 0"),
     "not convex": ((H[1:], Y[1:], W), {"loss": "focal"}, "`loss` must be convex"),
     "nothing to balance": ((0 * H, Y, W), {}, "`decay_H` must be given where features or weights are zero"),
