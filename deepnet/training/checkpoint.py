@@ -160,8 +160,8 @@ def read_setting(folder: Path) -> dict[str, Any]:
     try:
         setting = dict(read_json(folder / SETTING))
         hashes = setting.pop(SOURCES, {})
-        if not all(type(value) is str for value in dict(hashes).values()):
-            raise ValueError(f"{SOURCES} that are no texts")
+        if not isinstance(hashes, dict) or not all(type(value) is str for value in hashes.values()):
+            raise ValueError(f"{SOURCES} that are no texts by name")
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(
             f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."
