@@ -132,10 +132,10 @@ def plain_setting(setting: TrainSetting) -> dict[str, Any]:
     return values | {"data_folder": str(setting.data_folder)}
 
 
-def write_setting(folder: Path, setting: TrainSetting) -> None:
-    """Write `setting.json`, the hashes of the run's first sources kept."""
+def write_setting(folder: Path, setting: TrainSetting, sources: dict[str, str] | None = None) -> None:
+    """Write `setting.json`, with hashes of the sources that the run began with; None: those of now."""
     plain = plain_setting(setting)
-    kept = read_sources(folder) if (folder / SETTING).exists() else own_code.sources(plain)
+    kept = own_code.sources(plain) if sources is None else sources
     with atomic_file(folder / SETTING) as file:
         json.dump(plain | {SOURCES: kept}, file, indent=1)
 
