@@ -15,9 +15,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pyarrow import parquet
 
 from deepnet.data.cifar import CIFAR10, load_archive
+from deepnet.data.own_data import own_images
 from deepnet.evaluation.files import evaluate_file
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint
@@ -117,6 +119,24 @@ def test_files_of_features(tmp_path, kind, data):
             parquet.write_table(pyarrow.table({name: array.tolist() for name, array in arrays.items()}), path)
     path.write_bytes(data.draw(damaged(path.read_bytes())))
     refused_or_read(lambda: evaluate_file(path))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "npz"])
+@fuzzed
+@given(data=st.data())
+def test_images_of_the_user(tmp_path, kind, data):
+    image, file = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8), BytesIO()
+    if kind == "npz":
+        np.savez(file, images=image[None].repeat(4, 0), labels=np.arange(4) % 2)
+        (tmp_path / "a.npz").write_bytes(data.draw(damaged(file.getvalue())))
+        refused_or_read(lambda: own_images(f"npz:{tmp_path / 'a.npz'}", None))
+        return
+    Image.fromarray(image).save(file, kind)
+    for k in range(4):
+        path = tmp_path / "pictures" / str(k % 2) / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.draw(damaged(file.getvalue())) if k == 3 else file.getvalue())
+    refused_or_read(lambda: own_images(f"imagefolder:{tmp_path / 'pictures'}", None))
 
 
 @fuzzed

@@ -88,7 +88,9 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
 
 def calibration(
-    fitted_on: tuple[Logits, Labels] | None, measured_on: tuple[Logits, Labels], bins: int = BINS
+    fitted_on: tuple[Logits, Labels] | None,
+    measured_on: tuple[Float[Tensor, "M K"], Int[Tensor, " M"]],
+    bins: int = BINS,
 ) -> dict[str, Any]:
     """Errors and reliability table of one split; with a second split to fit on, the same at its temperature.
 

@@ -132,10 +132,10 @@ def plain_setting(setting: TrainSetting) -> dict[str, Any]:
     return values | {"data_folder": str(setting.data_folder)}
 
 
-def write_setting(folder: Path, setting: TrainSetting) -> None:
-    """Write `setting.json`, the hashes of the run's first sources kept."""
+def write_setting(folder: Path, setting: TrainSetting, sources: dict[str, str] | None = None) -> None:
+    """Write `setting.json`, with hashes of the sources that the run began with; None: those of now."""
     plain = plain_setting(setting)
-    kept = read_sources(folder) if (folder / SETTING).exists() else own_code.sources(plain)
+    kept = own_code.sources(plain) if sources is None else sources
     with atomic_file(folder / SETTING) as file:
         json.dump(plain | {SOURCES: kept}, file, indent=1)
 
@@ -160,8 +160,8 @@ def read_setting(folder: Path) -> dict[str, Any]:
     try:
         setting = dict(read_json(folder / SETTING))
         hashes = setting.pop(SOURCES, {})
-        if not all(type(value) is str for value in dict(hashes).values()):
-            raise ValueError(f"{SOURCES} that are no texts")
+        if not isinstance(hashes, dict) or not all(type(value) is str for value in hashes.values()):
+            raise ValueError(f"{SOURCES} that are no texts by name")
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(
             f"{folder} must be the folder of a run, but its {SETTING} cannot be read ({error})."

@@ -132,7 +132,7 @@ def _resumed(setting: TrainSetting, folder: Path) -> Training:
     training.restore(state, f"the checkpoint in {folder}")
     if distributed.rank() == 0:
         if is_longer or setting.terminal > stored["terminal"]:
-            checkpoint.write_setting(folder, setting)
+            checkpoint.write_setting(folder, setting, checkpoint.read_sources(folder))
         checkpoint.cut_metrics(folder, training.epoch)
         _restore_best(training, folder)
     return training

@@ -135,7 +135,7 @@ def test_changed_source_is_said(capsys):
         path.write_text(SOURCE)
         forget()
     assert asked("train", "--resume", "whole", *MINE) == 0
-    assert "warning" not in capsys.readouterr().err
+    assert "the source of" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
