@@ -47,7 +47,7 @@ class NetComparison:
         decay_W, decay_H, decay_b: the model's; decay_b None without a bias.
         is_fitted: whether decay_H was read off the balance.
         shift: length of the vector that all features are moved by (`layer.py`).
-        predicted_value: the objective at the predicted minimum.
+        predicted_value: the objective at the predicted minimum, of features less that vector.
         samples, classes, dim: how many there are.
         notes: sentences that a reader needs.
     """

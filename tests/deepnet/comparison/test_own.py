@@ -75,7 +75,11 @@ def test_the_imbalanced_minimum_is_exact_and_named(loss, decay_b, is_given):
     assert found.theory == "unequal: imbalanced minimiser"
     assert "4 classes of 2 to 8 samples" in found.verdict
     assert found.evidence.startswith("certificate")
-    assert found.predicted_value == pytest.approx(imbalanced_target(problem).value, rel=1e-7)
+    if isinstance(loss, SquaredError):  # its features share what its common logit needs, which is moved out
+        assert found.shift > 0.1
+    else:
+        assert found.shift == 0
+        assert found.predicted_value == pytest.approx(imbalanced_target(problem).value, rel=1e-7)
 
 
 def test_the_balanced_minimum_is_not_predicted_of_unequal_classes():
