@@ -20,6 +20,7 @@ from deepnet.nn import criteria, etf, replace
 from ufm import plot, simplex
 from ufm.atlas import canonical, orbit, relabelling, symmetric_starts
 from ufm.cli import grid
+from ufm.curvature import collapsed_spectrum, hessian_lipschitz, orbit_bound
 from ufm.errors import RequestError
 from ufm.model import deep, factors, losses, own_loss, pick_all_labels, problem, spheres, starts
 from ufm.scan import outcomes
@@ -27,14 +28,11 @@ from ufm.solve import condition_number, critical_points, hessian, minimise, newt
 from ufm.theory import (
     central_path,
     certificate,
-    collapsed_spectrum,
     focal_window,
-    hessian_lipschitz,
     imbalance,
     loss_properties,
     model_choice,
     multi_label_prediction,
-    orbit_bound,
     prediction,
     softmax_codes,
     sphere_prediction,

@@ -166,10 +166,10 @@ def opened(setting: AtlasSetting, empty: Atlas, folder: Path) -> tuple[Atlas, di
     allowed = f"an atlas in the units {units_of(setting)} to be extended (see ufm/solve/units.py)"
     check(units == units_of(setting), str(folder), f"one in {units}", allowed)
     try:
-        earlier = record["result"].get("completeness")
-        if earlier is not None and setting.prove_complete:
-            check_state(empty.model, earlier)
-        return empty.read_back(record["result"]), earlier
+        proved = record["result"].get("completeness")
+        if proved is not None and setting.prove_complete:
+            check_state(empty.model, proved)
+        return empty.read_back(record["result"]), proved
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {reason_of(error)}"
         raise RequestError(f"{earlier} must be the record of an atlas, undamaged ({reason}).") from None

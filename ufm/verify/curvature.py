@@ -1,6 +1,6 @@
 """The smallest Hessian eigenvalue at end points: bounded near the predicted minimiser's orbit, computed elsewhere.
 
-The bound (`ufm/theory/orbit_bound.py`) is a *certificate* and costs a distance; Lanczos is *numeric* and costs tens of
+The bound (`ufm/curvature/orbit_bound.py`) is a *certificate* and costs a distance; Lanczos is *numeric* and costs tens of
 Hessian products. So Lanczos has only those points that the bound does not decide: other minima, points that did not
 converge, and models whose orbit's spectrum is not known.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ufm.model.model import Model
 from ufm.solve.hessian import smallest_eigenpair
-from ufm.theory.orbit_bound import KnownOrbit
+from ufm.curvature.orbit_bound import KnownOrbit
 
 
 class FromBelow(NamedTuple):

@@ -39,7 +39,7 @@ from ufm.solve.units import Units, own_units
 from ufm.specs import LossSpec
 from ufm.theory.landscape import Landscape, landscape_of
 from ufm.theory.model_choice import target_of
-from ufm.theory.orbit_bound import known_orbit
+from ufm.curvature.orbit_bound import known_orbit
 from ufm.tolerances import SAME_VALUE
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
 from ufm.verify.curvature import Curvature

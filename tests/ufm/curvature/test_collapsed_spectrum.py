@@ -8,9 +8,9 @@ import torch
 from ufm.model.losses import CrossEntropy
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
-from ufm.theory.collapsed_spectrum import across, collapsed_spectrum
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
 from ufm.theory.model_choice import target_of
-from ufm.theory.orbit_bound import known_orbit
+from ufm.curvature.orbit_bound import known_orbit
 
 
 def _dense(problem: Problem, x: torch.Tensor, zeros: int) -> tuple[float, float]:

@@ -17,9 +17,9 @@ from ufm.solve.hessian import dense_hessian
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.focal_window import TwoLevels
-from ufm.theory.hessian_lipschitz import Size, derivative_bounds, lipschitz
+from ufm.curvature.hessian_lipschitz import Size, derivative_bounds, lipschitz
 from ufm.theory.model_choice import target_of
-from ufm.theory.orbit_bound import KnownOrbit, known_orbit
+from ufm.curvature.orbit_bound import KnownOrbit, known_orbit
 
 STARTS = 12
 

@@ -4,7 +4,7 @@ Let X0 = [W0; H0] have r columns of full rank and least singular value s, and ze
 orbit are the X0 Q, Q with orthonormal rows. The Hessian H0 at (X0, b0) has eigenvalue zero along the rotations
 X0 Omega, Omega skew, and along a constant in the bias where that moves nothing, but for rounding; let m0 be its least
 eigenvalue across them. Let x = (X, b) have the gradient g and be at the distance delta < s from a point of the orbit,
-from which Omega is now counted. With L a Lipschitz constant (`ufm/theory/hessian_lipschitz.py`) and k = 1/(s - delta):
+from which Omega is now counted. With L a Lipschitz constant (`ufm/curvature/hessian_lipschitz.py`) and k = 1/(s - delta):
 
 1. |Omega| <= k |X Omega|: the spectral norm of a skew matrix that is zero in the empty columns' block is at most the
    Frobenius norm of its first r rows, so |X0 Omega| >= s |Omega|, and |X Omega| >= |X0 Omega| - delta |Omega|.
@@ -44,8 +44,8 @@ from ufm.arguments import instance, tensor
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
-from ufm.theory.collapsed_spectrum import across, collapsed_spectrum
-from ufm.theory.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
+from ufm.curvature.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 
 DENSE_UP_TO = 2000
 """Variables, of the columns that the orbit uses, up to which its spectrum is that of a dense matrix."""

@@ -1,0 +1,1 @@
+"""What is proved of curvature near a point whose spectrum is known."""
