@@ -110,6 +110,14 @@ HULL_DISTANCE = 1e-6
 LEAST_GAIN = 1e-15
 """Margin, absolute: an improvement below it is rounding."""
 
+# Certificates by the distance from an orbit (`ufm/curvature/orbit_bound.py`), in floating point.
+ORBIT_RANK = 1e-6
+"""Singular values of a stored point, relative to the largest (at least 1): smaller ones are empty columns, cut off."""
+SPECTRUM_ROUNDING = 1e-11
+"""Of an eigenvalue, relative to the largest: eigenvalue routines are off by some eps times the size."""
+ENTRY_ROUNDING = 1e-13
+"""Of each entry of the gradient of a sample's loss, absolute: entries are of the order of 1, and some operations old."""
+
 # Proofs in ball arithmetic: too small a box misses the point, too large a one proves nothing; neither proves falsely.
 BOX = 1e-12
 """Half the width of the box around a point in which one is proved to lie: about what a search leaves."""

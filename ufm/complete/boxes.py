@@ -34,6 +34,8 @@ U4 = 2.0**-51
 TINY = 1e-300
 EXP_ERROR = 2.0**-47
 FAR = 1e300
+SOLVED, NEARLY_SOLVED = 1e-14, 1e-9
+"""Gradient of the inner variables at which their search ends, and which it may be left with: a guess, tested later."""
 SLACK = 1.0 + 1e-12
 """More than the rounding of a few hundred sums and products of positive numbers, as in a norm."""
 
@@ -473,14 +475,14 @@ def _solve_inner(box, free, inner, of, G, H, V):
                 block[i, j] = (H[0, inner[i], inner[j]] + H[1, inner[i], inner[j]]) / 2
         if not _invert(block, V):
             return False
-        if size < 1e-14:
+        if size < SOLVED:
             return True
         for i in range(n):
             start[i], step[i] = box[0, inner[i]], 0.0
             for j in range(n):
                 step[i] -= V[i, j] * (G[0, inner[j]] + G[1, inner[j]]) / 2
         if not _shorten(box, free, inner, of, G, H, start, step, size):
-            return size < 1e-9
+            return size < NEARLY_SOLVED
         size = _size(G, inner)
     return False
 

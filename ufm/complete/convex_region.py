@@ -48,6 +48,8 @@ EDGES = [*HALF, *(1 - v for v in reversed(HALF[:-1]))]
 """Of the pieces of v and w in [0, 1], finer towards the ends; 1/2 is among them."""
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """mu."""
+MARGIN = 1e-9
+"""By which an inequality between doubles must hold to be one between the numbers they stand for."""
 SMALLEST = 1e-3
 """Side of a box that is not divided again."""
 
@@ -123,9 +125,9 @@ def _between(gamma: float, rise: Rise) -> bool:
     """Case 2: beta T(log 2 - beta) < x_1 - log 2; from 40 on it is below (1 + gamma) 2 beta exp(-beta), which falls."""
     start, least = rise.end - math.log(2), rise.one - math.log(2)
     steps = [start + (40 - start) * i / 400 for i in range(401)] if start < 40 else [start]
-    within = all(b * _bound(arb(2).log() - arb(a), gamma, rise) < least - 1e-9 for a, b in pairwise(steps))
+    within = all(b * _bound(arb(2).log() - arb(a), gamma, rise) < least - MARGIN for a, b in pairwise(steps))
     last = max(start, 40.0)
-    return within and _upper(2 * (1 + arb(gamma)) * arb(last) * (-arb(last)).exp()) < least - 1e-9
+    return within and _upper(2 * (1 + arb(gamma)) * arb(last) * (-arb(last)).exp()) < least - MARGIN
 
 
 def _beyond(gamma: float, rise: Rise) -> bool:

@@ -67,6 +67,7 @@ from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.problem import Problem
 from ufm.proof.ball_losses import Ball, focal_slope_ball
 from ufm.theory.landscape import landscape
+from ufm.tolerances import RANK_TOLERANCE
 
 PRECISION = 128
 MOST_CLASSES = 4
@@ -218,7 +219,7 @@ def _in_gauge(w: np.ndarray) -> np.ndarray | None:
     length = float(np.linalg.norm(w[0]))
     if w.shape[1] == 1 or not w.any():
         return w
-    if length <= 1e-9 * np.abs(w).max():
+    if length <= RANK_TOLERANCE * np.abs(w).max():
         return None
     cos, sin = w[0] / length
     turned: np.ndarray = w @ np.array([[cos, -sin], [sin, cos]])

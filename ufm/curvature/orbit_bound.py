@@ -28,7 +28,7 @@ is within |E| of it, so that |X - X0 B| + |X0| |E| bounds the distance of the ma
 of the orbit (for a simplex it is, to second order: there X0'X0 is a multiple of I, and B solves Procrustes' problem).
 
 *Rounding.* Sums and products carry the error bounds of floating point (Higham 2002, section 3.1), added outwards. Two
-things are taken and not proved: the gradient of a sample's loss, in the model's own units, is right to `LOSS_ROUNDING`,
+things are taken and not proved: the gradient of a sample's loss, in the model's own units, is right to `ENTRY_ROUNDING`,
 and m0, from eigenvalues, to `SPECTRUM_ROUNDING` times the largest one. So the rank of this evidence is
 *certificate*, in floating point.
 """
@@ -44,16 +44,12 @@ from ufm.arguments import instance, tensor
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
+from ufm.tolerances import ENTRY_ROUNDING, ORBIT_RANK, SPECTRUM_ROUNDING
 from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
 from ufm.curvature.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 
 DENSE_UP_TO = 2000
 """Variables, of the columns that the orbit uses, up to which its spectrum is that of a dense matrix."""
-RANK = 1e-6
-"""Singular values up to this times the largest count as empty columns, and are cut off."""
-SPECTRUM_ROUNDING = 1e-11
-LOSS_ROUNDING = 1e-13
-"""Of each entry of a sample's gradient, which is of the order of 1."""
 UNIT = 2.0**-53
 """Rounding of one operation in float64."""
 POLAR_STEPS = 3
@@ -201,7 +197,7 @@ def _in_used_columns(problem: Problem, x: Float[Tensor, " P"]) -> tuple[Problem,
     """The model with as many columns as a point's rank (one if that is 0), the point in them, and the rank."""
     X, b = _matrix(problem, x[None])
     _, singular, right = torch.linalg.svd(X[0], full_matrices=False)
-    rank = int((singular > RANK * singular[0].clamp(min=1.0)).sum())
+    rank = int((singular > ORBIT_RANK * singular[0].clamp(min=1.0)).sum())
     small = replace(problem, d=max(rank, 1))
     X = X[0] @ right[: small.d].mT * (rank > 0)
     return small, small.pack(Point(X[: problem.K], X[problem.K :], b[0])), rank
@@ -214,7 +210,7 @@ def _gradient_rounding(
     w, h, c = (part.flatten(1).norm(dim=1) for part in problem.unpack(x))
     root = problem.N**0.5
     of_logits = (problem.d + 2) * UNIT * (w * h + root * c)
-    of_loss = bounds.second * of_logits + root * problem.K**0.5 * LOSS_ROUNDING
+    of_loss = bounds.second * of_logits + root * problem.K**0.5 * ENTRY_ROUNDING
     of_sums = (problem.N + problem.K + 4) * UNIT * loss_gradient
     of_decays = 4 * UNIT * max(map(float, problem.decays)) * (w + h + c)
     return (of_loss + of_sums) * (w + h + root) / problem.N + of_decays
