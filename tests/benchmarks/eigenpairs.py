@@ -7,12 +7,12 @@ import scipy.sparse.linalg
 import torch
 
 from tests.benchmarks.measure import Row, alternately, standard_problem, threads
+from ufm.curvature.orbit_bound import known_orbit
 from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.theory.model_choice import target_of
-from ufm.curvature.orbit_bound import known_orbit
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import instance, tensor
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
+from ufm.curvature.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
 from ufm.tolerances import ENTRY_ROUNDING, ORBIT_RANK, SPECTRUM_ROUNDING
-from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
-from ufm.curvature.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 
 DENSE_UP_TO = 2000
 """Variables, of the columns that the orbit uses, up to which its spectrum is that of a dense matrix."""

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ufm.curvature.orbit_bound import KnownOrbit
 from ufm.model.model import Model
 from ufm.solve.hessian import smallest_eigenpair
-from ufm.curvature.orbit_bound import KnownOrbit
 
 
 class FromBelow(NamedTuple):

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from rich.progress import Progress
 from torch import Tensor
 
+from ufm.curvature.orbit_bound import known_orbit
 from ufm.device import torch_device
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
@@ -39,7 +40,6 @@ from ufm.solve.units import Units, own_units
 from ufm.specs import LossSpec
 from ufm.theory.landscape import Landscape, landscape_of
 from ufm.theory.model_choice import target_of
-from ufm.curvature.orbit_bound import known_orbit
 from ufm.tolerances import SAME_VALUE
 from ufm.verify.convergence import PERCENTILES, TRACED, convergence
 from ufm.verify.curvature import Curvature

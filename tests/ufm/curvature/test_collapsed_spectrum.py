@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
+from ufm.curvature.orbit_bound import known_orbit
 from ufm.model.losses import CrossEntropy
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
-from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
 from ufm.theory.model_choice import target_of
-from ufm.curvature.orbit_bound import known_orbit
 
 
 def _dense(problem: Problem, x: torch.Tensor, zeros: int) -> tuple[float, float]:

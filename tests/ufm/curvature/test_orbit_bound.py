@@ -7,6 +7,8 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 
+from ufm.curvature.hessian_lipschitz import Size, derivative_bounds, lipschitz
+from ufm.curvature.orbit_bound import KnownOrbit, known_orbit
 from ufm.model.factors import widened
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, SquaredError
@@ -17,9 +19,7 @@ from ufm.solve.hessian import dense_hessian
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.focal_window import TwoLevels
-from ufm.curvature.hessian_lipschitz import Size, derivative_bounds, lipschitz
 from ufm.theory.model_choice import target_of
-from ufm.curvature.orbit_bound import KnownOrbit, known_orbit
 
 STARTS = 12
 
