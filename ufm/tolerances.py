@@ -116,7 +116,7 @@ ORBIT_RANK = 1e-6
 SPECTRUM_ROUNDING = 1e-11
 """Of an eigenvalue, relative to the largest: eigenvalue routines are off by some eps times the size."""
 ENTRY_ROUNDING = 1e-13
-"""Of each entry of the gradient of a sample's loss, absolute: entries are of the order of 1, and some operations old."""
+"""Of each entry of the gradient of a sample's loss, absolute: entries are of the order of 1."""
 
 # Proofs in ball arithmetic: too small a box misses the point, too large a one proves nothing; neither proves falsely.
 BOX = 1e-12

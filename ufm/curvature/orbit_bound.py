@@ -4,7 +4,7 @@ Let X0 = [W0; H0] have r columns of full rank and least singular value s, and ze
 orbit are the X0 Q, Q with orthonormal rows. The Hessian H0 at (X0, b0) has eigenvalue zero along the rotations
 X0 Omega, Omega skew, and along a constant in the bias where that moves nothing, but for rounding; let m0 be its least
 eigenvalue across them. Let x = (X, b) have the gradient g and be at the distance delta < s from a point of the orbit,
-from which Omega is now counted. With L a Lipschitz constant (`ufm/curvature/hessian_lipschitz.py`) and k = 1/(s - delta):
+from which Omega is now counted. With L a Lipschitz constant (`hessian_lipschitz.py`) and k = 1/(s - delta):
 
 1. |Omega| <= k |X Omega|: the spectral norm of a skew matrix that is zero in the empty columns' block is at most the
    Frobenius norm of its first r rows, so |X0 Omega| >= s |Omega|, and |X Omega| >= |X0 Omega| - delta |Omega|.
@@ -28,9 +28,9 @@ is within |E| of it, so that |X - X0 B| + |X0| |E| bounds the distance of the ma
 of the orbit (for a simplex it is, to second order: there X0'X0 is a multiple of I, and B solves Procrustes' problem).
 
 *Rounding.* Sums and products carry the error bounds of floating point (Higham 2002, section 3.1), added outwards. Two
-things are taken and not proved: the gradient of a sample's loss, in the model's own units, is right to `ENTRY_ROUNDING`,
-and m0, from eigenvalues, to `SPECTRUM_ROUNDING` times the largest one. So the rank of this evidence is
-*certificate*, in floating point.
+things are taken and not proved: the gradient of a sample's loss, in the model's own units, is right to
+`ENTRY_ROUNDING`, and m0, from eigenvalues, to `SPECTRUM_ROUNDING` times the largest one. So the rank of this evidence
+is *certificate*, in floating point.
 """
 
 from dataclasses import dataclass, replace

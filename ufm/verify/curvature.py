@@ -1,7 +1,7 @@
 """The smallest Hessian eigenvalue at end points: bounded near the predicted minimiser's orbit, computed elsewhere.
 
-The bound (`ufm/curvature/orbit_bound.py`) is a *certificate* and costs a distance; Lanczos is *numeric* and costs tens of
-Hessian products. So Lanczos has only those points that the bound does not decide: other minima, points that did not
+The bound (`ufm/curvature/orbit_bound.py`) is a *certificate* and costs a distance; Lanczos is *numeric* and costs tens
+of Hessian products. So Lanczos has only those points that the bound does not decide: other minima, points that did not
 converge, and models whose orbit's spectrum is not known.
 """
 
