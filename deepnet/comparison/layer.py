@@ -67,7 +67,8 @@ class Layer:
     @property
     def is_single(self) -> bool:
         """Whether a label is a class."""
-        return not isinstance(self.loss, PickAllLabels)
+        K = len(self.W)
+        return self.loss.label_sets(K) == tuple((k,) for k in range(K))
 
     @property
     def is_balanced(self) -> bool:

@@ -19,6 +19,7 @@ orthogonality is what is predicted besides.
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -76,8 +77,8 @@ def theory_for(layer: Layer, frame: Frame) -> Theory:
         ValueError: if none does.
     """
     K, d = layer.W.shape
-    if isinstance(layer.loss, PickAllLabels):
-        return _several_labels(layer, frame, layer.loss)
+    if not layer.is_single:
+        return _several_labels(layer, frame)
     if layer.is_not_negative and not frame.is_fitted:
         return _orthogonal(layer, frame)
     if layer.is_balanced and d >= K - 1:
@@ -163,8 +164,9 @@ def _with_note_on_relu(found: Theory, layer: Layer) -> Theory:
     return replace(found, notes=(*found.notes, note))
 
 
-def _several_labels(layer: Layer, frame: Frame, loss: PickAllLabels) -> Theory:
+def _several_labels(layer: Layer, frame: Frame) -> Theory:
     K, d = layer.W.shape
+    loss = cast(PickAllLabels, layer.loss)
     sizes = tuple(int(count) for count in layer.counts)
     try:
         counts = counts_of(Problem(loss, K, 1, 1, 1.0, 1.0, sizes=sizes))

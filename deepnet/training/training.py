@@ -88,11 +88,10 @@ class Training:
             self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
-            self.raised = int(state["raised"])
-            for name in ("raised_residual", "residual"):
-                if not state[name] >= 0:
+            for name, kind in (("raised", int), ("raised_residual", float), ("residual", float)):
+                if not state[name] >= 0 or kind(state[name]) != state[name]:
                     raise ValueError(f"{name} {state[name]}")
-                setattr(self, name, float(state[name]))
+                setattr(self, name, kind(state[name]))
             for parameter, kept in self.optimiser.state.items():
                 tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
                 if any(value.shape not in (parameter.shape, ()) for value in tensors.values()):

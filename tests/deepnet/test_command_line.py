@@ -77,7 +77,13 @@ def test_compare_takes_several_runs(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert shown.count("calibration") == 2
     assert shown.count("Last layer not stationary") == 2
-    pictures = {"prediction_against_measurement", "prediction_over_epochs", "feature_penalty", "central_path"}
+    pictures = {
+        "measured_against_derived",
+        "prediction_against_measurement",
+        "prediction_over_epochs",
+        "feature_penalty",
+        "central_path",
+    }
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "record.json",
         *(f"{name}.png" for name in pictures),

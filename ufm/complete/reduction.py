@@ -73,7 +73,9 @@ PRECISION = 128
 MOST_CLASSES = 4
 PIECES, FARTHEST = 4096, 64.0
 """How sup S(a) a is enclosed: pieces of [0, FARTHEST]; beyond, S(a) <= (1 + gamma) (K - 1) exp(-a)."""
-LOSSES = (CrossEntropy, LabelSmoothing, Focal, SquaredError)
+SEARCHED = (CrossEntropy, LabelSmoothing, Focal)
+IN_CLOSED_FORM = (SquaredError,)
+"""Losses of just these classes are reduced: by a search, or without."""
 
 
 def check_provable(problem: Problem) -> None:
@@ -83,24 +85,39 @@ def check_provable(problem: Problem) -> None:
         ValueError: naming the step.
     """
     loss, K = problem.loss, problem.K
-    known = ", ".join(each.__name__ for each in LOSSES)
-    check(type(loss) in LOSSES and problem.is_balanced, "--prove-complete", True, f"false for {loss} (known: {known})")
-    if isinstance(loss, SquaredError):
+    known = ", ".join(each.__name__ for each in SEARCHED + IN_CLOSED_FORM)
+    check(
+        type(loss) in SEARCHED + IN_CLOSED_FORM and problem.is_balanced,
+        "--prove-complete",
+        True,
+        f"false for {loss} (known: {known})",
+    )
+    if needs_no_search(problem):
         return
     check(K <= MOST_CLASSES, "--classes", K, f"at most {MOST_CLASSES} with --prove-complete true")
     allowed = "3 with --prove-complete true and a bias: there four classes need 8 variables"
     check(K < 4 or not problem.has_bias, "--classes", K, allowed)
-    if isinstance(loss, Focal) and loss.gamma > 0:
+    if (gamma := gamma_of(problem)) > 0:
         allowed = "such that every critical point is proved to lie where focal loss is convex (--prove-complete true)"
         check(
-            K == 2 or not problem.has_bias or largest_odds(float(loss.gamma)) is not None,
+            K == 2 or not problem.has_bias or largest_odds(gamma) is not None,
             "--loss.gamma",
-            loss.gamma,
+            gamma,
             allowed,
         )
         known_landscape = landscape(_wide(problem))
         allowed = f"such that the landscape is proved benign ({known_landscape.reason})"
         check(known_landscape.is_benign, "--decay-W, --decay-H", (problem.decay_W, problem.decay_H), allowed)
+
+
+def needs_no_search(problem: Problem) -> bool:
+    """Whether all critical sets are known in closed form."""
+    return type(problem.loss) in IN_CLOSED_FORM
+
+
+def gamma_of(problem: Problem) -> float:
+    """Exponent of focal loss; 0 for the others."""
+    return float(getattr(problem.loss, "gamma", 0.0))
 
 
 def _wide(problem: Problem) -> Problem:
@@ -138,7 +155,7 @@ class Reduced:
     @property
     def gamma(self) -> float:
         """Exponent of focal loss; 0 for the others."""
-        return float(getattr(self.problem.loss, "gamma", 0.0))
+        return gamma_of(self.problem)
 
     @property
     def outer(self) -> np.ndarray:

@@ -22,7 +22,7 @@ the two inequalities at the end, which are decided in ball arithmetic.
    feature space and of label space, act transitively. It is a continuum unless none or all are chosen.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from flint import arb, ctx
 
@@ -33,8 +33,7 @@ from ufm.model.problem import Problem
 
 def critical_sets(problem: Problem) -> list[tuple[int, int]] | None:
     """(rank, m) of every critical set; None where an inequality is too close to be decided."""
-    loss, K, d = problem.loss, problem.K, problem.d
-    assert isinstance(loss, SquaredError)
+    loss, K, d = cast(SquaredError, problem.loss), problem.K, problem.d
     with ctx.workprec(PRECISION):
         weight = arb(1) if loss.convention == "half_norm" else arb(2) / K
         reach = weight * arb(float(loss.rescale))

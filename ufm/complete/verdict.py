@@ -9,10 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.complete.balls import Found
-from ufm.complete.reduction import Reduced, check_provable, etf_exists
+from ufm.complete.reduction import Reduced, check_provable, etf_exists, needs_no_search
 from ufm.complete.search import Search
 from ufm.complete.squared_error import critical_sets
-from ufm.model.losses import SquaredError
 from ufm.model.problem import Problem
 
 SHOWN = 5
@@ -64,14 +63,14 @@ def searches_of(problem: Problem) -> list[Search]:
         ValueError: as `check_provable`.
     """
     check_provable(problem)
-    if isinstance(problem.loss, SquaredError):
+    if needs_no_search(problem):
         return []
     return [Search(Reduced(problem, r)) for r in range(1, min(problem.K - 2, problem.d) + 1)]
 
 
 def verdict(problem: Problem, rows: Sequence[Row], searches: Sequence[Search], seconds: float) -> Completeness:
     """What is proved once the searches are over, or have stopped."""
-    is_linear = isinstance(problem.loss, SquaredError)
+    is_linear = needs_no_search(problem)
     points: list[dict[str, Any]] = []
     missing = _of_squared_error(problem, rows) if is_linear else _at_the_ends(problem, rows)
     for search in searches:

@@ -124,7 +124,7 @@ def test_a_folder_is_gone_on_with_only_if_the_job_says_so(tmp_path):
 
 def test_pictures_belong_to_jobs_that_there_are():
     commands = [import_module(f"{package}.__main__").COMMANDS for package in ("ufm", "deepnet")]
-    names = {"claims"} | {name for entry in commands for name in entry}
+    names = {"claims", "compare_features"} | {name for entry in commands for name in entry}
     jobs = {script.JOB for script in figure_scripts("JOB").values()}
     assert jobs <= names
     assert names - jobs == {"atlas-compare", "atlas-scan"}

@@ -10,7 +10,18 @@ from ufm.solve.lbfgs.line_search_batched import Starts
 from ufm.solve.lbfgs.line_search_compiled import START
 
 LBFGS = Path(__file__).parents[3] / "ufm" / "solve" / "lbfgs"
-OWN = {"next_trial", "_step", "_two_products", "_load_first", "_load", "_four_products", "loaded", "unset"}
+OWN = {
+    "next_trial",
+    "_step",
+    "_two_products",
+    "_load_first",
+    "_load",
+    "_four_products",
+    "_fill",
+    "_copy",
+    "loaded",
+    "unset",
+}
 """Loops that are one operation on tensors, and the other way round."""
 
 
