@@ -102,3 +102,22 @@ def exp(x):
     p = p * r + 1 / 6
     p = p * r + 1 / 2
     return ((p * r) * r + r + 1.0) * reinterpreted((np.int64(k) + 1023) << 52)
+
+
+@kernel
+@no_type_check
+def fill(value, v):
+    """Set every entry."""
+    for i in range(len(v)):
+        v[i] = value
+
+
+@kernel
+@no_type_check
+def copy(source, target):
+    """target = source: a loop, since numba's assignment of arrays brings along its sentence for shapes that do not fit.
+
+    That sentence takes longer to compile than the rest of a solver.
+    """
+    for i in range(len(source)):
+        target[i] = source[i]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import array_of, kernel, sum_kernel
+from ufm.compiled import array_of, copy, fill, kernel, sum_kernel
 from ufm.solve.end_points import EndPoints, Status
 from ufm.solve.lbfgs.line_search_compiled import START, search
 from ufm.solve.lbfgs.rules import MEMORY, Rules
@@ -112,8 +112,8 @@ def _load(work, place, queue, row):
     s.level = s.shortest = np.inf
     s.f = s.norm = s.slope = s.t = 0.0
     s.trials = s.pairs = s.idle = s.steps = s.evaluations = 0
-    _fill(0.0, work.vectors[place, 2])
-    _copy(queue[row], work.trial[place])
+    fill(0.0, work.vectors[place, 2])
+    copy(queue[row], work.trial[place])
 
 
 @kernel
@@ -129,7 +129,7 @@ def _exchange(work, queue, ends, active, following):
             continue
         ended += 1
         row = s.row
-        _copy(vectors[place, 0], x[row])
+        copy(vectors[place, 0], x[row])
         value[row], norm[row], status[row] = s.f, s.norm, s.status
         steps[row], evaluations[row] = s.steps, s.evaluations
         if following < len(queue):
@@ -138,26 +138,11 @@ def _exchange(work, queue, ends, active, following):
         else:  # the last one at work moves here
             active -= 1
             starts[place] = starts[active]
-            _copy(trial[active], trial[place])
-            _copy(vectors[active].reshape(-1), vectors[place].reshape(-1))
-            _copy(memory[active].reshape(-1), memory[place].reshape(-1))
-            _copy(products[active].reshape(-1), products[place].reshape(-1))
+            copy(trial[active], trial[place])
+            copy(vectors[active].reshape(-1), vectors[place].reshape(-1))
+            copy(memory[active].reshape(-1), memory[place].reshape(-1))
+            copy(products[active].reshape(-1), products[place].reshape(-1))
     return active, following, ended
-
-
-@kernel
-@no_type_check
-def _fill(value, v):
-    for p in range(len(v)):
-        v[p] = value
-
-
-@kernel
-@no_type_check
-def _copy(source, target):
-    """A loop: numba's assignment of arrays brings along its sentence for shapes that do not fit, slow to compile."""
-    for p in range(len(source)):
-        target[p] = source[p]
 
 
 @kernel
@@ -176,8 +161,8 @@ def _turn(work, there):
                 _remember(s.t, d, g, there[place], S[s.pairs % most], Y[s.pairs % most])
                 s.pairs += 1
             s.is_new = 0
-            _copy(trial[place], x)
-            _copy(there[place], g)
+            copy(trial[place], x)
+            copy(there[place], g)
         if not s.is_turning or s.status != RUNNING:
             continue
         for j in range(min(s.pairs, most)):
