@@ -22,6 +22,7 @@ def run_tiny(record, *names):
     return rows
 
 
+@pytest.mark.slow
 def test_every_benchmark_runs_and_fills_the_record(tmp_path):
     rows = run_tiny(tmp_path / "record.json", *(name for name in NAMES if name != "training"))
     assert {row["target"] for row in rows} >= {"1", "2", "3", "4", "5"}

@@ -65,6 +65,7 @@ def test_the_table_sums_over_sizes():
 def test_a_second_call_runs_nothing_again_and_writes_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(attack, "SIZES", [(2, 1)])
     monkeypatch.setattr(attack, "GAMMAS", (1.0,))
+    monkeypatch.setattr(attack, "SHARES", (0.9,))
     words = ["attack", str(tmp_path / "rows.jsonl"), "--repeats", "1"]
     for extra in ([], ["--json", str(tmp_path / "record.json")]):
         monkeypatch.setattr("sys.argv", [*words, *extra])

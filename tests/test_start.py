@@ -88,6 +88,7 @@ def test_a_command_within_a_notebook_leaves_its_plots_alone(tmp_path):
         pyplot.close(figure)
 
 
+@pytest.mark.slow
 def test_loops_are_compiled_whatever_numba_is_told(tmp_path):
     size = [
         "--loss",

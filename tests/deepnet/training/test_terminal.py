@@ -45,6 +45,7 @@ def objective(training, decay: float) -> float:
     return float(loss) + decay / 2 * sum(float(p.detach().double().square().sum()) for p in parameters)
 
 
+@pytest.mark.slow
 def test_every_block_decreases_the_objective_of_what_decays():
     """The decay is raised twice, as soon as every image is right, and not in the last block."""
     training = begin(TINY)

@@ -55,6 +55,7 @@ def test_four_classes_pass_every_morse_relation():
     assert all(entry["euler"] for entry in found["noticed_without"])
 
 
+@pytest.mark.slow
 def test_the_index_splits_into_columns():
     """The index in d columns, from the dense spectrum, is index_within + (d - r) escapes."""
     for d in (3, 6):

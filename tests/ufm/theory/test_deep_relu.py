@@ -174,6 +174,7 @@ def test_without_a_prediction_verify_shows_what_it_found_and_claims_nothing(tmp_
     assert (tmp_path / "verification.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_with_two_classes_verify_holds(tmp_path):
     words = ["--classes", "2", "--dim", "3", "--per-class", "2", "--starts", "40", "--model.factors", "4"]
     code, result = _verify(tmp_path, *words)
