@@ -104,7 +104,12 @@ def close(reduced: Reduced, box: np.ndarray, guess: np.ndarray) -> Found | None:
         start = _newton(reduced, x, inner)
         widths = (factor * (box[1] - box[0]).max() / 2 for factor in WIDER)
         tries = (_closed(reduced, start, outer, inner, half) for half in widths if start)
-        return next((found for found in tries if found), None)
+        return next((found for found in tries if found and _covers(found.box, box)), None)
+
+
+def _covers(outer: np.ndarray, box: np.ndarray) -> bool:
+    """Whether a box lies in another one."""
+    return bool((outer[0] <= box[0]).all() and (box[1] <= outer[1]).all())
 
 
 def _closed(reduced: Reduced, x: Balls, outer: list[int], inner: list[int], half: float) -> Found | None:

@@ -3,7 +3,8 @@
 An interval is a pair (low, high) of doubles; every operation is followed by `_out`, which moves both ends outwards by 4
 units of roundoff u = 2^-53 of their size and 1e-300. An operation is off by at most u of its result (round to nearest),
 the step itself by another u, so 4 u - 2 u are left; 1e-300 covers what underflows. Loops are compiled as written (no
-fused or reordered operations).
+fused or reordered operations). 0 times infinity is nan: an interval with a nan end discards nothing,
+as every comparison with it is false.
 
 *exp* is our own, so that its error is proved, not believed: for |x| <= 700, k = rint(x log2(e)) is at most 1010 in
 modulus, k LN2_HIGH is exact (LN2_HIGH has 20 zero bits at its end), and r = (x - k LN2_HIGH) - k LN2_LOW differs from
@@ -604,6 +605,8 @@ def _least(Q, H0, inner):
                 for m in range(n):
                     entry = _add(entry, _times(_times(_at2(H0, inner[k], inner[m]), Q[k, i]), Q[m, j]))
             radius += _size_of(entry)
+        if not radius < 1.0:  # also if it is nan, which `min` would pass over
+            return 0.0
         least = min(least, 1.0 - radius * SLACK)
     return least
 

@@ -139,7 +139,7 @@ def _beyond(gamma: float, rise: Rise) -> bool:
     peak = max(_bound(near + arb(b), gamma, rise) * (1 - a) for a, b in pairwise(ts))
     apart = _upper((far + 1) * 2 * g * (-depth).exp()) + peak
     both = _upper(2 * (arb(rise.top) * (depth + arb(2).log() + level) / far + g * (-level).exp()))
-    return apart < 1 and both < 1
+    return apart < 1 - MARGIN and both < 1 - MARGIN
 
 
 def _below(gamma: float, rise: Rise) -> bool:

@@ -48,8 +48,8 @@ class Search:
 
     @property
     def is_over(self) -> bool:
-        """Whether no box is at work, or so many are kept that there is no use in going on."""
-        return self.size == 0 or self.count == MOST_KEPT
+        """Whether no box is at work, or so many are at work or kept that there is no use in going on."""
+        return self.size == 0 or self.count == MOST_KEPT or self.size + 2 >= DEEPEST
 
     def work(self, budget: int) -> None:
         """Look at so many further boxes."""

@@ -1,5 +1,6 @@
 """The interval loops against mpmath, balls and torch: what they enclose is in the enclosure, everywhere looked at."""
 
+import dataclasses
 import math
 
 import mpmath
@@ -8,7 +9,7 @@ import pytest
 import torch
 from flint import arb, ctx
 
-from ufm.complete import boxes
+from ufm.complete import balls, boxes
 from ufm.complete.balls import ReducedBalls
 from ufm.complete.reduction import Reduced
 from ufm.complete.search import Search
@@ -169,3 +170,22 @@ def holds_after(reduced, box, point, domain):
     is_kept = boxes.examine(box, np.zeros(reduced.size), *arguments(reduced, domain))
     o = point.x[reduced.outer]
     return is_kept and bool(np.all((box[0, reduced.outer] <= o) & (o <= box[1, reduced.outer])))
+
+
+def test_an_infinite_end_leaves_zero_in_a_product():
+    low, high = boxes._mul((0.0, 1.0), (2.0, math.inf))
+    assert low <= 0.0
+    assert not high < math.inf
+    low, high = boxes._mul((-math.inf, math.inf), (0.0, 0.0))
+    assert not low > 0.0
+    assert not high < 0.0
+
+
+def test_a_proof_about_a_smaller_box_closes_nothing(monkeypatch):
+    reduced = Reduced(Problem(CrossEntropy(), 3, 3, 1, 0.05, 0.05, None), 1)
+    box = np.array([[-1e-8, -1e-8], [1e-8, 1e-8]])
+    found = balls.close(reduced, box, np.zeros(reduced.size))
+    assert found is not None  # zero is critical
+    smaller = dataclasses.replace(found, box=box / 2)
+    monkeypatch.setattr(balls, "_closed", lambda *arguments: smaller)
+    assert balls.close(reduced, box, np.zeros(reduced.size)) is None
