@@ -4,6 +4,8 @@ from ufm.cli import process
 
 process.prepare()  # before torch is imported
 
+import warnings
+
 import pytest
 import torch
 
@@ -15,6 +17,10 @@ from ufm.model.model import Model
 from ufm.model.pick_all_labels import all_sets
 from ufm.model.problem import Problem
 from ufm.model.spheres import SphereProblem
+
+with warnings.catch_warnings():  # of the first use; an error raised inside would leave torch.func in disorder
+    warnings.simplefilter("ignore")
+    torch.func.hessian(lambda x: x.pow(3).sum())(torch.ones(2))
 
 LOSSES: dict[str, Loss] = {
     "ce": CrossEntropy(),
