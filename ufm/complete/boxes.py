@@ -92,7 +92,10 @@ def _inverse(a):
 @exact_kernel
 @no_type_check
 def _exp_near(x):
-    """exp(x) to 6 u, for |x| <= 700."""
+    """exp(x) to 6 u, for |x| <= 700.
+
+    The steps of `ufm.compiled.exp`, written out again: those may be fused, and numba keeps one machine code a function.
+    """
     k = np.rint(x * LOG2_E)
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     p = 1 / 6227020800
