@@ -174,6 +174,7 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
         check_loss(loss, data.classes)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
+    torch.backends.cudnn.allow_tf32 = False  # `fp32` has 24 bits in convolutions, too, as L-BFGS needs them
     data = data.to(device)
     for split in data.splits.values():
         labels_below(split.labels, loss.label_count(data.classes))

@@ -18,7 +18,7 @@ from ufm.solve.minimise import minimise
 from ufm.theory.prediction import predict, predicted_point
 from ufm.tolerances import MINIMISER_GRADIENT
 
-SIZES = ((10, 20, 10, 5e-3, 100_000, 1000), (100, 100, 2, 5e-4, 4000, 40), (1000, 1000, 1, 1e-4, 32, 0))
+SIZES = ((10, 20, 10, 5e-3, 100_000, 1000), (100, 100, 2, 5e-3, 4000, 40), (1000, 1000, 1, 1e-4, 32, 0))
 """Classes, dimensions, samples a class, decays, starts there and here."""
 NOT_MEASURED = Seconds(math.nan, math.nan, math.nan)
 
