@@ -220,8 +220,8 @@ def test_verify_says_the_same(tmp_path):
     "model",
     [
         "imbalance --model.sizes [4,2,1,1] --classes 4",
-        "spheres",
-        "deep --model.factors 3 --loss mse",
+        "spheres --classes 4",
+        "deep --model.factors 3 --loss mse --classes 4",
         "multilabel --classes 4",
     ],
 )
