@@ -4,6 +4,10 @@ from ufm.cli import process
 
 process.prepare()  # before torch is imported
 
+from tests import type_checks
+
+type_checks.install()  # before our other modules are imported
+
 import warnings
 
 import pytest
