@@ -21,6 +21,8 @@ from ufm.scan.scan import Scan
 from ufm.scan.setting import ScanSetting
 from ufm.theory.prediction import predict, predicted_point
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 def _setting(loss, **changes):
     sizes = {"classes": 3, "dim": 4, "per_class": 2, "starts": 6}

@@ -12,6 +12,8 @@ from ufm.solve.lbfgs.compiled import CompiledLbfgs
 from ufm.solve.minimise import METHODS, minimise
 from ufm.theory.prediction import predict
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 METHOD = {"compiled": CompiledLbfgs, "batched": BatchedLbfgs}
 CE = Problem(CrossEntropy(), 4, 6, 3, 5e-3, 1e-3, 0.01)
 

@@ -13,6 +13,8 @@ from ufm.__main__ import COMMANDS
 from ufm.cli.command_line import main
 from ufm.solve.newton import find_critical_points
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 ROOT = Path(__file__).parents[3]
 SMALL = ["--classes", "4", "--dim", "5", "--per-class", "3", "--starts", "20"]
 SMALL += ["--saddle-classes", "4", "--saddle-dim", "5", "--saddle-per-class", "1", "--saddle-starts", "32"]
