@@ -54,7 +54,7 @@ MODELS: dict[str, Model] = {
 """Every model but the plain one."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def all_cores() -> Iterator[None]:
     """For tests of what shares its work out: threads, two at least."""
     torch.set_num_threads(max(2, CORES))

@@ -21,8 +21,6 @@ from ufm.scan.scan import Scan
 from ufm.scan.setting import ScanSetting
 from ufm.theory.prediction import predict, predicted_point
 
-pytestmark = pytest.mark.usefixtures("all_cores")
-
 
 def _setting(loss, **changes):
     sizes = {"classes": 3, "dim": 4, "per_class": 2, "starts": 6}
@@ -44,6 +42,7 @@ def _same(found, expected):
         assert found[name] == pytest.approx(expected[name], rel=tolerance)
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_cells_row_does_not_depend_on_its_company(monkeypatch):
     together = _rows(FOCAL)
     assert _rows(FOCAL) == together

@@ -13,8 +13,6 @@ from ufm.__main__ import COMMANDS
 from ufm.cli.command_line import main
 from ufm.solve.newton import find_critical_points
 
-pytestmark = pytest.mark.usefixtures("all_cores")
-
 ROOT = Path(__file__).parents[3]
 SMALL = ["--classes", "4", "--dim", "5", "--per-class", "3", "--starts", "20"]
 SMALL += ["--saddle-classes", "4", "--saddle-dim", "5", "--saddle-per-class", "1", "--saddle-starts", "32"]
@@ -28,6 +26,7 @@ def _record(folder: Path) -> dict:
     return json.loads((folder / "record.json").read_text())
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_all_losses_hold(tmp_path, capsys):
     assert _verify("--out", str(tmp_path)) == 0
     result = _record(tmp_path)["result"]
@@ -104,6 +103,7 @@ def test_other_models_hold(tmp_path, words):
     assert (tmp_path / "verification.png").exists()
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_refuted_prediction_names_the_starts_below_it(tmp_path, capsys):
     """The simplex is not the minimum of cross entropy with a hidden layer and six classes."""
     words = ["--model", "deep", "--loss", "ce", "--classes", "6", "--dim", "7", "--saddle-starts", "0"]
