@@ -1,10 +1,15 @@
-"""Problems, models and losses in one table that the tests cross; float64 everywhere."""
+"""Problems, models and losses in one table that the tests cross; float64 everywhere, one thread a worker."""
 
 from ufm.cli import process
 
 process.prepare()  # before torch is imported
 
+from tests import type_checks
+
+type_checks.install()  # before our other modules are imported
+
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -21,6 +26,9 @@ from ufm.model.spheres import SphereProblem
 with warnings.catch_warnings():  # of the first use; an error raised inside would leave torch.func in disorder
     warnings.simplefilter("ignore")
     torch.func.hessian(lambda x: x.pow(3).sum())(torch.ones(2))
+
+CORES = torch.get_num_threads()
+torch.set_num_threads(1)  # models and nets are tiny here, and workers share the cores
 
 LOSSES: dict[str, Loss] = {
     "ce": CrossEntropy(),
@@ -44,6 +52,14 @@ MODELS: dict[str, Model] = {
     "deep_relu": DeepProblem(SquaredError(), 2, 4, 2, 5e-3, 2e-3, None, (3e-3, 8e-3), is_rectified=True),
 }
 """Every model but the plain one."""
+
+
+@pytest.fixture
+def all_cores() -> Iterator[None]:
+    """For tests of what shares its work out: threads, two at least."""
+    torch.set_num_threads(max(2, CORES))
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(params=list(MODELS))

@@ -18,6 +18,8 @@ from ufm.collapse import (
     nc3_self_duality,
 )
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 K, N, D = 4, 20, 6
 LABELS = torch.arange(N) % K
 

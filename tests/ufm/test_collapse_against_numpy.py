@@ -9,6 +9,8 @@ import torch
 
 from ufm.collapse import FeatureStats, collapse_metrics, nc1_quotient, nc3_etf_distance, sweeps
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 CASES = 36
 """Of each kind, in both precisions, at a scale from 1e-30 to 1e30."""
 RELATIVE = {np.float32: 2e-5, np.float64: 1e-9}

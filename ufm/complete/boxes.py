@@ -179,6 +179,14 @@ def _at(ends, i):
 
 @exact_kernel
 @no_type_check
+def _set(ends, x):
+    """Both ends at x: a loop, since numba takes seconds to compile an assignment of arrays (`ufm.compiled.copy`)."""
+    for i in range(len(x)):
+        ends[0, i], ends[1, i] = x[i], x[i]
+
+
+@exact_kernel
+@no_type_check
 def _at2(ends, i, j):
     return ends[0, i, j], ends[1, i, j]
 
@@ -643,7 +651,7 @@ def _reach(box, k, i, j, Q, shape):
             total = _add(total, _times(_difference(box, a, r, i, j, K), Q[k * r + a, m]))
         if shape[2] == 1:
             column = np.empty((2, K - 1))
-            column[0], column[1] = Q[K * r :, m], Q[K * r :, m]
+            _set(column, Q[K * r :, m])
             total = _add(total, _difference(column, 0, 1, i, j, K))
         square += _size_of(total) ** 2
     return math.sqrt(square) * SLACK
@@ -655,7 +663,7 @@ def _turn(box, x, shape, decays):
     """Of the energy lemma D_w and epsilon, from above."""
     K, r, moved, turned = shape[0], shape[1], 0.0, 0.0
     point = np.empty((2, len(x)))
-    point[0], point[1] = x, x
+    _set(point, x)
     for i in range(K):
         for j in range(i):
             square = 0.0
@@ -709,7 +717,7 @@ def _cut(box, x, Q, radius, shape, cut):
     """Bounds of differences of logits over the box, with inner variables within `radius` of x in energy."""
     K, r, at_h = shape[0], shape[1], (shape[0] - 1) * shape[1]
     point = np.empty((2, len(x)))
-    point[0], point[1] = x, x
+    _set(point, x)
     for k in range(K):
         for i in range(K):
             for j in range(i):
@@ -766,10 +774,11 @@ def examine(box, x, outer, inner, of, domain, square):
     cut, point = free.copy(), np.empty((2, m))
     for i in outer:
         x[i] = box[0, i] + (box[1, i] - box[0, i]) / 2
-    point[0], point[1] = x, x
+    _set(point, x)
     if not _solve_inner(point, free, inner, of, G0, H0, V):
         return True
-    x[:] = point[0]
+    for i in inner:
+        x[i] = point[0, i]
     for i in range(n):
         for j in range(q):
             for k in range(n):
@@ -779,7 +788,8 @@ def examine(box, x, outer, inner, of, domain, square):
         _widen(box, x, inner, rough)
         derivatives(box, cut, of, G, H)
         _image(box, x, inner, outer, G0, V, H, rough, found)
-        found[0], found[1] = np.maximum(found[0], -rough), np.minimum(found[1], rough)
+        for i in range(n):
+            found[0, i], found[1, i] = max(found[0, i], -rough[i]), min(found[1, i], rough[i])
     elif not _passes_test(box, x, free, inner, outer, of, G0, V, G, H, rough, found) or not _is_convex(box, free, of):
         return True
     return _outer_step(box, x, outer, inner, G0, G, H, M, found)
@@ -832,8 +842,11 @@ def _reduced(ends, place, inner, row):
 def _contract(box, x, outer, rest, slope, off, found):
     """Newton's step with an approximate inverse, cut with the box; False if nothing is left."""
     q, n = len(outer), off.shape[2]
-    inverse, image = np.empty((q, q)), np.empty((2, q))
-    if not _invert((slope[0] + slope[1]) / 2, inverse):
+    middle, inverse, image = np.empty((q, q)), np.empty((q, q)), np.empty((2, q))
+    for i in range(q):
+        for j in range(q):
+            middle[i, j] = (slope[0, i, j] + slope[1, i, j]) / 2
+    if not _invert(middle, inverse):
         return True
     for i in range(q):
         total = (x[outer[i]], x[outer[i]])
@@ -854,6 +867,16 @@ def _contract(box, x, outer, rest, slope, off, found):
         if box[0, outer[i]] > box[1, outer[i]]:
             return False
     return True
+
+
+@exact_kernel
+@no_type_check
+def _put(boxes, guesses, place, box, x, outer):
+    """Box and guess to this place."""
+    for i in range(len(outer)):
+        boxes[place, 0, i], boxes[place, 1, i] = box[0, outer[i]], box[1, outer[i]]
+    for i in range(len(x)):
+        guesses[place, i] = x[i]
 
 
 @exact_kernel
@@ -880,17 +903,21 @@ def search(stack, guesses, size, kept, kept_guesses, count, outer, inner, of, do
             widths[i] = stack[size, 1, i] - stack[size, 0, i]
         if not examine(box, x, outer, inner, of, domain, limits[0]):
             continue
-        left = box[:, outer]
-        widest, is_contracted = np.argmax(left[1] - left[0]), np.any(left[1] - left[0] < 0.7 * widths)
-        if left[1, widest] - left[0, widest] < limits[1]:
-            kept[count], kept_guesses[count] = left, x
+        widest, is_contracted = 0, False
+        for i in range(q):
+            left = box[1, outer[i]] - box[0, outer[i]]
+            is_contracted = is_contracted or left < 0.7 * widths[i]
+            widths[i] = left
+            widest = i if left > widths[widest] else widest
+        if widths[widest] < limits[1]:
+            _put(kept, kept_guesses, count, box, x, outer)
             count += 1
             continue
-        stack[size], guesses[size] = left, x
+        _put(stack, guesses, size, box, x, outer)
         size += 1
         if not is_contracted:
-            stack[size], guesses[size] = left, x
-            middle = left[0, widest] + (left[1, widest] - left[0, widest]) / 2
+            _put(stack, guesses, size, box, x, outer)
+            middle = box[0, outer[widest]] + widths[widest] / 2
             stack[size - 1, 1, widest], stack[size, 0, widest] = middle, middle
             size += 1
     return size, count, done

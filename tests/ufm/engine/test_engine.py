@@ -8,6 +8,8 @@ import pytest
 from ufm.engine.map_units import ATTEMPTS, map_units
 from ufm.engine.setting import EngineSetting
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 def _square(unit):
     return unit * unit

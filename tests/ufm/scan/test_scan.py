@@ -42,6 +42,7 @@ def _same(found, expected):
         assert found[name] == pytest.approx(expected[name], rel=tolerance)
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_cells_row_does_not_depend_on_its_company(monkeypatch):
     together = _rows(FOCAL)
     assert _rows(FOCAL) == together

@@ -9,6 +9,8 @@ from ufm.solve.condition_number import condition_number
 from ufm.solve.minimise import minimise
 from ufm.theory.prediction import predict, predicted_point
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 def _both(problem, x, monkeypatch):
     dense = condition_number(problem, x)

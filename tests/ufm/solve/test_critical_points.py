@@ -15,6 +15,8 @@ from ufm.solve.newton import find_critical_points
 from ufm.theory.prediction import predict, predicted_point
 from ufm.verify.verify import saddle_starts
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 def test_zero_is_a_strict_saddle_of_known_index():
     problem = Problem(CrossEntropy(), 4, 5, 2, 5e-3, 1e-3, 0.0)

@@ -11,6 +11,8 @@ from ufm.solve.hessian import dense_hessian, smallest_eigenpair
 from ufm.solve.newton import find_critical_points
 from ufm.theory.prediction import predict, predicted_point
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 def test_spectrum_at_the_simplex_is_the_closed_form():
     problem = Problem(CrossEntropy(), 4, 6, 3, 5e-3, 1e-3, 0.0)

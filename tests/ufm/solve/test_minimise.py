@@ -32,12 +32,14 @@ def test_every_start_reaches_the_predicted_value(problem):
     torch.testing.assert_close(problem.value(end.x), end.value)
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_the_smallest_dimension_that_holds_a_simplex_suffices():
     problem = Problem(CrossEntropy(), 4, 3, 2, 5e-3, 2e-3, 0.0)
     end = minimise(problem, normal_starts(problem.size, 3, 0, 50), 1e-9)
     assert float((end.value - predict(problem).value).abs().max()) < 1e-12
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_start_ends_alone_where_it_ends_in_company():
     starts = normal_starts(CE.size, 1, 0, 30)
     together = minimise(CE, starts)
@@ -47,6 +49,7 @@ def test_a_start_ends_alone_where_it_ends_in_company():
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_badly_scaled_neighbour_changes_nothing():
     starts = normal_starts(CE.size, 1, 0, 4)
     wild = torch.cat([starts, 1e8 * starts[:1], torch.full_like(starts[:1], torch.nan), torch.zeros_like(starts[:1])])
@@ -57,6 +60,7 @@ def test_a_badly_scaled_neighbour_changes_nothing():
     assert (mixed.x[6] == 0).all()  # zero is a critical point, where descent cannot leave
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_more_starts_than_fit_end_in_their_own_rows(monkeypatch):
     starts = normal_starts(CE.size, 2, 0, 50)
     expected = minimise(CE, starts)
@@ -67,6 +71,7 @@ def test_more_starts_than_fit_end_in_their_own_rows(monkeypatch):
     assert sum(ended) == 50
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_both_forms_of_the_method_take_the_same_steps(problem, monkeypatch):
     """One branches per start in compiled code, the other masks whole batches: only rounding may tell them apart."""
     starts = normal_starts(problem.size, 4, 0, 20) * torch.logspace(-1, 1, 20, dtype=torch.float64)[:, None]
@@ -80,6 +85,7 @@ def test_both_forms_of_the_method_take_the_same_steps(problem, monkeypatch):
     torch.testing.assert_close(ends[0].value, ends[1].value, rtol=1e-10, atol=0)
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_profile_holds_every_phase():
     profile = Profile()
     minimise(CE, normal_starts(CE.size, 0, 0, 5), profile=profile)
@@ -87,6 +93,7 @@ def test_a_profile_holds_every_phase():
     assert min(profile.seconds.values()) > 0
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_status_is_truthful_after_three_steps():
     end = minimise(CE, normal_starts(CE.size, 0, 0, 5), max_steps=3)
     assert end.status.tolist() == [Status.MAX_STEPS] * 5
@@ -155,6 +162,7 @@ def test_wrong_requests_are_refused(change, complaint):
         minimise(**right | change)
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_squared_error_without_bias_reaches_the_orthogonal_frame():
     problem = Problem(SquaredError(), 4, 4, 2, 5e-3, 1e-3, None)
     end = minimise(problem, normal_starts(problem.size, 0, 0, 20), 1e-10)

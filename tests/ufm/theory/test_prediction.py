@@ -65,9 +65,10 @@ def test_focal_window(row):
 @pytest.mark.parametrize("gamma", [0.25, 1.0, 3.0, 20.0])
 @pytest.mark.parametrize("K", [2, 5, 17, 30, 200])
 def test_focal_prediction_is_the_lowest_point_of_a_fine_grid(K, gamma):
+    losses = [focal_of_margin(0.004 * i, K, gamma) for i in range(6000)]
     for c in (1e-4 / K, 0.3 / K, 0.9 / K, 1.1 / K, 1.2 / K, 1.5 / K):
         found = predict(_with_strength(Focal(gamma), K, c))
-        grid = [focal_of_margin(0.004 * i, K, gamma) + (K - 1) * c * 0.004 * i for i in range(6000)]
+        grid = [loss + (K - 1) * c * 0.004 * i for i, loss in enumerate(losses)]
         assert found.value <= min(grid) + 1e-14
         assert found.value >= min(grid) - 1e-5
 

@@ -26,6 +26,7 @@ def _record(folder: Path) -> dict:
     return json.loads((folder / "record.json").read_text())
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_all_losses_hold(tmp_path, capsys):
     assert _verify("--out", str(tmp_path)) == 0
     result = _record(tmp_path)["result"]
@@ -102,6 +103,7 @@ def test_other_models_hold(tmp_path, words):
     assert (tmp_path / "verification.png").exists()
 
 
+@pytest.mark.usefixtures("all_cores")
 def test_a_refuted_prediction_names_the_starts_below_it(tmp_path, capsys):
     """The simplex is not the minimum of cross entropy with a hidden layer and six classes."""
     words = ["--model", "deep", "--loss", "ce", "--classes", "6", "--dim", "7", "--saddle-starts", "0"]
