@@ -7,7 +7,7 @@ import torch
 from flint import arb
 
 from ufm.complete import convex_region
-from ufm.complete.convex_region import Rise, largest_odds
+from ufm.complete.convex_region import largest_odds, rise_of
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
 from ufm.solve.newton import find_critical_points
@@ -22,18 +22,17 @@ def test_the_largest_odds_are_those_of_the_inflection(gamma, p_infl):
 
 def test_where_the_slope_were_larger_nothing_would_be_proved(monkeypatch):
     """Twin: A_m + A_l < 1 fails for a slope that is 3 times as large."""
-    rise = convex_region._rise(2.0)
-    assert convex_region._below(2.0, rise)
+    rise = rise_of(arb(2))
+    assert convex_region.is_below(arb(2), rise)
     true = convex_region._bound
     monkeypatch.setattr(convex_region, "_bound", lambda *arguments: 3 * true(*arguments))
-    assert not convex_region._below(2.0, rise)
+    assert not convex_region.is_below(arb(2), rise)
 
 
 def test_slope_and_rise_against_the_closed_forms():
     for x in (-3.0, 0.0, 1.6, 4.0):
-        assert float(convex_region.slope(arb(x), 2.0)) == pytest.approx(focal_slope(math.log(2) - x, 3, 2.0))
-    rise = convex_region._rise(2.0)
-    assert isinstance(rise, Rise)
+        assert float(convex_region.slope(arb(x), arb(2))) == pytest.approx(focal_slope(math.log(2) - x, 3, 2.0))
+    rise = rise_of(arb(2))
     assert focal_slope(math.log(2) - rise.one, 3, 2.0) == pytest.approx(1.0)
     grid = [focal_slope(math.log(2) - x / 100, 3, 2.0) for x in range(-500, 2000)]
     assert rise.top == pytest.approx(max(grid), rel=1e-4)
