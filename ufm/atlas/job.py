@@ -76,7 +76,7 @@ class AtlasResult(TypedDict, total=False):
         statuses: how the starts of all rounds ended; `seconds`: what they took.
         dimensions: in which starts were drawn.
         morse, prediction, claims, not_checked, duality_gap, etf_margin: the evidence.
-        completeness: whether no row is missing (`ufm.complete.verdict.Completeness`), where this or an earlier call asked.
+        completeness: whether no row is missing (`ufm.complete.verdict.Completeness`), if a call has asked.
         units: those of the atlas, where they are not those of the request (`units_of`).
     """
 
