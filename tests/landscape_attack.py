@@ -1,10 +1,11 @@
-"""`python -m tests.landscape_attack FILE [--json RECORD]`: local minima where the landscape is proved to be benign?
+"""`python -m tests.landscape_attack FILE [--open] [--json RECORD]`: local minima where the landscape is proved benign?
 
 Starts meant to be stuck, over classes, samples, dimensions, kinds of bias, gamma and decays up to 0.9999 of the bound;
 where every decay is covered, also above c_low, where zero is the minimum. An end point counts as *elsewhere* if it is
 not the predicted minimiser, and as *spurious* if it then has no direction of negative curvature (|G|_2 <= s), which the
-theorems exclude. One line of JSON in FILE for each size as it ends; sizes that are in the file are not run again. Exit
-code 1 if anything is spurious or below the minimum.
+theorems exclude. With `--open` decays (of `OPEN`) are taken about which the theorems say nothing. One line of JSON in
+FILE for each size as it ends; sizes that are in the file are not run again. Exit code 1 if anything is spurious or
+below the minimum.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from ufm.model.model import Point
 from ufm.model.problem import Problem
 from ufm.solve.minimise import minimise
 from ufm.theory.landscape import landscape
-from ufm.theory.prediction import Prediction, focal_benign_bound, focal_slope, predict
+from ufm.theory.prediction import Prediction, focal_benign_bound, focal_slope, predict, steepest_focal
 
 SIZES = [(2, 1), (2, 3), (3, 1), (3, 4), (4, 2), (5, 1), (5, 2), (6, 1), (8, 1), (8, 2), (10, 1), (10, 3), (12, 1)]
 SIZES += [(17, 1), (18, 1), (20, 1), (20, 2), (24, 1), (30, 1)]
@@ -41,6 +42,10 @@ KINDS = (
     *("a class at zero, low bias", "rank one", "half of the classes tiny"),
 )
 SCALES = (0.1, 1.0, 3.0, 10.0)
+OPEN = {"none": 1.0, "free": 1.3, "decayed": 1.0}
+"""By bias: c up to this share of c_low, as far as the landscape is open there; `first_open` is where that begins."""
+WITHIN = (0.02, 0.3, 0.6, 0.9, 0.99, 0.999)
+"""Places in such a range."""
 COUNTS = ("problems", "starts", "converged", "elsewhere", "spurious", "below")
 SAME_NORM, SAME_VALUE, RADIUS = 0.02, 1e-8, 1e-6
 """|W|^2 (relative) and value of one end point; relative excess of |G|_2 over s that is rounding."""
@@ -94,6 +99,28 @@ def problems(K: int, n: int, bias: str) -> list[tuple[Problem, float]]:
     return found
 
 
+def first_open(K: int, gamma: float, bias: str) -> float:
+    """The share of c_low from which on nothing is proved of any K and gamma."""
+    if bias == "free":
+        return 1.0
+    spread = math.sqrt((K - 1) / K)
+    return spread if bias == "none" else min(1.0, spread / focal_slope(0.0, K, gamma))
+
+
+def open_problems(K: int, n: int, bias: str) -> list[tuple[Problem, float]]:
+    """Those about which nothing is proved, with their share of c_low."""
+    found = []
+    for i, (gamma, place) in enumerate(product(GAMMAS, WITHIN)):
+        first, last = first_open(K, gamma, bias), OPEN[bias]
+        share, d, ratio = first + place * (last - first), (K - 1, K, K + 2)[i % 3], (1.0, 5.0)[i % 2]
+        s = share * focal_slope(0.0, K, gamma) / (K - 1) / math.sqrt(n)
+        problem = Problem(Focal(gamma), K, d, n, s * ratio, s / ratio, BIASES[bias])
+        is_single = bias != "free" or steepest_focal(K, gamma) == 0  # else zero and ETF need not be all minima
+        if is_single and landscape(problem).status == "open":
+            found.append((problem, share))
+    return found
+
+
 def attack(problem: Problem, repeats: int, generator: torch.Generator) -> dict[str, int]:
     """Counts of end points by what they are."""
     order = [(kind, scale) for _ in range(repeats) for kind, scale in product(KINDS, SCALES)]
@@ -120,11 +147,11 @@ def _norm(prediction: Prediction, K: int) -> float:
     return K * prediction.norm_w**2
 
 
-def row_of(K: int, n: int, bias: str, repeats: int) -> dict[str, Any]:
+def row_of(K: int, n: int, bias: str, repeats: int, *, is_open: bool = False) -> dict[str, Any]:
     """The counts of one size and kind of bias, summed."""
     generator = torch.Generator().manual_seed(1000 * K + 10 * n + list(BIASES).index(bias))
     row: dict[str, Any] = {"K": K, "n": n, "bias": bias, "problems": 0}
-    for problem, share in problems(K, n, bias):
+    for problem, share in (open_problems if is_open else problems)(K, n, bias):
         row["problems"] += 1
         row["nearest"] = max(row.get("nearest", 0.0), share if share < 1 else 0.0)
         for name, count in attack(problem, repeats, generator).items():
@@ -137,6 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.landscape_attack", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="a line for each size; what is there is not run again")
     parser.add_argument("--repeats", type=int, default=2, help="starts of each kind and scale (default: 2)")
+    parser.add_argument("--open", action="store_true", help="attack what the theorems leave open")
     parser.add_argument("--json", type=Path, help="file for the record; must not exist")
     asked = parser.parse_args()
     try:
@@ -147,13 +175,13 @@ def main() -> int:
     done = {(row["K"], row["n"], row["bias"]) for row in rows}
     for (K, n), bias in product(SIZES, BIASES):
         if (K, n, bias) not in done:
-            rows.append(row_of(K, n, bias, asked.repeats))
+            rows.append(row_of(K, n, bias, asked.repeats, is_open=asked.open))
             with asked.file.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
             print(rows[-1], flush=True)
     print({name: sum(row.get(name, 0) for row in rows) for name in COUNTS})
     if asked.json:
-        print(f"record: {write_record(asked.json, {'repeats': asked.repeats}, {'rows': rows})}")
+        print(f"record: {write_record(asked.json, {'repeats': asked.repeats, 'open': asked.open}, {'rows': rows})}")
     return int(any(row.get("spurious", 0) or row.get("below", 0) for row in rows))
 
 

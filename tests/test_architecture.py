@@ -39,7 +39,7 @@ ALLOWED = {
     "deepnet.grid": "deepnet deepnet.data deepnet.nets deepnet.training ufm ufm.cli ufm.engine ufm.model",
     "deepnet.experiments": "deepnet deepnet.nets deepnet.measures deepnet.training "
     "ufm ufm.cli ufm.collapse ufm.engine ufm.model ufm.theory",
-    "theory_checks": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof ufm.verify",
+    "theory_checks": "ufm ufm.cli ufm.model ufm.solve ufm.theory ufm.proof ufm.complete ufm.verify",
     "figures": "ufm ufm.cli",
 }
 MOST_FILES = 20

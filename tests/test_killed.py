@@ -18,6 +18,8 @@ from ufm.cli.records import HALF_WRITTEN
 from ufm.scan.shards import read_rows
 
 ATLAS = ["ufm", "atlas", "--classes", "3", "--dim", "4", "--starts", "300", "--max-rounds", "6", "--quiet-rounds", "6"]
+PROOF = ["ufm", "atlas", "--classes", "3", "--dim", "3", "--per-class", "1", "--starts", "300", "--max-rounds", "2"]
+PROOF += ["--decay-W", "0.007", "--decay-H", "0.007", "--decay-b", "0", "--prove-complete", "true"]
 SCAN = ["ufm", "scan", "--loss", "focal", "--grid.gamma", "0:8:9", "--grid.decay", "1e-4:1e-1:9:log", "--starts", "16"]
 ATLAS_SCAN = [
     "ufm",
@@ -76,6 +78,23 @@ def test_what_grows_in_a_folder_goes_on(tmp_path, command, sign):
             assert without_times(found) == without_times(expected)
         assert list(folder.rglob(HALF_WRITTEN)) == []
     print(f"{command[1]}, {sign.name}: stopped at {moments} moments, in {number} folders")
+
+
+def test_a_proof_of_completeness_goes_on(tmp_path):
+    random.seed(4)
+    seconds = undisturbed(*PROOF, "--out", tmp_path / "undisturbed")
+    expected = record_of(tmp_path / "undisturbed")["completeness"]
+    boxes, code = [0], -1
+    while code != 0:
+        code = disturbed([*PROOF, "--out", str(tmp_path / "killed")], seconds, signal.SIGKILL)
+        boxes.append(record_of(tmp_path / "killed").get("completeness", {"boxes": 0})["boxes"])
+        assert len(boxes) < 30
+    assert boxes == sorted(boxes)
+    assert {0 < count < expected["boxes"] for count in boxes} == {True, False}
+    found = record_of(tmp_path / "killed")["completeness"]
+    assert without_times(found) == without_times(expected)
+    assert list((tmp_path / "killed").rglob(HALF_WRITTEN)) == []
+    print(f"atlas --prove-complete, SIGKILL: boxes after each of {len(boxes) - 1} calls: {boxes[1:]}")
 
 
 @pytest.mark.parametrize("sign", SIGNS)

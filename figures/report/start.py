@@ -284,7 +284,25 @@ def _atlas(name: str, record: dict[str, Any]) -> list[Card]:
     rank = "interval" if rows and proved == len(rows) else "numeric"
     points = [_curve("orbits", 0, [(row["value"], row["index"]) for row in rows])]
     chart = {"kind": "chart", "points": points, "log": "", "x": "objective", "y": "Morse index"}
-    return [_card(11, "The saddles have an atlas", text, rank, f"atlas?record={name}", chart)]
+    card = _card(11, "The saddles have an atlas", text, rank, f"atlas?record={name}", chart)
+    return [card, *_complete(name, record, chart)]
+
+
+def _complete(name: str, record: dict[str, Any], chart: dict[str, Any]) -> list[Card]:
+    """Whether no orbit is missing, where a search has proved it."""
+    found, setting = record["result"].get("completeness"), record["setting"]
+    if not found or not found["is_proved"] or found["evidence"] != "interval":
+        return []
+    text = (
+        f"{loss_name(setting['loss'])}, K = {setting['classes']}, bias decay {_bias_decay(setting)}: every critical "
+        f"point is in one of {len(record['result']['rows'])} orbits, by a search of {found['boxes']} boxes "
+        f"({found['seconds']:.2g} s)."
+    )
+    return [_card(0.5, "No critical point is missing", text, found["evidence"], f"atlas?record={name}", chart)]
+
+
+def _bias_decay(setting: dict[str, Any]) -> str:
+    return "none" if setting["decay_b"] is None else f"{setting['decay_b']:g}"
 
 
 def _codes(name: str, record: dict[str, Any]) -> list[Card]:

@@ -128,6 +128,21 @@ def test_a_net_that_is_stationary_and_off_does_not_obey():
     assert "20 %" in card["sentences"][0]["text"]
 
 
+def test_an_atlas_that_is_proved_complete_has_a_card_of_its_own():
+    record = json.loads((DATA / "atlas.json").read_text())
+    assert [card["title"] for card in start.view("own", record)] == ["The saddles have an atlas"]
+    proof = {"is_proved": True, "evidence": "interval", "boxes": 5171, "seconds": 0.51}
+    record["result"]["completeness"] = proof
+    card = start.view("own", record)[1]
+    assert (card["title"], card["sentences"][0]["rank"]) == ("No critical point is missing", "interval")
+    assert (
+        f"one of {len(record['result']['rows'])} orbits, by a search of 5171 boxes (0.51 s)"
+        in card["sentences"][0]["text"]
+    )
+    record["result"]["completeness"] = proof | {"is_proved": False}
+    assert len(start.view("own", record)) == 1
+
+
 def test_the_table_filters_and_the_link_restores_it(page, address):
     page.goto(f"{address}#theorems")
     rows = page.locator("#theorems-table tbody tr")

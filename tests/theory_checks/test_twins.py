@@ -29,6 +29,8 @@ FAILS_AT = {
     "focal_is_convex_where_p_exceeds_0585": "minus the discriminant at p",
     "focal_landscape_is_benign_at_small_decays": "or more on its rising branch",
     "focal_landscape_is_benign_up_to_partial_collapse": r"1 - D_- \(A",
+    "focal_landscape_is_benign_where_labels_are_likely": r"\|u\|\^2 <= \d: what is missing",
+    "focal_loss_of_three_classes_is_convex_at_critical_points": "of a class at zero, at least",
     "focal_margin_need_not_be_unique": "at the lower c",
     "focal_with_bias_can_beat_collapse": "partial collapse",
     "focal_with_bias_collapses_for_small_decays": "at least the slope",

@@ -37,8 +37,14 @@ def check_state(model: Model, earlier: dict[str, Any]) -> None:
     Raises:
         ValueError, KeyError, TypeError: if it is none of its states.
     """
+    check_model(model)
     _searches(cast(Problem, model), earlier)
     float(earlier["seconds"])
+
+
+def restated(atlas: Atlas, earlier: dict[str, Any]) -> Completeness:
+    """What an earlier state says of the rows that are there now; nothing is searched."""
+    return _state(atlas, _searches(cast(Problem, atlas.model), earlier), float(earlier["seconds"]))
 
 
 def proof(atlas: Atlas, earlier: dict[str, Any] | None, progress: Callable[[int], None]) -> Iterator[Completeness]:

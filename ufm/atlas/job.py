@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from ufm.atlas import report
 from ufm.atlas.atlas import Atlas
-from ufm.atlas.completeness import check_model, check_state, proof
+from ufm.atlas.completeness import check_model, check_state, proof, restated
 from ufm.atlas.evidence import evidence
 from ufm.atlas.rounds import rounds_until_complete
 from ufm.atlas.setting import AtlasSetting
@@ -76,7 +76,7 @@ class AtlasResult(TypedDict, total=False):
         statuses: how the starts of all rounds ended; `seconds`: what they took.
         dimensions: in which starts were drawn.
         morse, prediction, claims, not_checked, duality_gap, etf_margin: the evidence.
-        completeness: whether no row is missing (`ufm.complete.verdict.Completeness`), where that was asked.
+        completeness: whether no row is missing (`ufm.complete.verdict.Completeness`), if a call has asked.
         units: those of the atlas, where they are not those of the request (`units_of`).
     """
 
@@ -110,7 +110,7 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
     def compute(self) -> AtlasResult:
         """Rounds of fresh starts until the atlas is complete as far as can be told; then the evidence."""
         self.atlas, earlier = opened(self.setting, self.atlas, self.folder)
-        kept = {"completeness": earlier} if earlier and self.setting.prove_complete else {}
+        kept = {"completeness": earlier} if earlier else {}
         columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         setting = self.setting
         with Progress(*columns, transient=True) as progress:
@@ -122,6 +122,8 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
             found = evidence(self.atlas, setting.certify) if self.atlas.rows else {}
             if setting.prove_complete:
                 found |= {"completeness": self._proved(found, earlier, progress)}
+            elif earlier:
+                found |= {"completeness": restated(self.atlas, earlier)}
         return self._result(found)
 
     def _proved(self, found: dict[str, Any], earlier: dict[str, Any] | None, progress: Progress) -> Completeness:
@@ -137,7 +139,7 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
 
     def exit_code(self, result: AtlasResult) -> int:
         """1 if a claim fails, nothing was found, or a proof that nothing is missing was asked for and failed."""
-        is_complete = "completeness" not in result or result["completeness"]["is_proved"]
+        is_complete = not self.setting.prove_complete or result["completeness"]["is_proved"]
         return 0 if self.atlas.rows and all(result["claims"].values()) and is_complete else 1
 
     def stopped(self) -> None:
@@ -167,7 +169,7 @@ def opened(setting: AtlasSetting, empty: Atlas, folder: Path) -> tuple[Atlas, di
     check(units == units_of(setting), str(folder), f"one in {units}", allowed)
     try:
         proved = record["result"].get("completeness")
-        if proved is not None and setting.prove_complete:
+        if proved is not None:
             check_state(empty.model, proved)
         return empty.read_back(record["result"]), proved
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:

@@ -1,34 +1,14 @@
 """Focal loss, three classes, with a bias: at every critical point every sample has p >= p_infl, and the loss is convex.
 
-For every n, d and all decays; [P] marks what is proved on paper, no machine checks it, [I] what ball arithmetic proves.
-x = log(1/p - 1) is the deficit, S(x) rises up to x_infl, where p = p_infl, and then falls to 1;
-T(x) = S(min(x, x_infl)) bounds S and rises. w_ij are the probabilities of the other classes among themselves, H their
-entropy, mean_k is over the samples of class k.
+`theory_checks/focal_loss_of_three_classes_is_convex_at_critical_points.py` has the argument, for every n, d and all
+decays. It leaves inequalities in few numbers, which balls decide here, for one gamma or a whole ball of them:
 
-[P] Suppose a sample i of class y has p_i < p_infl, so S_i > 1. A sample j of the class has S_j >= 1, too: if x_j >= x_i
-since S >= 1 there; if x_j < x_i and S_j <= S_i both had the same feature
-(`theory_checks/samples_of_a_class_do_not_cross.py`). So x_j >= x_1, where S(x_1) = 1, x_1 < x_infl.
-First order in h (u'W h <= 0) gives for every sample x_j <= H(w_j) + sum_m w_jm b_m - b_y <= log(sum of exp(b_m - b_y)).
-Row m of G 1 = -decay_b b reads sum_{k /= m} mean_k S w_.m = mean_m S - K decay_b b_m, sum b = 0.
-
-1. y has the largest b: x_i <= log 2, so p_i >= 1/3, which is no such sample.
-2. y is between l below and m above, beta = b_m - b_y: x_j <= log 2 + w_jm beta, so w_jm beta >= x_1 - log 2 for all j
-   in y, and beta >= x_infl - log 2. Row m, b_m >= 0: mean_y S w_.m <= mean_m S <= T(log 2 - beta). So
-   x_1 - log 2 <= beta T(log 2 - beta). [I] It is more for all these beta.
-3. y has the least b, lambda = b_l - b_y >= beta = b_m - b_y >= 0, exp(beta) + exp(lambda) >= exp(x_infl).
-   Row y, b_y <= 0: 1 <= mean_y S <= A_m + A_l, A_k = mean_k S w_.y. On class l,
-   A_l <= sup_w T(H(w) + (1 - w) beta - lambda) w.
-   Row l: mean_m S w_.l <= mean_l S <= s = T(log(1 + exp(beta)) - lambda). So with v = w_.l on class m, for mu >= 0,
-   A_m <= mu s + sup_v T(H(v) + v lambda - beta) max(0, 1 - (1 + mu) v). [I] A_m + A_l < 1 up to lambda = FAR.
-   [P] Beyond, with delta = lambda - beta, T(x) <= (1 + gamma) exp(x), D = 2 log lambda + 5, mu = lambda or 0:
-   a) delta >= D: s <= 2 (1 + gamma) exp(-delta), A_l <= s, and with t = v lambda
-      A_m <= lambda s + sup_t T(H(1 / (1 + lambda)) + t) (1 - t);
-   b) delta < D: 1 - v, or w, is below (D + log 2 + L) / lambda, or T is below exp(-L) (1 + gamma): both A are at most
-      T(x_infl) (D + log 2 + L) / lambda + (1 + gamma) exp(-L).
-   [I] Either is small enough at lambda = FAR, and they fall.
+ * case 2: beta T(log 2 - beta) < x_1 - log 2 for beta >= x_infl - log 2;
+ * case 3: A_m + A_l < 1 for 0 <= beta <= lambda <= FAR, exp(beta) + exp(lambda) >= exp(x_infl), and beyond FAR.
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -36,13 +16,14 @@ from typing import Any, NamedTuple
 from flint import arb, ctx
 
 from ufm.proof.ball_losses import Ball
-from ufm.theory.prediction import focal_curvature_sign
 
 PRECISION = 64
 FAR = 300.0
 """lambda up to which boxes are looked at."""
+FARTHEST = 2000.0
+"""Deficit up to which a bend is looked for."""
 PIECES = 32
-"""Of t in [0, 1]."""
+"""Of t in [0, 1], and of the deficits among which S has its maximum."""
 HALF = [0.0, *(0.5 * 0.8**i for i in range(40, -1, -1))]
 EDGES = [*HALF, *(1 - v for v in reversed(HALF[:-1]))]
 """Of the pieces of v and w in [0, 1], finer towards the ends; 1/2 is among them."""
@@ -55,11 +36,11 @@ SMALLEST = 1e-3
 
 
 class Rise(NamedTuple):
-    """Where S rises.
+    """Where S rises, whatever the gamma of a ball.
 
     Attributes:
-        end: a deficit below x_infl by at most 1e-6.
-        one: a deficit up to which S < 1.
+        end: a deficit below x_infl; for a gamma that is exact by less than 1e-9.
+        one: a deficit below x_infl up to which S < 1.
         top: upper bound of S.
     """
 
@@ -72,44 +53,56 @@ class Rise(NamedTuple):
 def largest_odds(gamma: float) -> float | None:
     """Odds 1/p - 1 of a label up to which the loss is convex, if no critical point has larger ones; else None."""
     with ctx.workprec(PRECISION):
-        rise = _rise(gamma)
-        is_proved = rise is not None and _between(gamma, rise) and _beyond(gamma, rise) and _below(gamma, rise)
-        return -_upper(-arb(rise.end).exp()) if rise and is_proved else None
+        rise = proved_rise(arb(gamma))
+        return -_upper(-arb(rise.end).exp()) if rise else None
 
 
-def _rise(gamma: float) -> Rise | None:
-    """By bisection in floating point, then proved: the sign of psi'' changes once, at x_infl."""
-    low, high = 0.0, 200.0  # the curvature's sign at margin a = log 2 - x
+def proved_rise(gamma: Ball) -> Rise | None:
+    """Where S rises, if balls show all inequalities for every gamma of the ball; else None."""
+    rise = rise_of(gamma)
+    return rise if is_between(gamma, rise) and is_beyond(gamma, rise) and is_below(gamma, rise) else None
+
+
+def rise_of(gamma: Ball) -> Rise:
+    """By bisection, each end proved: psi'' changes its sign once, at x_infl; S < 1 where psi'' > 0 is before x_1.
+
+    Without a bend that is found S <= 1 + gamma max(p (-log p)) = 1 + gamma / e.
+    """
+    end = _last(lambda x: bend(x, gamma) > 0, 0.0, FARTHEST)
+    one = _last(lambda x: slope(x, gamma) < 1, 0.0, end)
+    after = -_last(lambda x: bend(-x, gamma) < 0, -FARTHEST, -end)
+    if after == FARTHEST:
+        return Rise(end, one, _upper(1 + gamma / arb(1).exp()))
+    ends = [end + (after - end) * i / PIECES for i in range(PIECES + 1)]
+    tops = [slope((arb(a) + arb(b)) / 2 + arb(0, (b - a) / 2 + 1e-12), gamma) for a, b in pairwise(ends)]
+    return Rise(end, one, max(_upper(top) for top in tops))
+
+
+def _last(is_true: Callable[[Ball], bool], first: float, end: float) -> float:
+    """A number as far to the right as bisection finds one where this is true; `first` if there is none."""
     for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if focal_curvature_sign(math.log(2) - middle, 3, gamma) > 0 else (low, middle)
-    end, after = low - 1e-7, low + 1e-7
-    if not (_bend(arb(end), gamma) > 0 and _bend(arb(after), gamma) < 0):
-        return None
-    one_low, one = 0.0, end
-    for _ in range(40):
-        middle = (one_low + one) / 2
-        one_low, one = (middle, one) if slope(arb(middle), gamma) < 1 else (one_low, middle)
-    return Rise(end, one_low, _upper(slope((arb(end) + arb(after)) / 2 + arb(0, 2e-7), gamma)))
+        middle = (first + end) / 2
+        first, end = (middle, end) if is_true(arb(middle)) else (first, middle)
+    return first
 
 
-def slope(x: Ball, gamma: float) -> Ball:
+def slope(x: Ball, gamma: Ball) -> Ball:
     """S = (1 - p)^gamma (1 - p - gamma p log p), p = 1 / (1 + exp(x))."""
     p, q = 1 / (1 + x.exp()), 1 / (1 + (-x).exp())
-    return (arb(gamma) * q.log()).exp() * (q + arb(gamma) * p * (1 + x.exp()).log())
+    return (gamma * q.log()).exp() * (q + gamma * p * (1 + x.exp()).log())
 
 
-def _bend(x: Ball, gamma: float) -> Ball:
+def bend(x: Ball, gamma: Ball) -> Ball:
     """A number of the sign of psi'' = dS/dx (`focal_curvature_sign`)."""
-    p, q, g = 1 / (1 + x.exp()), 1 / (1 + (-x).exp()), arb(gamma)
-    return g * (g * p - q) * (1 + x.exp()).log() + (2 * g + 1) * q
+    p, q = 1 / (1 + x.exp()), 1 / (1 + (-x).exp())
+    return gamma * (gamma * p - q) * (1 + x.exp()).log() + (2 * gamma + 1) * q
 
 
 def _upper(ball: Any) -> float:
     return math.nextafter(float(ball.upper()), math.inf)
 
 
-def _bound(x: Any, gamma: float, rise: Rise) -> float:
+def _bound(x: Any, gamma: Ball, rise: Rise) -> float:
     """T(x) from above."""
     high = _upper(x)
     return rise.top if high >= rise.end else _upper(slope(arb(high), gamma))
@@ -121,18 +114,18 @@ def _entropy(v: float) -> Ball:
     return -(arb(v) * arb(v).log() + (1 - arb(v)) * (1 - arb(v)).log())
 
 
-def _between(gamma: float, rise: Rise) -> bool:
+def is_between(gamma: Ball, rise: Rise) -> bool:
     """Case 2: beta T(log 2 - beta) < x_1 - log 2; from 40 on it is below (1 + gamma) 2 beta exp(-beta), which falls."""
-    start, least = rise.end - math.log(2), rise.one - math.log(2)
+    start, least = rise.end - math.log(2) - 1e-12, rise.one - math.log(2)
     steps = [start + (40 - start) * i / 400 for i in range(401)] if start < 40 else [start]
     within = all(b * _bound(arb(2).log() - arb(a), gamma, rise) < least - MARGIN for a, b in pairwise(steps))
     last = max(start, 40.0)
-    return within and _upper(2 * (1 + arb(gamma)) * arb(last) * (-arb(last)).exp()) < least - MARGIN
+    return within and _upper(2 * (1 + gamma) * arb(last) * (-arb(last)).exp()) < least - MARGIN
 
 
-def _beyond(gamma: float, rise: Rise) -> bool:
+def is_beyond(gamma: Ball, rise: Rise) -> bool:
     """Case 3 for lambda >= FAR."""
-    far, g = arb(FAR), 1 + arb(gamma)
+    far, g = arb(FAR), 1 + gamma
     depth, level = 2 * far.log() + 5, 5 + g.log()
     near = _entropy(1 / (1 + FAR)) + arb(1e-9)
     ts = [i / PIECES for i in range(PIECES + 1)]
@@ -142,7 +135,7 @@ def _beyond(gamma: float, rise: Rise) -> bool:
     return apart < 1 - MARGIN and both < 1 - MARGIN
 
 
-def _below(gamma: float, rise: Rise) -> bool:
+def is_below(gamma: Ball, rise: Rise) -> bool:
     """Case 3 for lambda <= FAR, box by box (beta, lambda)."""
     pieces = [(a, b, max(_upper(_entropy(a)), _upper(_entropy(b)))) for a, b in pairwise(EDGES)]
     boxes = [(0.0, FAR, 0.0, FAR)]
@@ -162,7 +155,7 @@ def _below(gamma: float, rise: Rise) -> bool:
 
 
 def _total(
-    gamma: float, rise: Rise, box: tuple[float, float, float, float], pieces: list[tuple[float, float, float]]
+    gamma: Ball, rise: Rise, box: tuple[float, float, float, float], pieces: list[tuple[float, float, float]]
 ) -> float:
     """A_m + A_l from above, over beta in [low, high], lambda in [first, last]; pieces (a, b, largest entropy) of v."""
     low, high, first, last = box

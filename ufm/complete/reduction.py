@@ -24,9 +24,10 @@ sample), s = sqrt(decay_W decay_H), c = s sqrt(n); losses: cross entropy, smooth
    strictly convex, so samples of one class have one feature; given w, F is strictly convex in (h, b), sum b = 0. Focal
    loss without bias: first order in h alone gives u'z = -(S / (N decay_H)) |W'u|^2 <= 0 for u = softmax over the other
    classes less e_y, so the deficit x(h) <= log(K - 1), p >= 1/K. S falls on p >= 1/K for K <= 4 [T], so the loss is
-   convex on the convex set x(h) <= log(K - 1), which holds every solution: there is one. With a bias, K = 3: [P, I]
-   p >= p_infl at every critical point (`ufm/complete/convex_region.py`), where focal loss is convex; f is so in (H, b)
-   given W, on a convex set, strictly: one solution there, and exchanging samples of a class does not change it.
+   convex on the convex set x(h) <= log(K - 1), which holds every solution: there is one. With a bias, K = 3: p >=
+   p_infl at every critical point ([T] up to gamma = 20; `ufm/complete/convex_region.py` shows it at the gamma asked
+   for), where focal loss is convex; f is so in (H, b) given W, on a convex set, strictly: one solution there, and
+   exchanging samples of a class does not change it.
 6. *Bound.* [P] c |w|^2 + decay_b |b|^2 = -mean_k g_k'(w h_k + b), by W'G = -decay_H H and G 1 = -decay_b b. For a loss
    psi(x) of the deficit, g = S u and -u'z = Ent - x <= log(K - 1) - x = a: at most sup S(a) a. Smoothing multiplies
    that by 1 - alpha and adds alpha (mean z - sum p z) <= 0. [I] |w|^2 <= (1 - alpha) sup S(a) a / c.

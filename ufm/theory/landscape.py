@@ -18,10 +18,12 @@ from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.model import Model
 from ufm.model.problem import Problem
+from ufm.theory.chance import log_odds, slope_reached
 from ufm.theory.prediction import (
     focal_benign_bound,
     focal_curvature_sign,
     focal_slope,
+    focal_slope_allowed,
     focal_zero_is_alone,
     phase_boundaries,
 )
@@ -32,6 +34,7 @@ CONVEX = "convex_losses_have_a_benign_landscape"
 SMALL, PARTIAL = "focal_landscape_is_benign_at_small_decays", "focal_landscape_is_benign_up_to_partial_collapse"
 ALONE, EXCHANGE = "focal_zero_is_alone_above_its_threshold", "focal_zero_and_etf_exchange"
 AT_ZERO = "focal_zero_is_the_minimum_above_its_threshold"
+LIKELY = "focal_landscape_is_benign_where_labels_are_likely"
 SADDLE, ONSET = "zero_is_a_saddle_below_a_threshold", "partial_collapse_ends_the_benign_landscape"
 
 
@@ -113,7 +116,7 @@ def _focal(problem: Problem, loss: Focal) -> Landscape:
 def _of_gamma(problem: Problem, gamma: float) -> Landscape:
     K, c = problem.K, math.sqrt(problem.n) * math.sqrt(problem.decay_W) * math.sqrt(problem.decay_H)
     if not problem.is_balanced:
-        return Landscape("open", "for focal loss the classes are assumed to have equal sizes")
+        return _where_labels_are_likely(problem, gamma) or Landscape("open", _why_open_by_slope(problem, gamma))
     at_zero = focal_slope(0.0, K, gamma)
     if at_zero <= 1 - THRESHOLD_ROUNDING and (K - 1) * c >= at_zero * (1 + THRESHOLD_ROUNDING):
         reason = f"(K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g} <= 1: zero is the only critical point"
@@ -128,7 +131,20 @@ def _of_gamma(problem: Problem, gamma: float) -> Landscape:
     if (K - 1) * c >= at_zero * (1 + THRESHOLD_ROUNDING) and focal_zero_is_alone(problem, gamma):
         reason = f"free bias, (K - 1) c = {(K - 1) * c:.6g} >= S(1/K) = {at_zero:.6g}: zero is the minimum"
         return Landscape("proved benign", reason, (AT_ZERO,), "interval")
-    return _not_benign(problem, gamma, c) or Landscape("open", _why_open(problem, gamma, c, bound))
+    found = _where_labels_are_likely(problem, gamma) or _not_benign(problem, gamma, c)
+    return found or Landscape("open", _why_open(problem, gamma, c, bound))
+
+
+def _where_labels_are_likely(problem: Problem, gamma: float) -> Landscape | None:
+    """Classes of any sizes: all critical points but strict saddles lie where the loss is convex."""
+    reached, allowed = slope_reached(problem), focal_slope_allowed(problem, gamma)
+    if problem.d < problem.K - 1 or not reached <= allowed * (1 - THRESHOLD_ROUNDING):
+        return None
+    rho = 1 / (1 + (problem.K - 1) * math.exp(log_odds(problem)))
+    reason = f"{_bias(problem)}, slopes of at most {reached:.6g} < {allowed:.9g}"
+    if math.isinf(allowed):
+        reason = f"{_bias(problem)}, p_y >= {rho:.6g} >= p_infl but at strict saddles, where the loss is convex"
+    return Landscape("proved benign", reason, (LIKELY,), "symbolic")
 
 
 def _below(problem: Problem, c: float, bound: float) -> Landscape:
@@ -169,9 +185,20 @@ def _is_stable_in_bias(problem: Problem, gamma: float) -> bool:
 def _why_open(problem: Problem, gamma: float, c: float, bound: float) -> str:
     low = focal_slope(0.0, problem.K, gamma) / (problem.K - 1)
     text = f"{_bias(problem)}, c = {c:.6g} is not below {bound:.9g}, up to where the landscape is proved benign"
+    if problem.has_bias and not problem.has_free_bias:
+        text += (
+            f" with any decay of the bias, nor slopes of up to {slope_reached(problem):.6g} below what its decay allows"
+        )
     if problem.has_free_bias and c < low:
         return f"{text}; from c_x on a class at zero is a local minimum where that was looked at ({ONSET})"
     return text
+
+
+def _why_open_by_slope(problem: Problem, gamma: float) -> str:
+    if problem.d < problem.K - 1:
+        return f"d = {problem.d} < K - 1 = {problem.K - 1}"
+    reached, allowed = slope_reached(problem), focal_slope_allowed(problem, gamma)
+    return f"{_bias(problem)}, slopes of up to {reached:.6g} are not below {allowed:.9g} (classes of any sizes)"
 
 
 def _bias(problem: Problem) -> str:

@@ -29,6 +29,7 @@ from ufm.model.model import Point
 from ufm.model.problem import Problem
 from ufm.model.target import NoPrediction, Target
 from ufm.simplex import simplex_basis
+from ufm.theory.chance import slope_allowed, slope_reached
 from ufm.theory.partial_collapse import benign_bound
 from ufm.theory.roots import root
 from ufm.tolerances import NEAR_THRESHOLD
@@ -243,6 +244,16 @@ def focal_benign_bound(problem: Problem, gamma: float) -> float:
 
 
 @takes(problem=instance(Problem), gamma=not_negative)
+def focal_slope_allowed(problem: Problem, gamma: float) -> float:
+    """What `slope_reached` must be below for every critical point to be a global minimiser or a strict saddle.
+
+    Classes may have any sizes; d >= K - 1. Source: `ufm.theory.chance`.
+    """
+    K = problem.K
+    return slope_allowed(problem, lambda a: focal_slope(a, K, gamma), lambda a: focal_curvature_sign(a, K, gamma))
+
+
+@takes(problem=instance(Problem), gamma=not_negative)
 def focal_zero_is_alone(problem: Problem, gamma: float) -> bool:
     """Whether a free bias leaves no local minimum but zero from (K - 1) c = S(0) > 1 on, for d >= K - 1.
 
@@ -312,7 +323,8 @@ def _focal(problem: Problem, loss: Focal) -> Prediction:
     over continuously at c = S(0)/(K - 1); otherwise at the c where both values agree (Maxwell point). With a bias the
     best point on the ray is proved global if (K - 1) c <= 1 or S(0) <= 1; the reason is a supporting line of
     `focal_of_margin` of slope -(K - 1) c over all real a, whose slope tends to -1 at -infinity. Beyond, it is proved
-    where the landscape is (`focal_benign_bound`).
+    where the landscape is (`focal_benign_bound`, `focal_slope_allowed`): the ETF, or zero where (K - 1) c >= S(0), lies
+    where the loss is convex then.
     """
     K, c, gamma = problem.K, _strength(problem), float(loss.gamma)
     top = steepest_focal(K, gamma)
@@ -324,6 +336,7 @@ def _focal(problem: Problem, loss: Focal) -> Prediction:
     a = _root_beyond(lambda a: focal_slope(a, K, gamma) - (K - 1) * c, top) if c < threshold else 0.0
     proved = not problem.has_bias or (K - 1) * c <= 1 or focal_slope(0.0, K, gamma) <= 1
     proved = proved or c < focal_benign_bound(problem, gamma) or (a == 0 and focal_zero_is_alone(problem, gamma))
+    proved = proved or slope_reached(problem) < focal_slope_allowed(problem, gamma)
     return _on_ray(problem, a, focal_of_margin(a, K, gamma), threshold, proved=proved)
 
 

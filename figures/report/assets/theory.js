@@ -7,6 +7,7 @@
 const ROUNDING = 1e-12; // relative distance from a threshold within which nothing is said
 const LARGEST_GAMMA = 20;
 const FAR = 100; // a margin this far beyond the steepest one has S < 1 and D (K + a) > 1
+const FARTHEST = 600; // from these log odds on a label has no probability, and S = 1
 const BISECTIONS = 1100; // halve any bracket down to neighbouring floats
 
 // The root of a function with different signs at the ends of a bracket.
@@ -89,6 +90,16 @@ function focalBenignBound({ K, gamma, decay_b }, { S, fall, top }) {
   return Math.min(S(0), atE) / (K - 1);
 }
 
+// Equal class sizes: what bounds the slopes S of a class, and what it must be below (`ufm.theory.chance`).
+function slopesAreAllowed({ K, n, decay_W, decay_H, decay_b }, { S, bend }, within = 1) {
+  const s = Math.sqrt(decay_W) * Math.sqrt(decay_H);
+  const reach = Math.sqrt(2 * n * K) * s;
+  const delta = decay_b === null ? 0 : reach < FARTHEST * decay_b ? reach / decay_b : FARTHEST;
+  const reached = decay_b === 0 ? (K - 1) * s * Math.sqrt(n) : s * Math.sqrt(n * K * (K - 1));
+  if (delta === FARTHEST) return reached < within;
+  return bend(-delta * (1 + ROUNDING)) >= 0 || reached < S(-delta) * within;
+}
+
 function focalZeroIsAlone({ K, gamma, decay_b }, { S, bend, top }) {
   if (decay_b !== 0 || S(0) <= 1 || gamma > LARGEST_GAMMA) return false;
   if (top > 0 || (K - gamma) * Math.log(K) > 2 * (K - 1)) return false;
@@ -109,7 +120,7 @@ function predictionOf(problem, known = thresholds(problem)) {
     else a = Math.log1p(Math.max(0, 1 - alpha - K * c) / (c + alpha / K));
   }
   const isProved = loss !== "focal" || problem.decay_b === null || (K - 1) * c <= 1 || ray.S(0) <= 1
-    || c < known.benign || (a === 0 && focalZeroIsAlone(problem, ray));
+    || c < known.benign || (a === 0 && focalZeroIsAlone(problem, ray)) || slopesAreAllowed(problem, ray);
   const value = ray.value(a);
   return {
     margin: a, common: 0, bias: 0, value: value + c * (K - 1) * a, loss: value, p_y: 1 / (1 + (K - 1) * Math.exp(-a)),
@@ -174,6 +185,7 @@ function focalLandscape(problem, known) {
     return benign(reason, isBeyond ? "interval" : "symbolic", claim);
   }
   if (isAbove && focalZeroIsAlone(problem, known.ray)) return benign("zero is the minimum", "interval", "focal_zero_is_the_minimum_above_its_threshold");
+  if (slopesAreAllowed(problem, known.ray, 1 - ROUNDING)) return benign("no label is unlikely but at strict saddles", "symbolic", "focal_landscape_is_benign_where_labels_are_likely");
   return notBenign(problem, known, c) ?? open(`c is not below ${digits(bound)}, up to where the landscape is proved benign`);
 }
 

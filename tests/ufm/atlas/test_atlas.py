@@ -141,6 +141,29 @@ def test_the_command_extends_what_is_there(tmp_path, capsys):
     assert json.loads((tmp_path / "record.json").read_text())["result"] == second
 
 
+def test_a_call_that_asks_for_no_proof_keeps_the_one_that_is_there(tmp_path, capsys):
+    words = ["atlas", "--classes", "3", "--dim", "3", "--per-class", "1", "--starts", "60", "--quiet-rounds", "1"]
+    words += ["--decay-W", "0.2", "--decay-H", "0.2", "--decay-b", "null", "--certify", "false", "--out", str(tmp_path)]
+    path = tmp_path / "record.json"
+    assert _run(*words, "--prove-complete", "true") == 0
+    first = json.loads(path.read_text())
+    proved = first["result"]["completeness"]
+    assert _run(*words) == 0
+    assert json.loads(path.read_text())["result"]["completeness"] == proved
+    lost = dict(proved["searches"][0], kept=[], kept_guesses=[])
+    first["result"]["completeness"] = proved | {"searches": [lost]}
+    path.write_text(json.dumps(first))
+    assert _run(*words) == 0
+    found = json.loads(path.read_text())["result"]["completeness"]
+    assert (found["is_proved"], found["boxes"]) == (False, proved["boxes"])
+    assert "Not proved complete" in capsys.readouterr().out
+    assert _run(*words, "--prove-complete", "true") == 1
+    first["result"]["completeness"] = proved | {"searches": [3]}
+    path.write_text(json.dumps(first))
+    assert _run(*words) == 2
+    assert "must be the record of an atlas, undamaged" in capsys.readouterr().err
+
+
 def test_what_is_too_large_is_refused_with_the_estimate(capsys):
     assert _run("atlas", "--classes", "8", "--dim", "5000") == 2
     assert "GB" in capsys.readouterr().err

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from flint import arb
 
+from tests.convex_region_attack import Problems, drawn, equations, solved
 from ufm.complete import convex_region
-from ufm.complete.convex_region import Rise, largest_odds
+from ufm.complete.convex_region import largest_odds, rise_of
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
 from ufm.solve.newton import find_critical_points
@@ -22,18 +24,17 @@ def test_the_largest_odds_are_those_of_the_inflection(gamma, p_infl):
 
 def test_where_the_slope_were_larger_nothing_would_be_proved(monkeypatch):
     """Twin: A_m + A_l < 1 fails for a slope that is 3 times as large."""
-    rise = convex_region._rise(2.0)
-    assert convex_region._below(2.0, rise)
+    rise = rise_of(arb(2))
+    assert convex_region.is_below(arb(2), rise)
     true = convex_region._bound
     monkeypatch.setattr(convex_region, "_bound", lambda *arguments: 3 * true(*arguments))
-    assert not convex_region._below(2.0, rise)
+    assert not convex_region.is_below(arb(2), rise)
 
 
 def test_slope_and_rise_against_the_closed_forms():
     for x in (-3.0, 0.0, 1.6, 4.0):
-        assert float(convex_region.slope(arb(x), 2.0)) == pytest.approx(focal_slope(math.log(2) - x, 3, 2.0))
-    rise = convex_region._rise(2.0)
-    assert isinstance(rise, Rise)
+        assert float(convex_region.slope(arb(x), arb(2))) == pytest.approx(focal_slope(math.log(2) - x, 3, 2.0))
+    rise = rise_of(arb(2))
     assert focal_slope(math.log(2) - rise.one, 3, 2.0) == pytest.approx(1.0)
     grid = [focal_slope(math.log(2) - x / 100, 3, 2.0) for x in range(-500, 2000)]
     assert rise.top == pytest.approx(max(grid), rel=1e-4)
@@ -52,3 +53,26 @@ def test_no_critical_point_found_has_a_lower_probability(decay_b):
     assert len(found) > 10
     own = problem.logits(found).softmax(-1)[:, torch.arange(6), problem.labels()]
     assert float(own.min()) > 1 / (1 + largest_odds(2.0))
+
+
+@pytest.mark.parametrize(("K", "is_convex"), [(3, True), (20, False)])
+def test_an_attack_that_knows_nothing_of_ufm_finds_no_lower_one(K, is_convex):
+    """gamma = 2, W arbitrary. Twin: of 20 classes zero is already below p_infl."""
+    problems, v = drawn(K, 1, 2, np.random.default_rng(5))
+    few = Problems(problems.W[:80], problems.labels, np.full(80, 2.0), problems.decay[:80], problems.decay_b[:80])
+    with np.errstate(all="ignore"):
+        rest, x = solved(few, v[:80])
+    found = x[rest < 1e-11]
+    assert len(found) > 30
+    assert (float(found.max()) < math.log(largest_odds(2.0))) == is_convex
+
+
+def test_the_attack_solves_the_equations_of_the_model():
+    """Its gradient is that of f in (H, b), by torch."""
+    problems, v = drawn(3, 2, 2, np.random.default_rng(0))
+    place = 7
+    gamma, decay, decay_b = (float(part[place]) for part in (problems.gamma, problems.decay, problems.decay_b))
+    problem = Problem(Focal(gamma), 3, 2, 2, 1e-3, decay, decay_b)
+    x = torch.cat([torch.from_numpy(problems.W[place]).flatten(), torch.from_numpy(v[place])])
+    expected = problem.value_and_gradient(x[None])[1][0, 6:].numpy()
+    assert equations(problems, v)[0][place] == pytest.approx(expected, rel=1e-9, abs=1e-12)

@@ -116,10 +116,50 @@ def test_problems_that_differ_by_start_are_refused():
         landscape(problem)
 
 
-def test_classes_of_different_sizes_are_open_for_focal_loss_only():
-    sizes = (2, 2, 1)
-    problems = [Problem(loss, 3, 3, 1, 1e-2, 1e-2, sizes=sizes) for loss in (Focal(3.0), CrossEntropy())]
-    assert [landscape(problem).status for problem in problems] == ["open", "proved benign"]
+LIKELY = "focal_landscape_is_benign_where_labels_are_likely"
+
+
+def of_sizes(sizes, c, *, decay_b, gamma=3.0, d=None):
+    """c = sqrt(N/K decay_W decay_H)."""
+    decay = c / math.sqrt(sum(sizes) / len(sizes))
+    return Problem(Focal(gamma), len(sizes), d or len(sizes), 1, decay, decay, decay_b, sizes=sizes)
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        (of_sizes((2, 2, 1), 5.0, decay_b=None), "proved benign"),
+        (of_sizes((2, 2, 1), 5.0, decay_b=None, d=1), "open"),
+        (of_sizes((9,) * 16 + (1,), 5.0, decay_b=None), "proved benign"),
+        (of_sizes((9,) * 17 + (1,), 5.0, decay_b=None), "open"),
+        # free: s sqrt(N (N - n_y) (K - 1)/(K n_y)) = 1 at s = sqrt(3/40), decayed: N s sqrt((K - 1)/(K n_y)) = 1
+        (of_sizes((2, 2, 1), math.sqrt(3 / 40 * 5 / 3) * 0.999, decay_b=0.0), "proved benign"),
+        (of_sizes((2, 2, 1), math.sqrt(3 / 40 * 5 / 3) * 1.001, decay_b=0.0), "open"),
+        (of_sizes((2, 2, 1), math.sqrt(3 / 50 * 5 / 3) * 0.999, decay_b=1e-6), "proved benign"),
+        (of_sizes((2, 2, 1), math.sqrt(3 / 50 * 5 / 3) * 1.001, decay_b=1e-6), "open"),
+        (of_sizes((2, 2, 1), math.sqrt(3 / 50 * 5 / 3) * 1.001, decay_b=10.0), "proved benign"),
+    ],
+)
+def test_answers_for_classes_of_different_sizes(problem, status):
+    found = landscape(problem)
+    assert (found.status, found.claims) == (status, (LIKELY,) if status == "proved benign" else ()), found.sentence
+
+
+def test_classes_of_different_sizes_are_benign_for_convex_losses():
+    assert landscape(Problem(CrossEntropy(), 3, 3, 1, 1e-2, 1e-2, sizes=(2, 2, 1))).is_benign
+
+
+@pytest.mark.parametrize(("decay_b", "status"), [(1.0, "proved benign"), (0.2, "proved benign"), (0.1, "open")])
+def test_a_strong_decay_of_the_bias_reaches_further(decay_b, status):
+    """At sqrt(K (K - 1)) c = 1.05: by rho > p_infl = 0.05749, by S(rho) > 1.05, or not at all."""
+    K, c = 10, 1.05 / math.sqrt(90)
+    problem = at(Focal(3.0), K, c, decay_b=decay_b)
+    rho = 1 / (1 + (K - 1) * mpmath.exp(c * mpmath.sqrt(2 * K) / decay_b))
+    is_below = rho >= mpmath.mpf("0.0575") or slope(rho, 3.0) > 1.05
+    assert is_below == (status == "proved benign")
+    found = landscape(problem)
+    assert found.status == status, found.sentence
+    assert not found.is_benign or (found.claims == (LIKELY,) and predict(problem).is_proved_global)
 
 
 @pytest.fixture(scope="module")
