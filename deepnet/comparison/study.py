@@ -31,7 +31,7 @@ from deepnet.measures.normalisation import (
 )
 from deepnet.measures.reading import Reading
 from deepnet.measures.similarity import similarities
-from deepnet.nets.scales import scales
+from deepnet.nets.scales import Scales, scales
 from deepnet.training import checkpoint
 from deepnet.training.epoch import batches, steps_of
 from deepnet.training.optimiser import warning_of_time
@@ -113,7 +113,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None, code: str 
 def _derived_of_run(training: Training, reading: Reading, sizes: Sizes) -> dict[str, Any] | None:
     """What `deepnet/comparison/derived.py` says, None where the scales of the features are not known."""
     net, data = training.net, training.data
-    if (found := scales(net)) is None:
+    if not isinstance(found := scales(net), Scales):
         return None
     split, precision = data.splits["train"], training.setting.precision
     moment = largest_second_moment(net, found.normalisations, data, split, precision)
