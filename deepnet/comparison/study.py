@@ -113,10 +113,11 @@ def compared_run(folder: Path, device: str, data_folder: Path | None, code: str 
 def _derived_of_run(training: Training, reading: Reading, sizes: Sizes) -> dict[str, Any] | None:
     """What `deepnet/comparison/derived.py` says, None where the scales of the features are not known."""
     net, data = training.net, training.data
-    if not isinstance(found := scales(net), Scales):
+    if (found := scales(net)) is None:
         return None
-    split, precision = data.splits["train"], training.setting.precision
-    moment = largest_second_moment(net, found.normalisations, data, split, precision)
+    moment, precision = 1.0, training.setting.precision  # a layer normalisation has no statistics of training
+    if isinstance(found, Scales):
+        moment = largest_second_moment(net, found.normalisations, data, data.splits["train"], precision)
     against = derived(net, found, moment, reading, training.loss, sizes)
     return None if against is None else against.as_dict()
 

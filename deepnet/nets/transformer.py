@@ -81,5 +81,8 @@ class Transformer(nn.Module):
     @property
     def writers(self) -> list[nn.Parameter]:
         """What writes to the stream: scaled together they scale it, and no normalisation of what is read sees that."""
-        writing = [m for block in self.blocks for m in (block.attention.write, block.layer[2])]
-        return [*self.embedding.parameters(), self.position, *(p for m in writing for p in m.parameters())]
+        writing: list[nn.Module] = [self.embedding]
+        for block in self.blocks:
+            assert isinstance(block, TransformerBlock)
+            writing += [block.attention.write, block.layer[2]]
+        return [self.position, *(parameter for module in writing for parameter in module.parameters())]
