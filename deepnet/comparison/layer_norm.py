@@ -70,7 +70,7 @@ from ufm.model.problem import Problem
 from ufm.theory.prediction import Prediction, predict
 from ufm.theory.roots import root
 
-STARTS, STEPS, CHANGE = 4, 3000, 1e-13
+STARTS, STEPS, CHANGE = 4, 3000, 1e-9
 """Of the search: random starts, and steps of L-BFGS in each, or until one changes L by less than this share of it."""
 
 ZERO = 1e-3
