@@ -90,6 +90,8 @@ def _show_condition(condition: dict[str, Any]) -> None:
         found.add_row(f"stationarity residual, {name} statistics", spread_text(spread), "0", "", "measured")
     for name, spread in condition["balance"].items():
         found.add_row(f"balanced decay of |W|, {name} statistics", spread_text(spread), "1", "", "measured")
+    if (spread := condition["classifier_over_writers"])["mean"] is not None:
+        found.add_row("|W|^2 / |what writes the features|^2", spread_text(spread), "1", "", "measured")
     console().print(found)
     print(condition["verdict"])
     if not condition["derived"]:

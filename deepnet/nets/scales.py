@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepnet.nets.conv_net import ConvNet, Plain
 from deepnet.nets.heads import Linear
-from deepnet.nets.nets import Network
+from deepnet.nets.nets import MLP, Network
 from deepnet.nets.resnet import Residual
 from deepnet.nets.transformer import Transformer
 
@@ -74,6 +74,22 @@ def scales(net: Network) -> Scales | LayerScales | None:
             return _of_maps(net.body)
         case Transformer(last=nn.LayerNorm() as last):
             return LayerScales(tuple(last.parameters()))
+        case _:
+            return None
+
+
+def writers(net: Network) -> list[nn.Parameter] | None:
+    """What writes the features that a linear head sees, where they are not normalised: homogeneous of degree 1 in them.
+
+    Where everything decays, the sum of squares of W is theirs at every stationary point. None: features that are
+    normalised, or a net or head of another kind.
+    """
+    is_read_directly = isinstance(net.classifier, Linear) and isinstance(net.classifier.reduce, nn.Identity)
+    match net.body:
+        case MLP() if is_read_directly:
+            return list(net.body[-2].parameters())
+        case Transformer(last=nn.Identity()) if is_read_directly:
+            return net.body.writers
         case _:
             return None
 

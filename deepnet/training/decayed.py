@@ -11,8 +11,7 @@ from torch import nn
 
 from deepnet.nets.heads import Linear
 from deepnet.nets.nets import Network
-from deepnet.nets.scales import Scales, scales
-from deepnet.nets.transformer import Transformer
+from deepnet.nets.scales import Scales, scales, writers
 from ufm.errors import RequestError
 
 
@@ -22,7 +21,7 @@ def decayed(net: Network) -> list[nn.Parameter]:
     Raises:
         ValueError: if the net normalises and the scales of its features are not known.
     """
-    if not _normalises(net) or _reads_a_stream(net):
+    if not _normalises(net) or writers(net) is not None:
         return [parameter for parameter in net.parameters() if parameter.requires_grad]
     found = scales(net)
     if found is None:
@@ -37,12 +36,6 @@ def _normalises(net: Network) -> bool:
     """Whether a layer before the last one, of torch or of others, is called a norm."""
     layers = [*net.body.modules(), *net.classifier.reduce.modules()]
     return any("norm" in type(layer).__name__.lower() for layer in layers)
-
-
-def _reads_a_stream(net: Network) -> bool:
-    """Whether it normalises only what blocks read: of a transformer without a last normalisation, and a linear head."""
-    is_read_directly = isinstance(net.classifier, Linear) and isinstance(net.classifier.reduce, nn.Identity)
-    return is_read_directly and isinstance(net.body, Transformer) and isinstance(net.body.last, nn.Identity)
 
 
 @torch.no_grad()
