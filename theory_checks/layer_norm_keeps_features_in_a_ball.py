@@ -61,7 +61,7 @@ def _verdict(fewer: int) -> Verdict:
     )
 
 
-def _least(square: float) -> tuple[float, float]:
+def _least(square: int) -> tuple[float, float]:
     """The bound for a ball of this squared radius, and the margin a there."""
 
     def value(a: float) -> float:
