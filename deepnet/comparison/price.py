@@ -61,6 +61,9 @@ convex in g. Its least, where positive, has (K-1)/(q + g)^2 + 1/(q + g + K)^2 = 
 the decay, and a training loss of K decay^2/(2 J weight). That is a lower bound of L too, attained by the same
 networks. The part of W along mu_G pays for features as well, so that centred W and h show a smaller price,
 K |w|^2/|h|^2 = k - K/(K - 1) s^2. Without a ReLU M is free, and L is the unconstrained model's with decay_b = decay.
+
+Features behind a layer normalisation pay otherwise (`deepnet/comparison/layer_norm.py`), and so do those of a net that
+does not normalise them (`deepnet/comparison/penalty.py`).
 """
 
 import math

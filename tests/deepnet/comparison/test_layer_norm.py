@@ -11,12 +11,9 @@ from torch import nn
 
 from deepnet.comparison.compare import Sizes
 from deepnet.comparison.layer_norm import in_ball, least_with_scale
-from deepnet.comparison.study import compared_run
 from deepnet.nets.nets import Network, make_net
 from deepnet.nets.scales import LayerScales, scales, writers
-from deepnet.settings import TrainSetting
 from deepnet.training.decayed import decayed
-from tests.deepnet.training.test_train import in_folder, run
 from ufm.errors import RequestError
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 
@@ -141,18 +138,3 @@ def test_what_decays_and_what_is_known_of_a_transformer():
     net = nets["vit_unnormalised"]
     net.classifier.reduce = nn.Linear(32, 32)
     assert writers(net) is None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("net", "dimensions"), [("vit_unscaled", 9), ("vit", 5)])
-def test_trained_transformers_obey(net, dimensions, tmp_path):
-    setting = TrainSetting(
-        data="digits", net=net, width=0.125, per_class=20, test_per_class=2, epochs=15, terminal=6, batch_size=50,
-        lr=0.05, decay=0.01, clip=5.0, schedule="cosine", measure_every=15,
-    )  # fmt: skip
-    assert run(in_folder(setting, tmp_path / "run")) is None
-    found = compared_run(tmp_path / "run", "cpu", None).entry
-    deviations = {row["name"]: row["deviation"] for row in found["derived"]["rows"]}
-    assert found["measures"]["dimensions"] == pytest.approx(dimensions, abs=0.02)
-    assert abs(deviations["margin"]) < 0.002
-    assert 0 < deviations["objective"] < 0.005
