@@ -3,7 +3,8 @@
 
 Theme: trained networks
 
-Source: Du, Hu, Lee 2018 (differences of these that gradient flow keeps); with decay and shifts, derived here
+Source: Sukenik et al. 2024 (deep ReLU nets with decay on every layer); the balance of gradient flow is in Du, Hu, Lee
+2018, that of stationary points with decay and shifts is derived here
 
 Evidence: symbolic, derived here. relu(s t) = s relu(t) for s > 0, so that s times row and shift, and the column over s,
 change no output: checked for both signs of the unit's input. Along this curve the loss is constant and the penalty has
