@@ -59,12 +59,15 @@ class TrainSetting(ResumableSetting):
     augment: bool = False
     """true: crop and flip the training images at random; metrics always see clean images."""
     net: str = "wide_resnet"
-    """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, or mlp (three hidden layers). Yours:
+    """Network: wide_resnet (ResNet-50 with bottlenecks of that width), resnet18, preact_resnet (18 layers, normalised
+    before each of them), conv (five convolutions, normalised), vit (a small transformer; vit_unscaled: its last layer
+    normalisation has no scale; vit_unnormalised: it has none), or mlp (three hidden layers). Yours:
     mymodule:make_net, a function that takes num_classes and, if it likes, in_channels, image_size (height, width) and
     width, and makes a torch module whose last nn.Linear gives the logits, or the module's class; timm:NAME or
     torchvision:NAME, without their weights."""
     width: float = 1.0
-    """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units: a multiple of 1/16."""
+    """Factor of the bottlenecks' inner channels, of all channels, or of the 512 hidden units or dimensions: a multiple
+    of 1/16."""
     head: HeadSpec = field(default_factory=lambda: {"name": "linear"})
     """Last layers, in a network of yours in the place of the last nn.Linear: linear, normalised (temperature), etf (a
     fixed simplex), or layers (count, relu); each may map the features to another dimension first; parameters as
@@ -77,8 +80,8 @@ class TrainSetting(ResumableSetting):
     """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
     becomes stationary. From the first that begins with every training image right, two or more have 10 times the decay,
     until the last layer is stationary at that; the last block never has. Here only the last layer and the scales and
-    shifts of the batch normalisations summed into the features decay, since the loss feels no other parameter's scale
-    (without batch normalisation all parameters decay). A block counts as an epoch."""
+    shifts of the normalisations summed into the features decay, since the loss feels no other parameter's scale
+    (where features are not normalised all parameters decay). A block counts as an epoch."""
     terminal_residual: float = 0.01
     """Stop after a block, later than those of 10 times the decay, whose stationarity residual
     |G'H + decay W| / |decay W| is below this, > 0."""

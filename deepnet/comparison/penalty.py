@@ -22,6 +22,20 @@ so a stationary point is one of the model with this decay_H, and its balance dec
 2/m. And since min_{W H' = Z} of both penalties is an increasing function of the nuclear norm of Z, the minimisers of
 convex losses stay on the simplex ray, as for m = 1. That m counts layers is proved above for homogeneous nets only, and
 that k is the same for all losses is an assumption for every net: it is what the predictions test.
+
+*What is proved of layers A_1 ... A_M with decay*, A_M = W, m = M - 1 beneath it.
+
+- Linear ones: 1/2 sum_l |A_l|^2 is at least (M/2) sum_r s_r^(2/M), s_r the singular values of their product (the
+  Schatten-2/M quasi-norm; Shang et al. 2020), and attains it. For M > 2 that favours low rank, with cross entropy so
+  much that a simplex is no minimiser (`theory_checks/deep_cross_entropy_prefers_low_rank.py`).
+- With ReLU and no shifts, on inputs X (columns): |Z|_* <= |W| |H_m|, |relu(A H)| <= |A| |H|, |A_1 X| <= |A_1| |X|_op
+  and the inequality of the means give 1/2 sum_l |A_l|^2 >= (M/2) (|Z|_* / |X|_op)^(2/M): the power of the sum, not the
+  sum of powers. It is attained for M = 2, and at rank one (`theory_checks/relu_nets_pay_for_the_nuclear_norm.py`).
+- With ReLU and shifts b_l, every hidden unit of a stationary point has |row|^2 + b^2 = |column|^2, so |A_(l+1)|^2 =
+  |A_l|^2 + |b_l|^2 (`theory_checks/relu_units_balance_without_normalisation.py`).
+
+Which features of a ReLU net are cheapest at M > 2, and so margin, norms and rank of its minimum, is not derived here;
+that low rank is cheaper than a simplex there is known for free features (Sukenik et al. 2024).
 """
 
 import math

@@ -19,8 +19,14 @@ Class means behind a ReLU have no negative inner products, so |sum_k mu_k|^2 >= 
     mean_k |mu_k|^2 >= K/(K - 1) mean_k |mu_k - mu_G|^2 ,                                                           (2)
 
 with equality at orthogonal means only. Without the ReLU (2) has factor 1. Together |theta|^2 >= k mean_k |mu_k -
-mu_G|^2 with the price k = K/((K - 1) J), or 1/J without a ReLU. One batch normalisation and a
-ReLU at the end (a plain convolutional net, a pre-activation ResNet) are J = 1: k = K/(K - 1).
+mu_G|^2 with the price k = K/((K - 1) J), or 1/J without a ReLU.
+
+*One normalisation, J = 1: k = K/(K - 1).* In a plain stack x_j = relu(u_j) the last one replaces what came before. A
+pre-activation net adds up x_j = x_{j-1} + B_j relu(u_j) without normalising the sum, and reads features off relu(u),
+u = gamma * x^ + beta with x^ the normalised x_last: the chain above has one term, |h| <= |relu u| <= |u| <= (gamma^2 +
+beta^2)^(1/2), whatever the number of blocks. What writes to the stream (stem, every B_j, projections) has no scale of
+its own but a common one, x -> s x, which every normalisation that reads it removes; its decay only adds, and goes to 0
+along it. So both pay J times as much for their features as a residual stream of J, whose features are J equal parts.
 
 *What is bounded* is
 
@@ -55,6 +61,9 @@ convex in g. Its least, where positive, has (K-1)/(q + g)^2 + 1/(q + g + K)^2 = 
 the decay, and a training loss of K decay^2/(2 J weight). That is a lower bound of L too, attained by the same
 networks. The part of W along mu_G pays for features as well, so that centred W and h show a smaller price,
 K |w|^2/|h|^2 = k - K/(K - 1) s^2. Without a ReLU M is free, and L is the unconstrained model's with decay_b = decay.
+
+Features behind a layer normalisation pay otherwise (`deepnet/comparison/layer_norm.py`), and so do those of a net that
+does not normalise them (`deepnet/comparison/penalty.py`).
 """
 
 import math

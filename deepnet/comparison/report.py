@@ -9,8 +9,8 @@ from ufm.cli.table import console, table
 from ufm.cli.words import depth_sentence
 
 NOTHING_DERIVED = (
-    "What this net pays for its features is not known (it is for the residual nets of this laboratory with the head "
-    "linear, and a loss whose minimum is known), so its decay is fitted and no bound is given."
+    "What this net pays for its features is not known (it is for the nets of this laboratory that normalise their "
+    "features, with the head linear, and a loss whose minimum is known), so its decay is fitted and no bound is given."
 )
 
 
@@ -56,7 +56,8 @@ def spread_text(spread: dict[str, Any]) -> str:
 def _show_derived(condition: dict[str, Any], title: str) -> None:
     """The table in which nothing is fitted."""
     what = condition["derived"]
-    found = table(f"{title}; nothing fitted, J = {what['count']}", "", "measured", "derived", "deviation", left=[""])
+    about = "behind a layer normalisation" if what["count"] is None else f"J = {what['count']}"
+    found = table(f"{title}; nothing fitted, {about}", "", "measured", "derived", "deviation", left=[""])
     for row in what["rows"]:
         found.add_row(
             row["name"], *(spread_text(row[key]) for key in ("measured", "derived")), _percent(row["deviation"])
@@ -65,7 +66,7 @@ def _show_derived(condition: dict[str, Any], title: str) -> None:
     if over["mean"] is not None:
         found.add_row("objective / its lower bound (numeric)", f"{over['mean']:.6g}", ">= 1", "")
     console().print(found)
-    if over["mean"] is not None:
+    if over["mean"] is not None and what["count"] is not None:
         print(
             "The bound is that of evaluation: its statistics let unit scale and shift give a channel a mean square of "
             f"{what['moment']['mean']:.5g} over the training images (1: the statistics of all of them), and J counts "
@@ -89,6 +90,8 @@ def _show_condition(condition: dict[str, Any]) -> None:
         found.add_row(f"stationarity residual, {name} statistics", spread_text(spread), "0", "", "measured")
     for name, spread in condition["balance"].items():
         found.add_row(f"balanced decay of |W|, {name} statistics", spread_text(spread), "1", "", "measured")
+    if (spread := condition["classifier_over_writers"])["mean"] is not None:
+        found.add_row("|W|^2 / |what writes the features|^2", spread_text(spread), "1", "", "measured")
     console().print(found)
     print(condition["verdict"])
     if not condition["derived"]:

@@ -31,7 +31,7 @@ from deepnet.measures.normalisation import (
 )
 from deepnet.measures.reading import Reading
 from deepnet.measures.similarity import similarities
-from deepnet.nets.scales import scales
+from deepnet.nets.scales import Scales, scales, writers
 from deepnet.training import checkpoint
 from deepnet.training.epoch import batches, steps_of
 from deepnet.training.optimiser import warning_of_time
@@ -55,8 +55,8 @@ class Study(TypedDict):
 
     Attributes:
         runs: an entry each: the run's summary (`deepnet/training/run.py`), `condition`, `seed`, `measures`, `geometry`,
-            the fields of `Comparison`, what is `derived`, a `trajectory` over the epochs, stationarity and balance by
-            kind of statistics.
+            the fields of `Comparison`, what is `derived`, `classifier_over_writers`, a `trajectory` over the epochs,
+            stationarity and balance by kind of statistics.
         networks: for each network its `conditions` (mean and spread over seeds of every row, with a verdict), the line
             `depth_fit` through them, `transfers` from one condition to another with their errors, and the `similarity`
             of features.
@@ -99,6 +99,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None, code: str 
     entry["warning"] = warning_of_time(setting, steps_of(len(split.labels), setting.batch_size))
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry["derived"] = _derived_of_run(training, reading, sizes)
+    entry["classifier_over_writers"] = _classifier_over_writers(training)
     entry |= {"trajectory": trajectory(entry["collapse"], training.loss, sizes)}
     entry["collapse"] = [{key: line[key] for key in line if key not in IN_TRAJECTORY} for line in entry["collapse"]]
     by_statistics = _by_statistics(training, reading)
@@ -115,10 +116,23 @@ def _derived_of_run(training: Training, reading: Reading, sizes: Sizes) -> dict[
     net, data = training.net, training.data
     if (found := scales(net)) is None:
         return None
-    split, precision = data.splits["train"], training.setting.precision
-    moment = largest_second_moment(net, found.normalisations, data, split, precision)
+    moment, precision = 1.0, training.setting.precision  # a layer normalisation has no statistics of training
+    if isinstance(found, Scales):
+        moment = largest_second_moment(net, found.normalisations, data, data.splits["train"], precision)
     against = derived(net, found, moment, reading, training.loss, sizes)
     return None if against is None else against.as_dict()
+
+
+def _classifier_over_writers(training: Training) -> float | None:
+    """|W|^2 over the sum of squares of what writes the features: 1 at a stationary point of a net that decays in all.
+
+    None where features are normalised (`deepnet/nets/scales.py`).
+    """
+    writing = writers(training.net)
+    if writing is None:
+        return None
+    squares = [float(each.detach().double().square().sum()) for each in (training.net.classifier.W, *writing)]
+    return squares[0] / sum(squares[1:])
 
 
 def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> list[dict[str, Any]]:
@@ -217,6 +231,7 @@ def _conditions(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
             {"condition": name, "loss": group[0]["run_setting"]["loss"], "seeds": [entry["seed"] for entry in group]}
             | {"rows": rows, **by_statistics, "nc1_trace": nc1, "norms": norms, "derived": _derived(group)}
             | {"no_prediction": group[0]["no_prediction"]}
+            | {"classifier_over_writers": _spread([entry["classifier_over_writers"] for entry in group])}
         )
     return table
 

@@ -13,9 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepnet.nets.conv_net import Block, ConvNet, Plain
 from deepnet.nets.heads import Head, make_head
 from deepnet.nets.own_net import OwnBody, Shape, begin_as, is_own, maker, own_body
-from deepnet.nets.resnet import BasicBlock, Bottleneck, Residual, ResNet
+from deepnet.nets.resnet import BasicBlock, Bottleneck, PreActivation, Residual
+from deepnet.nets.transformer import Transformer
 from ufm.arguments import each, instance, integer, optional, positive, takes
 from ufm.errors import check
 from ufm.specs import HeadSpec
@@ -31,13 +33,18 @@ class MLP(nn.Sequential):
         super().__init__(nn.Flatten(), *hidden)
 
 
-def _resnet(block: type[Bottleneck] | type[BasicBlock], depths: tuple[int, ...], width: float, shape: Shape) -> ResNet:
-    return ResNet(block, depths, width, shape[0])
+def _of_blocks(block: type[Block], depths: tuple[int, ...], width: float, shape: Shape) -> ConvNet:
+    return ConvNet(block, depths, width, shape[0])
 
 
 NETS: dict[str, Callable[[float, Shape], nn.Module]] = {
-    "wide_resnet": partial(_resnet, Bottleneck, (3, 4, 6, 3)),
-    "resnet18": partial(_resnet, BasicBlock, (2, 2, 2, 2)),
+    "wide_resnet": partial(_of_blocks, Bottleneck, (3, 4, 6, 3)),
+    "resnet18": partial(_of_blocks, BasicBlock, (2, 2, 2, 2)),
+    "preact_resnet": partial(_of_blocks, PreActivation, (2, 2, 2, 2)),
+    "conv": partial(_of_blocks, Plain, (1, 1, 1, 1)),
+    "vit": partial(Transformer, "scaled"),
+    "vit_unscaled": partial(Transformer, "unscaled"),
+    "vit_unnormalised": partial(Transformer, "none"),
     "mlp": MLP,
 }
 

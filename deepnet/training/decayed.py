@@ -11,18 +11,17 @@ from torch import nn
 
 from deepnet.nets.heads import Linear
 from deepnet.nets.nets import Network
-from deepnet.nets.resnet import Residual
-from deepnet.nets.scales import scales
+from deepnet.nets.scales import Scales, scales, writers
 from ufm.errors import RequestError
 
 
 def decayed(net: Network) -> list[nn.Parameter]:
-    """Last layer and scales of its features; of a net without any normalisation all that is trained.
+    """Last layer and scales of its features; all that is trained where no normalisation takes the scale of any of it.
 
     Raises:
         ValueError: if the net normalises and the scales of its features are not known.
     """
-    if not _normalises(net):
+    if not _normalises(net) or writers(net) is not None:
         return [parameter for parameter in net.parameters() if parameter.requires_grad]
     found = scales(net)
     if found is None:
@@ -41,14 +40,14 @@ def _normalises(net: Network) -> bool:
 
 @torch.no_grad()
 def balance(net: Network) -> None:
-    """Move along the symmetries of a residual net, channel by channel, to where the decay charges least.
+    """Move along the symmetries of a net, channel by channel, to where the decay charges least.
 
     A feature h_c is homogeneous of degree 1 in its scales and shifts theta_c: theta_c -> s theta_c, w_c -> w_c / s
     changes no logit if the convolutions that read the channel divide by s. Least at s^2 = |w_c| / |theta_c|, where
     |w_c| = |theta_c|. Large targets feel these directions so little beside others that iterations find them late.
     """
     found = scales(net)
-    if found is None or not isinstance(net.classifier, Linear) or not found.is_rectified:
+    if not isinstance(found, Scales) or not isinstance(net.classifier, Linear) or not found.is_rectified:
         return
     own = torch.stack([parameter.square() for parameter in found.parameters]).sum(0).sqrt()
     weight = net.classifier.weight.norm(dim=0)
@@ -56,18 +55,5 @@ def balance(net: Network) -> None:
     for parameter in found.parameters:
         parameter.mul_(s)
     net.classifier.weight.div_(s)
-    for convolution in _readers_of_last_stage(net):
+    for convolution in found.readers:
         convolution.weight.div_(s[:, None, None])
-
-
-def _readers_of_last_stage(net: Network) -> list[nn.Conv2d]:
-    """The convolutions that read its residual stream: the first of each block after the one with the projection."""
-    found: list[nn.Conv2d] = []
-    for block in reversed(net.body.blocks):  # type: ignore[arg-type]
-        assert isinstance(block, Residual)
-        if len(block.shortcut):
-            return found
-        first = block.branch[0]
-        assert isinstance(first, nn.Conv2d)
-        found.append(first)
-    return found

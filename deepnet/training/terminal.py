@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepnet.measures.features import forward
-from deepnet.nets.resnet import ResNet
+from deepnet.nets.conv_net import ConvNet
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.training import Training
 from ufm.tolerances import TERMINAL_CHANGE, TERMINAL_GRADIENT
@@ -42,7 +42,7 @@ MEMORY = ITERATIONS
 """Pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
 KEPT = 2**31
 """Bytes of maps of all training images that an evaluation keeps for its gradient; where there are more, those inside of
-residual blocks are computed twice. Pieces of the set would not do: each batch normalisation needs the moments of all
+blocks are computed twice. Pieces of the set would not do: each batch normalisation needs the moments of all
 images before the next layer, and its gradient two more sums, so that exact pieces take a pass for every layer."""
 
 
@@ -99,7 +99,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
         on_step(share)
 
     objective = _Objective(training, decay, on_call)
-    if isinstance(net.body, ResNet):
+    if isinstance(net.body, ConvNet):
         net.body.keeps_inside = bytes_of_maps(training) <= KEPT
     net.train()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's L-BFGS takes no other

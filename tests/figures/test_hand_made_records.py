@@ -7,7 +7,7 @@ import pytest
 
 from figures import collapse_curves, conditioning, experiments, phase_diagram, report_card, softmax_codes
 from figures.report import geometry
-from figures.tables import compare, compare_similarity, compare_transfer
+from figures.tables import compare, compare_similarity, compare_transfer, derived, unnormalised
 from figures.tables import experiments as experiments_table
 from ufm.cli.words import depth_sentence
 
@@ -130,3 +130,35 @@ def test_a_statement_without_a_number_has_a_dash():
     row = {"sentence": "x", "measured": [1.0, None], "predicted": None, "low": None, "high": 1.0, "strict": True}
     cells = experiments_table._row(row | {"outcome": "not decided", "tried": ""})
     assert cells == ["x", "-", "", "wanted < 1", "*not decided*"]
+
+
+def of_nets(**deviations: float) -> dict:
+    """A run of each net, all of one condition, their margins off by so much."""
+    runs, networks = [], []
+    for net, deviation in deviations.items():
+        rows = [{"name": "margin", "deviation": deviation, "derived": 1.0}]
+        rows += [{"name": "dimensions", "deviation": 0.0, "derived": 4.99}] if net == "vit" else []
+        derived = {"rows": rows, "objective_over_bound": None}
+        measures = {"nc1_trace": 1e-5, "dimensions": 9.0}
+        run = {"condition": "ce", "run_setting": {"net": net}, "derived": derived, "measures": measures}
+        runs.append(run | {"stationarity": 0.01})
+        spread = {"mean": 1.25}
+        condition = {"condition": "ce", "seeds": [0], "classifier_over_writers": spread, "nc1_trace": spread}
+        condition |= {"rows": [{"name": "dimensions of class means", "measured": spread}]}
+        networks.append(
+            {"network": f'{{"net": "{net}"}}', "conditions": [condition | {"stationarity": {"running": spread}}]}
+        )
+    return {"result": {"runs": runs, "networks": networks}, "command": "c", "machine": "m"}
+
+
+def test_nets_of_one_loss_have_a_row_each_with_their_own_deviations():
+    lines = derived.table(of_nets(conv=0.01, vit=-0.02)).splitlines()
+    assert lines[2].startswith("| conv: ce (1) | +1.00 % |")
+    assert lines[3].startswith("| vit: ce (1) | -2.00 % |")
+    assert "9.0000 (4.99)" in lines[3]
+    assert "(4.99)" not in lines[2]
+    assert derived.table(of_nets(conv=0.01)).splitlines()[2].startswith("| ce (1) |")
+
+
+def test_nets_without_normalisation_show_their_balance():
+    assert unnormalised.table(of_nets(mlp=0.0)).splitlines()[2] == "| mlp: ce (1) | 1.2500 | 1.25 | 1.2 | 1.2500 |"

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 
 SIZES = Sizes(K=10, n=20, d=64, decay=0.01)
 RESNET18 = FeatureSource(3, is_rectified=True)
+COUNTS = [("resnet18", 3), ("wide_resnet", 4), ("preact_resnet", 1), ("conv", 1)]
 SQUARED = SquaredError(15.0, "mean")
 
 
@@ -50,7 +52,7 @@ def _growth(net: Network, parameters: list[nn.Parameter]) -> float:
     return float((net(images)[1] - 2 * before).abs().max() / before.abs().max())
 
 
-@pytest.mark.parametrize(("name", "count"), [("resnet18", 3), ("wide_resnet", 4)])
+@pytest.mark.parametrize(("name", "count"), COUNTS)
 def test_features_are_homogeneous_in_exactly_the_scales_that_the_walk_finds(name: str, count: int) -> None:
     found = _found(_net(name))
     assert (found.count, found.is_rectified) == (count, True)
@@ -58,6 +60,24 @@ def test_features_are_homogeneous_in_exactly_the_scales_that_the_walk_finds(name
     assert _growth(net, _found(net).parameters) < 1e-3  # eps of the normalisations that read the stream
     net = _net(name)
     assert _growth(net, _found(net).parameters[:-2]) > 0.05, "J short by one"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["preact_resnet", "conv"])
+def test_one_normalisation_reads_a_scale_free_sum(name: str) -> None:
+    """All that is added up before it may be scaled together; false twin: the stem alone in a pre-activation net."""
+    net, images = _net(name), torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    before = net(images)[1]
+    written = [m for m in net.body.modules() if isinstance(m, nn.Conv2d)]
+    if name == "preact_resnet":
+        blocks: Any = net.body.blocks
+        written = [net.body.stem[0], *(b.branch[2] for b in blocks), *(b.shortcut for b in blocks if b.shortcut)]  # type: ignore[index]
+    for convolution in written:
+        convolution.weight.mul_(4.0)
+    assert float((net(images)[1] - before).abs().max() / before.abs().max()) < 1e-3  # eps
+    written[0].weight.mul_(4.0)
+    changed = float((net(images)[1] - before).abs().max() / before.abs().max())
+    assert changed > 0.05 if name == "preact_resnet" else changed < 1e-3
 
 
 def test_a_normalisation_before_the_head_is_the_only_one_that_counts() -> None:
@@ -141,7 +161,7 @@ def test_in_fewer_dimensions_than_classes_the_bound_stands_and_the_prediction_do
 
 @torch.no_grad()
 @pytest.mark.parametrize("loss", [CrossEntropy(), LabelSmoothing(0.1), SquaredError(15.0, "mean")])
-@pytest.mark.parametrize("name", ["resnet18", "wide_resnet"])
+@pytest.mark.parametrize("name", [name for name, _ in COUNTS])
 def test_no_random_network_is_below_the_bound(name: str, loss: CrossEntropy | SquaredError) -> None:
     net, labels = _net(name), torch.arange(12) % 3
     found, sizes = _found(net), Sizes(3, 4, net.feature_size, 0.05)

@@ -28,7 +28,7 @@ def run_of(loss, condition: str, seed: int, noise: float = 0.0) -> ComparedRun:
     entry |= {"measures": measure(layer, loss), "stationarity_by_statistics": {"running": comparison.stationarity}}
     layers = {"train": layer, "test": layer}
     entry |= {"balance_by_statistics": {"running": reading(layer, loss).balance(DECAY)}}
-    entry |= {"derived": None}  # a net without batch normalisation
+    entry |= {"derived": None, "classifier_over_writers": None}  # a net without batch normalisation
     case = Case(condition, seed, loss, SIZES, reading(layer, loss))
     return ComparedRun(NETWORK, case, layers, entry | comparison.as_dict())
 

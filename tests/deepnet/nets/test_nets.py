@@ -23,6 +23,13 @@ def images(shape: tuple[int, int, int]) -> torch.Tensor:
         ("wide_resnet", 1.0, 23_520_842, 2048),
         ("resnet18", 1.0, 11_173_962, 512),  # the usual ResNet-18 for CIFAR-10
         ("resnet18", 0.25, 701_466, 128),
+        # kuangliu/pytorch-cifar's PreActResNet18 has 11,171,146 and no normalisation of its 512 channels at the end
+        ("preact_resnet", 1.0, 11_171_146 + 2 * 512, 512),
+        ("conv", 1.0, 9 * (3 * 64 + 64 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 2 * (64 + 960) + 5130, 512),
+        # embedding of 8 x 8 patches, 16 positions, three blocks, the last normalisation and layer; d = 64
+        ("vit", 0.125, 192 * 64 + 16 * 64 + 3 * (256 + 65 * 192 + 65 * 64 + 65 * 128 + 129 * 64) + 128 + 650, 64),
+        ("vit_unscaled", 0.125, 114_506 - 128, 64),
+        ("vit_unnormalised", 0.125, 114_506 - 128, 64),
         ("mlp", 0.25, 3072 * 128 + 2 * 128 * 128 + 3 * 128 + 1290, 128),
     ],
 )

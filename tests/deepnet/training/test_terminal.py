@@ -143,7 +143,9 @@ def test_evaluation_sees_what_training_saw():
     assert layer_of_one.momentum == 0.1
 
 
-@pytest.mark.parametrize(("net", "width"), [("resnet18", 0.125), ("wide_resnet", 0.0625)])
+@pytest.mark.parametrize(
+    ("net", "width"), [("resnet18", 0.125), ("wide_resnet", 0.0625), ("preact_resnet", 0.125), ("conv", 0.125)]
+)
 def test_balance_changes_no_logit_and_equals_the_channels(net, width):
     training = begin(dataclasses.replace(TINY, net=net, width=width))
     for parameter in decayed(training.net):
