@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.model.model import Model
+from ufm.solve.grouping import groups_of
 from ufm.tolerances import SAME_LOGITS
 
 
@@ -34,15 +35,11 @@ def multiplicities(model: Model, x: Float[Tensor, " P"]) -> list[list[tuple[floa
     """For each block of classes of one size, the singular values of its logits, without the bias, and how often."""
     found = []
     for block in _blocks(model):
-        values = _singular(model, x, block).tolist()
+        singular = _singular(model, x, block)
+        values = singular.tolist()
         scale = SAME_LOGITS * max(1.0, *values) if values else SAME_LOGITS
-        groups: list[tuple[float, int]] = []
-        for value in values:
-            if groups and groups[-1][0] - value <= scale:
-                groups[-1] = groups[-1][0], groups[-1][1] + 1
-            else:
-                groups.append((value if value > scale else 0.0, 1))
-        found.append(groups)
+        groups = groups_of(-singular, scale)
+        found.append([(values[group[0]] if values[group[0]] > scale else 0.0, len(group)) for group in groups])
     return found
 
 

@@ -23,6 +23,7 @@ from ufm.scan.cells import Cell, Row, Unit
 from ufm.scan.memory import unit_bytes
 from ufm.scan.outcomes import STATES, end_states, solve
 from ufm.solve.end_points import Status
+from ufm.solve.grouping import groups_of
 from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
@@ -165,15 +166,13 @@ def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], d
 
 
 def _kinds(value: Tensor, state: Tensor, active: Tensor, same: float) -> list[dict[str, Any]]:
-    """End points of one state whose values follow each other closely are one kind."""
-    kinds: list[dict[str, Any]] = []
-    for i in value.argsort().tolist():
+    """The lowest kinds of end points: those of one state and as many active classes, of one value, are one kind."""
+    keys = list(zip(state.tolist(), active.tolist(), strict=True))
+    kinds = []
+    for group in groups_of(value, same, keys)[:KINDS]:
+        i = group[0]
         kind = {"state": STATES[int(state[i])], "active": int(active[i])}
-        known = next((k for k in kinds if kind.items() <= k.items() and float(value[i]) - k["value"] <= same), None)
-        if known:
-            known["starts"] += 1
-        elif len(kinds) < KINDS:
-            kinds.append(kind | {"value": float(value[i]), "starts": 1, "row": i})
+        kinds.append(kind | {"value": float(value[i]), "starts": len(group), "row": i})
     return kinds
 
 

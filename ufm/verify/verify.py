@@ -34,6 +34,7 @@ from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.solve.critical_points import Classification, classify
 from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.grouping import groups_of
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.solve.units import Units, own_units
@@ -304,16 +305,19 @@ def _at_zero(model: Model) -> float:
 def _elsewhere(case: _Case, target: Target, status: Tensor, measures: Measures) -> list[dict[str, Any]]:
     """The values, lowest first, at which starts end that do not reach the minimum."""
     lost = (status == Status.CONVERGED) & ~reached(target, status, measures)
-    rows: list[dict[str, Any]] = []
-    scale = _at_zero(case.model)
-    for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
-        value = target.value + scale * float(measures["below"][i])
-        if not rows or value - rows[-1]["value"] > SAME_VALUE * float(case.units.value):
-            rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
-        row = rows[-1]
-        row["found"] += 1
-        row["first_start"] = min(row["first_start"], case.setting.first_start + i)
-        row["smallest_eigenvalue"] = min(row["smallest_eigenvalue"], float(measures["smallest eigenvalue"][i]))
+    start, scale = lost.nonzero()[:, 0], _at_zero(case.model)
+    values = target.value + scale * measures["below"][start]
+    rows = []
+    for group in groups_of(values, SAME_VALUE * float(case.units.value)):
+        first = case.setting.first_start + int(start[group].min())
+        smallest = float(measures["smallest eigenvalue"][start[group]].min())
+        row = {
+            "value": float(values[group[0]]),
+            "found": len(group),
+            "first_start": first,
+            "smallest_eigenvalue": smallest,
+        }
+        rows.append(row)
     return rows
 
 
@@ -360,21 +364,18 @@ def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> tup
 
 def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:
     """Kinds by rising value: points whose value, index, nullity and rank agree are one row."""
+    names = ("morse_index", "nullity", "rank")
+    kinds = [tuple(int(getattr(found, name)[i]) for name in names) for i in others.tolist()]
     rows: list[dict[str, Any]] = []
-    for i in others[found.value[others].argsort()].tolist():
-        kind = {name: int(getattr(found, name)[i]) for name in ("morse_index", "nullity", "rank")}
-        value = float(found.value[i])
-        same = (row for row in rows if value - row["value"] <= SAME_VALUE and kind.items() <= row.items())
-        row = next(same, None)
-        if row is None:
-            row = kind | {"value": value, "found": 0, "first_start": int(number[i])}
-            row["smallest_eigenvalue"] = float(found.smallest_eigenvalue[i])
-            row["curvature"] = float(found.curvature[i])
-            row["direction_is"] = "rank one" if found.is_rank_one[i] else "eigenvector"
-            row["direction"] = found.direction[i].tolist()
-            rows.append(row)
-        row["found"] += 1
-        row["first_start"] = min(row["first_start"], int(number[i]))
+    for group in groups_of(found.value[others], SAME_VALUE, kinds):
+        i = int(others[group[0]])
+        row: dict[str, Any] = dict(zip(names, kinds[group[0]], strict=True))
+        row |= {"value": float(found.value[i]), "found": len(group), "first_start": int(number[others[group]].min())}
+        row["smallest_eigenvalue"] = float(found.smallest_eigenvalue[i])
+        row["curvature"] = float(found.curvature[i])
+        row["direction_is"] = "rank one" if found.is_rank_one[i] else "eigenvector"
+        row["direction"] = found.direction[i].tolist()
+        rows.append(row)
     return rows
 
 
