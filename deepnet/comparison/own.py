@@ -36,11 +36,12 @@ LOSS = Rule(lambda v: isinstance(v, str | dict | Loss), "a loss of ufm, its name
 
 @dataclass(frozen=True)
 class NetComparison:
-    """What a last layer and theory say of each other.
+    """The result of comparing a last layer with theory.
 
     Attributes:
-        theory, why, evidence: which theory, what of the samples asks for it, and what its prediction rests on.
-        verdict: one sentence.
+        theory, why, evidence: the theory that applies, the property of the samples that selects it, and the evidence
+            for its prediction.
+        verdict: one sentence that sums up.
         rows: measured against predicted.
         residuals: how far from stationary: of the weights |G'H + decay_W W| / |decay_W W|, of the bias |G'1 + decay_b
             b| / sqrt(N) |G|, and of the features, in the model, |G W + decay_H H| / |decay_H H|.
@@ -49,8 +50,8 @@ class NetComparison:
         is_fitted: whether decay_H was read off the balance.
         shift: length of the vector that all features are moved by (`layer.py`).
         predicted_value: the objective at the predicted minimum, of features less that vector.
-        samples, classes, dim: how many there are.
-        notes: sentences that a reader needs.
+        samples, classes, dim: N, K and d.
+        notes: further sentences, such as limits of the theory.
     """
 
     theory: str
@@ -72,7 +73,7 @@ class NetComparison:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a record."""
+        """The comparison as plain values for a record."""
         rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
         return asdict(self) | {"rows": rows, "notes": list(self.notes)}
 

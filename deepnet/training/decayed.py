@@ -1,4 +1,4 @@
-"""What the decay of a terminal block is put on, and the symmetry along which it alone decides.
+"""The parameters that decay in a terminal block, and the symmetry along which only the decay acts.
 
 Weights that a batch normalisation follows have no scale: the loss does not change with their norm, which decay sends to
 zero, so that an objective with their decay has no minimiser. What the loss feels the scale of are the last layer and
@@ -17,7 +17,7 @@ from ufm.errors import RequestError
 
 
 def decayed(net: Network) -> list[nn.Parameter]:
-    """Last layer and scales of its features; of a net without any normalisation all that is trained.
+    """The parameters that decay: last layer and scales of its features, or all in a net without normalisation.
 
     Raises:
         ValueError: if the net normalises and the scales of its features are not known.
@@ -41,7 +41,7 @@ def _normalises(net: Network) -> bool:
 
 @torch.no_grad()
 def balance(net: Network) -> None:
-    """Move along the symmetries of a residual net, channel by channel, to where the decay charges least.
+    """Move along the symmetries of a residual net, channel by channel, to the least decay term.
 
     A feature h_c is homogeneous of degree 1 in its scales and shifts theta_c: theta_c -> s theta_c, w_c -> w_c / s
     changes no logit if the convolutions that read the channel divide by s. Least at s^2 = |w_c| / |theta_c|, where
