@@ -1,4 +1,4 @@
-"""A report card for a loss: its properties, what training the feature model with it ends in, and how it compares.
+"""A report card for a loss: its properties, the end states of the feature model, and a comparison with others.
 
 All answers are numeric evidence, except the decay at which zero becomes a local minimum: there the smallest eigenvalue
 of the Hessian at zero is a formula, evaluated in floating point.
@@ -34,14 +34,14 @@ from ufm.theory.margin_loss import margin_loss
 from ufm.tolerances import LOCAL_MINIMUM, NO_BIAS_GRADIENT, SAME_VALUE
 
 KINDS = 20
-"""Kinds of end points whose Hessian is looked at, lowest first."""
+"""The number of kinds of end points, lowest first, whose Hessian is examined."""
 DECAYS, FEWER_STARTS = "1e-4:10:26:log", 32
 """Where zero is looked for, and with how many starts; the comparison takes as many."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """Everything the card says.
+    """The contents of the card.
 
     Attributes:
         spec: the loss with its parameters.
@@ -74,7 +74,7 @@ class Card:
 
 
 def report_card(setting: ReportCardSetting) -> Card:
-    """Look at the loss from all sides.
+    """Make the report card of the loss in the setting.
 
     Raises:
         ValueError: if the loss cannot be imported or is not a loss per sample, or the model or device cannot be.
@@ -118,7 +118,7 @@ def _landscape(cell: Cell) -> str:
 
 
 def asked(setting: ReportCardSetting) -> Cell:
-    """The problem the card is about.
+    """The problem that the setting describes.
 
     Raises:
         ValueError: as `report_card`, or if the starts do not fit into half of the memory.

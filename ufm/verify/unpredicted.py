@@ -1,4 +1,4 @@
-"""What random starts find where theory predicts no minimum: values, ranks, metrics of collapse. Nothing is claimed."""
+"""Description of end points where theory predicts no minimum: values, ranks, metrics of collapse, without claims."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ufm.solve.rank import numerical_rank
 from ufm.tolerances import SAME_STATE
 
 MOST_STATES = 50
-"""Rows kept, the lowest ones: starts that stop too early could fill a record."""
+"""The most rows kept, the lowest ones, as starts that stop too early could fill a record."""
 METRICS = ("nc1_trace", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement")
 
 

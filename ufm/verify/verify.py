@@ -60,12 +60,12 @@ from ufm.verify.unpredicted import describe, states
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
 BLOCK_BYTES = 2**24
-"""Starts are drawn, minimised and checked in blocks whose points take about this much."""
+"""Starts are drawn, minimised and checked in blocks whose points take about this many bytes."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
+    """The verdict on one loss; `saddles` has one row per kind of critical point that is not the minimiser.
 
     `convergence` shows how the first starts came to their end points (`ufm/verify/convergence.py`).
     `curvature` counts the starts whose smallest eigenvalue is bounded by their distance from the predicted orbit
@@ -98,7 +98,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether every claim does."""
+        """Whether every claim holds."""
         return all(claim.holds for claim in self.claims.values())
 
 
@@ -127,7 +127,7 @@ class _Case:
 
     @cached_property
     def saddle_target(self) -> Target | None:
-        """None where there is no such search: at kinks, and where theory predicts nothing."""
+        """The target of the saddle search; None where there is none: for models with kinks or without prediction."""
         if self.model.is_rectified:
             return None
         try:
@@ -151,7 +151,7 @@ class _Case:
 
 
 def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
-    """One verdict after the other, for the loss asked for or for all that the model has a prediction for.
+    """Verify the loss asked for, or all that have a prediction, and yield one verdict after the other.
 
     Raises:
         ValueError: on a loss, size, device or tolerance that makes no sense, before any work is done.
@@ -216,7 +216,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
 
 
 def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, profile: Profile | None) -> Verdict:
-    """What the starts found, in the original units; there are no claims."""
+    """A verdict without claims: what the starts found, in the original units."""
     began, units = time.perf_counter(), case.units
 
     def described(end: EndPoints) -> Measures:
@@ -248,12 +248,12 @@ def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, pro
 
 
 class _Ends(NamedTuple):
-    """What is kept of all end points."""
+    """The numbers that are kept of all end points."""
 
     status: Int[Tensor, " S"]
     measures: Measures
     distance: Float[Tensor, " S"]
-    """From the predicted orbit, where that certifies the curvature; nan elsewhere."""
+    """The distance from the predicted orbit, where that certifies the curvature; nan elsewhere."""
 
 
 def _end_points(
@@ -328,7 +328,7 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
 
 
 def _path(case: _Case, target: Target) -> dict[str, Any]:
-    """How the first starts came to their end points."""
+    """The paths of the first starts to their end points, as percentiles."""
     setting, model = case.setting, case.model
     count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
@@ -380,12 +380,12 @@ def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dic
 
 
 def _count(status: Tensor) -> dict[str, int]:
-    """Number of starts per status, zeros included."""
+    """The number of starts per status, zeros included."""
     return {kind.name: int((status == kind).sum()) for kind in Status if kind != Status.RUNNING}
 
 
 def _quantiles(values: Tensor) -> list[float]:
-    """101 quantiles, 0 % to 100 %, of what is not nan."""
+    """The 101 quantiles, 0 % to 100 %, of the values that are not nan."""
     known = values[~values.isnan()]
     if not len(known):
         return []
