@@ -1,6 +1,6 @@
 """Real images: train a network to the end and compare its last layer with the unconstrained feature model.
 
-What users need is imported from here, `from deepnet import load, make_net, train, measure, compare`.
+The public names are imported from here, `from deepnet import load, make_net, train, measure, compare`.
 """
 
 from typing import TYPE_CHECKING
@@ -59,9 +59,9 @@ HOMES = {
     "comparison.compare": ["Comparison", "Sizes"],
     "comparison.own": ["NetComparison", "compare"],
 }
-"""The public names of each module, imported when they are first asked for."""
+"""The public names by the module that defines each; a module is imported when one of its names is first used."""
 
 ROOMS = ["nn"]
-"""Public pages of their own, `deepnet.nn.ETFClassifier`."""
+"""Public modules, used as `deepnet.nn.ETFClassifier`."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=ROOMS, submod_attrs=HOMES)

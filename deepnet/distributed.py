@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the other processes that torchrun started; nothing to do where it did not."""
+    """Join the other processes that torchrun started, if there are any."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -29,28 +29,28 @@ def process_group(device: str) -> Iterator[None]:
 
 
 def rank() -> int:
-    """This process's number."""
+    """The number of this process, 0 for the first."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def size() -> int:
-    """Number of processes."""
+    """The number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def own_device(name: str) -> str:
-    """`cuda` means the processes' own cards, one each."""
+    """The device of this process: `cuda` becomes the card of its number."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and size() > 1 else name
 
 
 def own_share() -> slice:
-    """Which samples of a batch are this process's."""
+    """The samples of a batch that this process takes."""
     return slice(rank(), None, size())
 
 
 @contextmanager
 def first_goes_ahead() -> Iterator[None]:
-    """The others wait until the first process has left the block: it may download what they then find."""
+    """Let the first process run the block before the others, which then find what it has downloaded."""
     if rank() > 0:
         distributed.barrier()
     yield

@@ -1,4 +1,4 @@
-"""What the commands take. Free of torch, so that `--help` answers at once."""
+"""The settings of the commands, without torch, so that `--help` answers at once."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from ufm.errors import check
 from ufm.specs import HeadSpec, LossSpec
 
 MOST = 10**6
-"""Of whatever is counted: images, epochs, runs."""
+"""The most images, epochs or runs."""
 MOST_PIXELS = 4096
-"""Of a side of an image."""
+"""The most pixels of a side of an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +292,7 @@ class CompareSetting(CommonSetting):
 
     @property
     def folders(self) -> list[Path]:
-        """The runs as a list."""
+        """The folders of the runs as a list."""
         return [self.runs] if isinstance(self.runs, Path) else self.runs or []
 
 
@@ -336,7 +336,7 @@ class ExperimentSetting(CommonSetting):
 
     @property
     def common(self) -> dict[str, Any]:
-        """What the runs of all experiments share: a narrow ResNet-18, whose features have 64 dimensions.
+        """The fields of the setting that the runs of all experiments share: a narrow ResNet-18 with 64 features.
 
         The weight decay is ten times the usual one: within some thousand steps the last layer becomes stationary only
         if the decay has the time to act.

@@ -1,4 +1,4 @@
-"""Where numbers of a training go as they come: a table, TensorBoard, Weights & Biases. Imported when asked for."""
+"""Trackers of a training, which store its numbers at every step: a CSV table, TensorBoard, Weights & Biases."""
 
 import csv
 import math
@@ -16,17 +16,17 @@ Values = Mapping[str, float | int | None]
 
 @runtime_checkable
 class Tracker(Protocol):
-    """What takes numbers."""
+    """A destination for the numbers of a training."""
 
     def log(self, values: Values, step: int) -> None:
-        """The numbers of a step, an epoch say; what is none is left out."""
+        """Store the numbers of a step (such as an epoch); values of None are left out."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Finish: no further numbers come."""
 
 
 def check_installed(kind: str | None) -> None:
-    """Refuse a tracker whose package is not there, before there is anything to log.
+    """Refuse a tracker whose package is not installed.
 
     Raises:
         ValueError: saying what to install.
@@ -39,7 +39,7 @@ def check_installed(kind: str | None) -> None:
 
 
 def tracker(kind: str, folder: Path, setting: Mapping[str, Any], last: int = 0) -> Tracker:
-    """The tracker of this name, which writes into the folder; of a run that goes on, what came after `last` is cut.
+    """Make the tracker of this name, which writes into `folder`; of a resumed run, steps after `last` are removed.
 
     Raises:
         ValueError: if its package is not installed.
@@ -55,7 +55,7 @@ def tracker(kind: str, folder: Path, setting: Mapping[str, Any], last: int = 0) 
 
 
 class Csv:
-    """`log.csv`: a row a step, a column a number."""
+    """A tracker that writes `log.csv`, with one row per step and one column per number."""
 
     def __init__(self, folder: Path, last: int) -> None:
         self.path = folder / "log.csv"
@@ -68,7 +68,7 @@ class Csv:
         self._write_all()
 
     def log(self, values: Values, step: int) -> None:
-        """Append a row; where a column is new, write all rows anew."""
+        """Append a row; if it has a new column, rewrite all rows."""
         row = {"step": step, **values}
         self.rows.append(row)
         new = [name for name in row if name not in self.names]
@@ -80,7 +80,7 @@ class Csv:
             csv.DictWriter(file, self.names).writerow(row)
 
     def close(self) -> None:
-        """Every row is written already."""
+        """Do nothing: every row is written already."""
 
     def _write_all(self) -> None:
         with atomic_file(self.path) as file:
@@ -90,7 +90,7 @@ class Csv:
 
 
 class TensorBoard:
-    """Event files in the folder."""
+    """A tracker that writes TensorBoard's event files."""
 
     def __init__(self, folder: Path, last: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -99,21 +99,21 @@ class TensorBoard:
         self.writer: Any = SummaryWriter(str(folder), purge_step=last + 1 if last else None)
 
     def log(self, values: Values, step: int) -> None:
-        """Scalars, flushed: somebody looks on."""
+        """Write the finite numbers as scalars, and flush them, so that they are seen live."""
         for name, value in values.items():
             if value is not None and math.isfinite(value):
                 self.writer.add_scalar(name, value, step)
         self.writer.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the event file."""
         self.writer.close()
 
 
 class Wandb:
-    """A run of Weights & Biases, with its files in the folder; `WANDB_MODE=offline` sends nothing.
+    """A tracker that logs to a run of Weights & Biases, with files in the folder; `WANDB_MODE=offline` sends nothing.
 
-    A run that goes on is a further one of the same group.
+    A resumed run is a new run of the same group.
     """
 
     def __init__(self, folder: Path, setting: Mapping[str, Any]) -> None:
@@ -124,7 +124,7 @@ class Wandb:
         )
 
     def log(self, values: Values, step: int) -> None:
-        """One step of the run."""
+        """Log the numbers of a step."""
         self.run.log({name: value for name, value in values.items() if value is not None}, step=step)
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ class Wandb:
 
 
 def flat(line: Mapping[str, Any]) -> dict[str, float | int]:
-    """The numbers of an epoch's line, those of a split as `split/name`; what is no number is left out."""
+    """The numbers in an epoch's line by name, those of a split as `split/name`; other values are left out."""
     found: dict[str, float | int] = {}
     for name, value in line.items():
         if isinstance(value, Mapping):

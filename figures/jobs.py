@@ -1,4 +1,4 @@
-"""Every figure, and the page, as commands: nothing is computed, records are read."""
+"""The commands that draw every figure, and build the page, from records; nothing is computed."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -14,14 +14,14 @@ PAGE = "report.html"
 
 
 class Drawn(TypedDict):
-    """What the record says: the names of the figures that are `drawn`, and why others are `left_out`."""
+    """The contents of the record: the names of the figures that are `drawn`, and why others are `left_out`."""
 
     drawn: list[str]
     left_out: dict[str, str]
 
 
 class DrawAll(Job[FiguresSetting, Drawn]):
-    """Every figure that can be drawn, as PDF and PNG."""
+    """The job that draws every figure for which there are records, as PDF and PNG."""
 
     name = "figures"
 
@@ -30,7 +30,7 @@ class DrawAll(Job[FiguresSetting, Drawn]):
         _check_folder(setting.data)
 
     def compute(self) -> Drawn:
-        """One after the other; a record that cannot be shown leaves its figure out."""
+        """Draw one figure after the other; a record that cannot be shown leaves its figure out."""
         result: Drawn = {"drawn": [], "left_out": {}}
         for name, script in figure_scripts().items():
             paths = [self.folder / f"{name}.{kind}" for kind in ("pdf", "png")]
@@ -45,7 +45,7 @@ class DrawAll(Job[FiguresSetting, Drawn]):
         return result
 
     def show(self, result: Drawn) -> None:
-        """What was not drawn, and counts."""
+        """Print the figures that were not drawn, and counts."""
         for name, reason in result["left_out"].items():
             print(f"not drawn: {name}: {reason}")
         print(f"{len(result['drawn'])} figures, {len(result['left_out'])} not drawn")
@@ -60,13 +60,13 @@ class DrawAll(Job[FiguresSetting, Drawn]):
 
 
 class Built(TypedDict):
-    """What the record says: the sentences on what is `left_out` of the page."""
+    """The contents of the record: the sentences on what is `left_out` of the page."""
 
     left_out: list[str]
 
 
 class BuildPage(Job[ReportSetting, Built]):
-    """The page."""
+    """The job that builds the page."""
 
     name = "report"
 
@@ -75,14 +75,14 @@ class BuildPage(Job[ReportSetting, Built]):
         _check_folder(setting.data)
 
     def compute(self) -> Built:
-        """The page, written whole or not at all."""
+        """Write the page, whole or not at all."""
         page, left_out = build(self.setting.data)
         with atomic_file(self.folder / PAGE) as file:
             file.write(page)
         return {"left_out": left_out}
 
     def show(self, result: Built) -> None:
-        """What is missing."""
+        """Print the parts that are missing."""
         for reason in result["left_out"]:
             print(f"left out: {reason}")
 

@@ -29,7 +29,7 @@ PAGES = (
     "figures/README.md",
     "tests/benchmarks/README.md",
 )
-"""In the order in which a reader comes to them."""
+"""The pages in the order of reading."""
 
 PLACE = re.compile(r"<!-- (?P<table>\w+)(?:: (?P<record>\w+))? -->\n.*?\n?<!-- end -->", re.DOTALL)
 PICTURE = re.compile(r"figures/gallery/(\w+)\.png|\]\(gallery/(\w+)\.png")

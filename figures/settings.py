@@ -1,4 +1,4 @@
-"""What `python -m figures` takes."""
+"""The settings of `python -m figures`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every figure from stored records: which scripts there are, what they read, and what cannot be drawn and why.
+"""Drawing from stored records: the scripts of figures, the records that they read, and why one cannot be drawn.
 
 A script of this folder with `RECORDS` (name of a record -> the command that makes it) and `draw(*records, path)` is a
 figure. Nothing else has to be told of it. With `JOB`, the name of a job (`ufm/cli/job.py`), it is also drawn beside
@@ -25,7 +25,7 @@ ORIGIN = ("command", "commit", "created", "machine")
 
 
 class UnusableRecordError(ValueError):
-    """A record that is missing, of another schema or without what is asked of it: which, why, and what makes it."""
+    """A record that is missing, of another schema or incomplete: the message says which, why, and what makes it."""
 
 
 def figure_scripts(having: str = "RECORDS") -> dict[str, ModuleType]:
@@ -64,7 +64,7 @@ def draw_stored(script: ModuleType, data: Path, path: Path) -> None:
 
 
 def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
-    """What `use` makes of a record.
+    """The result of `use` on a record.
 
     Raises:
         UnusableRecordError: if it does not find in it what it shows, as in an older record or one of nan.

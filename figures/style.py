@@ -21,7 +21,7 @@ Arguments = ParamSpec("Arguments")
 # Okabe and Ito (2008), without yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse": "squared error"}
-"""What the losses are called in print."""
+"""The names of losses in print."""
 COLUMN = 6.0
 """Width of a figure in inches."""
 
@@ -44,11 +44,11 @@ LOOK = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
 }
-"""What differs from matplotlib's own defaults, besides the colours."""
+"""The parameters that differ from matplotlib's defaults, besides colours."""
 
 
 def in_our_style(draw: Callable[Arguments, Path]) -> Callable[Arguments, Path]:
-    """Decorator of what draws and saves a figure: in our look, whatever the user's, which is as before afterwards."""
+    """Decorator of a function that draws a figure: it draws in our style, and restores the user's afterwards."""
 
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Path:

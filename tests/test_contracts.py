@@ -68,8 +68,7 @@ def test_losses(name, command, capsys):
 def test_losses_train_nets_that_are_compared(name, capsys):
     assert asked(deepnet.__main__, [*TRAIN, "--net", "mlp", "--loss", name], capsys) == 0
     Path("out").rename("run")
-    has_theory = name in MODELS["plain"].LOSSES
-    assert asked(deepnet.__main__, ["compare", "--runs", "[run]"], capsys) == (0 if has_theory else 2)
+    assert asked(deepnet.__main__, ["compare", "--runs", "[run]"], capsys) == 0  # also without a predicted minimum
 
 
 @pytest.mark.parametrize("loss", LOSS_NAMES)

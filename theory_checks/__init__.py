@@ -19,6 +19,6 @@ HOMES = {
     "listing": ["Claim", "Row", "check", "claims"],
     "verdict": ["Finding", "Verdict"],
 }
-"""The public names of each module, imported when they are first asked for."""
+"""The public names by the module that defines each; a module is imported when one of its names is first used."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=HOMES)

@@ -1,4 +1,4 @@
-"""Checks as a command: one claim with its evidence, several as a table with a picture."""
+"""The commands of `theory_checks`: one claim with its evidence, several as a table with a picture."""
 
 import dataclasses
 import sys
@@ -16,7 +16,7 @@ from ufm.cli.job import Job
 
 
 class Checked(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         rows: the fields of each `Row`, and whether it `holds`.
@@ -30,7 +30,7 @@ class Checked(TypedDict):
 
 
 class Check(Job[OutputSetting, Checked]):
-    """Claims, checked."""
+    """The job that checks claims."""
 
     name = "claims"
 
@@ -49,7 +49,7 @@ class Check(Job[OutputSetting, Checked]):
         return {"rows": fields, "holds": holds, "seconds": time.perf_counter() - began}
 
     def show(self, result: Checked) -> None:
-        """The claim with its evidence, or the table."""
+        """Print the claim with its evidence, or the table."""
         if len(self._rows) == 1:
             report.show_one(self._rows[0])
         else:

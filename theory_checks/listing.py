@@ -33,7 +33,7 @@ THEMES = (
     "several labels",
     "trained networks",
 )
-"""What claims are about, in the order in which they are listed."""
+"""The themes of claims, in the order in which claims are listed."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one claim: a verdict, or the reason why its check did not run to an end."""
+    """The outcome of one claim: a verdict, or the reason why its check did not run to its end."""
 
     claim: Claim
     seconds: float
@@ -70,12 +70,12 @@ def claims() -> list[Claim]:
 
 
 def _place(claim: Claim) -> int:
-    """Of its theme among all; the last for one that is not listed, which a test refuses."""
+    """The position of a claim's theme; after all others if the theme is not listed, which a test refuses."""
     return THEMES.index(claim.theme) if claim.theme in THEMES else len(THEMES)
 
 
 def check(name: str) -> Row:
-    """What becomes of the claim of that name, which is its file's.
+    """Check the claim of this name (the name of its file) and return the outcome.
 
     Raises:
         ValueError: if there is no such claim.

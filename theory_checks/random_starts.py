@@ -1,4 +1,4 @@
-"""Small models that a claim writes down itself, minimised from random starts by the batched L-BFGS of `ufm`."""
+"""Minimisation of small models, which claims define themselves, from random starts by the L-BFGS of `ufm`."""
 
 from collections.abc import Callable
 
@@ -37,5 +37,5 @@ def starts_at_scales(size: int, count: int, scales: tuple[float, ...] = (0.3, 1.
 
 
 def all_converged(ends: EndPoints) -> Finding:
-    """That no start was lost."""
+    """The finding that all starts converged."""
     return step(f"{int(ends.is_converged.sum())} of {len(ends.x)} starts converged", ends.is_converged.all())

@@ -1,4 +1,4 @@
-"""Rows as a table, one row with its evidence."""
+"""The output of `theory_checks`: rows as a table, one row with its evidence."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ WIDTH = 170
 
 
 def show_all(rows: Sequence[Row]) -> None:
-    """The table, and how many rows ended how."""
+    """Print the table, and the number of rows of each status."""
     out = console(WIDTH)
     table = Table(title="Claims of the literature, by theme", title_justify="left", show_lines=True)
     table.add_column("claim", ratio=5)
@@ -35,7 +35,7 @@ def show_all(rows: Sequence[Row]) -> None:
 
 
 def show_one(row: Row) -> None:
-    """The claim as its file states it, and the evidence line by line."""
+    """Print the claim as its file states it, and the evidence line by line."""
     out = Console(soft_wrap=True, highlight=False)
     out.print(row.claim.text, markup=False)
     out.rule(style="dim")
@@ -53,7 +53,7 @@ def show_one(row: Row) -> None:
 
 
 def progress_line(row: Row) -> str:
-    """One line as a row comes in."""
+    """The line that is printed when a row is finished."""
     return f"{status(row)}  {row.claim.name} ({row.seconds:.1f} s)" + (f": {row.not_run}" if row.not_run else "")
 
 
@@ -65,7 +65,7 @@ def status(row: Row) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """How many claims, of which rank, and how many hold, fail or were not run."""
+    """A sentence on the number of claims by rank, and of those that hold, fail or were not run."""
     rigour = Counter(row.verdict.rigour for row in rows if row.verdict)
     failed = sum(row.verdict is not None and not row.holds for row in rows)
     not_run = sum(row.verdict is None for row in rows)

@@ -1,4 +1,4 @@
-"""What computer algebra is asked: is this expression zero, is it positive? A question it cannot answer is a no."""
+"""Questions to computer algebra (is an expression zero, or positive); one that it cannot answer counts as no."""
 
 import sympy
 from sympy import Expr

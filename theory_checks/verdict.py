@@ -1,4 +1,4 @@
-"""What a check found: evidence line by line, its rank, and by how much the claim holds."""
+"""The verdict of a check: evidence line by line, its rank, and the margin by which the claim holds."""
 
 import dataclasses
 import math
@@ -16,9 +16,9 @@ floating point). numeric: floating point at the sizes and starts named.
 """
 
 MOST_DIGITS = 16.0
-"""What a deviation of exactly zero counts as."""
+"""The digits that a deviation of exactly zero counts as."""
 DIGITS = "decimal digits between the worst deviation and the allowed one"
-"""What the margin of `deviation` measures."""
+"""The meaning of the margin of `deviation`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one check.
+    """The verdict of one check.
 
     Attributes:
         rigour: rank of the evidence, that of its weakest necessary step.
@@ -65,7 +65,7 @@ class Verdict:
         margin_is: str = "exact: identities and signs, nothing to spare",
         starts: int | None = None,
     ) -> "Verdict":
-        """The conjunction of the findings; without any, nothing is shown."""
+        """The verdict from findings: the claim holds if there are findings and all hold."""
         margins = [finding.margin for finding in findings if finding.margin is not None]
         worst = [finding.deviation for finding in findings if finding.deviation is not None]
         return cls(
@@ -81,7 +81,7 @@ class Verdict:
 
 
 def step(text: str, holds: object) -> Finding:
-    """A step that is true or not; None (computer algebra cannot say) is not.
+    """A finding that holds or not; None (computer algebra cannot decide) counts as false.
 
     Raises:
         TypeError: if `holds` is a number: a count holds whenever it is not zero, which is seldom what is meant.
@@ -92,7 +92,7 @@ def step(text: str, holds: object) -> Finding:
 
 
 def deviation(text: str, worst: float, allowed: float) -> Finding:
-    """A measured deviation against what rounding, or the solver's tolerance, allows; nan does not hold."""
+    """A finding that a measured deviation is at most what rounding or a solver's tolerance allows; nan fails."""
     digits = math.nan
     if not math.isnan(worst):
         digits = min(MOST_DIGITS, math.log10(allowed) - math.log10(max(worst, sys.float_info.min)))
@@ -100,10 +100,10 @@ def deviation(text: str, worst: float, allowed: float) -> Finding:
 
 
 def cross_check(text: str, worst: float, allowed: float) -> Finding:
-    """A deviation beside the evidence proper: it must hold, but the claim's margin is not its."""
+    """A deviation that must hold but does not count for the claim's margin."""
     return dataclasses.replace(deviation(text, worst, allowed), margin=None)
 
 
 def positive(text: str, value: float) -> Finding:
-    """A number (a lower bound, where the evidence is one) that has to be positive; nan does not hold."""
+    """A finding that a number, or a lower bound of one, is positive; nan fails."""
     return Finding(f"{text}: {value:.6g}", bool(value > 0), value)

@@ -1,7 +1,7 @@
 """The unconstrained feature model: solve it, compare it with theory, certify its critical points.
 
-What users need is imported from here, `from ufm import Problem, CrossEntropy, minimise, predict`; nothing heavy is
-loaded before it is asked for.
+The public names are imported from here, `from ufm import Problem, CrossEntropy, minimise, predict`; torch is loaded
+when a name that needs it is first used.
 """
 
 from typing import TYPE_CHECKING
@@ -71,9 +71,9 @@ HOMES = {
     "theory.certificate": ["Certificate", "certify"],
     "theory.softmax_codes": ["find_softmax_code"],
 }
-"""The public names of each module, imported when they are first asked for."""
+"""The public names by the module that defines each; a module is imported when one of its names is first used."""
 
 ROOMS = ["plot"]
-"""Public pages of their own, `ufm.plot.curves`."""
+"""Public modules, used as `ufm.plot.curves`."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=ROOMS, submod_attrs=HOMES)

@@ -1,4 +1,4 @@
-"""What the functions and constructors of the Python interface take: one rule per argument, checked at the entry.
+"""Rules for the arguments of public functions and constructors, one per argument, checked at the call.
 
     @takes(starts=tensor(None, None), tolerance=positive)         a function: the rules' names are its arguments'
     check_fields(self, K=integer(2), decay=positive)               a dataclass, in `__post_init__`
@@ -28,7 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Rule:
-    """Whether a value is allowed, and what is, in words; of a tensor the lengths of its last axes."""
+    """A test of a value, and a description of the values that pass; for tensors also the lengths of the last axes."""
 
     holds: Callable[[Any], bool]
     allowed: str
@@ -68,7 +68,7 @@ def takes(**rules: Rule) -> Callable[[Function], Function]:
 
 
 def _check_lengths(rules: Mapping[str, Rule], given: Mapping[str, Any]) -> None:
-    """Lengths of one name are one length."""
+    """Refuse tensors in which axes of one name differ in length."""
     known: dict[str, tuple[int, str]] = {}
     for name, rule in rules.items():
         value = given.get(name)
@@ -93,7 +93,7 @@ def check_fields(settings: Any, **rules: Rule) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value in an error's sentence: of a tensor its type and shape, of a class that it is one, nothing endless."""
+    """A value as text for an error message: type and shape of a tensor, and never more than a line."""
     if isinstance(value, Tensor):
         return f"{value.dtype} {tuple(value.shape)} on {value.device}"
     if inspect.isclass(value):
@@ -103,12 +103,12 @@ def shown(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Python's int or float (numpy's float64 is one), no truth value."""
+    """Whether a value is an int or float (numpy's float64 is a float) and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def integer(least: int, most: int | None = None) -> Rule:
-    """An integer in these bounds."""
+    """The rule: an integer in these bounds."""
     bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
 
     def holds(value: Any) -> bool:
@@ -119,22 +119,22 @@ def integer(least: int, most: int | None = None) -> Rule:
 
 
 def number(least: float, most: float, allowed: str) -> Rule:
-    """A number in the closed interval."""
+    """The rule: a number in the closed interval."""
     return Rule(lambda v: is_number(v) and least <= v <= most, allowed)
 
 
 def instance(*kinds: type[Any]) -> Rule:
-    """An instance of one of these classes."""
+    """The rule: an instance of one of these classes."""
     return Rule(lambda v: isinstance(v, kinds), f"a {' or '.join(kind.__name__ for kind in kinds)}")
 
 
 def one_of(names: Sequence[str]) -> Rule:
-    """One of these words."""
+    """The rule: one of these words."""
     return Rule(lambda v: isinstance(v, str) and v in names, f"one of {', '.join(names)}")
 
 
 def optional(rule: Rule, meaning: str = "") -> Rule:
-    """None, or what the rule allows."""
+    """The rule: None, or a value that `rule` allows."""
     note = f" ({meaning})" if meaning else ""
     return Rule(lambda v: v is None or rule.holds(v), f"{rule.allowed}, or None{note}", rule.lengths)
 

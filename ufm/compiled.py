@@ -1,4 +1,4 @@
-"""How loops are compiled for CPU cores (numba): at first use, kept beside the source for the next run.
+"""Compilation of loops for CPU cores by numba, at first use; the result is cached for the next run.
 
 Compiled code runs without Python's lock, so that threads over chunks or parts use every core (`ufm/parallel.py`); no
 kernel starts threads itself. A kernel is kept with its own

@@ -1,4 +1,4 @@
-"""The torch device of a name."""
+"""Choice of the torch device."""
 
 from typing import TYPE_CHECKING
 

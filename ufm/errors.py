@@ -1,7 +1,4 @@
-"""What is wrong with a request, in this project's one kind of sentence.
-
-Each names the argument, what is allowed, and what was given.
-"""
+"""Error messages of one form: each names the argument, what is allowed, and what was given."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -11,10 +8,10 @@ from typing import Any
 from ufm.specs import LOSS_PARAMETERS
 
 FEW_COMMANDS = 12
-"""Up to which a wrong one is answered with all of them."""
+"""The most commands that a message on a wrong command lists in full."""
 LOSS_PARAMETER = re.compile(rf"--({'|'.join(LOSS_PARAMETERS)})\b")
 LONGEST_SHOWN = 1000
-"""Characters of a value."""
+"""The most characters of a value in a message."""
 _OF_A_CALL = re.compile(r"\w+\((\w+)=\.\.\.\)")
 _SYMBOLS = {"K": "classes", "d": "dim", "n": "per_class"}
 """Arguments of the models, and the options that set them."""
@@ -28,7 +25,7 @@ class RequestError(ValueError):
 
 
 def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
-    """Raise the project's one kind of complaint: the argument, what is allowed, the value.
+    """Raise an error that names the argument, what is allowed and the value, unless the value is allowed.
 
     Raises:
         RequestError: unless `is_allowed`.
@@ -38,7 +35,7 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
 
 
 def complaint(argument: str, value: object, allowed: str) -> RequestError:
-    """That sentence, its value cut where it is long."""
+    """The error that `check` raises, with a long value shortened."""
     text = str(value)
     shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
     error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
@@ -47,17 +44,17 @@ def complaint(argument: str, value: object, allowed: str) -> RequestError:
 
 
 def option(key: str) -> str:
-    """`decay_W` as it is written on the command line."""
+    """The option of a field: `decay_W` is `--decay-W`."""
     return f"--{key.replace('_', '-')}"
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of what an error says; its type where it says nothing, as a lack of memory does."""
+    """The first line of an error's message, or its type if the message is empty (as for a lack of memory)."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def wrong_command(word: str, names: Collection[str]) -> str:
-    """All names where they are few; else those like the word, such as the claims that contain it."""
+    """The message on an unknown command: it lists all names if they are few, else those that resemble the word."""
     near = [name for name in names if word in name] or get_close_matches(word, names)
     allowed = f"one of {', '.join(names)}" if len(names) <= FEW_COMMANDS else "one of those that --help lists"
     if near and len(names) > FEW_COMMANDS:
@@ -66,7 +63,7 @@ def wrong_command(word: str, names: Collection[str]) -> str:
 
 
 def unknown_option(words: str) -> str:
-    """With a hint where a loss's parameter was given as if it were the command's."""
+    """The message on an unknown option, with a hint if it is a parameter of a loss."""
     found = LOSS_PARAMETER.match(words)
     hint = f" (a loss's parameter is --loss.{found[1]}, an axis of a scan --grid.{found[1]})" if found else ""
     return f"`{words}` must be left out: there is no such option, --help lists those there are{hint}."

@@ -1,4 +1,4 @@
-"""Tables as HTML, which a notebook shows in place of a result's `repr`."""
+"""HTML tables, which a notebook shows in place of a result's `repr`."""
 
 from collections.abc import Iterable, Sequence
 from html import escape

@@ -12,7 +12,7 @@ _MARK = "_ufm_labels"
 
 
 def one_per_sample(labels: Labels, samples: Float[Tensor, "*batch N m"], count: int) -> Labels:
-    """The labels as int64, if there is one in [0, `count`) for each row of `samples`.
+    """The labels as int64, checked to be one per row of `samples` and in [0, `count`).
 
     Raises:
         ValueError: as `checked_labels`.
@@ -25,7 +25,7 @@ def one_per_sample(labels: Labels, samples: Float[Tensor, "*batch N m"], count: 
 
 
 def check_label_type(labels: object) -> None:
-    """Refuse what is not a tensor of integers.
+    """Refuse labels that are not a tensor of integers.
 
     Raises:
         ValueError: naming its type.
@@ -51,7 +51,7 @@ def labels_below(labels: Labels, count: int) -> Labels:
 
 
 def mark_labels(labels: Labels, count: int) -> None:
-    """Say that all these labels lie in [0, count), so that nobody need read them: rows of labels that were read."""
+    """Mark labels as known to lie in [0, count), so that they are not checked again: parts of labels that were."""
     if not labels.is_inference():  # such tensors do not count how often they are written to
         setattr(labels, _MARK, (count, labels._version))
 
@@ -62,5 +62,5 @@ def _is_marked(labels: Labels, count: int) -> bool:
 
 
 def described(value: object) -> str:
-    """Type and shape, for a complaint."""
+    """Type and shape of a value, for an error message."""
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 def cores(device: torch.device) -> int:
-    """How many chunks are worked on at the same time."""
+    """The number of chunks that are worked on at the same time."""
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
@@ -34,7 +34,7 @@ def room(device: torch.device, of_core: int) -> int:
 
 
 def local_workers(device: str, asked: int | None) -> int:
-    """Processes for units of work: as many as asked for; by default one per CPU core, none for an accelerator."""
+    """The number of worker processes: as asked for; by default one per CPU core, none for an accelerator."""
     kind = torch.device(device)
     return asked if asked is not None else cores(kind) if kind.type == "cpu" else 0
 

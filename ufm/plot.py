@@ -1,4 +1,4 @@
-"""Pictures of results in a notebook or a script: each returns a figure of matplotlib and takes axes of your own.
+"""Pictures of results for a notebook or a script: each returns a matplotlib figure and accepts given axes.
 
     figure = ufm.plot.curves(history)                  # or points.plot(), evaluation.plot(), comparison.plot()
     figure.savefig("curves.png")
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOT_DISTANCES = ("gnc2", "neco_auroc", "accuracy", "present")
-"""What stands beside the metrics and is not 0 at collapse."""
+"""Numbers that occur beside the metrics and are not 0 at collapse."""
 
 
 @takes(history=each(instance(Mapping), 1))
 def curves(
     history: Sequence[Mapping[str, Any]], steps: Sequence[float] | None = None, ax: "Axes | None" = None
 ) -> "Figure":
-    """Metrics over epochs on a logarithmic axis; one dict of numbers an epoch, what is 0 or missing is left out.
+    """Draw metrics over epochs on a logarithmic axis from one dict of numbers per epoch; zeros and gaps are left out.
 
     Args:
         history: what `deepnet.NeuralCollapse.compute`, `deepnet.evaluate(...).metrics` or `all_metrics` gave.
@@ -48,7 +48,7 @@ def curves(
 
 
 def on_axes(ax: "Axes | None") -> "tuple[Figure, Axes]":
-    """The axes with their figure, or new ones.
+    """The figure and the axes `ax`; new ones for None.
 
     A new figure is closed for `pyplot`, so that a notebook shows it once, as the value of its cell.
     """

@@ -1,4 +1,4 @@
-"""Where the time goes: seconds per phase, summed over the threads at work."""
+"""Timing of phases: seconds per phase, summed over the threads at work."""
 
 import threading
 import time
@@ -43,5 +43,5 @@ class Profile:
 
 
 def phases(profile: Profile | None) -> Callable[[str], AbstractContextManager[Any]]:
-    """`profile.phase`, or its like that measures nothing."""
+    """`profile.phase`, or for None a context manager that measures nothing."""
     return profile.phase if profile else nullcontext

@@ -12,7 +12,7 @@ from ufm.errors import check
 
 @takes(K=integer(2), d=integer(1))
 def simplex_etf(K: int, d: int) -> Float[Tensor, "K d"]:
-    """K unit vectors in d >= K - 1 dimensions with pairwise cosines -1/(K - 1), which add up to zero (float64).
+    """The simplex ETF: K unit rows in d >= K - 1 dimensions, pairwise cosines -1/(K - 1), sum zero (float64).
 
     They span the first K - 1 dimensions. As rows of M: M M' = K/(K - 1) (I - 11'/K).
 

@@ -28,7 +28,7 @@ LOSS_ENTRIES = {
     "focal": LossEntry("Focal", "--loss.gamma >= 0"),
     "mse": LossEntry("SquaredError", "--loss.rescale > 0, --loss.convention half_norm or mean"),
 }
-"""What the names are that `--loss` takes. They stand here so that `--help` need not import torch."""
+"""The losses that `--loss` names; kept in this file so that `--help` need not import torch."""
 LOSS_NAMES = tuple(LOSS_ENTRIES)
 LOSS_PARAMETERS = tuple(re.findall(r"--loss\.(\w+)", str(LOSS_ENTRIES)))
 IN_WORDS = {
@@ -36,4 +36,4 @@ IN_WORDS = {
         f"{name} ({entry.parameters})" if entry.parameters else name for name, entry in LOSS_ENTRIES.items()
     )
 }
-"""What stands in a manual page for words in the docstring of an option."""
+"""Texts that replace words in the docstrings of options in a manual page."""

@@ -19,10 +19,11 @@ except ImportError as error:
 
 
 class NeuralCollapseHandler:
-    """Measures at the end of epochs, into `engine.state.metrics["nc/train/nc1_pinv"]`, which ignite's loggers take.
+    """A handler that measures after epochs and puts the numbers into `engine.state.metrics`, for ignite's loggers.
 
     Args:
-        loader: of the training samples, or several by name, {"train": ..., "val": ...}.
+        model: the network that is trained.
+        loader: batches of the training samples, or several loaders by name, {"train": ..., "val": ...}.
         every: epochs between measurements.
         layer: name of the last linear layer; default: found.
     """
@@ -32,11 +33,11 @@ class NeuralCollapseHandler:
         self.model, self.loaders, self.every, self.layer = model, by_split(loader), every, layer
 
     def attach(self, engine: Engine) -> None:
-        """Measure at the epochs of this engine."""
+        """Measure after epochs of this engine."""
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.every), self)
 
     def __call__(self, engine: Engine) -> None:
-        """Measure now."""
+        """Measure and store `nc/SPLIT/METRIC` in the engine's metrics."""
         for split, loader in self.loaders.items():
             found = collapse_of(self.model, loader, layer=self.layer)
             engine.state.metrics |= {f"nc/{split}/{name}": value for name, value in found.items()}

@@ -24,7 +24,7 @@ SPLITS = ("train", "val")
 
 
 class NeuralCollapseCallback(pl.Callback):  # type: ignore[misc]  # of a package that may be absent
-    """Measures after training epochs, and logs through the module, so that all loggers and `monitor` have it.
+    """A callback that measures after training epochs and logs by the module, so that loggers and `monitor` have it.
 
     A module without a `forward` is run by its `training_step`, whose logging is silent meanwhile; the linear layer that
     runs last is then taken for the last one.
@@ -58,7 +58,7 @@ class NeuralCollapseCallback(pl.Callback):  # type: ignore[misc]  # of a package
 
 
 def _call_of(trainer: Any, module: Any) -> Call | None:
-    """What runs the module on a batch; None for its own forward, whose result is logits."""
+    """The function that runs the module on a batch; None for its own forward, whose result is logits."""
     if type(module).forward is not pl.LightningModule.forward:
         return None
     is_safe = module.automatic_optimization and type(module).training_step is not pl.LightningModule.training_step

@@ -1,4 +1,4 @@
-"""Neural collapse of what the last linear layer of a model sees, one forward pass a batch, over all processes."""
+"""Neural collapse of the features that a model's last linear layer sees, in one forward pass over all processes."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,13 +16,13 @@ from ufm.collapse.arrays import IGNORED
 from ufm.errors import RequestError, check
 
 MOST_WAITING = 2**26
-"""Bytes of features that wait to be summed together: small batches cost as much as large ones."""
+"""Bytes of features that are collected before they are summed, as small batches cost as much as large ones."""
 Call = Callable[[Any], Any]
-"""What runs a model on a batch; its result is looked at for logits, and may be anything else, as a loss."""
+"""Runs a model on a batch; the result may contain logits or be anything else, such as a loss."""
 
 
 class Probe:
-    """The last linear layer of a model and what it sees; found in the first batch, by the pass that it takes anyway.
+    """The last linear layer of a model, which is found in the pass over the first batch, and its input.
 
     Attributes:
         name: of the layer; None before it is known.
@@ -38,12 +38,12 @@ class Probe:
 
     @property
     def linear(self) -> Any:
-        """The layer."""
+        """The last linear layer."""
         assert self.name is not None
         return named(self.model, self.name)
 
     def features(self, batch: Any) -> Tensor:
-        """The layer's input."""
+        """The input of the last linear layer on a batch."""
         seen: dict[str, Tensor] = {}
         outputs: dict[str, Tensor] = {}
         names = [self.name] if self.name else [n for n, module in self.model.named_modules() if is_linear(module)]
@@ -84,7 +84,7 @@ def collapse_of(
     layer: str | None = None,
     ignore_index: int = IGNORED,
 ) -> dict[str, float]:
-    """The metrics of `deepnet.NeuralCollapse`, the same in every process.
+    """Measure neural collapse of a model on a loader: the metrics of `deepnet.NeuralCollapse`, equal in all processes.
 
     The model is in eval mode meanwhile; it, its random numbers and the loader go on as if nothing had been measured.
     Every process runs its share of the samples, through the model that it has, so that they may be of unequal size.
@@ -107,7 +107,7 @@ def collapse_of(
 
 
 class _Waiting:
-    """Features that go to the metric together."""
+    """Features of several batches that are added to the metric together."""
 
     def __init__(self, probe: Probe, ignore_index: int) -> None:
         self.probe, self.ignore_index = probe, ignore_index

@@ -1,4 +1,4 @@
-"""What of a loader is this process's to look at: every sample once over all processes, without touching the loader."""
+"""The share of a loader's samples that this process measures: every sample once over all processes."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -10,7 +10,7 @@ from torch.utils.data.distributed import DistributedSampler
 from deepnet import distributed
 
 BATCH = 256
-"""Samples of a batch where the loader does not say."""
+"""The samples of a batch if the loader has no batch size."""
 
 
 def own_share(loader: Iterable[Any]) -> Iterable[Any]:
@@ -36,12 +36,12 @@ def own_share(loader: Iterable[Any]) -> Iterable[Any]:
 
 
 def by_split(loader: Any) -> dict[str, Iterable[Any]]:
-    """Loaders by name: a single one is of the training samples."""
+    """Loaders by name; a single one is named train."""
     return dict(loader) if isinstance(loader, Mapping) else {"train": loader}
 
 
 def _plain_batches(loader: DataLoader[Any]) -> tuple[Any, int] | None:
-    """Dataset and batch size, if its samples are all those of the dataset, each once."""
+    """Dataset and batch size of a loader that gives each sample of the dataset once; else None."""
     batches: Any = loader.batch_sampler
     while type(batches) is not BatchSampler and hasattr(batches, "batch_sampler"):
         batches = batches.batch_sampler  # accelerate's shares of another one

@@ -22,7 +22,9 @@ SPLITS = ("train", "eval")
 
 
 class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a package that may be absent
-    """Measures after epochs; the numbers go to `state.log_history` and to those of `report_to` that are listed.
+    """A callback that measures after epochs and logs to `state.log_history`, TensorBoard and Weights & Biases.
+
+    The latter two only if the trainer's `report_to` lists them.
 
     A trainer does not let its callbacks log, so they are written beside what its own reporters write: an event file in
     TensorBoard's folder, a line of the run of Weights & Biases, by the trainer's step.
@@ -40,7 +42,7 @@ class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a pac
         self.writer: Any = None
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Measure, remember and write."""
+        """Measure, and log the numbers."""
         if round(state.epoch) % self.every:
             return
         values: dict[str, float] = {}
@@ -76,7 +78,7 @@ class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a pac
 
 
 def _folder_of_events(args: Any) -> str:
-    """Where the trainer's own reporter writes: it has begun a folder of the time when training began."""
+    """The folder of the trainer's own reporter, which is named after the time when training began."""
     asked = os.environ.get("TENSORBOARD_LOGGING_DIR")
     runs = Path(args.output_dir) / "runs"
     begun = sorted(runs.glob("*/"), key=lambda path: path.stat().st_mtime)

@@ -21,7 +21,7 @@ from ufm.arguments import instance, integer, one_of, optional
 
 
 class Watch:
-    """A model that is measured after its epochs; what a run of several processes logs, the first one writes.
+    """A model that is measured after its epochs; with several processes, the first one writes the log.
 
     Attributes:
         history: of every measured epoch, its number and the metrics.
@@ -35,7 +35,7 @@ class Watch:
         self.history: list[dict[str, float]] = []
 
     def epoch(self) -> dict[str, float] | None:
-        """Say that an epoch is over: its metrics, or None where it is not one of those that are measured."""
+        """Count an epoch; return its metrics by name, or None if this epoch is not measured."""
         self.count += 1
         if self.count % self.every:
             return None
@@ -74,6 +74,7 @@ def watch(
     those of the loader move: the training is the one that was not watched.
 
     Args:
+        model: the network that is trained.
         loader: a loader of the training samples, or several by name, {"train": ..., "val": ...}.
         every: epochs between measurements.
         layer: name of the last linear layer; default: the one that gives the model's output.

@@ -55,7 +55,7 @@ Kind = Literal["calibration", "identity", "prediction"]
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity, measured on the network and predicted by the model; None where the model predicts none."""
+    """One quantity, as measured on the network and as predicted by the model (None: not predicted)."""
 
     name: str
     kind: Kind
@@ -64,13 +64,13 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Measured over predicted; None for a prediction of 0, or none."""
+        """The measured value over the predicted one; None where the prediction is 0 or absent."""
         return self.measured / self.predicted if self.predicted else None
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """K classes of n training samples with d features, and the weight decay of the last layer's weights and bias."""
+    """The sizes of a run: K classes of n training samples, d features, and the weight decay of W and b (> 0)."""
 
     K: int
     n: int
@@ -83,7 +83,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The table of one network at one epoch and what it rests on.
+    """A comparison of one network with the model at one epoch.
 
     Attributes:
         rows: measured against predicted.
@@ -110,12 +110,12 @@ class Comparison:
     n: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a record."""
+        """The comparison as plain values for a record."""
         rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
         return asdict(self) | {"rows": rows}
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
-        """Measured over predicted, one row a quantity, 1 where they agree."""
+        """Draw measured over predicted, with one row per quantity; 1 is agreement."""
         figure, ax = on_axes(ax)
         for kind in get_args(Kind):
             rows = {
@@ -137,9 +137,9 @@ class Comparison:
 
 @takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))
 def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison:
-    """Compare a last layer on its clean training samples with the model of the same loss, sizes and decay.
+    """Compare a reading of a last layer on its training samples with the model of the same loss, sizes and decay.
 
-    Without a known minimum of the model there are the rows that need none.
+    Where the model's minimum is not known, rows have no prediction unless they need none.
     """
     decay = sizes.decay
     problem = calibrated_problem(reading, loss, sizes)
@@ -168,14 +168,14 @@ def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison:
 
 @takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))
 def calibrated_problem(reading: Reading, loss: Loss, sizes: Sizes) -> Problem:
-    """The model whose feature decay obeys the balance of the reading's centred norms."""
+    """The model whose feature decay is read off the balance decay_W |W|^2 = decay_H |H|^2 of the centred norms."""
     decay_H = sizes.decay * (reading.norm_w / reading.norm_h) ** 2 / sizes.n
     return Problem(loss, sizes.K, sizes.d, sizes.n, sizes.decay, decay_H, bias_decay(sizes.decay, reading))
 
 
 @takes(decay=positive, reading=instance(Reading))
 def bias_decay(decay: float, reading: Reading) -> float:
-    """decay / (1 + |mu_G|^2), what a common logit costs the bias and the part of W along the global mean together."""
+    """decay / (1 + |mu_G|^2), the decay of a common logit that bias and the part of W along the global mean share."""
     return decay / (1 + reading.norm_global_mean**2)
 
 

@@ -1,4 +1,4 @@
-"""`compare` as a command."""
+"""The command `compare`."""
 
 import sys
 from typing import Any, TypedDict
@@ -14,7 +14,7 @@ from ufm.errors import RequestError, check
 
 
 class Compare(Job[CompareSetting, Study]):
-    """Measurement and prediction side by side, and how close they are."""
+    """The job of `compare` on runs: measurement beside prediction, and how close they are."""
 
     name = "compare"
 
@@ -24,7 +24,7 @@ class Compare(Job[CompareSetting, Study]):
             own_code.check_named(run, checkpoint.read_setting(run), setting.code)
 
     def compute(self) -> Study:
-        """Run after run, then all of them together."""
+        """Compare each run, then the conditions with each other."""
         setting, runs = self.setting, []
         for number, run in enumerate(setting.folders, 1):
             runs.append(compared_run(run, setting.device, setting.data_folder, setting.code))
@@ -34,24 +34,24 @@ class Compare(Job[CompareSetting, Study]):
         return study(runs, setting.depths)
 
     def show(self, result: Study) -> None:
-        """A table and a verdict a condition, then what is between them."""
+        """Print a table and a verdict per condition, then the comparisons between conditions."""
         show(result)
 
 
 class Compared(TypedDict):
-    """What the record says: the fields of `NetComparison`, and the `source` of the features."""
+    """The contents of the record: the fields of `NetComparison`, and the `source` of the features."""
 
     source: str
     comparison: dict[str, Any]
 
 
 class CompareFeatures(Job[CompareSetting, Compared]):
-    """A last layer from a file, and the theory that speaks of it."""
+    """The job of `compare` on a file of features: the last layer and the theory that applies to it."""
 
     name = "compare_features"
 
     def compute(self) -> Compared:
-        """Read, then compare."""
+        """Read the file and compare."""
         setting = self.setting
         assert setting.features is not None
         assert setting.decay is not None
@@ -67,5 +67,5 @@ class CompareFeatures(Job[CompareSetting, Compared]):
         return {"source": str(setting.features), "comparison": self._found.as_dict()}
 
     def show(self, result: Compared) -> None:
-        """The verdict, a table, notes."""
+        """Print the verdict, a table and the notes."""
         show_net(self._found)

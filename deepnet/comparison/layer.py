@@ -1,4 +1,4 @@
-"""A last layer from anywhere, seen as the model sees one: a feature for every label, and what scatters about it.
+"""A last layer of any network in the coordinates of the model: one feature per label, and the scatter about it.
 
 A network's features may stand away from zero, which costs the model's decay of features and no network anything. The
 model's features lie in the span of W, so what they share across that span is taken out: with v the vector that all
@@ -29,13 +29,13 @@ from ufm.model.losses import CrossEntropy
 from ufm.model.pick_all_labels import PickAllLabels, indicators
 
 MOST_SETS = 10_000
-"""Different sets of labels."""
+"""The most different sets of labels."""
 SAME = 1e-9
-"""Of the largest direction of the class means, or of their length: what is rounding."""
+"""Rounding, relative to the largest direction of the class means or to their length."""
 
 
 class Decays(NamedTuple):
-    """Of |W|^2 / 2, |H|^2 / 2 (None: to be read off the balance) and |b|^2 / 2 (None: no bias)."""
+    """The decays of |W|^2 / 2, |H|^2 / 2 (None: read off the balance) and |b|^2 / 2 (None: no bias)."""
 
     W: float
     H: float | None
@@ -44,7 +44,7 @@ class Decays(NamedTuple):
 
 @dataclass(frozen=True)
 class Layer:
-    """Features of samples and the last layer that sees them, in float64, each label by its number.
+    """Features of samples and the last layer that sees them, in float64.
 
     Attributes:
         loss: with as many labels as there are.
@@ -77,7 +77,7 @@ class Layer:
 
     @cached_property
     def inside(self) -> Float[Tensor, "labels K"]:
-        """1 for the classes of each label."""
+        """The indicators of labels: 1 for the classes of each label, else 0."""
         return indicators(self.loss.label_sets(len(self.W)), len(self.W), self.W.dtype, self.W.device)
 
     @property
@@ -108,13 +108,13 @@ class Frame:
 
     @property
     def decay_H(self) -> float:
-        """That of the features."""
+        """The decay of the features."""
         assert self.decays.H is not None
         return self.decays.H
 
 
 def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> Layer:
-    """The arguments of `deepnet.compare`, checked; samples with the label -100 are left out.
+    """The layer that the arguments of `deepnet.compare` describe, checked; samples of label -100 are left out.
 
     Raises:
         ValueError: naming what does not belong together.
@@ -141,7 +141,7 @@ def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> 
 
 
 def in_frame(layer: Layer, decays: Decays) -> Frame:
-    """The layer as the model sees it.
+    """The layer in the coordinates of the model, with the model's decays.
 
     Raises:
         ValueError: if the decay of the features is to be read off features or a classifier that are zero.
@@ -165,7 +165,7 @@ def in_frame(layer: Layer, decays: Decays) -> Frame:
 
 
 def _of_offset(decays: Decays, far: float) -> float | None:
-    """decay_b'."""
+    """decay_b', the decay of an offset that bias and W share."""
     if decays.b == 0:
         return 0.0
     cost = (0.0 if decays.b is None else 1 / decays.b) + far / decays.W
@@ -173,7 +173,7 @@ def _of_offset(decays: Decays, far: float) -> float | None:
 
 
 def _nearest(means: Float[Tensor, "G d"]) -> Float[Tensor, " d"]:
-    """The point nearest to zero of the plane through the rows; zero where it is so but for rounding."""
+    """The point nearest to zero of the plane through the rows; exactly zero if it is zero up to rounding."""
     centre = means.mean(0)
     _, sizes, V = torch.linalg.svd(means - centre, full_matrices=False)
     V = V[sizes > SAME * sizes[0]]
@@ -193,7 +193,7 @@ def _numbered(labels: Any, loss: Loss, H: Tensor, K: int) -> tuple[Loss, Tensor,
 
 
 def _sets(y: Tensor, loss: Loss, H: Tensor, K: int) -> tuple[Loss, Tensor, Tensor]:
-    """Several labels per sample: the different sets are the labels."""
+    """The loss and labels of data with several labels per sample: each different set becomes one label."""
     is_table = tuple(y.shape) == (len(H), K) and bool(((y == 0) | (y == 1)).all()) and bool((y.sum(1) > 0).all())
     check(is_table, "labels", described(y), f"one class per sample, or ({len(H)}, {K}) of 0 and 1, a 1 in every row")
     check(type(loss) is CrossEntropy, "loss", loss, "ce with several labels per sample (summed over the labels)")
@@ -205,7 +205,7 @@ def _sets(y: Tensor, loss: Loss, H: Tensor, K: int) -> tuple[Loss, Tensor, Tenso
 
 @dataclass(frozen=True)
 class OfSamples:
-    """Means over the samples, and the gradient of the mean loss.
+    """Means over the samples, and gradients of the mean loss.
 
     Attributes:
         loss, margin: of a sample; the margin is the mean logit of its classes less that of the others.
@@ -226,7 +226,7 @@ class OfSamples:
 
 
 def of_samples(layer: Layer, frame: Frame) -> OfSamples:
-    """One pass over the samples, a tile of logits at a time."""
+    """The means over the samples, in one pass with a tile of logits at a time."""
     N = len(layer.H)
     pull, total = torch.zeros_like(layer.W), torch.zeros_like(layer.b)
     sums = torch.zeros(5, dtype=torch.float64)
@@ -242,7 +242,7 @@ def of_samples(layer: Layer, frame: Frame) -> OfSamples:
 
 
 def of_logits(layer: Layer, Z: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss, margin and p_y of every sample; where all classes are its own it has no margin."""
+    """Loss, margin and p_y of every sample; a sample that has all classes as labels has no margin."""
     inside = layer.inside[labels]
     m, K = inside.sum(1), Z.shape[1]
     margin = (inside * Z).sum(1) / m - ((1 - inside) * Z).sum(1) / (K - m).clamp(min=1)

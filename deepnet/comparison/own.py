@@ -26,6 +26,7 @@ from deepnet.comparison.verdict import CLOSE, COLLAPSED, grade
 from deepnet.measures.reading import Reading
 from ufm.arguments import Rule, not_negative, optional, positive
 from ufm.collapse import cosines
+from ufm.errors import check
 from ufm.model.loss import Loss
 from ufm.model.own_loss import loss_of
 
@@ -35,11 +36,12 @@ LOSS = Rule(lambda v: isinstance(v, str | dict | Loss), "a loss of ufm, its name
 
 @dataclass(frozen=True)
 class NetComparison:
-    """What a last layer and theory say of each other.
+    """The result of comparing a last layer with theory.
 
     Attributes:
-        theory, why, evidence: which theory, what of the samples asks for it, and what its prediction rests on.
-        verdict: one sentence.
+        theory, why, evidence: the theory that applies, the property of the samples that selects it, and the evidence
+            for its prediction.
+        verdict: one sentence that sums up.
         rows: measured against predicted.
         residuals: how far from stationary: of the weights |G'H + decay_W W| / |decay_W W|, of the bias |G'1 + decay_b
             b| / sqrt(N) |G|, and of the features, in the model, |G W + decay_H H| / |decay_H H|.
@@ -48,8 +50,8 @@ class NetComparison:
         is_fitted: whether decay_H was read off the balance.
         shift: length of the vector that all features are moved by (`layer.py`).
         predicted_value: the objective at the predicted minimum, of features less that vector.
-        samples, classes, dim: how many there are.
-        notes: sentences that a reader needs.
+        samples, classes, dim: N, K and d.
+        notes: further sentences, such as limits of the theory.
     """
 
     theory: str
@@ -71,13 +73,15 @@ class NetComparison:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a record."""
+        """The comparison as plain values for a record."""
         rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
         return asdict(self) | {"rows": rows, "notes": list(self.notes)}
 
 
 @overload
-def compare(reading: Reading, loss: Loss, sizes: Sizes) -> Comparison: ...
+def compare(reading: Reading, loss: Loss, sizes: Sizes, /) -> Comparison: ...
+@overload
+def compare(*, reading: Reading, loss: Loss, sizes: Sizes) -> Comparison: ...
 @overload
 def compare(
     features: Any,
@@ -90,23 +94,54 @@ def compare(
     decay_H: float | None = ...,
     decay_b: float | None = ...,
 ) -> NetComparison: ...
-def compare(*given: Any, **named: Any) -> Comparison | NetComparison:
-    """Compare a last layer with theory: `compare(features, labels, weight, bias, loss="ce", decay=5e-4)`.
+def compare(
+    features: Any = None,
+    labels: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    *,
+    loss: Loss | str | dict[str, Any] | None = None,
+    decay: float | None = None,
+    decay_H: float | None = None,
+    decay_b: float | None = None,
+    reading: Reading | None = None,
+    sizes: Sizes | None = None,
+) -> Comparison | NetComparison:
+    """Compare a trained last layer with the minimum that theory predicts for its loss and decays.
 
-    Or `compare(reading, loss, sizes)` for what is read off a run of `deepnet train`.
+    Two forms: `compare(features, labels, weight, bias, loss="ce", decay=5e-4)` for a network of any kind, which returns
+    a `NetComparison`; `compare(reading, loss, sizes)` for what is read off a run of `deepnet train`, which returns a
+    `Comparison`.
 
     Args:
-        given: features (N, d), of training samples in eval mode; labels (N,), or (N, K) of 0 and 1 for several labels a
-            sample; weight (K, d); bias (K,) if there is one. Arrays of numpy or tensors.
-        named: `loss`, one of ufm or its name ("ce", {"name": "focal", "gamma": 2}); `decay` of the weights, what an
-            optimiser calls weight_decay; `decay_b` of the bias, the same unless given, 0 where it has none; `decay_H`
-            of the features, read off their balance with the weights unless given.
+        features: (N, d), of training samples in eval mode; arrays of numpy or tensors, as the next three.
+        labels: (N,) class numbers, or (N, K) of 0 and 1 for several labels a sample.
+        weight: (K, d), the last layer's.
+        bias: (K,), None where the last layer has none.
+        loss: a loss of ufm, its name, or its name with parameters ({"name": "focal", "gamma": 2}).
+        decay: of the weights, > 0, what an optimiser calls weight_decay (the objective has decay/2 |W|^2).
+        decay_H: of the features, > 0 (decay_H/2 |H|^2); None: read off the balance with the weights.
+        decay_b: of the bias, >= 0; None: `decay`.
+        reading: of the second form only, as `sizes`: what is read off a run.
+        sizes: classes, samples per class, dimension and decay of that run.
 
     Raises:
         ValueError: if these do not belong together, or theory has nothing to say of them.
     """
-    is_reading = isinstance(given[0] if given else named.get("reading"), Reading)
-    return compare_reading(*given, **named) if is_reading else compare_net(*given, **named)
+    if reading is None and isinstance(features, Reading):
+        reading = features
+        loss, sizes = (labels if loss is None else loss), (weight if sizes is None else sizes)
+    if reading is None:
+        check(sizes is None, "sizes", sizes, "left out with features, which say it")
+        LOSS.check("loss", loss)
+        positive.check("decay", decay)
+        optional(positive).check("decay_H", decay_H)
+        optional(not_negative).check("decay_b", decay_b)
+        decays: dict[str, Any] = {"decay": decay, "decay_H": decay_H, "decay_b": decay_b}
+        return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
+    for name, value in {"bias": bias, "decay": decay, "decay_H": decay_H, "decay_b": decay_b}.items():
+        check(value is None, name, value, "left out with a reading, whose sizes say the decay")
+    return compare_reading(reading, loss, sizes)  # type: ignore[arg-type]  # which refuses what is no loss
 
 
 def compare_net(
@@ -120,11 +155,11 @@ def compare_net(
     decay_H: float | None = None,
     decay_b: float | None = None,
 ) -> NetComparison:
-    """The second form of `compare`."""
-    LOSS.check("loss", loss)
-    positive.check("decay", decay)
-    optional(positive).check("decay_H", decay_H)
-    optional(not_negative).check("decay_b", decay_b)
+    """Compare the last layer of any network with theory: the form of `compare` that takes features.
+
+    Raises:
+        ValueError: as `compare`.
+    """
     made = loss if isinstance(loss, Loss) else loss_of({"name": loss} if isinstance(loss, str) else loss)
     layer = layer_of(features, labels, weight, bias, made)
     own = Decays(decay, decay_H, (decay if decay_b is None else decay_b) if layer.has_bias else None)

@@ -1,4 +1,4 @@
-"""What a network pays for its features, as a power of their norm: calibrated on one run, it predicts others.
+"""A decay of features as a power of their norm, which is calibrated on one run and predicts other runs.
 
 The model charges decay_H/2 |H|^2. A network charges decay/2 times the squared norm of the parameters beneath the last
 layer. Where these are m layers theta_1 ... theta_m and the features are homogeneous of degree 1 in each (linear or
@@ -55,7 +55,7 @@ from ufm.theory.roots import root
 from ufm.tolerances import LOG_NORM
 
 STEP = 1.05
-"""The fixed point is looked for from large features downwards in this ratio."""
+"""The search for the fixed point goes from large features to smaller ones in this ratio."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class DepthFit:
 
     @property
     def depth_interval(self) -> tuple[float | None, float | None]:
-        """The values of m that the slope's interval allows; None for no bound."""
+        """The interval of m that follows from the slope's interval; None for an end without bound."""
         return (2 / self.high if self.high > 0 else None), (2 / self.low if self.low > 0 else None)
 
 

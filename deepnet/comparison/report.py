@@ -1,4 +1,4 @@
-"""What `deepnet compare` prints: a table and a verdict a condition, then predictions between them and similarities."""
+"""The output of `deepnet compare`: a table and verdict per condition, predictions between them, similarities."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ NOTHING_DERIVED = (
 
 
 def show(result: Study) -> None:
-    """All of it."""
+    """Print the whole study."""
     for network in result["networks"]:
         setting = json.loads(network["network"])
         print(f"{setting['net']}, width {setting['width']:g}, {setting['data']}, {setting['epochs']} epochs")
@@ -28,7 +28,7 @@ def show(result: Study) -> None:
 
 
 def show_net(found: NetComparison) -> None:
-    """A net of any kind: what theory speaks of it, rows, residuals, the sentence."""
+    """Print the comparison of a net of any kind: theory, rows, residuals and verdict."""
     sizes = f"{found.samples} samples, {found.classes} classes, {found.dim} dimensions"
     made = table(f"{found.theory}; {sizes}", "", "measured", "predicted", "ratio", "kind", left=[""])
     for row in found.rows:
@@ -46,7 +46,7 @@ def show_net(found: NetComparison) -> None:
 
 
 def spread_text(spread: dict[str, Any]) -> str:
-    """Mean, and the standard deviation where there are several."""
+    """The mean as text, with the standard deviation if there are several values."""
     if spread["mean"] is None:
         return "-"
     text = f"{spread['mean']:.4g}"

@@ -41,9 +41,9 @@ from ufm.errors import RequestError, check
 from ufm.model.loss import Loss
 
 SPLITS = ("train", "test")
-"""On whose images features are set side by side."""
+"""The splits on whose images features of networks are compared."""
 PASSES = 8
-"""Random passes over the training images for averages over batches."""
+"""The number of random passes over the training images that averages over batches take."""
 NOT_OF_THE_NETWORK = ("loss", "decay", "seed", "data_folder", "device", "download", "measure_every")
 
 IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
@@ -51,7 +51,7 @@ IN_TRAJECTORY = {field.name for field in fields(Reading)} - {"loss"}
 
 
 class Study(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         runs: an entry each: the run's summary (`deepnet/training/run.py`), `condition`, `seed`, `measures`, `geometry`,
@@ -68,7 +68,7 @@ class Study(TypedDict):
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run as compared: its case, its features on clean training and test images, and its part of the record."""
+    """A compared run: its case, its features on training and test images, and its part of the record."""
 
     network: str
     case: Case
@@ -77,7 +77,7 @@ class ComparedRun:
 
 
 def compared_run(folder: Path, device: str, data_folder: Path | None, code: str = "") -> ComparedRun:
-    """Compare a run's last state and, from its metrics, every measured epoch with the model.
+    """Compare a run with the model: its last state and, from its metrics, every measured epoch.
 
     Raises:
         ValueError: if the folder holds no run that can be read, or its classes are of unequal size.
@@ -136,7 +136,7 @@ def _classifier_over_writers(training: Training) -> float | None:
 
 
 def trajectory(lines: Sequence[dict[str, Any]], loss: Loss, sizes: Sizes) -> list[dict[str, Any]]:
-    """Prediction and measurement at every measured epoch; `rows` is None where there is nothing to compare.
+    """Prediction and measurement at every measured epoch; `rows` is None where nothing can be compared.
 
     That is where features or classifier are zero, not finite, or not in the metrics (runs of earlier versions).
     """

@@ -1,4 +1,4 @@
-"""Which theory speaks of a last layer, and the point that it predicts: the balanced one for balanced data alone.
+"""The theory that applies to a last layer, and the point that it predicts; the balanced one is for balanced data only.
 
 | of the samples | theory | evidence |
 |---|---|---|
@@ -37,12 +37,12 @@ from ufm.theory.softmax_codes import exact_margin
 from ufm.tolerances import NO_LOGITS, PROOF_GAP
 
 STARTS, STARTS_OF_CODES = 4, 32
-"""Of the minimisations: where the relaxation is tight all end alike; with few dimensions there are local minima."""
+"""Numbers of starts: if the relaxation is tight all end alike; in few dimensions there are local minima."""
 
 
 @dataclass(frozen=True)
 class Theory:
-    """What is predicted.
+    """The prediction of a theory for one last layer.
 
     Attributes:
         name: which theory.
@@ -66,12 +66,12 @@ class Theory:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the predicted minimum has no logits but the bias."""
+        """Whether the predicted minimum is zero, with no logits but the bias."""
         return float((self.M @ self.W.mT).abs().max()) < NO_LOGITS
 
 
 def theory_for(layer: Layer, frame: Frame) -> Theory:
-    """The theory that speaks of these samples.
+    """The theory that applies to these samples.
 
     Raises:
         ValueError: if none does.

@@ -24,7 +24,7 @@ QUANTITIES = ("margin", "p_y", "|w|", "|h|", "training loss")
 
 @dataclass(frozen=True)
 class Case:
-    """One run's last reading on its clean training images.
+    """The last reading of one run on its training images.
 
     Attributes:
         condition: names loss and decay.
@@ -40,7 +40,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Transfer:
-    """One prediction.
+    """One prediction from one condition to another.
 
     Attributes:
         source, target, seed: conditions of the calibration and of the prediction.
@@ -57,12 +57,12 @@ class Transfer:
     rows: tuple[Row, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a record."""
+        """The prediction as plain values for a record."""
         return asdict(self) | {"rows": [asdict(row) | {"ratio": row.ratio} for row in self.rows]}
 
 
 def by_condition(cases: Sequence[Case]) -> list[list[Reading]]:
-    """The readings of every condition."""
+    """The readings grouped by condition."""
     names = dict.fromkeys(case.condition for case in cases)
     return [[case.reading for case in cases if case.condition == name] for name in names]
 

@@ -1,4 +1,4 @@
-"""How close is this network to the theory? A condition's numbers in words.
+"""The verdict on a condition in words: how close its networks are to the theory.
 
 Words stand for fixed bounds (`CLOSE`, `FAIR`), chosen as what a reader would call close, not derived: the numbers are
 in the sentence. What is an identity for a stationary last layer on collapsed features is kept apart from what the model
@@ -8,17 +8,17 @@ predicts with nothing fitted on its target.
 from typing import Any
 
 CLOSE, FAIR = 0.05, 0.25
-"""Relative deviations up to which something is called close, and fair; above it is far."""
+"""Relative deviations up to which a number is called close, and fair; larger ones are far."""
 COLLAPSED = 0.01
 """tr S_W / tr S_B up to which features are called collapsed."""
 SIMPLEX = 0.95
-"""Share of the K - 1 dimensions from which class means are said to fill the simplex."""
+"""The share of the K - 1 dimensions from which on class means are called a simplex."""
 NORMS = ("margin", "|w|", "|h|")
-"""What the words on predictions and identities are about; p_y and the training loss have numbers in the tables."""
+"""The quantities that the words are about; the tables have p_y and the training loss besides."""
 
 
 def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) -> dict[str, Any]:
-    """Words, and the numbers they stand for.
+    """The verdict on a condition: words, and the numbers behind them.
 
     Args:
         condition: rows, stationarity and NC1 as spreads over the seeds (`deepnet.comparison.study`).
@@ -45,7 +45,7 @@ def verdict(condition: dict[str, Any], transfer_errors: list[dict[str, Any]]) ->
 
 
 def _nothing_fitted(condition: dict[str, Any]) -> list[str]:
-    """How far the net is from what is derived for it, if anything is."""
+    """A list with a sentence on the distance from the derived values; empty where nothing is derived."""
     found = condition.get("derived")
     if not found:
         return []
@@ -58,7 +58,7 @@ def _nothing_fitted(condition: dict[str, Any]) -> list[str]:
 
 
 def grade(deviation: float) -> str:
-    """Close, fair or far."""
+    """The word for a relative deviation: close, fair or far."""
     return "close" if deviation <= CLOSE else "fair" if deviation <= FAIR else "far"
 
 

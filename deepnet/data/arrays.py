@@ -1,4 +1,4 @@
-"""Images and labels as other people keep them, arrays of numpy or torch, as a split."""
+"""Conversion of arrays of images and labels, of numpy or torch, to a split."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ufm.errors import check
 from ufm.labels import described
 
 MOST_CHANNELS = 4
-"""Of images that are known by them to have channels last."""
+"""The largest last axis that is taken for the channels of an image."""
 LIGHTEST = 255
 
 
@@ -41,7 +41,7 @@ def split_of(images: Any, labels: Any, source: str) -> Split:
 
 
 def _as_stored(pixels: Tensor, source: str) -> Tensor:
-    """Bytes where they say all, else float32."""
+    """The images as uint8 if they are integers in [0, 255], else as float32."""
     is_bytes = pixels.dtype == torch.uint8
     if not is_bytes and not pixels.is_floating_point():
         low, high = (int(each) for each in torch.aminmax(pixels.long()))

@@ -1,4 +1,4 @@
-"""Random crops and flips as tensor functions, each image its own. Off unless training asks; metrics never see them.
+"""Random crops and flips of training images, as tensor functions; metrics never see them.
 
 All act on *normalised* images, so that the zeros a crop brings in are pixels of the mean colour.
 """
@@ -12,21 +12,21 @@ from torch.nn import functional
 
 Batch = Float[Tensor, "n C height width"]
 PADDING = 4
-"""Pixels by which an image is shifted at most, each way: the usual number for 32 x 32 photographs."""
+"""The most pixels by which an image is shifted in each direction, as usual for 32 x 32 photographs."""
 
 
 class Moves(NamedTuple):
-    """What happens to each of n images: rows and columns cut off the padded image's top and left, then a flip."""
+    """The moves of n images: rows and columns cut off the padded image's top and left, and whether it is flipped."""
 
     shifts: Int[Tensor, "2 n"]
     is_flipped: Bool[Tensor, " n"]
 
     def of(self, images: slice | Int[Tensor, " m"]) -> "Moves":
-        """Those of some of the images."""
+        """The moves of some of the images."""
         return Moves(self.shifts[:, images], self.is_flipped[images])
 
     def to(self, device: torch.device) -> "Moves":
-        """The same on a device, where the images must be."""
+        """The moves on a device, where the images must be."""
         return Moves(self.shifts.to(device), self.is_flipped.to(device))
 
 
@@ -43,7 +43,7 @@ def random_moves(n: int, generator: torch.Generator, padding: int = PADDING) -> 
 
 
 def augmented(images: Batch, moves: Moves) -> Batch:
-    """The images, moved."""
+    """The images after their moves."""
     return flipped(cropped(images, moves.shifts), moves.is_flipped)
 
 

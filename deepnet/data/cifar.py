@@ -16,7 +16,7 @@ from ufm.files import opened
 
 PIXELS = 3 * 32 * 32
 LARGEST_ARCHIVE = 2**28
-"""Bytes of a published archive, rounded up."""
+"""The most bytes of an archive: those of the published ones, rounded up."""
 
 
 @dataclass(frozen=True)

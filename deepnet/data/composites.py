@@ -22,7 +22,7 @@ def label_sets(classes: int, most: int) -> PickAllLabels:
 
 
 def composites(split: Split, loss: PickAllLabels, generator: torch.Generator) -> Split:
-    """One image of each class of a set, in random places of a canvas that has room for the largest set.
+    """Composites: one image of each class of a set, in random places of a canvas that has room for the largest set.
 
     Every size of set has about as many composites as the smallest class times the classes, and every set at least one.
     """

@@ -1,4 +1,4 @@
-"""Fetch one file with resume and a pinned hash, whoever else fetches it at the same time.
+"""Download of one file, with resume and a pinned hash, also while other processes download it.
 
 `pooch` restarts at byte 0 when a connection breaks; a 170 MB archive over a bad line then never arrives.
 """
@@ -23,11 +23,11 @@ from ufm.files import opened
 
 _CHUNK = 2**20
 LARGEST = 2**30
-"""Bytes of a file, several times those of any data set here."""
+"""The most bytes of a file, several times those of any data set here."""
 
 
 def fetch(url: str, path: Path, sha256: str, may_download: bool) -> Path:
-    """Download `url` to `path`, continuing `path`.part where it stopped; a file that is already there is only checked.
+    """Download `url` to `path`, resuming `path`.part; a file that exists already is only checked.
 
     One process at a time writes; others wait, then find the file or go on with what the first has left.
 
@@ -54,7 +54,7 @@ def fetch(url: str, path: Path, sha256: str, may_download: bool) -> Path:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[BinaryIO]:
-    """`part`, open for appending, once no other process has it.
+    """Open `part` for appending, once no other process has it.
 
     Raises:
         ValueError: if it cannot be made.
@@ -127,7 +127,7 @@ def _append(url: str, file: BinaryIO, name: str) -> None:
 
 
 def _first_byte(response: http.client.HTTPResponse, asked: int) -> int:
-    """Where in the file a response begins: at the byte that was asked for, an earlier one, or its start."""
+    """The byte of the file at which a response begins: the one asked for, an earlier one, or 0."""
     if response.status != 206:
         return 0
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))

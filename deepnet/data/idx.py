@@ -17,12 +17,12 @@ from ufm.files import opened
 
 _BYTES = 0x08  # the format's code for unsigned bytes
 LARGEST = 2**26
-"""Bytes of a file, packed or not; the published images are 47 MB."""
+"""The most bytes of a file, packed or not; the published images are 47 MB."""
 
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """Four files below one address, named as MNIST's are, with their sha256."""
+    """Four files below one address, named like MNIST's, with their sha256."""
 
     url: str
     sha256: dict[str, str]

@@ -1,4 +1,4 @@
-"""Images and labels from a file .npz of anybody: no pickles, its size known before it is unpacked."""
+"""Reading images and labels from an untrusted .npz file, without pickles and with a bounded unpacked size."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ NAMES = {
     ),
     "test": (("test_images", "test_labels"), ("x_test", "y_test"), ("X_test", "y_test"), ("val_images", "val_labels")),
 }
-"""What images and labels may be called, the first found counts."""
+"""The names that images and labels may have; the first found counts."""
 
 
 def read_file(path: Path) -> tuple[Split, Split | None]:
-    """Training images, and test images where the file has some.
+    """The training images in a file, and its test images if it has any.
 
     Raises:
         ValueError: if it cannot be read, or has no images with labels.

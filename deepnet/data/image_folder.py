@@ -33,15 +33,15 @@ FORMATS = {
 }
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 LARGEST_FILE, MOST_PIXELS, LARGEST = 2**28, 2**26, 2**36
-"""Bytes of a file, pixels of an image, and bytes of all images unpacked."""
+"""The most bytes of a file, pixels of an image, and bytes of all images unpacked."""
 GREY, DEEP = ("1", "L", "LA"), ("I", "F")
 """Pillow's modes of grey images, and how those begin that have more than eight bits a channel."""
 TEST = ("test", "val", "valid", "validation")
-"""Where test images are, the first found counts."""
+"""The names of a folder of test images; the first found counts."""
 
 
 def read_folder(path: Path, size: int | None) -> tuple[Split, Split | None]:
-    """Training images, and test images where the folder has some; scaled to `size` x `size` pixels, or as they are.
+    """The training images in a folder, and its test images if it has any; scaled to `size` x `size` pixels if given.
 
     Raises:
         ValueError: if an image cannot be read, is too large or of another size than the first, or a class is empty;
@@ -60,7 +60,7 @@ def read_folder(path: Path, size: int | None) -> tuple[Split, Split | None]:
 
 
 def _classes(folder: Path) -> list[str]:
-    """The names of its folders, those of systems left out."""
+    """The names of the subfolders that are classes; those of operating systems are left out."""
     try:
         found = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
@@ -84,7 +84,7 @@ def _files(folder: Path, classes: Sequence[str]) -> list[list[Path]]:
 
 
 def _looked_at(files: Sequence[Path], size: int | None) -> tuple[int, tuple[int, int]]:
-    """Channels, height and width, from the headers alone."""
+    """Channels, height and width of the images, from their headers only."""
     is_grey, shape, first = True, (0, 0), files[0]
     for file in files:
         with _opened(file) as image:
@@ -114,7 +114,7 @@ def _split(files: Sequence[Sequence[Path]], channels: int, shape: tuple[int, int
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """An image whose header has been read.
+    """Open an image and read its header.
 
     Raises:
         ValueError: on whatever goes wrong with it, as it is used, too.

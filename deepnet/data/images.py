@@ -1,4 +1,4 @@
-"""What a data set is, whatever its file format: images as tensors and their labels."""
+"""Data sets as tensors of images and labels, independent of their file format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from ufm import files
 from ufm.errors import RequestError, check
 
 Pixels = UInt8[Tensor, "N C height width"] | Float32[Tensor, "N C height width"]
-"""Channels first; bytes, or of data of your own that are no bytes float32."""
+"""Images with channels first, as uint8, or float32 for data of your own that are not bytes."""
 
 
 class Split(NamedTuple):
-    """Images and their labels."""
+    """Images (N, C, height, width) and their labels (N,)."""
 
     images: Pixels
     labels: Int[Tensor, " N"]
 
 
 class Images(NamedTuple):
-    """A data set as published."""
+    """A data set as published: training and test images, and the number of classes."""
 
     train: Split
     test: Split
@@ -30,7 +30,7 @@ class Images(NamedTuple):
 
 
 def check_classes(labels: Int[Tensor, " N"], classes: int, source: str) -> None:
-    """Refuse a published split that lacks images: in every one all classes have equally many.
+    """Refuse a published split with classes of different sizes: it lacks images.
 
     Raises:
         ValueError: if a class is absent, or has fewer images than another (a file was cut).

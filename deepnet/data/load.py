@@ -1,6 +1,6 @@
-"""What a run sees of a data set: splits, subsets and normalisation, all of it uint8 tensors on the device.
+"""Loading of a data set for a run: splits, subsets and normalisation, with images as uint8 tensors on the device.
 
-A further data set is one row of `DATA_SETS`: a function (folder, whether it may download) -> Images.
+A new data set is one row of `DATA_SETS`: a function (folder, whether it may download) -> Images.
 """
 
 from collections.abc import Callable
@@ -24,12 +24,12 @@ from ufm.errors import check
 from ufm.model.pick_all_labels import PickAllLabels
 
 AT_ONCE = 2**28
-"""Pixels that are looked at together in float64."""
+"""The most pixels that are converted to float64 together."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What one run sees.
+    """The data of one run.
 
     Attributes:
         splits: `train`, `validation` (absent when its fraction is 0) and `test`.
@@ -55,7 +55,7 @@ class Data:
         return (images - self.mean) / self.std
 
     def to(self, device: torch.device) -> "Data":
-        """All of it on a device."""
+        """The same data on a device."""
         splits = {name: Split(*(tensor.to(device) for tensor in split)) for name, split in self.splits.items()}
         return Data(splits, self.mean.to(device), self.std.to(device), self.classes, self.tags)
 
@@ -88,7 +88,13 @@ class Selection:
 
 @takes(name=instance(str), folder=path, selection=instance(Selection), download=boolean)
 def load(name: str, folder: Path, selection: Selection, download: bool = False) -> Data:
-    """Read a data set, keep some training images of each class for validation, take the subsets, find mean and std.
+    """Load a data set for a run: training, validation and test split, subsets, mean and standard deviation.
+
+    Args:
+        name: one of `DATA_SETS`, or data of your own (`deepnet/data/own_data.py`).
+        folder: where the files of the data set are.
+        selection: which of its images are used, and the seed of the choice.
+        download: whether missing files may be downloaded.
 
     Raises:
         ValueError: if the data set is unknown or damaged, or has fewer images than asked for.
@@ -118,7 +124,7 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
 
 
 def _images(name: str, folder: Path, size: int | None, download: bool) -> Images:
-    """The whole data set, its images of the size asked for."""
+    """The whole data set, with images scaled to the size asked for."""
     if is_own(name):
         images = own_images(name, size)
     else:
@@ -131,7 +137,7 @@ def _images(name: str, folder: Path, size: int | None, download: bool) -> Images
 
 
 def _moments(images: Pixels) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
-    """Standard deviation, 1 for a channel that is the same everywhere, and mean of each channel, in float64."""
+    """Standard deviation (1 for a constant channel) and mean of each channel, in float64."""
     if images.numel() <= AT_ONCE:
         std, mean = torch.std_mean(images.double(), (0, 2, 3), correction=0)
     else:
@@ -164,7 +170,7 @@ DATA_SETS: dict[str, Callable[[Path, bool], Images]] = {
 
 
 def _split_classes(split: Split, fraction: float, generator: torch.Generator) -> tuple[Split, Split]:
-    """A random `fraction` of each class, and the rest."""
+    """A split into a random `fraction` of each class and the rest."""
     chosen = torch.zeros(len(split.labels), dtype=torch.bool)
     for members in _shuffled_classes(split.labels, generator):
         chosen[members[: round(fraction * len(members))]] = True

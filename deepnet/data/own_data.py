@@ -29,18 +29,18 @@ from ufm.errors import check
 from ufm.import_string import foreign
 
 HELD_OUT = 5
-"""One of so many images is a test image where there are no others."""
+"""One image in this many is a test image if the data have none."""
 Parts = tuple[Split, Split | None]
-"""Training images, and test images if there are some."""
+"""Training images, and test images or None."""
 
 
 def is_own(name: str) -> bool:
-    """Whether a data set is none of ours."""
+    """Whether a name means data of the user, not one of `DATA_SETS`."""
     return ":" in name
 
 
 def own_images(name: str, size: int | None) -> Images:
-    """The data set; `size` is that of an image folder's images, which are scaled one by one.
+    """Load data of the user; the images of a folder are scaled to `size` x `size` pixels, one by one.
 
     Raises:
         ValueError: if it cannot be read, its images differ in shape, or a class has too few; names file or class.
@@ -61,7 +61,7 @@ def own_images(name: str, size: int | None) -> Images:
 
 
 def _held_out(split: Split, classes: int, name: str) -> tuple[Split, Split]:
-    """All but every fifth image of each class, and those."""
+    """A split into all but every fifth image of each class, and those."""
     counts = torch.bincount(split.labels, minlength=classes)
     few = (counts < 2).nonzero()[:, 0].tolist()
     check(
@@ -84,7 +84,7 @@ def _of_code(name: str) -> Parts:
 
 
 def check_code(name: str) -> tuple[Callable[..., Any], bool]:
-    """What the import path names, a data set by its looks, and whether it takes `train`.
+    """The object that an import path names, if it can be a data set, and whether it takes `train`.
 
     Raises:
         ValueError: if there is none.
@@ -108,7 +108,7 @@ def check_code(name: str) -> tuple[Callable[..., Any], bool]:
 
 
 def _split(found: Any, name: str) -> Split:
-    """A pair of arrays, or the items of a data set."""
+    """A split from a pair of arrays, or from the items of a data set."""
     arrays = np.ndarray | Tensor
     if isinstance(found, tuple | list) and len(found) == 2 and isinstance(found[0], arrays):
         return split_of(found[0], found[1], name)
@@ -131,4 +131,4 @@ READERS: dict[str, Callable[[Path, int | None], Parts]] = {
     "imagefolder": read_folder,
     "npz": lambda path, _: read_file(path),
 }
-"""What stands before the colon for data in files."""
+"""The readers of data in files, by the word before the colon."""

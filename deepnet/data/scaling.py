@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.nn import functional
 
 CHUNK = 2**24
-"""Values that are scaled at a time."""
+"""The most values that are scaled at a time."""
 
 
 def scaled(images: Num[Tensor, "n C height width"], size: int) -> Num[Tensor, "n C size size"]:
-    """The shorter side by bilinear interpolation, averaged where that shrinks it; the longer one cut off on both sides.
+    """Images with the shorter side scaled to `size` (bilinear, antialiased) and the longer one cut on both sides.
 
     Args:
         images: bytes or float32, which they stay.

@@ -1,4 +1,4 @@
-"""What an evaluation found: the metrics of one set of features, or of several layers of a model."""
+"""The result of an evaluation: the metrics of one set of features, or of several layers of a model."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics by layer, by name (`ufm/collapse/README.md`); what cannot be told is left out.
+    """Metrics by layer and name (formulas: `ufm/collapse/README.md`); those that cannot be computed are left out.
 
     Attributes:
         source: the file, or the type of the model.
-        samples, classes, present, dim: how many there are: classes of the last layer, those of them with samples, and
-            features of the last layer.
+        samples, classes, present, dim: numbers of samples, of classes of the last layer, of those that have samples,
+            and of features of the last layer.
         layers: name of a layer -> its metrics; the last layer comes first.
         last_layer: the name of the linear map whose input is the last layer's features; None if it is not known.
     """
@@ -38,20 +38,20 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Those of the last layer."""
+        """The metrics of the last layer."""
         return next(iter(self.layers.values()))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a record."""
+        """The evaluation as plain values for a record."""
         return asdict(self)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row a layer, for a table of pandas."""
+        """One flat dict per layer, for a table of pandas."""
         sizes = {name: value for name, value in asdict(self).items() if name not in ("layers", "last_layer")}
         return [{**sizes, "layer": layer, **values} for layer, values in self.layers.items()]
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
-        """What is 0 at collapse on a logarithmic axis, a colour a layer."""
+        """Draw the metrics that are 0 at collapse on a logarithmic axis, with one colour per layer."""
         figure, ax = on_axes(ax)
         names = distances(list(self.layers.values()))
         for layer, values in self.layers.items():
@@ -70,13 +70,13 @@ class Evaluation:
 
 
 def metrics_of(stats: FeatureStats) -> dict[str, float]:
-    """Every metric as a number."""
+    """Every metric of the statistics as a float, by name."""
     values = all_metrics(stats)
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
 
 
 def accuracy_of(H: Tensor, labels: Tensor, W: Tensor, b: Tensor | None, ignore_index: int) -> float:
-    """Share of the samples whose largest logit is their label's, among those that have one."""
+    """The share of samples whose largest logit is their label's, among samples that have a label."""
     dtype, right = torch.promote_types(H.dtype, torch.float32), 0
     W, b = W.to(dtype), W.new_zeros(len(W), dtype=dtype) if b is None else b.to(dtype)
     for rows in tiles(len(H), len(W)):
@@ -87,7 +87,7 @@ def accuracy_of(H: Tensor, labels: Tensor, W: Tensor, b: Tensor | None, ignore_i
 def on_other_samples(
     stats: FeatureStats, test: Tensor | None, outside: Tensor | None, train: Tensor
 ) -> dict[str, float]:
-    """NC4 of test features with these means; NC5 of features of no class, and how well NECO's score tells them apart.
+    """NC4 of test features with these means; NC5 and the AUROC of NECO's score for features of no class.
 
     `neco_auroc` is the chance that a sample of a class (of the test features where there are some) scores higher than
     one of none.
@@ -103,7 +103,7 @@ def on_other_samples(
 
 
 def chance_of_more(high: Tensor, low: Tensor) -> float:
-    """Share of pairs in which the first exceeds the second, ties as half: the area under the ROC curve."""
+    """The share of pairs in which the first exceeds the second, ties counting half: the area under the ROC curve."""
     ordered = low.sort().values
     below, up_to = (torch.searchsorted(ordered, high, right=right).double() for right in (False, True))
     return float((below + up_to).mean() / 2 / len(low))

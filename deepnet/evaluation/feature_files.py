@@ -18,21 +18,21 @@ from ufm.errors import RequestError, check, reason_of
 from ufm.files import check_sums, opened
 
 LARGEST = 2**36
-"""Bytes of a file, and of what it unpacks to."""
+"""The most bytes of a file, and of its unpacked contents."""
 MOST_PACKED = 200
-"""Times that an archive may grow; features with nine zeros in ten grow some tenfold."""
+"""The factor by which an archive may grow when unpacked; features with nine zeros in ten grow some tenfold."""
 NAMES = {
     "features": ("features", "H", "embeddings", "feats", "X"),
     "labels": ("labels", "y", "targets", "label", "target"),
     "W": ("W", "weight", "fc.weight", "classifier.weight", "head.weight"),
     "b": ("b", "bias", "fc.bias", "classifier.bias", "head.bias"),
 }
-"""What the arrays may be called, the first found counts."""
+"""The names that an array may have; the first found counts."""
 Arrays = dict[str, Tensor]
 
 
 class Features(NamedTuple):
-    """What a file holds."""
+    """The arrays in a file."""
 
     features: Tensor
     labels: Tensor | None

@@ -1,4 +1,4 @@
-"""A file's features, evaluated."""
+"""Evaluation of the features in a file."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def evaluate_file(
 
 
 def _others(path: Path, argument: str, like: Tensor) -> Features:
-    """Other features of the same dimension."""
+    """The features in another file, which must have the same dimension."""
     found = read_features(path, argument)
     H, d = found.features, like.shape[1]
     is_like = H.ndim == 2 and H.is_floating_point() and H.shape[1] == d and len(H) > 0

@@ -1,4 +1,4 @@
-"""`evaluate` as a command."""
+"""The command `evaluate`."""
 
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,18 +11,18 @@ from ufm.cli.job import Job
 
 
 class Evaluations(TypedDict):
-    """What the record says: one entry a file, the fields of `Evaluation`."""
+    """The contents of the record: one entry per file, with the fields of `Evaluation`."""
 
     evaluations: list[dict[str, Any]]
 
 
 class Evaluate(Job[EvaluateSetting, Evaluations]):
-    """The metrics of features from files."""
+    """The job of `evaluate`: the metrics of features from files."""
 
     name = "evaluate"
 
     def compute(self) -> Evaluations:
-        """File after file."""
+        """Evaluate one file after the other."""
         setting = self.setting
         self._found: list[Evaluation] = []
         for number, file in enumerate(setting.files, 1):
@@ -32,10 +32,10 @@ class Evaluate(Job[EvaluateSetting, Evaluations]):
         return {"evaluations": [each.as_dict() for each in self._found]}
 
     def show(self, result: Evaluations) -> None:
-        """A table of metrics by file."""
+        """Print a table of metrics by file."""
         report.show(self._found)
 
     def files(self) -> dict[str, Path | str]:
-        """The table as a file, where it is asked for."""
+        """Write the table to a file if that is asked for, and name it."""
         asked = self.setting.export
         return {"table": report.export(self._found, self.folder, asked)} if asked else {}

@@ -1,4 +1,4 @@
-"""The last linear layer of any model, found by running it: names differ, the order of execution does not."""
+"""Search for the last linear layer of any model by running it, as names differ between models."""
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from ufm.errors import RequestError
 
 
 def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
-    """Name of the linear layer that runs last and decides: its output picks the same classes as the model's.
+    """The name of the linear layer that runs last, if its output picks the same classes as the model's.
 
     torchvision's `fc` and `classifier.6`, timm's `head`, Hugging Face's `classifier` and `lm_head`, the last entry of
     a Sequential, also before a softmax.
@@ -39,7 +39,7 @@ def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether it is a `nn.Linear`, or has what one has, as `deepnet.nn.ETFClassifier` (`bias` may be None)."""
+    """Whether a module is an `nn.Linear` or has the attributes of one, as `deepnet.nn.ETFClassifier` has."""
     return all(hasattr(module, name) for name in ("in_features", "out_features", "weight", "bias"))
 
 
@@ -63,7 +63,7 @@ def logits_in(output: Any) -> Tensor:
 
 
 def named(model: nn.Module, name: str) -> nn.Module:
-    """A layer of the model.
+    """The layer of a model that has this name.
 
     Raises:
         ValueError: if there is none of that name, with those like it.

@@ -1,4 +1,4 @@
-"""A model's layers, evaluated in one pass over data: whatever it is made of, in eval mode, without gradients.
+"""Evaluation of the layers of any model in one pass over data, in eval mode and without gradients.
 
 deepnet.evaluate(model, loader)
 deepnet.evaluate(model, loader, layers=["layer1", "layer4"])
@@ -35,19 +35,25 @@ def evaluate(
     ignore_index: int = IGNORED,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Neural collapse of what the last linear layer of a model sees, and of other layers by name.
+    """Measure neural collapse of the features that a model's last linear layer sees, and of other layers by name.
 
     Batches are (inputs, labels), or dicts with labels under a usual name. The model stays where it is and as it was;
     inputs go to it. A layer's output with positions (maps, tokens) is averaged over them, unless every token has a
     label. NC4 needs the features once more, which are kept up to 4 GB and left out beyond.
 
     Args:
+        model: any torch module.
+        loader: batches of training data.
         layers: "auto", or names of `model.named_modules()` measured beside the last layer (or alone, where no linear
             layer gives the output).
-        test: data whose features are held against the means of `loader`'s: NC4 of the test set.
-        outside: data of no class, whose labels are not looked at: NC5 and NECO.
-        num_classes: needed where no linear layer gives the output.
+        test: batches of test data, whose features are compared with the means of `loader`'s: NC4 of the test set.
+        outside: batches of data of no class, whose labels are ignored: NC5 and NECO.
+        num_classes: required if no linear layer gives the output.
+        ignore_index: label of samples that are left out.
         progress: called with the number of batches done.
+
+    Returns:
+        The metrics of every layer; those of the last layer come first.
 
     Raises:
         ValueError: if a layer is not found, the loader gives nothing, or batches are not of these shapes or not finite.
@@ -73,7 +79,7 @@ def evaluate(
 
 
 class _Seen:
-    """What was seen of one layer; features wait to be summed together, as small batches cost as much as large ones."""
+    """The sums for one layer; features of small batches are collected first, as these cost as much as large ones."""
 
     def __init__(self, classes: int, keeps: bool) -> None:
         self.classes, self.keeps = classes, keeps
@@ -84,7 +90,7 @@ class _Seen:
         self.right: list[Tensor] = []
 
     def add(self, H: Tensor, labels: Tensor, right: Tensor) -> None:
-        """One batch."""
+        """Add the features of a batch."""
         labels, size = labels_below(labels, self.classes), H.numel() * H.element_size()
         self.samples += len(H)
         self.waiting.append((H, labels))

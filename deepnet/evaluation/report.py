@@ -1,4 +1,4 @@
-"""What `deepnet evaluate` prints and exports."""
+"""The output of `deepnet evaluate`, printed and exported."""
 
 import csv
 from pathlib import Path
@@ -9,11 +9,11 @@ from ufm.cli.records import atomic_file
 from ufm.cli.table import console, table
 
 COLUMNS = 6
-"""Of evaluations side by side; more stand in the record and the export."""
+"""The most evaluations side by side in the printed table; record and export have all."""
 
 
 def show(found: list[Evaluation]) -> None:
-    """A table, one row a metric, one column an evaluation."""
+    """Print a table with one row per metric and one column per evaluation."""
     shown = found if len(found) <= COLUMNS else [found[0], *found[1 - COLUMNS :]]
     made = table(_title(found), "metric", *(Path(each.source).name for each in shown), left=("metric",))
     for name in dict.fromkeys(name for each in shown for name in each.metrics):
@@ -22,7 +22,7 @@ def show(found: list[Evaluation]) -> None:
 
 
 def export(found: list[Evaluation], folder: Path, kind: str) -> Path:
-    """`metrics.csv` or `metrics.parquet`: one row an evaluation and layer, for a table of pandas."""
+    """Write `metrics.csv` or `metrics.parquet`, with one row per evaluation and layer."""
     rows = [row for each in found for row in each.rows()]
     names = list(dict.fromkeys(name for row in rows for name in row))
     path = folder / f"metrics.{kind}"

@@ -1,4 +1,4 @@
-"""A model whose layers are watched while it runs: what the last linear one sees, what others by name give."""
+"""Recording of layers while a model runs: the input of the last linear layer, the outputs of others by name."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from ufm.errors import RequestError, check, complaint
 from ufm.labels import check_label_type, described
 
 LABELS = ("labels", "label", "targets", "target")
-"""Where a batch that is a dict has its labels; all else in it goes to the model by name."""
+"""Keys of the labels in a batch that is a dict; its other entries go to the model by name."""
 
 
 class Found(NamedTuple):
-    """Of one batch: features by layer and labels without the samples that are ignored, and whose label was picked."""
+    """The features of one batch by layer, its labels without ignored samples, and whether each label was picked."""
 
     features: dict[str, Tensor]
     labels: Tensor
@@ -55,17 +55,17 @@ class Watched:
 
     @property
     def linear(self) -> Any:
-        """The last linear layer."""
+        """The last linear layer of the model."""
         return None if self.last is None else named(self.model, self.last)
 
     def last_layer(self) -> tuple[Tensor, Tensor]:
-        """Its W and b."""
+        """W and b of the last linear layer."""
         assert self.linear is not None
         W = self.linear.weight.detach()
         return W, W.new_zeros(len(W)) if self.linear.bias is None else self.linear.bias.detach()
 
     def run(self, batch: Any, ignore_index: int) -> Found:
-        """One forward pass over a batch with labels."""
+        """Run the model on a batch with labels, and return what was found."""
         labels = labels_in(batch).to(self.device)
         seen, logits = self._seen(batch)
         has_tokens = labels.ndim == 2
@@ -81,13 +81,13 @@ class Watched:
         return Found({name: each[kept] for name, each in features.items()}, y[kept], right[kept])
 
     def last_features(self, loader: Iterable[Any] | None) -> Tensor | None:
-        """What the last linear layer sees of other data."""
+        """The features of other data that the last linear layer sees."""
         if loader is None or self.last is None:
             return None
         return torch.cat([rows_in(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader])
 
     def _seen(self, batch: Any) -> tuple[dict[str, Tensor], Tensor]:
-        """What each layer gave, and the model's output."""
+        """The recorded tensor of each layer, and the model's output."""
         seen: dict[str, Tensor] = {}
         handles = [
             module.register_forward_hook(lambda _, __, output, name=name: seen.__setitem__(name, logits_in(output)))
@@ -111,7 +111,7 @@ class Watched:
 
 
 def run_on(model: nn.Module, batch: Any, device: torch.device) -> Any:
-    """What the model makes of the inputs of a batch, (inputs, labels) or a dict, without the labels."""
+    """The model's output for the inputs of a batch, (inputs, labels) or a dict, without its labels."""
     if isinstance(batch, Mapping):
         return model(**{name: moved(each, device) for name, each in batch.items() if name not in LABELS})
     inputs = batch[0] if isinstance(batch, list | tuple) else batch
@@ -120,7 +120,7 @@ def run_on(model: nn.Module, batch: Any, device: torch.device) -> Any:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode, and every part of it in its own mode afterwards."""
+    """Put the model in eval mode, and each module back in its own mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -149,7 +149,7 @@ def labels_in(batch: Any) -> Tensor:
 
 
 def rows_in(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor:
-    """One row of features a sample, or a token where those have labels; averaged over other positions."""
+    """One row of features per sample, or per token if tokens have labels; other positions are averaged."""
     if has_tokens and H.ndim == 3:
         H = H.flatten(0, 1)
     elif H.ndim == 3:

@@ -1,4 +1,4 @@
-"""What papers say about trained networks, one file each: the runs it takes, the statements, and how they are judged.
+"""Experiments on statements of papers about trained networks, one file each: its runs, and the statements.
 
 Rule (`statement.py`) and bounds were written down before the runs, with these exceptions. After a first look were
 added: NC1 in the quotient form beside the trace form, tau = 5 beside 30, calibration after temperature scaling, and

@@ -1,4 +1,4 @@
-"""Train what the experiments need, each run in its own folder, one process a core; what is done is not done again."""
+"""Training of the runs that experiments need, each in its own folder, one process per core; it can be resumed."""
 
 import dataclasses
 import shutil
@@ -23,7 +23,7 @@ from ufm.parallel import local_workers
 
 @dataclass(frozen=True)
 class Unit:
-    """One training."""
+    """One training of an experiment."""
 
     experiment: str
     run: str
@@ -33,12 +33,12 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """What it is called in progress lines."""
+        """The name of the training in progress lines."""
         return f"{self.experiment}: {self.run}, seed {self.seed}"
 
 
 def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, folder: Path) -> list[Unit]:
-    """All trainings, after a look whether each kind of run can begin and what is in their folders is of them.
+    """All trainings; checks first that each kind of run can start and that existing folders hold runs of this setting.
 
     Raises:
         ValueError: if a folder holds another run, or the data or a head for these data cannot be had.
@@ -60,7 +60,7 @@ def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, fold
 
 
 def conduct(units: Sequence[Unit], folder: Path) -> Iterator[tuple[Unit, str]]:
-    """Each training as it is finished, with the reason why it failed (empty if it did not)."""
+    """Train, and yield each training when it ends, with the reason if it failed (else an empty text)."""
     workers = min(len(units), local_workers(units[0].setting.device, None))
     with closing(map_units(train_unit, units, workers, EngineSetting(), folder)) as outcomes:
         for outcome in outcomes:
@@ -68,7 +68,7 @@ def conduct(units: Sequence[Unit], folder: Path) -> Iterator[tuple[Unit, str]]:
 
 
 def train_unit(unit: Unit) -> str:
-    """Begin or go on with a run; return why it failed, if it did."""
+    """Begin or resume a run; return why it failed, or an empty text."""
     if not checkpoint.has_state(unit.folder):
         shutil.rmtree(unit.folder, ignore_errors=True)  # killed before its first checkpoint
         setting = dataclasses.replace(unit.setting, out=unit.folder)
@@ -83,7 +83,7 @@ def train_unit(unit: Unit) -> str:
 
 
 def warning_of_units(units: Sequence[Unit]) -> str | None:
-    """A sentence where trainings have ended before t = 10."""
+    """A warning if trainings have ended before t = 10, or None."""
     ends = [metrics[-1] for unit in units if (metrics := checkpoint.read_metrics(unit.folder))]
     times = [line["t"] for line in ends if "t" in line and "residual" not in line]
     slow = [time for time in times if time < RELAXED]
@@ -97,7 +97,7 @@ def warning_of_units(units: Sequence[Unit]) -> str | None:
 
 
 def by_seed(units: Sequence[Unit], failures: Mapping[Path, str], experiment: str) -> list[dict[str, Run]]:
-    """The runs of one experiment by name, a dictionary a seed."""
+    """The runs of one experiment by name, one dictionary per seed."""
     own = [unit for unit in units if unit.experiment == experiment]
     seeds = sorted({unit.seed for unit in own})
     return [

@@ -31,17 +31,17 @@ class Experiment:
 
     @cached_property
     def runs(self) -> Mapping[str, Mapping[str, Any]]:
-        """By name, what each run changes in the setting common to all."""
+        """The changes of each run to the common setting, by the run's name."""
         return self._module.RUNS
 
     @cached_property
     def statements(self) -> "tuple[Statement, ...]":
-        """What is claimed of the runs."""
+        """The statements about the runs."""
         return self._module.STATEMENTS
 
     @property
     def measures(self) -> "tuple[Measure, ...]":
-        """What is measured of its runs beyond what every run measures (`MEASURES`, where the module has it)."""
+        """Further measures of its runs, beyond those of every run (`MEASURES`, if the module has it)."""
         return getattr(self._module, "MEASURES", ())
 
     @cached_property
@@ -50,13 +50,13 @@ class Experiment:
 
 
 def list_experiments() -> list[Experiment]:
-    """All of them, by name; nothing heavy is imported."""
+    """All experiments by name; torch is not imported."""
     trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("[!.]*.py"))}
     return [_experiment(name, tree) for name, tree in trees.items() if {"RUNS", "STATEMENTS"} <= _names(tree)]
 
 
 def find(name: str) -> list[Experiment]:
-    """The experiment of that name, or all of them.
+    """The experiment of that name, or all for `all`.
 
     Raises:
         ValueError: if there is none.

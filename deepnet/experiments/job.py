@@ -1,4 +1,4 @@
-"""`experiment` as a command: train, judge; every training in its folder, from which the same command goes on."""
+"""The command `experiment`: it trains and judges; the same command goes on with the trainings in a folder."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from ufm.cli.resume import earlier_result
 
 
 class Conduct(Job[ExperimentSetting, Judged]):
-    """Experiments on trained nets."""
+    """The job of `experiment`."""
 
     name = "experiment"
     continues = True
@@ -23,7 +23,7 @@ class Conduct(Job[ExperimentSetting, Judged]):
         self._experiments = find(setting.name)
 
     def compute(self) -> Judged:
-        """Train what is left, judge all."""
+        """Train the runs that are left, and judge all statements."""
         earlier = earlier_result(self.folder, self.setting.as_dict())  # refused here if it is another experiment's
         units = units_of(self._experiments, self.setting, self.folder)
         if earlier is None:
@@ -37,7 +37,7 @@ class Conduct(Job[ExperimentSetting, Judged]):
         return as_result(self._experiments, units, failures)
 
     def show(self, result: Judged) -> None:
-        """A row a statement."""
+        """Print a row per statement."""
         report.show(result)
 
     def exit_code(self, result: Judged) -> int:
@@ -45,7 +45,7 @@ class Conduct(Job[ExperimentSetting, Judged]):
         return 1 if result["failures"] else 0
 
     def stopped(self) -> None:
-        """Say how to go on."""
+        """Print how to resume."""
         print(f"\nstopped; the same command with --out {self.folder} goes on.", file=sys.stderr)
 
     def files(self) -> dict[str, Path | str]:

@@ -1,4 +1,4 @@
-"""What the record of experiments says: judgements, what they rest on, and the trainings that failed."""
+"""The contents of the record of experiments: judgements, the numbers behind them, and failed trainings."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ CURVE = "nc1_trace"
 
 
 class Judged(TypedDict, total=False):
-    """What the record says; before the first training nothing but that there are no experiments yet.
+    """The contents of the record; before the first training there are no experiments in it.
 
     Attributes:
         experiments: `name`, `sentence`, `source`, its `runs`, `statements` (the fields of a judgement) and `curves`: of
@@ -35,7 +35,7 @@ class Judged(TypedDict, total=False):
 
 
 def as_result(experiments: Sequence[Experiment], units: Sequence[Unit], failures: Mapping[Path, str]) -> Judged:
-    """The record's result: judgements, what they rest on, and the trainings that failed."""
+    """The result for the record: judgements, the numbers behind them, and failed trainings."""
     entries = [_entry(experiment, by_seed(units, failures, experiment.name)) for experiment in experiments]
     minutes = sum(_minutes(unit.folder) for unit in units if unit.folder not in failures)
     failed = {unit.name: failures[unit.folder] for unit in units if unit.folder in failures}
@@ -49,12 +49,12 @@ def as_result(experiments: Sequence[Experiment], units: Sequence[Unit], failures
 
 
 def distinct(units: Sequence[Unit]) -> int:
-    """How many trainings differ in more than the experiment they are for; statements on the same ones are dependent."""
+    """The number of trainings that differ in more than their experiment; statements on equal ones are dependent."""
     return len({json.dumps(checkpoint.plain_setting(unit.setting), sort_keys=True) for unit in units})
 
 
 def _minutes(folder: Path) -> float:
-    """What the epochs of a training took, on one core."""
+    """The minutes that the epochs of a training took on one core."""
     return sum(line["seconds"] for line in checkpoint.read_metrics(folder)) / 60
 
 
@@ -70,6 +70,6 @@ def _entry(experiment: Experiment, seeds: list[dict[str, Run]]) -> dict[str, Any
 
 
 def _curve(run: Run) -> dict[str, list[Any]]:
-    """Epochs and values, rounded to what a picture shows."""
+    """Epochs and values, rounded for a picture."""
     points = [] if run.failure else run.curve(CURVE)
     return {"epoch": [epoch for epoch, _ in points], CURVE: [float(f"{value:.3g}") for _, value in points]}

@@ -1,4 +1,4 @@
-"""What several experiments measure beyond the metrics of every run, and claim of it."""
+"""Measures and statements that several experiments share, beyond the metrics of every run."""
 
 import math
 from functools import partial
@@ -11,7 +11,7 @@ from deepnet.experiments.run import Run
 from deepnet.experiments.statement import Runs, Statement
 
 LEVELS = {"nc1_quotient": 0.02, "nc1_trace": 0.05}
-"""Where epochs until collapse are compared: tr(S_W S_B^+)/K, which the papers use, and tr S_W / tr S_B."""
+"""Levels at which epochs until collapse are compared: of tr(S_W S_B^+)/K, as in the papers, and of tr S_W / tr S_B."""
 FORMS = {"nc1_quotient": "quotient form", "nc1_trace": "trace form"}
 
 
@@ -29,7 +29,7 @@ def ratio_of_first_epochs(run: Run, other: Run, form: str) -> float:
 
 
 def collapses_sooner(name: str, other: str) -> tuple[Statement, ...]:
-    """That the run `name` takes fewer epochs than the run `other` to each level of NC1."""
+    """The statement that the run `name` takes fewer epochs than the run `other` to each level of NC1."""
 
     def ratio(runs: Runs, form: str) -> float:
         return ratio_of_first_epochs(runs[name], runs[other], form)
@@ -46,17 +46,17 @@ def collapses_sooner(name: str, other: str) -> tuple[Statement, ...]:
 
 
 def cosines_between_rows(rows: Float[Tensor, "m d"]) -> Float[Tensor, " pairs"]:
-    """Of all ordered pairs of different rows."""
+    """The cosines of all ordered pairs of different rows."""
     unit = rows / rows.norm(dim=-1, keepdim=True)
     return (unit @ unit.mT)[~torch.eye(len(rows), dtype=torch.bool)]
 
 
 def distance_from_simplex(rows: Float[Tensor, "m d"]) -> float:
-    """Largest |cos + 1/(m - 1)| over the pairs (their mean is -1/(m - 1) for any unit rows whose sum is 0)."""
+    """The largest |cos + 1/(m - 1)| over the pairs (their mean is -1/(m - 1) for any unit rows whose sum is 0)."""
     return float((cosines_between_rows(rows) + 1 / (len(rows) - 1)).abs().max())
 
 
 def share_of_top(matrix: Float[Tensor, "m d"], rank: int) -> float:
-    """Share of the squared Frobenius norm in the largest `rank` singular values."""
+    """The share of the squared Frobenius norm in the largest `rank` singular values."""
     squares = torch.linalg.svdvals(matrix).square()
     return float(squares[:rank].sum() / squares.sum())

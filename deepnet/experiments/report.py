@@ -1,4 +1,4 @@
-"""Judgements as a table."""
+"""The output of `experiment`: judgements as a table."""
 
 import math
 import statistics
@@ -17,7 +17,7 @@ COLOURS = {"showed": "green", "did not show": "bold red", "not decided": "yellow
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """One row a statement, and how many ended how."""
+    """Print one row per statement, and the number of statements of each outcome."""
     out = console(WIDTH)
     table = Table(title="What papers say of trained nets", title_justify="left", show_lines=True)
     table.add_column("statement", ratio=6)

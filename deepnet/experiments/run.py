@@ -1,4 +1,4 @@
-"""One finished training of an experiment, as its statements see it."""
+"""One finished training of an experiment, as its statements read it."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from deepnet.training.training import Training, reopen
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder.
+    """A finished run, read from its folder.
 
     Attributes:
         failure: why it did not reach its last epoch; empty if it did.
@@ -24,7 +24,7 @@ class Run:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """The epochs that were measured, the last one among them."""
+        """The lines of the measured epochs, which include the last one."""
         return [line for line in checkpoint.read_metrics(self.folder) if "train" in line]
 
     @cached_property
@@ -35,11 +35,11 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """How many it was asked for."""
+        """The number of epochs in its setting."""
         return int(self.lines[-1]["epoch"])
 
     def last(self, name: str, split: str = "train") -> float:
-        """A measure after the last epoch; nan if it was no number."""
+        """A measure after the last epoch; nan if it was not finite."""
         return _float(self.lines[-1][split][name])
 
     def curve(self, name: str, split: str = "train") -> list[tuple[int, float]]:
@@ -51,7 +51,7 @@ class Run:
         return next((float(epoch) for epoch, value in self.curve(name) if value <= below), math.inf)
 
     def layer(self, split: str = "train") -> LastLayer:
-        """Last layer and features of a split, in float64."""
+        """The last layer and the features of a split, in float64."""
         training = self.training
         layer = last_layer(training.net, training.data, training.data.splits[split], training.setting.precision)
         return LastLayer(layer.H.double(), layer.labels, layer.W.double(), layer.b.double())

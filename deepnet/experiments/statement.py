@@ -22,13 +22,13 @@ from typing import Literal
 from deepnet.experiments.run import Run
 
 Runs = Mapping[str, Run]
-"""The runs of one seed by the name that the experiment gives them."""
+"""The runs of one seed by their names in the experiment."""
 Outcome = Literal["showed", "did not show", "not decided"]
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What is claimed.
+    """A statement of a paper: a number that runs yield, and its bounds.
 
     Attributes:
         sentence: the claim in words, with its bounds.
@@ -50,7 +50,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A statement's numbers, one a seed (nan where a run failed), and what became of it.
+    """The judgement on a statement: its numbers, one per seed (nan for a failed run), and the outcome.
 
     Attributes:
         mean, half_width: of the judged number, measured or measured / predicted, and of its confidence interval.
@@ -69,7 +69,7 @@ class Judgement:
 
 
 def judge(statement: Statement, seeds: Sequence[Runs]) -> Judgement:
-    """Apply the rule to one seed or more."""
+    """Judge a statement by the numbers of one seed or more."""
     measured = tuple(_number(statement.measured, runs) for runs in seeds)
     predicted = None
     judged = measured
@@ -93,7 +93,7 @@ def judge(statement: Statement, seeds: Sequence[Runs]) -> Judgement:
 
 
 def _outcome(statement: Statement, lower: float, upper: float) -> Outcome:
-    """Where the interval lies; one that is not finite decides nothing."""
+    """The outcome by the position of the interval; one that is not finite decides nothing."""
     low, high = statement.low, statement.high
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return "not decided"

@@ -1,4 +1,4 @@
-"""`grid` as a command: what the folder lacks is trained, then table, rows, record and picture."""
+"""The command `grid`: it trains what the folder lacks, then writes table, rows, record and picture."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ ROWS = "runs.parquet"
 
 
 class GridResult(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         rows: a run each (`deepnet.grid.trainings.row`).
@@ -38,7 +38,7 @@ class GridResult(TypedDict):
 
 
 class TrainGrid(Job[GridSetting, GridResult]):
-    """Runs in a folder each."""
+    """The job of `grid`: runs, each in its own folder."""
 
     name = "grid"
 
@@ -48,7 +48,7 @@ class TrainGrid(Job[GridSetting, GridResult]):
         check_reachable(self.setting.engine)
 
     def compute(self) -> GridResult:
-        """Train what is left, then read what there is."""
+        """Train the runs that are left, then read all."""
         folder, setting, began = self.folder, self.setting, time.perf_counter()
         grid.write_grid(folder, setting)
         works = [grid.Work(run, folder / run.name) for run in self._runs]
@@ -68,7 +68,7 @@ class TrainGrid(Job[GridSetting, GridResult]):
         }
 
     def show(self, result: GridResult) -> None:
-        """Accuracies as a table, and what failed."""
+        """Print accuracies as a table, and failed runs."""
         report.show(result["maps"], result["failures"])
 
     def exit_code(self, result: GridResult) -> int:
@@ -76,7 +76,7 @@ class TrainGrid(Job[GridSetting, GridResult]):
         return 3 if result["failures"] else 0
 
     def stopped(self) -> None:
-        """Say how to go on."""
+        """Print how to resume."""
         if (self.folder / grid.GRID).exists():
             print(
                 f"\nstopped; go on with: python -m deepnet grid --resume {self.folder}{grid.code_again(self.setting)}",
@@ -84,12 +84,12 @@ class TrainGrid(Job[GridSetting, GridResult]):
             )
 
     def files(self) -> dict[str, Path | str]:
-        """The rows."""
+        """The file of rows."""
         return {"runs": self.folder / ROWS}
 
 
 def write_rows(folder: Path, rows: list[grid.Row]) -> None:
-    """All rows as one Parquet file, which this replaces: what it says is in the runs' own folders."""
+    """Write all rows to one Parquet file, replacing an earlier one; the runs' own folders have the same numbers."""
     columns = dict.fromkeys(name for row in rows for name in row)
     table = pyarrow.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows])
     with atomic_file(folder / ROWS, "wb") as file:

@@ -7,11 +7,11 @@ from typing import Any, TypedDict
 from deepnet.grid.trainings import Row
 
 Map = list[list[float | int | None]]
-"""Rows are widths, columns epochs; null where no run has ended."""
+"""A map: rows are widths, columns are epochs; null where no run has ended."""
 
 
 class Maps(TypedDict):
-    """Test accuracy at the epoch that validation chose (at the last one where there is no validation split).
+    """Maps of test accuracy at the epoch of best validation accuracy (without validation, at the last epoch).
 
     Attributes:
         width, epochs: the axes.
@@ -53,7 +53,7 @@ def maps(rows: Sequence[Row]) -> Maps:
 
 
 def _label(row: Row) -> str:
-    """The loss; with its parameters where the row has some."""
+    """The loss of a row as text, with its parameters if it has any."""
     given = {name.removeprefix("loss_"): value for name, value in row.items() if name.startswith("loss_")}
     numbers = [f"{name}={value:g}" if isinstance(value, float) else str(value) for name, value in given.items()]
     return f"{row['loss']} ({', '.join(numbers)})" if numbers else str(row["loss"])

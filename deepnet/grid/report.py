@@ -1,4 +1,4 @@
-"""A grid of runs as a table, and a bar while they are trained."""
+"""The output of `grid`: a table of the runs, and a bar while they are trained."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ MEMORY_OF_SPEED = 3600.0
 
 
 def show(found: Mapping[str, Any], failures: Sequence[Mapping[str, str]]) -> None:
-    """One line per width and length, one column a loss; then what failed."""
+    """Print a line per width and length with a column per loss, then failed runs."""
     shown = table("test accuracy", "width", "epochs", *found["mean"], "std. deviation", "runs")
     for i, width in enumerate(found["width"]):
         for j, epochs in enumerate(found["epochs"]):

@@ -1,4 +1,4 @@
-"""What `deepnet grid` takes: a run's own options, and axes over some of them. Free of torch."""
+"""The setting of `deepnet grid`: the options of a run, and axes over some of them; without torch."""
 
 import dataclasses
 import itertools
@@ -24,7 +24,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 """Options that differ from those of `deepnet train`, and the axes."""
 MOST_RUNS = 10_000
 LONGEST_NAME = 255
-"""Bytes, of a folder."""
+"""The most bytes of a folder's name."""
 _NO_AXES = ("given", "out", "json", "resume", "device", "data_folder", "download", "head")
 
 
@@ -96,7 +96,7 @@ class GridSetting(TrainSetting):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a grid: its folder's name and what it is asked."""
+    """One run of a grid: the name of its folder and its setting."""
 
     name: str
     setting: TrainSetting

@@ -49,7 +49,7 @@ class Work:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has reached its last epoch and left its record."""
+        """Whether the run has reached its last epoch and written its record."""
         return (self.folder / RECORD).exists()
 
     @property
@@ -62,7 +62,7 @@ class Work:
 
 
 def write_grid(folder: Path, setting: GridSetting) -> None:
-    """Say in the folder what is asked."""
+    """Write the setting of the grid into its folder."""
     plain = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_CALL}
     plain |= {"data_folder": str(setting.data_folder)}
     with atomic_file(folder / GRID) as file:
@@ -96,7 +96,7 @@ def resumed_grid(setting: GridSetting) -> GridSetting:
 
 
 def code_again(setting: GridSetting) -> str:
-    """What must stand beside `--resume`: the options, and axes as options, that name code of the user."""
+    """The options that must be given beside `--resume`, as they (or axes) name code of the user."""
     axes = {name: text for name, text in setting.all_axes.items() if _calls_code(setting, name)}
     plain = own_code.options_again(checkpoint.plain_setting(setting), set(own_code.OPTIONS) - axes.keys())
     return plain + "".join(f" --grid.{name} {shlex.quote(text)}" for name, text in axes.items())
@@ -147,7 +147,7 @@ def possible_runs(setting: GridSetting) -> list[Run]:
 def train_all(
     todo: list[Work], setting: GridSetting, folder: Path, workers: int, on_end: Callable[[Work, str | None], None]
 ) -> dict[str, str]:
-    """Train what is left, the longest runs first; why runs failed, by name."""
+    """Train the runs that are left, the longest first; return why runs failed, by name."""
     longest_first = sorted(todo, key=lambda work: work.epochs_done - work.run.setting.lines)
     failures = {}
     with closing(map_units(train_run, longest_first, workers, setting.engine, folder)) as outcomes:
@@ -160,7 +160,7 @@ def train_all(
 
 
 def train_run(work: Work) -> str:
-    """Train a run to its last epoch from wherever it is; why its loss stopped being finite, or nothing."""
+    """Train a run to its last epoch from where it is; return why its loss stopped being finite, or an empty text."""
     folder, asked = work.folder, work.run.setting
     if work.is_done:
         return ""
@@ -177,7 +177,7 @@ def train_run(work: Work) -> str:
 
 
 def row(work: Work, failure: str | None) -> Row:
-    """What a table says of a run; nothing measured where it failed or has not ended."""
+    """The row of a run in the table; without measures if it failed or has not ended."""
     setting: TrainSetting = work.run.setting
     parameters = {f"loss_{key}": value for key, value in setting.loss.items() if key != "name"}
     named = {name: getattr(setting, name) for name in ("data", "net", "width", "epochs", "seed", "lr", "decay")}
@@ -186,7 +186,7 @@ def row(work: Work, failure: str | None) -> Row:
 
 
 def _measured(result: dict[str, Any]) -> Row:
-    """Every measure of every split at the last epoch; accuracies at the epoch that validation chose."""
+    """Every measure of every split at the last epoch, and accuracies at the epoch of best validation."""
     last = {f"{split}_{name}": value for split, values in result["splits"].items() for name, value in values.items()}
     best = result["best"] or {}
     chosen = {f"best_{name}_accuracy": best[name]["accuracy"] for name in ("validation", "test") if name in best}

@@ -1,4 +1,4 @@
-"""Is a net right as often as it says? Negative log likelihood, expected calibration error, temperature scaling.
+"""Calibration of a net's probabilities: negative log likelihood, expected calibration error, temperature scaling.
 
 All of it after Guo, Pleiss, Sun and Weinberger 2017 (On calibration of modern neural networks). Probabilities are the
 softmax of the logits, also for nets trained with squared error, whose logits are no log-odds: read theirs with care.
@@ -23,7 +23,7 @@ from ufm.tolerances import LOG_TEMPERATURE
 BINS = 15
 """Guo et al. 2017 use 15 bins of equal width."""
 TEMPERATURES = (1e-3, 1e3)
-"""Where `fit_temperature` looks. On a split without mistakes the best temperature is 0: the lower end stands for it."""
+"""The range that `fit_temperature` searches; its lower end stands for 0, the best on a split without mistakes."""
 
 Logits = Float[Tensor, "N K"]
 Labels = Int[Tensor, " N"]
@@ -32,7 +32,7 @@ Bins = Float[Tensor, " bins"]
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The samples whose confidence lies in (low, high]: how many, their mean confidence, the share that is right."""
+    """The samples of confidence in (low, high]: their number, mean confidence, and the share that is right."""
 
     low: float
     high: float
@@ -43,13 +43,13 @@ class ReliabilityBin:
 
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def negative_log_likelihood(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
-    """Mean of -log p_y (Guo et al. 2017, section 2, there summed)."""
+    """The mean of -log p_y (Guo et al. 2017, section 2, there summed)."""
     return torch.nn.functional.cross_entropy(logits.double(), labels)
 
 
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, bins=integer(1))
 def expected_calibration_error(logits: Logits, labels: Labels, bins: int = BINS) -> Float[Tensor, ""]:
-    """Sum over bins of |B|/N |accuracy(B) - confidence(B)| (Guo et al. 2017, section 2)."""
+    """The sum over bins of |B|/N |accuracy(B) - confidence(B)| (Guo et al. 2017, section 2)."""
     _, confidence, right = _binned(logits, labels, bins)
     return (right - confidence).abs().sum() / len(labels)
 
@@ -92,7 +92,7 @@ def calibration(
     measured_on: tuple[Float[Tensor, "M K"], Int[Tensor, " M"]],
     bins: int = BINS,
 ) -> dict[str, Any]:
-    """Errors and reliability table of one split; with a second split to fit on, the same at its temperature.
+    """Errors and reliability table of one split; given a second split, also those at the temperature fitted on it.
 
     Args:
         fitted_on: Logits and labels of the validation split; None leaves temperature scaling out.
@@ -127,7 +127,7 @@ def _errors(logits: Logits, labels: Labels, bins: int) -> dict[str, Any]:
 
 
 def _binned(logits: Logits, labels: Labels, bins: int) -> tuple[Bins, Bins, Bins]:
-    """Per bin: how many samples, their summed confidence, how many are right; bins are open at their lower end."""
+    """Number of samples, summed confidence and number of right samples per bin (low, high]."""
     check(bins >= 1, "bins", bins, ">= 1")
     check(len(labels) > 0, "labels", len(labels), "at least one sample")
     confidence, guess = logits.double().softmax(-1).max(-1)

@@ -1,4 +1,4 @@
-"""What the last layer of a network sees: features of clean images in eval mode, as tensors and as `FeatureStats`."""
+"""The features that the last layer of a network sees in eval mode, as tensors and as `FeatureStats`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ufm.errors import check
 
 Precision = Literal["fp32", "bf16"]
 Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Images to logits and features: a network, also one of several processes'."""
+"""Maps images to logits and features: a network, also wrapped for several processes."""
 BATCH, MOST_VALUES = 500, 500 * 3 * 64 * 64
 """Images a forward pass, and their pixels times channels; eval mode, so the number moves nothing but rounding and
 memory."""
@@ -34,12 +34,12 @@ class LastLayer:
 
     @property
     def logits(self) -> Float[Tensor, "N K"]:
-        """What the network says."""
+        """The logits of the samples."""
         return self.H @ self.W.mT + self.b
 
     @property
     def stats(self) -> FeatureStats:
-        """What neural collapse is measured from; of features that are not finite the metrics are nan.
+        """The statistics that metrics take; features that are not finite give metrics that are nan.
 
         Raises:
             ValueError: if a class has no sample.
@@ -54,7 +54,10 @@ class LastLayer:
 
 @torch.no_grad()
 def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> LastLayer:
-    """Stream a split through the network in eval mode, without augmentation, into one (N, d) tensor."""
+    """The features of a split, (N, d) float32, in eval mode and without augmentation, and the last layer's W and b.
+
+    With several processes, each runs its share of the images, and all get all features.
+    """
     net.eval()
     H = torch.zeros(len(split.labels), net.feature_size, device=split.images.device)
     size = max(1, min(BATCH, MOST_VALUES // split.images[0].numel()))

@@ -1,4 +1,4 @@
-"""The class means and the rows of W of a network, up to rotation: what a picture of its geometry needs."""
+"""The class means and the rows of W of a network up to rotation, for a picture of their geometry."""
 
 import torch
 

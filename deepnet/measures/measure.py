@@ -1,4 +1,4 @@
-"""What is measured of a last layer whenever a run is looked at: numbers for a line of `metrics.jsonl`."""
+"""The measures of a last layer at an epoch, which are the numbers in a line of `metrics.jsonl`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,19 +20,19 @@ from ufm.model.pick_all_labels import PickAllLabels
 from ufm.theory.central_path import split_along_central_path
 
 Measure = Callable[[LastLayer, Any], dict[str, float]]
-"""Named numbers of a last layer on one split."""
+"""Maps a last layer on one split to numbers by name."""
 
 
 @takes(loss=instance(Loss), decay=not_negative)
 def measures_of(loss: Loss, decay: float) -> tuple[Measure, ...]:
-    """What is measured of a run with this loss and weight decay."""
+    """The measures of a run with this loss and weight decay."""
     own = MEASURES.get(type(loss))
     return own(decay) if own else (measure,)
 
 
 @takes(layer=instance(LastLayer), loss=instance(Loss))
 def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
-    """Mean loss, accuracy, calibration, every collapse metric and the reading, on the device until the end."""
+    """Mean loss, accuracy, calibration, every collapse metric and the fields of `Reading`, as floats by name."""
     logits, labels, stats = layer.logits, layer.labels, layer.stats
     values = {
         "loss": loss(logits, labels).double().mean(),
@@ -49,14 +49,14 @@ def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
 
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, k=integer(1))
 def top_accuracy(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], k: int) -> Float[Tensor, ""]:
-    """Share of the samples whose label is among the k largest logits (1 if there are no more than k classes)."""
+    """The share of samples whose label is among the k largest logits (1 for k classes or fewer)."""
     picked = logits.topk(min(k, logits.shape[-1])).indices
     return (picked == labels[:, None]).any(-1).double().mean()
 
 
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
-    """Smallest over the samples of the label's logit minus the largest other: negative if one is misclassified."""
+    """The least margin, label's logit minus largest other one, over the samples; negative if one is misclassified."""
     own = logits.gather(-1, labels[:, None])[:, 0]
     others = logits.scatter(-1, labels[:, None], -torch.inf).amax(-1)
     return (own - others).min().double()
@@ -78,4 +78,4 @@ MEASURES: dict[type[Loss], Callable[[float], tuple[Measure, ...]]] = {
     SquaredError: lambda decay: (measure, partial(central_path, decay=decay)),
     PickAllLabels: lambda _: (measure_tags,),
 }
-"""Losses of which something else is measured, given the weight decay."""
+"""Further measures for runs with certain losses, given the weight decay."""

@@ -31,12 +31,12 @@ except ImportError as error:
 
 MOMENTS = tuple(field.name for field in fields(Moments))
 ADDED = ("counts", "total", "squares", "second")
-"""Of the moments those that add up over processes, once all have taken them about the same samples."""
+"""The moments that add up over processes once all have taken them about the same samples."""
 LAST_LAYER = ("weight", "bias")
 
 
 class NeuralCollapse(Metric):
-    """NC1 to NC3 of the features seen since the last `reset`, and what of NC3 needs the last layer if it is given.
+    """The metrics of NC1 to NC3 of the features seen since the last `reset`; those that need W if it is given.
 
     The states are sums in float64 about one sample of each class (`ufm/collapse/moments.py`): NC1 keeps its digits
     where classes are far from zero and samples close to their class. Processes agree on those samples when they
@@ -72,7 +72,7 @@ class NeuralCollapse(Metric):
             self.add_state(name, value, dist_reduce_fx="sum" if name in ADDED else _largest, persistent=True)
 
     def update(self, features: Any, labels: Any, weight: Any = None, bias: Any = None) -> None:
-        """Take a batch: features (n, d), labels (n,), and the last layer, which replaces one given before."""
+        """Add a batch: features (n, d), labels (n,), and the last layer, which replaces an earlier one."""
         H, y = tensor_of("features", features), labels_of(labels)
         is_features = H.ndim == 2 and H.is_floating_point() and H.shape[1] == (self._d or H.shape[1] or 1)
         allowed = f"a floating-point tensor (samples, {self._d or 'd'})"
@@ -96,7 +96,7 @@ class NeuralCollapse(Metric):
         return {**all_metrics(stats), "present": (self.counts > 0).sum()}
 
     def merge_state(self, incoming_state: "dict[str, Any] | Metric") -> None:
-        """Add what another metric of these classes has seen."""
+        """Add the samples that another metric of these classes has seen."""
         if isinstance(incoming_state, Metric):
             is_same = isinstance(incoming_state, NeuralCollapse)
             check(is_same, "incoming_state", type(incoming_state).__name__, "a NeuralCollapse or its metric_state")
@@ -126,7 +126,7 @@ class NeuralCollapse(Metric):
 
     @property
     def _d(self) -> int:
-        """0 before it is known."""
+        """The number of features d; 0 before the first batch."""
         return self.shift.shape[1]
 
     def _zero(self, d: int) -> dict[str, Tensor]:
@@ -169,5 +169,5 @@ class NeuralCollapse(Metric):
 
 
 def _largest(of_processes: Tensor) -> Tensor:
-    """What is the same in every process, or -inf or 0 in those that do not know it."""
+    """Reduce a value that is the same in every process, or -inf or 0 in those that do not know it."""
     return of_processes.amax(0)

@@ -1,4 +1,4 @@
-"""Which statistics batch normalisation uses when a trained net is looked at.
+"""The statistics that batch normalisation uses when a trained net is measured.
 
 Training normalises with the batch at hand, evaluation with running averages of past batches, which belong to past
 parameters too. A loss that is stationary in training need not be so in evaluation. Two more ways to look tell how much
@@ -27,7 +27,7 @@ Index = Int[Tensor, " n"]
 
 
 def normalises_batches(net: nn.Module) -> bool:
-    """Whether there is a batch normalisation in it."""
+    """Whether a net contains a batch normalisation."""
     return any(isinstance(module, _BatchNorm) for module in net.modules())
 
 

@@ -1,4 +1,4 @@
-"""What is read off a last layer at an epoch: a dozen numbers, enough to compare it with theory later, without the net.
+"""Fifteen numbers of a last layer at an epoch, which suffice to compare it with theory later, without the net.
 
 Rows are samples: G (N, K) is the gradient of the mean loss in the logits, h_i the features, mu_k their class means,
 mu_G the mean of the mu_k, M (K, d) the rows mu_k - mu_G. "Centred" means less the mean of the rows.
@@ -18,7 +18,7 @@ from ufm.model.loss import Loss
 
 @dataclass(frozen=True)
 class Reading:
-    """The numbers of one last layer on one split.
+    """The numbers of one last layer on one split that theory needs.
 
     Attributes:
         loss: mean training loss.
@@ -52,7 +52,7 @@ class Reading:
 
     @classmethod
     def from_measures(cls, measures: dict[str, Any]) -> "Reading":
-        """Pick the fields out of a split's line in `metrics.jsonl`; what was not a number there is nan here.
+        """The reading in a split's line of `metrics.jsonl`; null becomes nan.
 
         Raises:
             KeyError: if a field is missing.

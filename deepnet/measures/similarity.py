@@ -1,4 +1,4 @@
-"""Do networks trained with different losses end with equivalent features? Measured on the same images.
+"""Similarity of the features of networks trained with different losses, measured on the same images.
 
 Features are centred by their mean over the samples first.
 
@@ -25,7 +25,7 @@ from ufm.errors import check
 
 @dataclass(frozen=True)
 class Similarity:
-    """Two nets on the same images.
+    """The similarity of two nets on the same images.
 
     Attributes:
         first, second: positions in the sequence given.
@@ -49,7 +49,7 @@ class _Spectrum:
 
 
 def similarities(layers: Sequence[LastLayer]) -> list[Similarity]:
-    """Every pair of nets.
+    """The similarity of every pair of nets.
 
     Raises:
         ValueError: if the nets were not shown the same labels in the same order.

@@ -1,4 +1,4 @@
-"""What is measured of a last layer whose samples have several labels each (Li et al. 2024, multi-label collapse)."""
+"""The measures of a last layer whose samples have several labels each (Li et al. 2024, multi-label collapse)."""
 
 import torch
 from jaxtyping import Float, Int

@@ -37,7 +37,7 @@ class Criterion(nn.Module):
         self.loss, self.reduction = loss, reduction
 
     def forward(self, logits: Float[Tensor, "N K"], labels: Labels) -> Float[Tensor, "..."]:
-        """The loss."""
+        """The loss of these logits, reduced as asked for."""
         instance(Tensor).check("logits", logits)
         check_label_type(labels)
         labels = labels.long()
@@ -81,14 +81,14 @@ class DotRegression(Loss):
         check_fields(self, scale=positive)
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
-        """Half the squared distance from s, over s."""
+        """The loss of each sample: half the squared distance of the label's logit from s, over s."""
         labels = checked_labels(labels, logits)
         own = logits.gather(-1, labels[:, None].expand(*logits.shape[:-1], 1))[..., 0]
         return (own - self.scale).square() / (2 * self.scale)
 
 
 def _assert_later(labels: Tensor, count: int) -> None:
-    """Labels in [0, count) as an assertion of the device, for which the host does not wait."""
+    """Let the device assert that labels are in [0, count), without the host waiting."""
     torch._assert_async(((labels >= 0) & (labels < count)).all(), f"`labels` must be in [0, {count}).")
     if not torch.compiler.is_compiling():
         mark_labels(labels, count)

@@ -10,7 +10,7 @@ from ufm.arguments import Rule, boolean, integer, optional, positive, seed, take
 from ufm.errors import check
 
 MOST_FEATURES, MOST_CLASSES = 2**16, 2**14
-"""The frame is made in float64, by a QR decomposition."""
+"""Limits because the frame is made in float64, by a QR decomposition."""
 
 
 class ETFClassifier(nn.Module):
@@ -73,11 +73,11 @@ class ETFClassifier(nn.Module):
 
     @property
     def out_features(self) -> int:
-        """K."""
+        """The number of classes K."""
         return len(self.weight)
 
     def forward(self, features: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch K"]:
-        """The logits."""
+        """The logits of the features."""
         if self.normalize:
             at_least_single = features.to(
                 torch.promote_types(features.dtype, torch.float32)
@@ -87,7 +87,7 @@ class ETFClassifier(nn.Module):
 
     @torch.no_grad()
     def expand(self, num_classes: int) -> float:
-        """Add classes; returns by what angle, in degrees, each old class's vector turned.
+        """Add classes; return the angle in degrees by which the vectors of the old classes turned.
 
         Within `capacity` the vectors of old classes stay as they are, bit for bit: 0 degrees. Beyond it all become the
         simplex of `num_classes` whose old vectors turn least, all by arccos sqrt((K - 1) C / (K (C - 1))) from K to C

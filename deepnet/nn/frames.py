@@ -1,4 +1,4 @@
-"""Unit vectors for classes, as far apart as they can be, and what becomes of a simplex when classes are added."""
+"""Unit vectors for classes with a large one-vs-rest margin, and the growth of a simplex when classes are added."""
 
 import math
 
@@ -11,7 +11,7 @@ from ufm.simplex import simplex_basis, simplex_etf
 from ufm.theory.softmax_codes import annealed_codes, sum_of_simplices
 
 MOST_SEARCHED = 1000
-"""Classes for which a code is searched: the time grows as K^2 d, and 1000 in 64 dimensions take minutes."""
+"""The most classes for which a code is searched: the time grows as K^2 d; 1000 in 64 dimensions take minutes."""
 MOST_STARTS, COSINES = 8, 100_000
 """Random starts of a search: as many as have that many pairs of classes together, at least one."""
 
@@ -66,5 +66,5 @@ def _normal(rows: int, columns: int, seed: int) -> Tensor:
 
 
 def _orthonormal(rows: Float[Tensor, "r d"]) -> Float[Tensor, "r d"]:
-    """Orthonormal rows that span the same."""
+    """Orthonormal rows with the same span."""
     return torch.linalg.qr(rows.mT)[0].mT

@@ -1,4 +1,4 @@
-"""Another head for a model that is there: its last linear layer, replaced in place."""
+"""Replacement of the last linear layer of an existing model."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ufm.errors import RequestError, check
 
 @takes(model=instance(nn.Module), head=instance(nn.Module))
 def replace_head(model: nn.Module, head: nn.Module, inputs: Any = None) -> str:
-    """Put `head` in the place of the model's last linear layer, on its device, in its precision; returns its name.
+    """Replace the model's last linear layer by `head`, on its device and in its precision; return the layer's name.
 
     With `inputs`, which `model(inputs)` takes, it is the layer that gives the model's output, found by running it;
     without, the one that the model registered last, which is the same in torchvision's, timm's and Hugging Face's

@@ -1,4 +1,4 @@
-"""A run folder's memory: what was asked (`setting.json`), one line an epoch (`metrics.jsonl`), the last good states.
+"""The files of a run: its setting (`setting.json`), one line per epoch (`metrics.jsonl`), and the last states.
 
 A run that is killed loses at most one epoch. The order of writing makes every moment safe: an epoch's line first, then
 its checkpoint, of which the one before is kept too (`previous.pt`), then, if its validation accuracy is the best so
@@ -31,21 +31,21 @@ SOURCES = "sources"
 SETTING, METRICS = "setting.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, BEST = "checkpoint.pt", "previous.pt", "best.pt"
 LARGEST = 2**36
-"""Bytes of a checkpoint."""
+"""The most bytes of a checkpoint."""
 IN_EVERY_LINE = ("epoch", "lr", "loss", "accuracy", "images_per_s", "seconds")
-"""Numbers of every epoch; what is measured of the splits comes in some lines only."""
+"""The numbers in every line of metrics; measures of the splits are in some lines only."""
 _OF_THE_PROCESS = ("out", "json", "resume", "download", "log")
 _MAY_MOVE = ("device", "data_folder")
 _MAY_GROW = ("epochs", "terminal")
 
 
 def has_state(folder: Path) -> bool:
-    """Whether a run in the folder has begun: a kill may leave `previous.pt` alone."""
+    """Whether the folder holds a state of a run; after a kill that may be `previous.pt` only."""
     return any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint, and keep the one before as `previous.pt`; an error or a kill leaves one of them good.
+    """Replace the checkpoint and keep the last one as `previous.pt`; one of them survives an error or a kill.
 
     `state` holds tensors, numbers, strings, lists and dicts only.
     """
@@ -62,7 +62,7 @@ def save_best(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read the checkpoint, or (saying so) the one before if it is damaged, into the CPU's memory.
+    """Read the checkpoint into the CPU's memory; if it is damaged, the one before, with a warning.
 
     Nothing in the file can run code.
 
@@ -127,13 +127,13 @@ def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_setting(setting: TrainSetting) -> dict[str, Any]:
-    """What defines a run, as plain values: all of the setting but where the process puts its results."""
+    """The fields of the setting that define a run, as plain values: all but those that say where results go."""
     values = {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_PROCESS}
     return values | {"data_folder": str(setting.data_folder)}
 
 
 def write_setting(folder: Path, setting: TrainSetting, sources: dict[str, str] | None = None) -> None:
-    """Write `setting.json`, with hashes of the sources that the run began with; None: those of now."""
+    """Write `setting.json`, with hashes of the user's sources at the start of the run; None: of the present ones."""
     plain = plain_setting(setting)
     kept = own_code.sources(plain) if sources is None else sources
     with atomic_file(folder / SETTING) as file:
@@ -212,7 +212,7 @@ def append_metrics(folder: Path, line: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All epochs so far.
+    """The lines of all epochs so far.
 
     Raises:
         ValueError: if a line is damaged.
@@ -221,7 +221,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
-    """Keep the first `epochs` lines of `metrics.jsonl`; what follows, possibly half a line, is of a lost epoch.
+    """Keep the first `epochs` lines of `metrics.jsonl` and remove the rest, which belongs to a lost epoch.
 
     Raises:
         ValueError: if there are fewer lines, or one of them is damaged.
@@ -235,7 +235,7 @@ def cut_metrics(folder: Path, epochs: int) -> None:
 
 
 def _lines(path: Path, epochs: int | None) -> list[tuple[dict[str, Any], bytes]]:
-    """Every line or the first `epochs`, parsed and as they are."""
+    """All lines, or the first `epochs`, parsed and as text."""
     if not path.exists():
         return []
     try:
@@ -247,7 +247,7 @@ def _lines(path: Path, epochs: int | None) -> list[tuple[dict[str, Any], bytes]]
 
 
 def _epoch(text: bytes, number: int) -> dict[str, Any]:
-    """One line.
+    """The values in one line.
 
     Raises:
         ValueError, TypeError: if it is not that epoch's, lacks a number, or has something else than numbers.

@@ -1,4 +1,4 @@
-"""What the decay of a terminal block is put on, and the symmetry along which it alone decides.
+"""The parameters that decay in a terminal block, and the symmetry along which only the decay acts.
 
 Weights that a batch normalisation follows have no scale: the loss does not change with their norm, which decay sends to
 zero, so that an objective with their decay has no minimiser. What the loss feels the scale of are the last layer and
@@ -16,7 +16,7 @@ from ufm.errors import RequestError
 
 
 def decayed(net: Network) -> list[nn.Parameter]:
-    """Last layer and scales of its features; all that is trained where no normalisation takes the scale of any of it.
+    """The parameters that decay: last layer and scales of its features, or all where no normalisation takes a scale.
 
     Raises:
         ValueError: if the net normalises and the scales of its features are not known.
@@ -40,7 +40,7 @@ def _normalises(net: Network) -> bool:
 
 @torch.no_grad()
 def balance(net: Network) -> None:
-    """Move along the symmetries of a net, channel by channel, to where the decay charges least.
+    """Move along the symmetries of a net, channel by channel, to the least decay term.
 
     A feature h_c is homogeneous of degree 1 in its scales and shifts theta_c: theta_c -> s theta_c, w_c -> w_c / s
     changes no logit if the convolutions that read the channel divide by s. Least at s^2 = |w_c| / |theta_c|, where

@@ -1,4 +1,4 @@
-"""One epoch of training. Nothing in the inner loop waits for the device.
+"""One epoch of training, with an inner loop that never waits for the device.
 
 What is random is drawn and sent there before the first step, and losses stay there until the epoch ends. On CUDA a step
 is recorded once and played back (`deepnet/training/recorded.py`).
@@ -21,7 +21,7 @@ from ufm.labels import mark_labels
 
 
 def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
-    """One pass: the loss of each step, and mean loss and accuracy over the samples while the parameters moved."""
+    """Train for one epoch; return the loss of each step, and mean loss and accuracy over the samples in passing."""
     split = training.data.splits["train"]
     set_learning_rate(training.optimiser, learning_rate(training.setting, training.epoch))
     training.net.train()
@@ -51,7 +51,7 @@ def batches(
     device: torch.device,
     labels: Int[Tensor, " count"] | None = None,
 ) -> list[Int[Tensor, " n"]]:
-    """A random order of all samples in batches; none has one sample, which batch normalisation could not take.
+    """All samples in batches in random order; no batch has a single sample, which batch normalisation cannot take.
 
     With labels (on the CPU) every batch has its share of each class. The order goes to the device in one piece: a copy
     from ordinary memory makes the host wait.
@@ -74,13 +74,13 @@ def _spread(order: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Int[Tensor, 
 
 
 def steps_of(count: int, size: int) -> int:
-    """How many batches that are."""
+    """The number of batches of an epoch."""
     parts = -(-count // size)
     return parts - (parts > 1 and count % size == 1)
 
 
 def _step(training: Training, own: Int[Tensor, " n"], size: int, moves: Moves | None) -> tuple[Tensor, Tensor]:
-    """One step on samples of the training split.
+    """Take one step on samples of the training split.
 
     Args:
         training: the run.

@@ -1,4 +1,4 @@
-"""`train` as a command. It opens its folder itself, for several processes may train one run; the first one speaks."""
+"""The command `train`. It opens its folder itself, as several processes may train one run; the first one prints."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -27,14 +27,14 @@ FILES = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT, checkpoi
 
 
 class Train:
-    """A run, begun or gone on with."""
+    """The job of `train`: a run, begun or resumed."""
 
     def __init__(self, setting: TrainSetting) -> None:
         check_installed(setting.log)
         self.setting = setting
 
     def run(self) -> int:
-        """The exit code, 1 if the loss stopped being a number."""
+        """Train; the exit code is 1 if the loss stopped being finite."""
         with distributed.process_group(self.setting.device):
             try:
                 return self._train()
@@ -95,7 +95,7 @@ def _tracked(training: Training, folder: Path, log: str | None) -> Iterator[Call
 
 
 def _finish(training: Training, folder: Path, json: Path | None) -> None:
-    """Record, table and picture of a run that reached its last epoch."""
+    """Write record and picture of a run that reached its last epoch, and print its table."""
     record = finish(training, folder, json)
     result = read_record(record)["result"]
     print_measures(f"{folder}, epoch {training.epoch}", result["splits"])

@@ -1,4 +1,4 @@
-"""`measure` as a command."""
+"""The command `measure`."""
 
 from typing import Any, TypedDict
 
@@ -11,7 +11,7 @@ from ufm.cli.job import Job
 
 
 class Measured(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         run: its folder; `epoch`: the one that was measured.
@@ -26,7 +26,7 @@ class Measured(TypedDict):
 
 
 class Measure(Job[MeasureSetting, Measured]):
-    """Every split of a run, on clean images."""
+    """The job of `measure`: the measures of every split of a run, on images without augmentation."""
 
     name = "measure"
 
@@ -35,7 +35,7 @@ class Measure(Job[MeasureSetting, Measured]):
         self._training = reopen(setting.run, setting.device, setting.data_folder, setting.checkpoint, setting.code)
 
     def compute(self) -> Measured:
-        """The measures, and how well probabilities are calibrated."""
+        """The measures of every split, and the calibration of the probabilities."""
         training = self._training
         has_one_label = training.data.tags is None  # confidence is the probability of one
         found = calibration_of(training.net, training.data, training.setting.precision) if has_one_label else {}
@@ -43,5 +43,5 @@ class Measure(Job[MeasureSetting, Measured]):
         return {"run": str(self.setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
 
     def show(self, result: Measured) -> None:
-        """A column a split, and a sentence on calibration."""
+        """Print a table with one column per split, and a sentence on calibration."""
         print_measured(f"{result['run']}, epoch {result['epoch']}", result["splits"], result["calibration"])

@@ -8,11 +8,11 @@ from torch import nn
 from deepnet.settings import TrainSetting
 
 RELAXED = 10.0
-"""The t from which what only the decay moves counts as relaxed."""
+"""The relaxation time t from which parameters that only the decay moves count as relaxed."""
 
 
 def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimizer:
-    """SGD or Adam on every parameter that is trained; weight decay is part of the gradient in both.
+    """Make SGD or Adam on every trained parameter; in both, weight decay is part of the gradient.
 
     So both minimise loss + decay/2 |parameters|^2, which theory speaks about; AdamW does not.
     """
@@ -43,7 +43,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
 
 
 def learning_rate(setting: TrainSetting, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 0; of the first it is the setting's, however short the run."""
+    """The learning rate of an epoch, counted from 0; in the first epoch it is always the setting's."""
     if epoch >= setting.epochs:  # a terminal block has none
         return 0.0
     if setting.schedule == "cosine":
@@ -53,7 +53,7 @@ def learning_rate(setting: TrainSetting, epoch: int) -> float:
 
 
 def relaxation_time(setting: TrainSetting, steps: int, epochs: int) -> float:
-    """t = the sum over steps of lr decay / (1 - momentum), after so many epochs of so many steps of SGD.
+    """The relaxation time t, the sum over the steps of SGD of lr decay / (1 - momentum), after `epochs` epochs.
 
     What only the decay moves, such as the balance of the last layer with its features, relaxes like exp(-t).
     """
@@ -62,7 +62,7 @@ def relaxation_time(setting: TrainSetting, steps: int, epochs: int) -> float:
 
 
 def warning_of_time(setting: TrainSetting, steps: int) -> str | None:
-    """A sentence where a run of SGD alone, of so many steps an epoch, ends before t = 10."""
+    """A warning if a run of SGD without terminal blocks ends before t = 10, or None."""
     time = relaxation_time(setting, steps, setting.epochs)
     if setting.terminal or setting.optimiser != "sgd" or time >= RELAXED:
         return None

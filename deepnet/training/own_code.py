@@ -1,4 +1,4 @@
-"""Code of your own that a run calls: which it is, that no folder decides that it runs, and whether it has changed.
+"""Code of the user that a run calls: found in its setting, run only if the command line names it, checked for changes.
 
 `setting.json` holds its import paths and a hash of each source. It may come from elsewhere, so whoever goes on with a
 run, or measures it, names the code again; what the file says is only held against that.
@@ -23,7 +23,7 @@ WHY = "a folder does not decide which code of yours runs"
 
 
 def code_of(setting: Mapping[str, Any]) -> dict[str, str]:
-    """The import paths in a setting, by option."""
+    """The import paths of the user's code in a setting, by option."""
     found = {"loss": str(setting["loss"]["name"])} if own_loss.is_own(setting["loss"]) else {}
     for option, others in NOT_CODE.items():
         kind, colon, _ = str(setting[option]).partition(":")
@@ -68,7 +68,7 @@ def check_named(folder: Path, setting: Mapping[str, Any], named: str) -> None:
 
 
 def say_if_changed(folder: Path, stored: Mapping[str, str]) -> None:
-    """One sentence where the source of such code is not that of the run."""
+    """Print a warning if the source of the user's code has changed since the run began."""
     now = {path: source_hash(path.replace(":", ".")) for path in stored}
     changed = [path for path, found in stored.items() if now[path] not in ("", found)]
     if changed:

@@ -1,4 +1,4 @@
-"""What a user sees while a network trains: a bar that moves with every step, or one line an epoch when piped."""
+"""The display of a training's progress: a bar that moves with every step, or one line per epoch if piped."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class TrainingProgress:
-    """A context manager around `train`; pass its `step` and `epoch` on.
+    """A context manager around `train`, which takes its methods `step` and `epoch`.
 
     Args:
         epochs: Of the whole run.
@@ -30,11 +30,11 @@ class TrainingProgress:
         self._bar.stop()
 
     def step(self, images: int) -> None:
-        """One batch is done (or under way on the device)."""
+        """Advance the bar by a batch, which is done or under way on the device."""
         self._bar.advance(self._task, images)
 
     def epoch(self, line: dict[str, Any]) -> None:
-        """One epoch is done: show its line of `metrics.jsonl`."""
+        """Show the line of metrics of a finished epoch."""
         text = describe(line, self._epochs)
         self._bar.update(self._task, description=text)
         if not self._console.is_terminal:
@@ -42,7 +42,7 @@ class TrainingProgress:
 
 
 def describe(line: dict[str, Any], epochs: int) -> str:
-    """Epoch, loss, training accuracy, and NC1 and test accuracy if they were measured, images/s."""
+    """A line of metrics in words: epoch, loss, accuracies and NC1 if they were measured, images per second."""
     parts = [f"epoch {line['epoch']}/{epochs}", f"loss {line['loss']:.4f}", f"accuracy {line['accuracy']:.2%}"]
     if "train" in line:
         parts += [f"NC1 {line['train']['nc1_quotient']:.3g}", f"test {line['test']['accuracy']:.2%}"]

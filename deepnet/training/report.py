@@ -1,4 +1,4 @@
-"""What `train` and `measure` print."""
+"""The output of `train` and `measure`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ufm.cli.table import console, table
 
 
 def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
-    """One column a split, one row a measure."""
+    """Print a table of measures, with one column per split and one row per measure."""
     found = table(title, "", *splits, left=[""])
     for name in splits["train"]:
         found.add_row(name, *(_number(measures[name]) for measures in splits.values()))
@@ -14,7 +14,7 @@ def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
 
 
 def print_measured(title: str, splits: dict[str, dict[str, float]], calibration: dict[str, Any]) -> None:
-    """What `measure` found."""
+    """Print the result of `measure`."""
     print_measures(title, splits)
     if calibration:
         print_calibration(calibration)
@@ -23,14 +23,14 @@ def print_measured(title: str, splits: dict[str, dict[str, float]], calibration:
 
 
 def print_best(best: dict[str, Any] | None) -> None:
-    """The epoch that validation would choose, and what it is worth on the test images."""
+    """Print the epoch of the best validation accuracy, and its test accuracy."""
     if best is not None:
         validation, test = (f"{best[name]['accuracy']:.2%}" for name in ("validation", "test"))
         print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
 
 
 def print_calibration(found: dict[str, Any]) -> None:
-    """Errors of the test images, and what one temperature, fitted on the validation images, makes of them."""
+    """Print the calibration errors on test images, also at the temperature fitted on validation images."""
     trained = found["as_trained"]
     text = f"test images: NLL {trained['nll']:.4g}, ECE {trained['ece']:.3g} in {found['bins']} bins"
     if "temperature" in found:

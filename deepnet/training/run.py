@@ -25,7 +25,7 @@ from ufm.errors import RequestError, check
 
 @contextmanager
 def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
-    """A new run in `setting.out`, or the one in `setting.resume` as its checkpoint left it; held alone meanwhile.
+    """Open a new run in `setting.out`, or that in `setting.resume` as its checkpoint left it, under a lock.
 
     Raises:
         ValueError: if the setting cannot be met, or the folder is in use or damaged.
@@ -42,7 +42,7 @@ def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
 
 
 def result(training: Training, folder: Path) -> dict[str, Any]:
-    """What the record of a run that reached its last epoch says."""
+    """The contents of the record of a run that reached its last epoch."""
     metrics = checkpoint.read_metrics(folder)
     splits = _measures(metrics, training.epoch, list(training.data.splits), folder)
     best = None
@@ -53,7 +53,7 @@ def result(training: Training, folder: Path) -> dict[str, Any]:
 
 
 def summary(training: Training, run: Path) -> dict[str, Any]:
-    """What a reader of a result wants to know of its run."""
+    """The main facts about a run, for the reader of a result."""
     metrics = checkpoint.read_metrics(run)
     return {
         "run": str(run),
@@ -69,7 +69,7 @@ def summary(training: Training, run: Path) -> dict[str, Any]:
 
 
 def _measures(metrics: list[dict[str, Any]], epoch: int, splits: list[str], folder: Path) -> dict[str, Any]:
-    """What an epoch's line says of the splits.
+    """The measures of the splits in an epoch's line.
 
     Raises:
         ValueError: if it has been changed.
@@ -81,7 +81,7 @@ def _measures(metrics: list[dict[str, Any]], epoch: int, splits: list[str], fold
 
 
 def finish(training: Training, folder: Path, json: Path | None) -> Path:
-    """Write the record of a run that reached its last epoch, unless it is there."""
+    """Write the record of a run that reached its last epoch, unless it exists."""
     path = json or folder / "record.json"
     with suppress(RequestError, KeyError):  # none, or one that was damaged
         if read_record(path)["result"]["epoch"] == training.epoch:

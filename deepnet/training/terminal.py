@@ -39,7 +39,7 @@ RAISED_BLOCKS, RAISED_RESIDUAL = 2, 0.06
 """It is raised in so many blocks at least, from the first that begins with every training image right, and until the
 last layer is stationary at that decay up to this residual."""
 MEMORY = ITERATIONS
-"""Pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
+"""The pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
 KEPT = 2**31
 """Bytes of maps of all training images that an evaluation keeps for its gradient; where there are more, those inside of
 blocks are computed twice. Pieces of the set would not do: each batch normalisation needs the moments of all
@@ -47,7 +47,7 @@ images before the next layer, and its gradient two more sums, so that exact piec
 
 
 def is_raised(training: Training) -> bool:
-    """Whether the block that comes has the higher decay; the last one never has."""
+    """Whether the next block has the higher decay; the last block never has."""
     is_done = training.raised >= RAISED_BLOCKS and training.raised_residual < RAISED_RESIDUAL
     if is_done or training.epoch + 1 >= training.setting.lines:
         return False
@@ -57,7 +57,7 @@ def is_raised(training: Training) -> bool:
 
 @dataclass
 class _Objective:
-    """What a block minimises, as L-BFGS calls it; `losses` are the mean losses of all its calls."""
+    """The objective of a block, in the form that L-BFGS calls; `losses` are the mean losses of all calls."""
 
     training: Training
     decay: float
@@ -65,7 +65,7 @@ class _Objective:
     losses: list[Tensor] = field(default_factory=list)
 
     def __call__(self) -> Tensor:
-        """Its value, and the gradient in every parameter."""
+        """Return the value, and set the gradient of every parameter."""
         training, split = self.training, self.training.data.splits["train"]
         training.net.zero_grad()
         images = training.data.normalise(split.images).to(training.net.classifier.W.dtype)
@@ -80,7 +80,7 @@ class _Objective:
 
 
 def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], dict[str, float]]:
-    """`ITERATIONS` of L-BFGS, from where single precision stalls in double.
+    """Run `ITERATIONS` of L-BFGS, in double precision from where single precision stalls.
 
     Returns:
         The mean loss at each evaluation, and the block's decay with mean loss, accuracy and objective at its end.
@@ -123,7 +123,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
 
 @torch.no_grad()
 def bytes_of_maps(training: Training) -> int:
-    """What convolutions and batch normalisations make of all training images, in bytes."""
+    """The bytes of the outputs of all convolutions and batch normalisations for all training images."""
     net, images = training.net.eval(), training.data.splits["train"].images
     counts: list[int] = []
     layers = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d | _BatchNorm)]
@@ -135,7 +135,7 @@ def bytes_of_maps(training: Training) -> int:
 
 
 def _minimise(objective: _Objective, iterations: int) -> int:
-    """At most so many iterations of L-BFGS; how many were done before it stalled."""
+    """Run at most this many iterations of L-BFGS; return how many were done before it stalled."""
     parameters = [parameter for parameter in objective.training.net.parameters() if parameter.requires_grad]
     optimiser = torch.optim.LBFGS(
         parameters,
@@ -152,7 +152,7 @@ def _minimise(objective: _Objective, iterations: int) -> int:
 
 @torch.no_grad()
 def keep_statistics(training: Training) -> Float[Tensor, "N K"]:
-    """Make the running statistics those of all training images, variances over their number; return the logits."""
+    """Set the running statistics to those of all training images (variances divided by N); return the logits."""
     net = training.net
     layers = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     momenta, counts = [layer.momentum for layer in layers], {}

@@ -1,4 +1,4 @@
-"""Training to the terminal phase, epoch by epoch: each leaves one line of metrics and a checkpoint."""
+"""Training to the terminal phase, epoch by epoch; each epoch writes one line of metrics and a checkpoint."""
 
 import math
 import time
@@ -22,10 +22,19 @@ from deepnet.training.training import Training
 def train(
     training: Training, folder: Path, on_step: Callable[[int], None], on_epoch: Callable[[dict[str, Any]], None]
 ) -> str | None:
-    """Run the epochs that are left; return a sentence if the run stopped being finite, None at the end.
+    """Train a run for the epochs and terminal blocks that are left.
 
-    The checkpoint is then that of the last epoch all of whose losses and parameters were. Of several processes the
-    first writes.
+    After each, the metrics and a checkpoint are written; with several processes, by the first.
+
+    Args:
+        training: the run, made by `begin` or `begin_on`; it is changed in place.
+        folder: where `metrics.jsonl` and the checkpoints are.
+        on_step: called with the number of images after every step.
+        on_epoch: called with the epoch's line of metrics.
+
+    Returns:
+        None at the end of the run; a sentence if a loss or parameter stopped being finite. Then the checkpoint is that
+        of the last epoch before.
     """
     while not training.is_over:
         start = time.perf_counter()
@@ -60,7 +69,7 @@ def train(
 
 @contextmanager
 def _same_when_resumed(training: Training) -> Iterator[None]:
-    """torch's own random numbers, which dropout draws, depend on the run's generator as the checkpoint has it."""
+    """Seed torch's own random numbers, which dropout draws, from the run's generator, which checkpoints contain."""
     device, copy = training.data.mean.device, torch.Generator()
     copy.set_state(training.generator.get_state())
     seed = int(torch.randint(2**62, (), generator=copy)) + distributed.rank()
@@ -70,7 +79,7 @@ def _same_when_resumed(training: Training) -> Iterator[None]:
 
 
 def measure_splits(training: Training) -> dict[str, dict[str, float]]:
-    """Every measure of each split, on clean images."""
+    """All measures of each split by name, on images without augmentation."""
     found: dict[str, dict[str, float]] = {}
     for name, split in training.data.splits.items():
         layer = last_layer(training.net, training.data, split, training.setting.precision)
@@ -79,7 +88,7 @@ def measure_splits(training: Training) -> dict[str, dict[str, float]]:
 
 
 def _write(training: Training, folder: Path, line: dict[str, Any]) -> None:
-    """In the order that `deepnet.training.checkpoint` says."""
+    """Write checkpoint and metrics in the order that `deepnet.training.checkpoint` prescribes."""
     state = training.state()
     checkpoint.append_metrics(folder, line)
     checkpoint.save(folder, state)
@@ -96,7 +105,7 @@ def _best(best: tuple[int, float] | None, line: dict[str, Any]) -> tuple[int, fl
 
 
 def _failure(training: Training, losses: list[float]) -> str | None:
-    """Where the epoch stopped being finite, if it did; the last step shows in the parameters only."""
+    """The place where the epoch stopped being finite, or None; of the last step only the parameters show it."""
     for step, loss in enumerate(losses, 1):
         if not math.isfinite(loss):
             return f"the loss became {loss} at step {step}"
@@ -110,7 +119,7 @@ def _is_measured(training: Training) -> bool:
 
 
 def _time(training: Training) -> dict[str, float]:
-    """t so far, which Adam's steps of their own length have not."""
+    """The relaxation time so far, which is defined for SGD only."""
     setting = training.setting
     steps = steps_of(len(training.data.splits["train"].labels), setting.batch_size)
     return {"t": relaxation_time(setting, steps, training.epoch)} if setting.optimiser == "sgd" else {}

@@ -1,4 +1,4 @@
-"""A run between two epochs: what it was asked, what it trains, and all that its next epoch depends on.
+"""The state of a run between two epochs: its setting, network and data, and all that its next epoch depends on.
 
 Randomness (initial parameters, then order and augmentation) comes from one generator on the CPU, so that a seed means
 the same on every device and a resumed run continues bit for bit on a CPU.
@@ -33,7 +33,7 @@ from ufm.model.own_loss import check_loss, is_own, loss_of
 
 @dataclass
 class Training:
-    """A run between two epochs.
+    """The state of a run between two epochs.
 
     Attributes:
         step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
@@ -66,7 +66,7 @@ class Training:
         return is_over(self.setting, self.epoch, self.residual)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """The contents of a checkpoint."""
         return {
             "setting": checkpoint.plain_setting(self.setting),
             "epoch": self.epoch,
@@ -139,7 +139,7 @@ def _check_finite(tensors: dict[str, torch.Tensor], source: object) -> None:
 
 
 def begin(setting: TrainSetting) -> Training:
-    """Load the data and draw the initial parameters.
+    """Begin a run: load the data and draw the initial parameters.
 
     Raises:
         ValueError: if the loss, the network, the data or the device cannot be had.
@@ -153,18 +153,18 @@ def begin(setting: TrainSetting) -> Training:
 
 
 def is_over(setting: TrainSetting, epoch: int, residual: float) -> bool:
-    """Whether a run is over after so many epochs and blocks, with the residual that its checkpoint has."""
+    """Whether a run is over after this many epochs and blocks, with the residual in its checkpoint."""
     return epoch >= setting.lines or residual < setting.terminal_residual
 
 
 def selection_of(setting: TrainSetting) -> Selection:
-    """What a run sees of its data set."""
+    """The selection of images that a setting asks for."""
     names = ("validation", "per_class", "test_per_class", "seed", "imbalance", "multilabel", "image_size")
     return Selection(*(getattr(setting, name) for name in names))
 
 
 def begin_on(data: Data, setting: TrainSetting) -> Training:
-    """Draw the initial parameters for these data.
+    """Begin a run on given data: draw the initial parameters.
 
     Raises:
         ValueError: if the loss, the network or the device cannot be had, or a label lies outside the classes.
@@ -197,13 +197,13 @@ def reopen(
     which: Literal["last", "best"] = "last",
     code: str = "",
 ) -> Training:
-    """The run in a folder as its checkpoint left it, or with the network that was best on validation.
+    """Read the run in a folder, with the network of its last checkpoint or that which was best on validation.
 
     Args:
         folder: Of the run.
         device: To compute on.
-        data_folder: Where the images are; None: where the run had them.
-        which: Of its networks.
+        data_folder: Folder of the data set; None: the run's own.
+        which: The network of the last checkpoint, or the best on validation.
         code: Import paths of the user's own that the run may call, with commas between.
 
     Raises:

@@ -39,12 +39,12 @@ from ufm.solve.newton import find_critical_points
 from ufm.tolerances import SAME_LOGITS, SAME_ORBIT_VALUE
 
 DESCENT = 100
-"""Steps down that every fourth start takes first, but in the balanced model, where no minimum has a small basin."""
+"""Descent steps that every fourth start takes first, except in the balanced model, with no minimum of small basin."""
 
 
 @dataclass
 class Atlas:
-    """What has been found so far.
+    """The orbits of critical points found so far.
 
     Attributes:
         model: the model.
@@ -77,23 +77,23 @@ class Atlas:
 
     @property
     def quiet_rounds(self) -> int:
-        """Rounds since the last new orbit."""
+        """The number of rounds since the last new orbit."""
         news = [index for index, entry in enumerate(self.rounds) if entry["new"]]
         return len(self.rounds) - 1 - news[-1] if news else len(self.rounds)
 
     @property
     def statuses(self) -> dict[str, int]:
-        """How all starts ended."""
+        """The number of starts per status."""
         return {ending.name: sum(entry["statuses"][ending.name] for entry in self.rounds) for ending in ENDINGS}
 
     @property
     def seconds(self) -> float:
-        """Time of all rounds."""
+        """The seconds that all rounds took."""
         return sum(entry["seconds"] for entry in self.rounds)
 
     @property
     def why_no_relations(self) -> str | None:
-        """Why no Morse relation is held against the orbits; None where they are (`ufm.atlas.morse`)."""
+        """The reason why no Morse relation is checked, or None if they are (`ufm.atlas.morse`)."""
         if self.model.why_no_morse_relation:
             return self.model.why_no_morse_relation
         if self.model.rotates_labels and not self.model.is_balanced:
@@ -101,7 +101,7 @@ class Atlas:
         return "a row is degenerate" if any(row.is_degenerate for row in self.rows) else None
 
     def relations(self) -> list[Verdict]:
-        """The Morse relations in every dimension; empty where there are none."""
+        """The verdicts on the Morse relations in every dimension; empty where none are derived."""
         if self.why_no_relations is not None:
             return []
         return check_all([row.critical_set for row in self.rows], self.dimensions)
@@ -117,7 +117,7 @@ class Atlas:
         progress: Callable[[int], None] | None = None,
         dimensions: list[int] | None = None,
     ) -> int:
-        """One more round of fresh starts, shared out over the dimensions (all by default); how many orbits are new."""
+        """Search from a round of fresh starts in these dimensions (default: all); return the number of new orbits."""
         began = time.perf_counter()
         before, counts = len(self.rows), dict.fromkeys((ending.name for ending in ENDINGS), 0)
         searched = dimensions or self.dimensions
@@ -135,7 +135,7 @@ class Atlas:
     def search(
         self, d: int, first: int, count: int, max_steps: int, progress: Callable[[int], None] | None
     ) -> EndPoints:
-        """Follow starts number `first`, ... in dimension d, and keep the critical points they end at."""
+        """Search from the starts number `first`, ... in dimension d, and keep the critical points found."""
         small = with_dimension(self.model, d)
         starts = search_starts(small, self.seed, first, count, self.is_symmetric)
         if not (self.model.has_columns and self.model.is_balanced):
@@ -145,7 +145,7 @@ class Atlas:
         return end
 
     def add(self, small: Model, x: Float[Tensor, "B P"]) -> None:
-        """Match critical points of the model with `small.d` columns to orbits; those that match none make new ones.
+        """Match critical points of the model with `small.d` columns to orbits; others start new ones.
 
         Near a bifurcation a gradient of 1e-11 leaves a point too inexact to match: it is polished, and matched again.
         """
@@ -167,13 +167,13 @@ class Atlas:
         self.rows, self._copies = [self.rows[i] for i in order], [self._copies[i] for i in order]
 
     def separation(self) -> float:
-        """Smallest difference between two rows that are no degenerate sets, under any relabelling (inf without)."""
+        """The least difference of two rows' logits under any relabelling, without degenerate sets; inf if none."""
         numbers = [i for i, row in enumerate(self.rows) if not self._is_degenerate_set(row)]
         pairs = [(self.rows[i], j) for i in numbers for j in numbers if j < i]
         return min((float(self._distance(self._small(row), row.x[None], j)[0]) for row, j in pairs), default=math.inf)
 
     def embedded(self, row: Orbit) -> Float[Tensor, " P"]:
-        """The row's representative in all d columns."""
+        """The representative of a row, in all d columns."""
         return widened(self._small(row), self.model, row.x[None])[0]
 
     def as_result(self) -> dict[str, Any]:
@@ -255,7 +255,7 @@ class Atlas:
         return copy, apart
 
     def _distance(self, small: Model, x: Tensor, number: int) -> Tensor:
-        """How far each point is from a row, under any relabelling."""
+        """The distance of each point's logits from a row's, under any relabelling."""
         if self.model.rotates_labels:
             row = self.rows[number]
             own = self._fingerprint(self._small(row), row.x[None])
@@ -263,13 +263,13 @@ class Atlas:
         return same_copy(self._relabellings.ordered(self._logits(small, x)), self._copies[number].logits)[1]
 
     def _fingerprint(self, small: Model, x: Float[Tensor, "B P"]) -> Tensor:
-        """What no symmetry changes."""
+        """Numbers that no symmetry changes."""
         is_of_logits = not self.model.rotates_labels
         known = self._logits(small, x).flatten(1).sort(1).values if is_of_logits else label_rotations.key(small, x)
         return known if small.has_columns else torch.cat([known, torch.linalg.svdvals(small.spanning(x))], 1)
 
     def _logits(self, small: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
-        """Without the constant that a softmax loss does not see."""
+        """The logits, less their mean over classes for a loss that is invariant to it."""
         logits = small.logits(x)
         return logits - logits.mean(-1, keepdim=True) * self.model.is_shift_invariant
 

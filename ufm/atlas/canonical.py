@@ -1,4 +1,4 @@
-"""A critical point without what is redundant in it: no empty feature columns, polished by Newton's method."""
+"""Reduction of a critical point: empty feature columns are removed, and it is polished by Newton's method."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ POLISHING_STEPS = 4
 
 
 class Canonical(NamedTuple):
-    """A model with the feature columns that a point uses (all, if none can be left out), the point, its rank."""
+    """A model with the feature columns that a point uses (all, if none can be removed), the point, and its rank."""
 
     model: Model
     x: Float[Tensor, " Q"]
@@ -46,7 +46,7 @@ def ranks(model: Model, x: Float[Tensor, "B P"]) -> list[int]:
 
 @takes(model=instance(Model))
 def largest_rank(model: Model) -> int:
-    """The largest rank of a critical point.
+    """The largest rank that a critical point of the model can have.
 
     K - 1 where a constant added to all logits changes nothing: then loss gradients sum to zero over classes, hence
     1'W = 0. For squared error K - 1 with a free bias too: u = W'1 obeys (decay_W + H_c'H_c / N) u = 0, H_c the centred

@@ -1,4 +1,4 @@
-"""Is the landscape of one loss that of another? Atlases row by row: rank, index, copies, which classes are apart.
+"""Comparison of landscapes: atlases row by row, by rank, index, copies and which classes are apart.
 
 Only c = sqrt(n decay_W decay_H), the bias decay, the loss and K matter (and d, through the index alone): W -> t W,
 H -> H / t is linear, so it changes no index, and carries the decays to decay_W t^2, decay_H / t^2. For losses that are
@@ -17,7 +17,7 @@ Kind = tuple[int, int, int, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two atlases share.
+    """The comparison of two atlases.
 
     Attributes:
         shared: kinds in both, as often as in both.
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def kind_of(row: dict[str, Any]) -> Kind:
-    """What is compared of a row of a record."""
+    """The features of a row by which it is compared."""
     return row["rank"], row["index"], row["copies"], row["apart"]
 
 
@@ -49,6 +49,6 @@ def compare(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -
 
 
 def text_of(kind: Kind) -> str:
-    """`rank 1, index 4, 3 copies, ab|c`."""
+    """A kind as text, such as `rank 1, index 4, 3 copies, ab|c`."""
     rank, index, copies, apart = kind
     return f"rank {rank}, index {index}, {copies} {'copy' if copies == 1 else 'copies'}, {apart}"

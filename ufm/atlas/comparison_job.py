@@ -1,4 +1,4 @@
-"""`atlas-compare`: the first of several stored atlases with each of the others."""
+"""The command `atlas-compare`: it compares the first of several stored atlases with each of the others."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ SIZES = ("classes", "dim", "per_class")
 
 
 def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
-    """The records of atlases of one size.
+    """Read the records of atlases, which must be of one size.
 
     Raises:
         ValueError: if a folder holds no atlas or sizes differ.
@@ -35,13 +35,13 @@ def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
 
 
 def comparisons(records: list[dict[str, Any]]) -> list[Comparison]:
-    """Every atlas with the first."""
+    """The comparison of every atlas with the first."""
     first, *others = [record["result"]["rows"] for record in records]
     return [compare(first, group) for group in others]
 
 
 class Comparisons(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         comparisons: of the first atlas with each other one: the fields of `Comparison`, and `is_isomorphic`.
@@ -51,7 +51,7 @@ class Comparisons(TypedDict):
 
 
 class CompareAtlases(Job[AtlasCompareSetting, Comparisons]):
-    """Rows side by side, and the verdicts."""
+    """The job of `atlas-compare`: rows side by side, and verdicts."""
 
     name = "atlas-compare"
 
@@ -61,13 +61,13 @@ class CompareAtlases(Job[AtlasCompareSetting, Comparisons]):
         self._found: list[Comparison] = []
 
     def compute(self) -> Comparisons:
-        """Every atlas with the first."""
+        """The comparison of every atlas with the first."""
         self._found = comparisons(self._records)
         entries = [dataclasses.asdict(entry) | {"is_isomorphic": entry.is_isomorphic} for entry in self._found]
         return {"comparisons": entries}
 
     def show(self, result: Comparisons) -> None:
-        """A line per kind, a sentence per comparison."""
+        """Print a line per kind and a sentence per comparison."""
         show_comparison(self.setting.atlases, self._records, self._found)
 
     def exit_code(self, result: Comparisons) -> int:

@@ -1,4 +1,4 @@
-"""Tables of `atlas-compare` and `atlas-scan`."""
+"""The output of `atlas-compare` and `atlas-scan`."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from ufm.cli.table import console, table
 from ufm.cli.words import bias_text, loss_text
 
 WIDTH = 170
-"""Of the tables where there is no terminal."""
+"""The width of tables in output that is not a terminal."""
 
 
 def show_comparison(folders: list[Path], records: list[dict[str, Any]], found: list[Comparison]) -> None:

@@ -1,4 +1,4 @@
-"""What is known of an atlas beside its rows: each kind of evidence is a result, or the reason why there is none."""
+"""Evidence about an atlas beyond its rows: each kind is a result, or the reason why there is none."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ from ufm.tolerances import NEGATIVE_CURVATURE, SAME_ORBIT_VALUE
 
 
 def evidence(atlas: Atlas, with_balls: bool) -> dict[str, Any]:
-    """Balls, Morse relations, dual bound, prediction, claims; `not_checked` says why what is missing is missing.
+    """All evidence: balls, Morse relations, dual bound, prediction, claims; `not_checked` has reasons for gaps.
 
     Args:
         atlas: at least one row.
@@ -37,7 +37,7 @@ def evidence(atlas: Atlas, with_balls: bool) -> dict[str, Any]:
 
 
 def relations(atlas: Atlas) -> dict[str, Any]:
-    """The Morse relations in every dimension; what they would notice if a row, or two rows together, were absent."""
+    """The Morse relations in every dimension, and whether they would notice one or two missing rows."""
     is_applicable = atlas.why_no_relations is None
     rows = [row.critical_set for row in atlas.rows] if is_applicable else []
     return {
@@ -74,7 +74,7 @@ def is_strict_saddle(row: Orbit) -> bool:
 
 
 def _prediction(atlas: Atlas) -> tuple[Target | None, str | None]:
-    """The target, or why there is none."""
+    """The target, or the reason why there is none."""
     try:
         return target_of(atlas.model), None
     except ValueError as error:
@@ -82,7 +82,7 @@ def _prediction(atlas: Atlas) -> tuple[Target | None, str | None]:
 
 
 def _certify(atlas: Atlas) -> str | None:
-    """Ball arithmetic for every row that is isolated up to the symmetries; the reason if there is none."""
+    """The enclosures of all rows that are isolated up to symmetries, or the reason why there are none."""
     model = atlas.model
     for row in atlas.rows:
         if row.certificate is None and not row.is_degenerate:
@@ -96,7 +96,7 @@ def _certify(atlas: Atlas) -> str | None:
 
 
 def _of_the_lowest(atlas: Atlas) -> dict[str, Any]:
-    """Its duality gap (convex losses), and the enclosure of the ETF's margin where the ETF fits."""
+    """The duality gap of the lowest row (convex losses), and the enclosure of the ETF's margin if the ETF fits."""
     model, lowest = atlas.model, atlas.rows[0]
     gap, margin = duality_gap(model, atlas.embedded(lowest)), enclose_margin(model)
     return {"duality_gap": gap if gap is None else float(gap), "etf_margin": margin and dataclasses.asdict(margin)}

@@ -1,4 +1,4 @@
-"""`atlas`: grown in its folder, recorded after every round, read back and extended by the next call."""
+"""The command `atlas`: an atlas is recorded after every round, and the next call in its folder extends it."""
 
 import dataclasses
 from functools import partial
@@ -26,9 +26,9 @@ from ufm.tolerances import LEAST_CURVATURE
 
 MODEL = ("loss", "model", "classes", "dim", "per_class", "decay_W", "decay_H", "decay_b")
 SEARCH = ("seed", "symmetric", "max_steps")
-"""What must agree for an atlas to be extended."""
+"""The fields of the setting that must agree for an atlas to be extended."""
 EARLIER = {"model": {"name": "plain"}}
-"""What records say that are older than the option."""
+"""Values assumed for records written before an option existed."""
 
 
 def asked(setting: AtlasSetting) -> tuple[AtlasSetting, Atlas]:
@@ -67,7 +67,7 @@ def _model_of(setting: AtlasSetting) -> Model:
 
 
 class AtlasResult(TypedDict, total=False):
-    """What the record says; what is known beside the rows (`ufm/atlas/evidence.py`) once the last round is over.
+    """The contents of the record; evidence (`ufm/atlas/evidence.py`) is added after the last round.
 
     Attributes:
         rows: orbits by rising value, the fields of `Orbit`; where sizes do not tell the shapes of points, `geometry`.
@@ -98,7 +98,7 @@ class AtlasResult(TypedDict, total=False):
 
 
 class GrowAtlas(Job[AtlasSetting, AtlasResult]):
-    """An atlas and where it is kept."""
+    """The job of `atlas`."""
 
     name = "atlas"
     continues = True
@@ -108,7 +108,7 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
         super().__init__(full)
 
     def compute(self) -> AtlasResult:
-        """Rounds of fresh starts until the atlas is complete as far as can be told; then the evidence."""
+        """Grow the atlas until its rounds end (`rounds_until_complete`), then collect the evidence."""
         self.atlas, earlier = opened(self.setting, self.atlas, self.folder)
         kept = {"completeness": earlier} if earlier else {}
         columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -127,14 +127,14 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
         return self._result(found)
 
     def _proved(self, found: dict[str, Any], earlier: dict[str, Any] | None, progress: Progress) -> Completeness:
-        """What the proof says in the end; its state is recorded in between."""
+        """The result of the completeness proof, whose state is recorded meanwhile."""
         advance = partial(progress.advance, progress.add_task("boxes", total=None))
         for state in proof(self.atlas, earlier, advance):
             self.record(self._result(found | {"completeness": state}))
         return state
 
     def show(self, result: AtlasResult) -> None:
-        """The table and what is known beside it."""
+        """Print the table and the evidence."""
         report.show(self.setting, self.atlas, result)
 
     def exit_code(self, result: AtlasResult) -> int:
@@ -143,7 +143,7 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
         return 0 if self.atlas.rows and all(result["claims"].values()) and is_complete else 1
 
     def stopped(self) -> None:
-        """Say how the atlas grows on."""
+        """Print how to continue the atlas."""
         if self.path.exists():
             print(f"atlas so far, which `--out {self.folder}` extends: {self.path}")
 

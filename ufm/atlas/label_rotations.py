@@ -1,4 +1,4 @@
-"""Squared error is symmetric under rotations of label space: what tells its critical sets apart, and their dimension.
+"""Critical sets of squared error, which is symmetric under rotations of label space: invariants and dimension.
 
 Rotations act on the classes of one size among themselves and, where the model has a bias, keep their mean. So a point
 belongs to a manifold of critical points: for classes of one size a flag manifold, whose parts are the directions of
@@ -12,11 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.model.model import Model
+from ufm.solve.grouping import groups_of
 from ufm.tolerances import SAME_LOGITS
 
 
 def key(model: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch I"]:
-    """Invariants: singular values in each block, sums over blocks of classes (and their samples), the bias by block."""
+    """Invariants of points: singular values in each block, sums over blocks of classes and samples, bias by block."""
     parts = [_singular(model, x, block) for block in _blocks(model)]
     if model.has_bias:
         b, Z = model.unpack(x).b, _product(model, x)
@@ -34,20 +35,16 @@ def multiplicities(model: Model, x: Float[Tensor, " P"]) -> list[list[tuple[floa
     """For each block of classes of one size, the singular values of its logits, without the bias, and how often."""
     found = []
     for block in _blocks(model):
-        values = _singular(model, x, block).tolist()
+        singular = _singular(model, x, block)
+        values = singular.tolist()
         scale = SAME_LOGITS * max(1.0, *values) if values else SAME_LOGITS
-        groups: list[tuple[float, int]] = []
-        for value in values:
-            if groups and groups[-1][0] - value <= scale:
-                groups[-1] = groups[-1][0], groups[-1][1] + 1
-            else:
-                groups.append((value if value > scale else 0.0, 1))
-        found.append(groups)
+        groups = groups_of(-singular, scale)
+        found.append([(values[group[0]] if values[group[0]] > scale else 0.0, len(group)) for group in groups])
     return found
 
 
 def flag_dimension(model: Model, x: Float[Tensor, " P"]) -> int:
-    """Dimension of the manifold, up to rotations of feature space."""
+    """The dimension of a critical manifold, up to rotations of feature space."""
     blocks = ([count for _, count in groups] for groups in multiplicities(model, x))
     return sum(a * b for counts in blocks for a, b in itertools.combinations(counts, 2))
 
@@ -61,7 +58,7 @@ def flag_text(model: Model, x: Float[Tensor, " P"]) -> str:
 
 
 def _blocks(model: Model) -> list[list[int]]:
-    """The classes of each size."""
+    """The classes of each size, one block per size."""
     sizes = model.sizes or (1,) * model.K
     return [[k for k in range(model.K) if sizes[k] == size] for size in sorted({*sizes}, reverse=True)]
 

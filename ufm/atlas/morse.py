@@ -1,4 +1,4 @@
-"""Is an atlas complete? What Morse theory says about the numbers of critical points, in exact integer arithmetic.
+"""Morse relations between the numbers of critical points, in exact integer arithmetic: they show missing orbits.
 
 The objective is coercive (but for the constant of a free bias, which changes nothing) and, where no row is degenerate,
 Morse-Bott; its domain is contractible. All homology has coefficients in Z/2, so orientations play no part. A labelled
@@ -35,12 +35,12 @@ from dataclasses import dataclass
 from functools import cache
 
 Polynomial = tuple[int, ...]
-"""Coefficients, lowest degree first."""
+"""The coefficients of a polynomial, lowest degree first."""
 
 
 @dataclass(frozen=True)
 class CriticalSet:
-    """What Morse theory needs to know of a row.
+    """The data of a row that Morse relations need.
 
     Attributes:
         rank, index_within, escapes: the index in d columns is `index_within` + (d - rank) `escapes`.
@@ -55,7 +55,7 @@ class CriticalSet:
     manifold: tuple[int, int] | None = None
 
     def index(self, d: int) -> int:
-        """Morse index with d feature columns."""
+        """The Morse index in a model with d feature columns."""
         return self.index_within + (d - self.rank) * self.escapes
 
 
@@ -81,7 +81,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether all three do."""
+        """Whether all three statements hold."""
         return self.equivariant_holds and self.plain_holds and self.euler == 1
 
 

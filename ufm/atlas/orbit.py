@@ -34,7 +34,7 @@ LETTERS = "abcdefgh"
 
 @dataclass(kw_only=True)
 class Orbit:
-    """One orbit of critical points, or one set of them that is no orbit.
+    """One orbit of critical points, or one critical set that is not an orbit.
 
     On spheres the rank is that of W and H together, the index that of the Riemannian Hessian, and the nullity without
     the K + N lengths.
@@ -102,7 +102,7 @@ class Orbit:
 
     @property
     def copies(self) -> int:
-        """Labelled copies in all."""
+        """The number of labelled copies."""
         return self.class_copies * self.sample_copies
 
     @property
@@ -112,11 +112,11 @@ class Orbit:
 
     @property
     def critical_set(self) -> CriticalSet:
-        """What Morse theory needs to know."""
+        """The data of the orbit that Morse relations need."""
         return CriticalSet(self.rank, self.index_within, self.escapes, self.copies, self.manifold)
 
     def count(self, copy: Int[Tensor, " B"], apart: Float[Tensor, " B"]) -> None:
-        """Note starts that ended here: at which copy each, and how far from it."""
+        """Count starts that ended in this orbit, given the copy of each and its distance."""
         self.found += len(copy)
         self.copies_found |= set(copy.tolist())
         self.farthest = max([self.farthest, *apart.tolist()])
@@ -130,7 +130,7 @@ class Orbit:
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> "Orbit":
-        """The orbit that `as_dict` has written.
+        """The orbit that `as_dict` wrote.
 
         Raises:
             KeyError: if a field is missing.
@@ -258,7 +258,7 @@ def _apart(
     parts: tuple[list[list[int]], list[int], bool],
     relabellings: Relabellings,
 ) -> str:
-    """Of all relabelled copies the text that comes first, so that it does not depend on the copy found."""
+    """The first text, in alphabetical order, over all relabelled copies, which does not depend on the copy found."""
     if manifold:
         return f"Gr({manifold[0]}, {manifold[1]})"
     if model.rotates_labels:

@@ -29,7 +29,7 @@ WORKING_BYTES = 2**27
 
 @dataclass(frozen=True)
 class Relabellings:
-    """All of them, the identity first.
+    """All relabellings of a model's classes, the identity first.
 
     Attributes:
         classes: which class stands in the place of class k.
@@ -112,7 +112,7 @@ def colours(logits: Float[Tensor, "*axes"], tolerance: float) -> tuple[Int[np.nd
 def same_copy(
     logits: Float[Tensor, "B N K"], own: Float[Tensor, "C N K"]
 ) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"]]:
-    """For each point, samples in order, the number of the copy that it is (-1: none), and how far its logits are."""
+    """For each point, samples in order, the number of its copy (-1: none), and the distance of its logits."""
     scale = SAME_LOGITS * max(1.0, float(own.abs().max()))
     width = max(1, WORKING_BYTES // (8 * own.numel()))
     distances = [(part[:, None] - own).abs().amax((-2, -1)) for part in torch.split(logits, width)]
@@ -137,7 +137,7 @@ def _relabellings(K: int, sets: tuple[frozenset[int], ...], sizes: tuple[int, ..
 
 
 def _orders(rows: Tensor, labels: Tensor) -> int:
-    """In how many ways the samples of each label can be ordered, equal ones alike."""
+    """The number of orders of the samples of each label, equal samples not being distinguished."""
     total = 1
     for label in range(int(labels.max()) + 1):
         here = rows[labels == label].numpy()

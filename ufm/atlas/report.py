@@ -1,4 +1,4 @@
-"""An atlas in words: the table, what theory and Morse relations say of it, and what is not checked."""
+"""The output of `atlas`: the table, theory, Morse relations, and what is not checked."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from ufm.cli.words import bias_text, statuses_text
 
 
 def show(setting: AtlasSetting, atlas: Atlas, result: Mapping[str, Any]) -> None:
-    """Print the table and what a reader must know beside it."""
+    """Print the table, the evidence and remarks."""
     if not atlas.rows:
         print(f"no start reached a critical point: {atlas.statuses}")
         return
@@ -28,7 +28,7 @@ def show(setting: AtlasSetting, atlas: Atlas, result: Mapping[str, Any]) -> None
 
 
 def round_text(atlas: Atlas, new: int) -> str:
-    """What the last round found."""
+    """A line on the last round."""
     entry = atlas.rounds[-1]
     converged, starts = entry["statuses"]["CONVERGED"], sum(entry["statuses"].values())
     places = list(entry["starts"])
@@ -38,7 +38,7 @@ def round_text(atlas: Atlas, new: int) -> str:
 
 
 def summary(atlas: Atlas, result: Mapping[str, Any]) -> list[str]:
-    """Counts, resolution, minima, evidence, and what is not checked."""
+    """The sentences below the table: counts, resolution, minima, evidence, and what is not checked."""
     return [
         _counts(atlas),
         f"Logits differ by at most {max((row.farthest for row in atlas.rows), default=0.0):.1e} within a row"
@@ -142,7 +142,7 @@ def _missing(morse: dict[str, Any]) -> str:
 
 
 def _upper(text: str) -> str:
-    """With a capital letter."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 

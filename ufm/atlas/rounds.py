@@ -1,4 +1,4 @@
-"""When the search for an atlas ends: some rounds without a new orbit, and no Morse relation that misses one."""
+"""The end of the search for an atlas: some rounds without a new orbit, and no Morse relation that misses one."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""One atlas for each loss, strength and bias decay: where are landscapes isomorphic, and where does that break?
+"""The command `atlas-scan`: atlases by loss, strength and bias decay, sorted into isomorphism classes.
 
 The model is reduced to n = 1, d = K, decay_W = decay_H = c (`ufm.atlas.comparison` says what that leaves out).
 """
@@ -24,7 +24,7 @@ MAX_STEPS = 200
 
 
 class LandscapeScan(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         entries: an atlas each: `loss`, `strength` c, `decay_b`; `rows`, of each orbit what is compared and its value,
@@ -39,7 +39,7 @@ class LandscapeScan(TypedDict):
 
 
 class ScanAtlases(Job[AtlasScanSetting, LandscapeScan]):
-    """Atlas after atlas, recorded after each, then the classes."""
+    """The job of `atlas-scan`: atlases one after the other, recorded after each, then the classes."""
 
     name = "atlas-scan"
     continues = True
@@ -49,7 +49,7 @@ class ScanAtlases(Job[AtlasScanSetting, LandscapeScan]):
         self._cases = list(cases(setting))
 
     def compute(self) -> LandscapeScan:
-        """What the folder lacks."""
+        """Grow the atlases that the folder lacks."""
         earlier = earlier_result(self.folder, self.setting.as_dict())
         entries = earlier["entries"] if earlier else []
         for number, case in enumerate(self._cases, 1):
@@ -62,7 +62,7 @@ class ScanAtlases(Job[AtlasScanSetting, LandscapeScan]):
         return _result(entries)
 
     def show(self, result: LandscapeScan) -> None:
-        """A table of letters."""
+        """Print a table of letters."""
         show_scan(result["entries"], result["classes"])
 
     def exit_code(self, result: LandscapeScan) -> int:
@@ -76,7 +76,7 @@ def _result(entries: list[dict[str, Any]]) -> LandscapeScan:
 
 
 def cases(setting: AtlasScanSetting) -> Iterator[tuple[LossSpec, float, float | None]]:
-    """Loss, strength c and bias decay of every atlas that is asked for."""
+    """The loss, strength c and bias decay of every atlas in the request."""
     for decay_b in setting.decays_b:
         for strength in setting.strengths:
             for spec in setting.losses:
@@ -84,7 +84,7 @@ def cases(setting: AtlasScanSetting) -> Iterator[tuple[LossSpec, float, float | 
 
 
 def atlas_entry(setting: AtlasScanSetting, spec: LossSpec, strength: float, decay_b: float | None) -> dict[str, Any]:
-    """Grow one atlas until it is quiet; what the scan keeps of it."""
+    """Grow one atlas to its end, and return its entry in the scan."""
     K = setting.classes
     atlas = Atlas(Problem(make_loss(spec), K, K, 1, strength, strength, decay_b), seed=setting.seed)
     for _ in rounds_until_complete(atlas, setting.starts, setting.quiet_rounds, setting.max_rounds, MAX_STEPS):

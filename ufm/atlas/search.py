@@ -1,4 +1,4 @@
-"""How an atlas is searched: the starts of a round, how they may end, and what a machine can hold."""
+"""The search for an atlas: the starts of a round, and sizes that a machine can hold."""
 
 import math
 
@@ -21,7 +21,7 @@ MOST_CLASSES = 8
 
 
 def check_size(model: Model) -> None:
-    """Refuse what the machine cannot hold, before any work.
+    """Refuse sizes that the machine's memory cannot hold, before any work.
 
     A start at work needs 8 dense Hessians; a comparison holds all K! images of the logits three times.
 

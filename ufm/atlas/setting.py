@@ -1,4 +1,4 @@
-"""What `ufm atlas`, `atlas-compare` and `atlas-scan` take."""
+"""The settings of `ufm atlas`, `atlas-compare` and `atlas-scan`."""
 
 import math
 from dataclasses import dataclass, field

@@ -7,28 +7,28 @@ from ufm.errors import check
 
 
 def check_integer(option: str, value: int, least: int, most: int) -> None:
-    """An integer in [least, most]."""
+    """Refuse a value that is not an integer in [least, most]."""
     check(least <= value <= most, option, value, f"an integer in [{least}, {most}]")
 
 
 def check_decay(option: str, value: float) -> None:
-    """A weight decay that is there; beyond the bound its square overflows."""
+    """Refuse a weight decay that is not positive, or so large that its square overflows."""
     check(0 < value <= 1e100, option, value, "in (0, 1e100]")
 
 
 def check_memory(option: str, value: object, needed: int) -> None:
-    """What is needed at the least, in bytes, fits into half of the machine's memory."""
+    """Refuse a request that needs more bytes than half of the machine's memory."""
     half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
     allowed = f"such that the work fits into half of the memory ({needed / 1e9:.1f} of {half / 1e9:.1f} GB)"
     check(needed <= half, option, value, allowed)
 
 
 def check_bias_decay(value: float | None) -> None:
-    """The bias may also be free, or absent."""
+    """Refuse a decay of the bias unless it is >= 0, or None for a model without bias."""
     allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
     check(value is None or 0 <= value < math.inf, "--decay-b", value, allowed)
 
 
 def check_tolerance(value: float) -> None:
-    """Of the norm of a gradient."""
+    """Refuse a tolerance on the norm of a gradient that is out of bounds."""
     check(0 < value < 1, "--tolerance", value, "in (0, 1)")

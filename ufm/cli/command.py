@@ -1,4 +1,4 @@
-"""A command of a package: what it takes and what runs it."""
+"""A command of a package: its setting and the function that runs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Command:
 
 
 def job(path: str, *arguments: Any) -> Callable[[Any], int]:
-    """What runs the job `module:Class` made from these arguments and a setting; imported when it is run."""
+    """A function that makes the job `module:Class` from these arguments and a setting, and runs it; imported then."""
     return partial(_run, path, arguments)
 
 

@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 def main(prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
-    """Parse and run, whatever becomes of standard output and error meanwhile; the exit code."""
+    """Parse a command line and run its command, even if standard output fails meanwhile; return the exit code."""
     with streams.plain_where_needed(), forgiving_streams(prog):
         code = _answered(_parser(prog, description, commands), sys.argv[1:] if argv is None else argv)
     if code == INTERRUPTED and argv is None:
@@ -35,7 +35,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
 
 
 def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
-    """The default command added where none is named, and the option's name to a value that may do without."""
+    """The words with the default command if none is named, and with the name of a positional option."""
     words = _normalised(argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
@@ -45,7 +45,7 @@ def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
 
 
 def _answered(parser: "Parser", argv: Sequence[str]) -> int:
-    """The exit code, after the work or one sentence on why there is none."""
+    """Run the command, or print one sentence on why that is not possible; return the exit code."""
     prog, values = parser.prog, dict[str, Any]()
     command = None
     try:
@@ -89,11 +89,11 @@ def _parser(prog: str, description: str, commands: Mapping[str, Command], asked:
 
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
-"""What torch says on a CPU and on an accelerator."""
+"""torch's messages on a lack of memory, on a CPU and on an accelerator."""
 
 
 def _made(setting: type[Any], values: Mapping[str, Any]) -> Any:
-    """The setting, and those it consists of."""
+    """Make the setting, and the settings that it consists of."""
     kinds = get_type_hints(setting)
     return setting(**{n: _made(kinds[n], v) if dataclasses.is_dataclass(kinds[n]) else v for n, v in values.items()})
 

@@ -1,4 +1,4 @@
-"""What settings have in common: where a command writes, its seed and device, what it goes on with."""
+"""Options that commands share: where they write, their seed and device, and what they resume."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from ufm.errors import check
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSetting:
-    """Where a command writes."""
+    """The options of every command on where it writes."""
 
     out: Path | None = None
     """Folder for what the command writes; must not exist or be empty. Default: results/<command>-<time>."""
@@ -34,14 +34,14 @@ class OutputSetting:
 
 
 def _is_within(path: Path, folder: Path) -> bool:
-    """Whether a path is a folder's own or lies in it, links followed."""
+    """Whether a path is the folder or lies in it, after following links."""
     place = os.path.realpath(folder)
     return os.path.commonpath([os.path.realpath(path), place]) == place
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommonSetting(OutputSetting):
-    """What a command takes that has something random and computes with torch."""
+    """The options of commands that draw random numbers and compute with torch."""
 
     seed: int = 0
     """Seed of everything random, >= 0."""
@@ -55,7 +55,7 @@ class CommonSetting(OutputSetting):
 
 @dataclass(frozen=True, kw_only=True)
 class ResumableSetting(CommonSetting):
-    """What a command takes that can go on with earlier work, whose setting then counts.
+    """The options of a command that can resume earlier work; the stored setting then replaces the defaults.
 
     Attributes:
         given: the fields that the command line or its YAML file named, defaults left out; no option itself.

@@ -1,4 +1,4 @@
-"""The YAML file behind `--config`: one mapping of plain values, looked at before anything is made of it."""
+"""The YAML file behind `--config`: one mapping of plain values, which is checked before it is used."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,11 +8,11 @@ from ufm.errors import RequestError, complaint
 from ufm.files import content
 
 LARGEST = 2**16
-"""Bytes of a file."""
+"""The most bytes of a file."""
 
 
 def read(path: str, options: Iterable[str]) -> dict[str, Raw]:
-    """What the file says of these options.
+    """The values of options in the file.
 
     Raises:
         RequestError: if it cannot be read or is not a mapping from such options to plain values.

@@ -1,4 +1,4 @@
-"""Grids of settings: `0:8:33` (from:to:count), `1e-5:1e-1:33:log`, `0,1,2.5`, one axis a field."""
+"""Grids of settings: `0:8:33` (from:to:count), `1e-5:1e-1:33:log`, `0,1,2.5`, one axis per field."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""One choreography for every command: compute, record, show, draw, say where everything is.
+"""The steps of every command: compute, record, show, draw, print where everything is.
 
 A command is a setting, a job, a report that prints, and a line in `COMMANDS`. What is the same for all is here: the
 folder, the record (written before anything is shown), what is left when Ctrl-C or a full disk comes, the pictures.
@@ -21,7 +21,7 @@ Result = TypeVar("Result", bound=Mapping[str, Any])
 
 
 class Job(Generic[Setting, Result]):
-    """What is particular to a command. A request that cannot be met is refused as the job is made, before any folder.
+    """The part of a command that is its own. An impossible request is refused when the job is made, before any folder.
 
     Attributes:
         name: the default folder is results/NAME-<time>; `figures` knows by it which pictures show the record.
@@ -39,7 +39,7 @@ class Job(Generic[Setting, Result]):
         self.setting = setting
 
     def compute(self) -> Result:
-        """The result, for the record; long work calls `record` with what is finished."""
+        """Compute the result for the record; long work calls `record` with finished parts."""
         raise NotImplementedError
 
     def show(self, result: Result) -> None:
@@ -47,14 +47,14 @@ class Job(Generic[Setting, Result]):
         raise NotImplementedError
 
     def exit_code(self, result: Result) -> int:
-        """0 where all is as it should be."""
+        """The exit code for a result: 0 if everything holds."""
         return 0
 
     def stopped(self) -> None:
-        """Say what is there, and how to go on, after an interrupt or an error."""
+        """Print what is finished and how to resume, after an interrupt or an error."""
 
     def files(self) -> dict[str, Path | str]:
-        """What else is in the folder, by what it is called."""
+        """Further files in the folder, by their labels in the output."""
         return {}
 
     @property
@@ -64,11 +64,11 @@ class Job(Generic[Setting, Result]):
         return asked or self.folder / RECORD
 
     def record(self, result: Result) -> None:
-        """Write the record of what is finished so far."""
+        """Write the record of the result so far."""
         write_record(self.path, self.setting.as_dict(), result)
 
     def run(self) -> int:
-        """All of it; the exit code."""
+        """Run all steps; return the exit code."""
         with self._held() as self.folder:
             result = self._computed()
             self._record_and_show(result)
@@ -100,7 +100,7 @@ class Job(Generic[Setting, Result]):
 
 
 def draw(name: str, record: Path, folder: Path) -> list[Path]:
-    """The pictures that show what this job has recorded, drawn into the folder.
+    """Draw the pictures that belong to this job's record into the folder; return their paths.
 
     `figures` is asked by its name, here alone: it reads records, and nothing that computes imports it.
     """
@@ -109,7 +109,7 @@ def draw(name: str, record: Path, folder: Path) -> list[Path]:
 
 
 def print_places(files: Mapping[str, Path | str], pictures: Sequence[Path]) -> None:
-    """Say where everything is."""
+    """Print the paths of files and pictures."""
     for name, path in files.items():
         print(f"{name}: {path}")
     if pictures:

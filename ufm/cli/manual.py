@@ -1,4 +1,4 @@
-"""What `--help` prints: a manual page made from a setting's docstring and its attributes.
+"""The output of `--help`: a manual page made from a setting's docstring and attributes.
 
 The docstring's first line says what the command does. Paragraphs `Examples:` (one command a line, indented) and
 `Writes:` (where files go) come after the options, as they stand; the exit codes follow.
@@ -99,7 +99,7 @@ def _explanations(setting: type[Any]) -> dict[str, str]:
 
 
 def _facts(field: "dataclasses.Field[Any]", kind: Any) -> str:
-    """What an option takes, and what it is when left out."""
+    """The type of an option and its default."""
     names = [arm for arm in arms(kind) if get_origin(arm) is not Literal]
     words = [f"type: {' | '.join(map(_type_name, names))}"] if names == [*arms(kind)] else []
     has_default, default = default_of(field)
@@ -128,7 +128,7 @@ def _written(value: Any) -> str:
 
 
 class ManualPage(HelpFormatter):
-    """Wraps paragraphs and keeps indented lines as they are."""
+    """A formatter that wraps paragraphs and keeps indented lines as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         blocks = re.split(r"\n\s*\n|\n(?=    )|(?<=:)\n", text)

@@ -1,4 +1,4 @@
-"""A folder belongs to one process while it writes there; what a killed one left half written is removed first."""
+"""Locking of output folders: one process at a time; half-written files of a killed process are removed first."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from ufm.errors import RequestError, check
 
 @contextmanager
 def output_folder(path: Path | None, name: str, continues: str | None = None) -> Iterator[Path]:
-    """The folder a command writes into, held until it is done: a new one, or one that holds the file `continues`.
+    """Hold the folder that a command writes into: a new one, or one that has the file `continues`.
 
     Raises:
         ValueError: as `new_folder` and `claimed`.
@@ -36,7 +36,7 @@ def output_folder(path: Path | None, name: str, continues: str | None = None) ->
 
 @contextmanager
 def claimed(folder: Path, argument: str) -> Iterator[Path]:
-    """Hold a folder and clear it of half-written files; the system lets go of it however the process ends.
+    """Hold a folder and remove half-written files; the lock ends with the process, however that ends.
 
     What records will say of the commit is looked up now, before the work.
 
@@ -55,7 +55,7 @@ def claimed(folder: Path, argument: str) -> Iterator[Path]:
 
 
 def _locked(handle: int) -> bool:
-    """Whether this process has the lock; true where the file system has none."""
+    """Whether this process has the lock; true if the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The words of a command line, and the files they name, as the values of a command's setting.
+"""Parser of command lines and the files they name, to the values of a command's setting.
 
 What is given comes in layers, each over the one before: options, a file, the options after it. Where a layer names
 another loss (model, head, engine) than the layer below, what that one said of the former goes with it.
@@ -29,13 +29,13 @@ class Request(dict[str, dict[str, Any]]):
 
     @property
     def command(self) -> str:
-        """The name."""
+        """The name of the command."""
         return next(iter(self))
 
 
 @dataclasses.dataclass(frozen=True)
 class Parser:
-    """What understands `COMMAND [--option VALUE ...]`."""
+    """A parser of `COMMAND [--option VALUE ...]`."""
 
     prog: str
     description: str
@@ -87,7 +87,7 @@ def _show(text: str) -> NoReturn:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Every option with its value, None if it has none.
+    """Every option with its value, or None for an option without value.
 
     Raises:
         RequestError: at a word that belongs to no option.
@@ -122,7 +122,7 @@ def _put_word(setting: type[Any], layer: Layer, name: str, value: str | None) ->
 
 
 def _layer_of_file(setting: type[Any], path: str) -> Layer:
-    """What a file says."""
+    """The values in a file."""
     layer: Layer = {}
     for key, raw in config_file.read(path, _names(setting)).items():
         if not _is_option(setting, key):
@@ -193,7 +193,7 @@ def _entries(raw: Raw, name: str, argument: str) -> dict[str, Raw]:
 
 
 def _together(layers: Sequence[Layer]) -> Layer:
-    """All layers as one."""
+    """All layers merged into one."""
     whole: Layer = {}
     for layer in layers:
         for key, later in layer.items():

@@ -1,4 +1,4 @@
-"""How this process asks for memory, how its threads wait (set before torch is imported), forks, and is stopped."""
+"""Settings of this process, made before torch is imported: memory, waiting threads, forks, interrupts."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""A record: what was asked, what came out, from which commit and versions. Written once and atomically."""
+"""Records of commands: setting, result, commit and versions, written atomically."""
 
 import contextlib
 import errno
@@ -23,11 +23,11 @@ from ufm.files import read_json
 SCHEMA = 1
 PACKAGES = ("torch", "numpy", "scipy")
 HALF_WRITTEN = ".*.part"
-"""Names of files that `atomic_file` has not finished; a killed process leaves one."""
+"""The names of files that `atomic_file` has not finished, which a killed process leaves behind."""
 
 
 def remove_half_written(folder: Path) -> None:
-    """Clear a folder, which no other process may be writing into, of what a killed one was writing there."""
+    """Remove the unfinished files of a killed process from a folder that no other process writes into."""
     for left in folder.glob(HALF_WRITTEN):
         left.unlink(missing_ok=True)
 
@@ -70,7 +70,7 @@ def check_new_file(path: Path | None, argument: str) -> None:
 
 
 def pass_on_if_full(error: OSError) -> None:
-    """Raise it again if a disk is full or a file has its largest size: that is no wrong request."""
+    """Raise the error again if a disk is full or a file too large, as the request is not at fault."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         raise error
 
@@ -111,7 +111,7 @@ def write_record(path: Path, setting: Mapping[str, Any], result: Mapping[str, An
 
 
 def says(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a record is there that says just this."""
+    """Whether the file is a record with exactly this setting and result."""
     try:
         record = read_record(path)
     except RequestError:  # none, or one that was damaged
@@ -120,7 +120,7 @@ def says(path: Path, setting: Mapping[str, Any], result: Mapping[str, Any]) -> b
 
 
 def provenance() -> dict[str, Any]:
-    """Where a result comes from: time, commit, machine and versions."""
+    """The provenance of a result: time, commit, machine and versions."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -155,7 +155,7 @@ def commit() -> str | None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a record.
+    """Read and check a record.
 
     Raises:
         ValueError: if the file is missing, is not a record or has another schema.

@@ -1,4 +1,4 @@
-"""Going on with what a folder holds: what must be asked for again, and the sentence where something else is."""
+"""Checks before a command resumes work in a folder: the request must match what was begun there."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ RECORD = "record.json"
 
 
 def earlier_result(folder: Path, setting: dict[str, Any]) -> dict[str, Any] | None:
-    """The result that a command with the same setting has left in a folder; None if there is none yet.
+    """The result in a folder of an earlier call with the same setting; None if there is none.
 
     Raises:
         ValueError: if the folder holds the record of another setting.
@@ -26,7 +26,7 @@ def earlier_result(folder: Path, setting: dict[str, Any]) -> dict[str, Any] | No
 
 
 def check_same(there: Mapping[str, Any], asked: Mapping[str, Any], names: Iterable[str], goal: str) -> None:
-    """Refuse a request that differs in one of these options from what a folder was begun with.
+    """Refuse a request that differs in one of these options from that which began the folder.
 
     Raises:
         ValueError: naming the first.
@@ -37,7 +37,7 @@ def check_same(there: Mapping[str, Any], asked: Mapping[str, Any], names: Iterab
 
 
 def check_kept(is_kept: bool, name: str, asked: object, there: object, where: str) -> None:
-    """Refuse an option given beside `--resume` that would change what was begun; left out it is as it was.
+    """Refuse an option beside `--resume` that would change the work in the folder.
 
     Raises:
         ValueError: unless `is_kept`.

@@ -1,4 +1,4 @@
-"""What a command shows never decides what becomes of it: a reader may leave early, a terminal close, a disk be full."""
+"""Output that may fail without stopping a command: a closed pipe or terminal, a full disk."""
 
 import os
 import sys
@@ -18,12 +18,12 @@ class ForgivingStream:
         self.failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write, if that works; the number of characters either way."""
+        """Write if possible; return the number of characters in any case."""
         self._try(lambda stream: stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if that works."""
+        """Flush if possible."""
         self._try(lambda stream: stream.flush())
 
     def __getattr__(self, name: str) -> Any:

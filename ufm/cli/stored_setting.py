@@ -1,4 +1,4 @@
-"""A setting that a folder holds, which may come from elsewhere: its values are of the types of the command line."""
+"""Settings stored in a folder, which may come from elsewhere: values are checked against the fields' types."""
 
 import math
 import types
@@ -12,7 +12,7 @@ Setting = TypeVar("Setting", bound=OutputSetting)
 
 
 def stored_setting(kind: type[Setting], values: Mapping[str, Any]) -> Setting:
-    """The setting with these values, defaults where there are none.
+    """The setting with these values, and defaults for missing ones.
 
     Raises:
         ValueError: if a field does not exist, or a value is not of its type or refused by the setting.

@@ -1,4 +1,4 @@
-"""What is printed, for terminals and logs whose encoding lacks some of our characters: alpha for α, ^2 for ².
+"""Replacement of characters that the encoding of a terminal or log lacks: alpha for α, ^2 for ².
 
 Nothing that is shown may fail for its looks. Text in another encoding than UTF-8 becomes plainer, not an error.
 """
@@ -37,7 +37,7 @@ def _plainer(character: str) -> str:
 
 
 def _instead(error: UnicodeError) -> tuple[str, int]:
-    """What a stream writes in place of what it cannot."""
+    """The replacement for characters that a stream cannot encode."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return plainer(error.object[error.start : error.end]), error.end

@@ -1,4 +1,4 @@
-"""What is written for an option, as a value of its type, or a sentence with the option, what it takes, and what it got.
+"""Conversion of the text of an option to its type, or an error with the option, what it takes, and what it got.
 
 The types are those of settings: bool, int, float, str, Path, Literal, list, dict with text as keys, unions, None.
 """
@@ -17,7 +17,7 @@ from ufm.errors import RequestError, check, complaint
 LONGEST_NAME, LONGEST_PATH = 255, 3500
 """Bytes: what file systems take, with room for what is written below."""
 _ORDER: tuple[Any, ...] = (list, dict, Literal, bool, int, float, Path, str)
-"""Which of a union's types is tried first."""
+"""The order in which the types of a union are tried."""
 _COLONS = re.compile(r"[-+]?[0-9.]+(:[-+0-9.eE]+)+(:log)?")
 _NUMBERS: dict[Any, Callable[[str], Any]] = {bool: truth, int: integer, float: number}
 
@@ -28,7 +28,7 @@ def arms(kind: Any) -> tuple[Any, ...]:
 
 
 def default_of(field: "dataclasses.Field[Any]") -> tuple[bool, Any]:
-    """Whether an option has a value when it is left out, and which."""
+    """Whether an option has a default, and the default."""
     if field.default_factory is not dataclasses.MISSING:
         return True, field.default_factory()
     return field.default is not dataclasses.MISSING, field.default
@@ -111,7 +111,7 @@ def _path(text: str, argument: str) -> Path:
 
 
 def _allowed(kinds: tuple[Any, ...], argument: str) -> str:
-    """What the option takes, in words."""
+    """A description of the values that an option takes."""
     if any(get_origin(each) is dict for each in kinds):
         return f"given by name, {argument}.NAME VALUE"
     if choices := [repr(choice) for each in kinds if get_origin(each) is Literal for choice in get_args(each)]:

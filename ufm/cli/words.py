@@ -1,4 +1,4 @@
-"""What terminal, tables and figures call the same things: losses, decays, statuses, margins, the depth of a penalty."""
+"""Names for terminal, tables and figures alike: of losses, decays, statuses, margins, the depth of a penalty."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from ufm.specs import LossSpec
 
 
 class ClaimWords(NamedTuple):
-    """What a claim of `ufm verify` is called in the terminal, in a page's table, in a figure; empty where not shown."""
+    """The names of a claim of `ufm verify` in the terminal, in a page's table and in a figure; empty if not shown."""
 
     terminal: str
     table: str = ""
@@ -41,30 +41,30 @@ CLAIMS = {
 
 
 def loss_text(spec: LossSpec) -> str:
-    """`focal 2`."""
+    """A loss with its parameters as text, such as `focal 2`."""
     return " ".join(str(value).removesuffix(".0") for value in spec.values())
 
 
 def bias_text(decay_b: float | None) -> str:
-    """The bias's decay, `none` where there is no bias."""
+    """The decay of the bias as text; `none` for a model without bias."""
     return "none" if decay_b is None else f"{decay_b:g}"
 
 
 def statuses_text(counts: Mapping[str, int]) -> str:
-    """`1000 converged`, and every other way of ending that occurred."""
+    """Counts of statuses as text: `1000 converged`, and every other status that occurred."""
     shown = {name: count for name, count in counts.items() if count or name == "CONVERGED"}
     return ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in shown.items())
 
 
 def margin_text(margin: float | None, margin_is: str) -> str:
-    """A claim's margin with its unit where it is digits, `exact` where there is none to speak of; nan is not that."""
+    """The margin of a claim as text: with its unit if that is digits; `exact` for identities; nan is `not a number`."""
     if margin is None or math.isnan(margin):
         return "exact" if "exact" in margin_is else "not a number"
     return f"{margin:.1f} digits" if "digits" in margin_is else f"{margin:.2g}"
 
 
 def depth_sentence(fit: Mapping[str, Any]) -> str:
-    """What the line through all conditions says of m, and how sure it is."""
+    """A sentence on the m that the line through all conditions gives, with its interval."""
     line = (
         f"log |W|^2 against log |h| of {fit['conditions']} conditions (log |h| spread {fit['spread']:.2g}): "
         f"slope {fit['slope']:.3g} (95 % {fit['low']:.3g} to {fit['high']:.3g}), scatter {fit['scatter']:.2g}"

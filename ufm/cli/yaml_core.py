@@ -36,11 +36,11 @@ class Word(str):
 
 
 Raw = Plain | Quoted | Word | None | list["Raw"] | dict[str, "Raw"]
-"""What is written, before types: a mapping, a list, a scalar; None where nothing is written."""
+"""A document before types: a mapping, a list, a scalar, or None if empty."""
 
 
 def parsed(text: str) -> Raw:
-    """One document.
+    """Parse one document.
 
     Raises:
         ValueError: if it is no YAML, has an anchor, a tag or a key twice, or is nested too deep.
@@ -116,7 +116,7 @@ def shown(raw: Any) -> str:
 
 
 def dumped(values: dict[str, Any]) -> str:
-    """A document that `parsed` reads; text that would be something else without quotes has them."""
+    """The document of a value, such that `parsed` reads it back; ambiguous text is quoted."""
     import yaml
 
     dumper: Any = type("Dumper", (yaml.SafeDumper,), {"yaml_implicit_resolvers": {}})

@@ -1,4 +1,4 @@
-"""What users hand in, arrays of numpy or tensors of any precision, as the tensors that the sums take."""
+"""Conversion of a caller's arrays, of numpy or torch in any precision, to the tensors that the sums take."""
 
 import warnings
 from typing import Any
@@ -13,11 +13,11 @@ from ufm.labels import check_label_type, described
 IGNORED = -100
 """The label of samples that are left out, as in `torch.nn.functional.cross_entropy`."""
 LARGEST_CLASS = 2**24
-"""Above any vocabulary; the largest label of a file with an error in it would ask for that many class means."""
+"""The largest label allowed, above any vocabulary: one wrong label must not ask for billions of class means."""
 
 
 def tensor_of(argument: str, value: Any) -> Tensor:
-    """A tensor without its gradient; an array of numpy is taken where it lies.
+    """The value as a tensor without gradient; an array of numpy is not copied.
 
     Raises:
         ValueError: if it is neither.
@@ -32,7 +32,7 @@ def tensor_of(argument: str, value: Any) -> Tensor:
 
 
 def labels_of(labels: Any) -> Tensor:
-    """Integers of any type, as int64.
+    """Labels of any integer type as int64.
 
     Raises:
         ValueError: if they are not integers.
@@ -44,7 +44,7 @@ def labels_of(labels: Any) -> Tensor:
 
 
 def number_of_classes(labels: Tensor, W: Tensor | None, asked: int | None, ignore_index: int) -> int:
-    """Rows of W, what was asked for, or one more than the largest label.
+    """The number of classes: the rows of W, else the number asked for, else one more than the largest label.
 
     Raises:
         ValueError: if W and what was asked for differ, or no label is left.
@@ -64,7 +64,7 @@ def number_of_classes(labels: Tensor, W: Tensor | None, asked: int | None, ignor
 
 
 def last_layer_of(W: Any, b: Any) -> tuple[Tensor | None, Tensor | None]:
-    """W and b in float64; a W without a bias has one of zeros.
+    """W and b in float64; b is zero where only W is given.
 
     Raises:
         ValueError: if they are not a matrix and a row for each of its rows, or b comes without W.
@@ -81,5 +81,5 @@ def last_layer_of(W: Any, b: Any) -> tuple[Tensor | None, Tensor | None]:
 
 
 def shown(value: object) -> str:
-    """Type and shape, for a complaint."""
+    """Type and shape of a value, for an error message."""
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else described(value)

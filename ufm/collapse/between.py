@@ -1,4 +1,4 @@
-"""NC2, how class means lie to each other; M (K, d) are the class means less their mean."""
+"""NC2, the geometry of the class means; M (K, d) are the class means less their mean."""
 
 import math
 
@@ -9,13 +9,13 @@ from ufm.collapse.matrices import directions, distance_to_simplex, mean_over_pai
 
 
 def nc2_equinorm(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
-    """Standard deviation of the rows' norms over their mean (Papyan, Han, Donoho 2020)."""
+    """The standard deviation of the rows' norms over their mean (Papyan, Han, Donoho 2020)."""
     norms = (M / power_of_two(M)).norm(dim=-1)
     return norms.std(-1, correction=0) / norms.mean(-1)
 
 
 def nc2_equiangular(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
-    """Mean over pairs of |cos + 1/(K - 1)| (Papyan, Han, Donoho 2020); nan for one class.
+    """The mean over pairs of rows of |cos + 1/(K - 1)| (Papyan, Han, Donoho 2020); nan for one class.
 
     A row of zeros has the cosine 0 with every other.
     """
@@ -28,12 +28,12 @@ def nc2_equiangular(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
 
 
 def nc2_etf(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
-    """|n(M M') - E|_F (Zhu et al. 2021, there for the rows of W), M taken as it is (centre it yourself)."""
+    """|n(M M') - E|_F (Zhu et al. 2021, there for the rows of W), for an M that is centred already."""
     return distance_to_simplex(M, M)
 
 
 def nc2_welch_gap(M: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
-    """Root mean square of the cosines between pairs of rows, less the least that K > d unit vectors can have.
+    """The root mean square of the cosines between pairs of rows, less the least value for K > d unit vectors.
 
     Welch (1974): the mean of cos^2 over pairs is at least (K - d) / (d (K - 1)), with equality if and only if the unit
     vectors are a tight frame; for K = d + 1 the simplex is one, for K > d + 1 no frame has all cosines -1/(K - 1).

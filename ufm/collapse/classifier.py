@@ -1,4 +1,4 @@
-"""NC3, how the last layer's weights lie to the class means, and what its bias adds."""
+"""NC3, the alignment of the last layer's weights with the class means, and the part of the logits that is its bias."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +11,8 @@ def nc3_self_duality(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """|n(Pi W) - n(M)|_F, Pi W the rows of W less their mean (Papyan, Han, Donoho 2020, there squared and with W as it
     is).
 
-    A row that all classes share moves no decision; squared error keeps one where its bias is decayed or absent.
+    W is centred because a row common to all classes changes no decision; squared error has one where its bias is
+    decayed or absent.
     """
     assert stats.W is not None
     return (unit(centred(stats.W)) - unit(stats.centred_means)).norm(dim=(-2, -1))
@@ -24,10 +25,10 @@ def nc3_etf_distance(stats: FeatureStats) -> Float[Tensor, "*batch"]:
 
 
 def bias_residual(stats: FeatureStats) -> Float[Tensor, "*batch"]:
-    """|Pi (W mu_G + b)|, Pi = I - 11'/K: what the global mean and the bias add to the logits.
+    """|Pi (W mu_G + b)|, Pi = I - 11'/K: the part of the logits that global mean and bias add.
 
-    Zhu et al. 2021 take |W mu_G + b|; the part along 1 moves no softmax and, with a free bias, no loss, so it is left
-    out.
+    Zhu et al. 2021 take |W mu_G + b|; the part along 1 changes no softmax and, with a free bias, no loss, so it is
+    left out.
     """
     assert stats.W is not None
     assert stats.b is not None

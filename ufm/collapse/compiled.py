@@ -1,4 +1,4 @@
-"""Sums of features by class, and their deviations from class means, on CPU cores: each one pass through memory.
+"""Sums of features by class, and deviations from class means, on CPU cores: one pass through memory each.
 
 A sum takes one addition a number, where a product with one-hot labels takes K. Sums are shared out by columns and
 deviations by rows, so that no two threads write the same numbers.

@@ -13,14 +13,14 @@ from ufm.tolerances import HULL_DISTANCE
 
 STEPS = 2000
 LOOKED_AT = 20
-"""Steps between looks at the bounds, each of which waits for the device."""
+"""Steps between evaluations of the bounds, each of which waits for the device."""
 
 
 def gnc2(rows: Float[Tensor, "K d"]) -> Float[Tensor, ""]:
-    """min_k dist(w_k, hull of the other rows), the rows at length 1 (Jiang et al. 2023): a lower bound, to 1e-6.
+    """The one-vs-rest margin min_k dist(w_k, hull of the other rows), rows at length 1 (Jiang et al. 2023), to 1e-6.
 
-    Not 0 at collapse, but as large as K vectors in d dimensions can have it: K / (K - 1) for K <= d + 1 (the simplex),
-    1 up to K = 2 d, less for more. 0 where a row is in the hull of the others.
+    The value is a lower bound. At collapse it is not 0 but the largest for K vectors in d dimensions: K / (K - 1) for
+    K <= d + 1 (the simplex), 1 up to K = 2 d, less for more. It is 0 where a row is in the hull of the others.
     """
     units, K = directions(rows), len(rows)
     if K < 2 or not bool(units.isfinite().all()):
@@ -29,7 +29,10 @@ def gnc2(rows: Float[Tensor, "K d"]) -> Float[Tensor, ""]:
 
 
 def _least(units: Float[Tensor, "K d"], part: slice) -> Float[Tensor, ""]:
-    """Over some rows: Nesterov's method on their weights (Beck and Teboulle 2009), restarted where it climbs."""
+    """The least distance over the rows `part`, by Nesterov's method on convex weights (Beck and Teboulle 2009).
+
+    Its momentum is reset where a step goes uphill.
+    """
     w, own = units[part], torch.arange(len(units), device=units.device)[part]
     gram, places = units @ units.mT, torch.arange(len(w), device=units.device)
     length = 1 / torch.linalg.matrix_norm(units, 2) ** 2

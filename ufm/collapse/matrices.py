@@ -8,7 +8,7 @@ from torch import Tensor
 
 EPS = torch.finfo(torch.float64).eps
 CHUNK_BYTES = 2**22
-"""Features in memory are taken in pieces of about this size, which a processor's caches hold together with copies."""
+"""Features are processed in pieces of about this size, so that they and copies fit a processor's caches."""
 TILE = 2**22
 """Entries of a matrix of classes by classes, or samples by classes, that are in memory at a time."""
 
@@ -29,7 +29,7 @@ def tiles(rows: int, columns: int) -> Iterator[slice]:
 def mean_over_pairs(
     of_pairs: Callable[[slice, slice], Float[Tensor, "*batch rows columns"]], K: int, like: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
-    """Mean over i != j < K of a symmetric function, which gets rows and columns, in tiles; nan for one class."""
+    """The mean over i != j < K of a symmetric function of (rows, columns), computed in tiles; nan for one class."""
     total = torch.zeros_like(like)
     for rows in tiles(K, K * max(1, like.numel())):
         values, width = of_pairs(rows, slice(rows.start, K)), rows.stop - rows.start
@@ -39,14 +39,14 @@ def mean_over_pairs(
 
 
 def power_of_two(A: Float[Tensor, "*batch m n"]) -> Float[Tensor, "*batch 1 1"]:
-    """One near the largest entry (1 for a matrix of zeros): A over it is A, exactly, and its squares are of size 1."""
+    """The power of two near the largest entry, 1 for zeros: dividing by it is exact, and avoids overflow of squares."""
     largest = A.abs().amax((-2, -1), keepdim=True)
     power = largest / (2 * torch.frexp(largest).mantissa)
     return torch.where((power > 0) & power.isfinite(), power, 1.0)
 
 
 def centred(A: Float[Tensor, "*batch m n"]) -> Float[Tensor, "*batch m n"]:
-    """The rows less their mean; zero where that is rounding, so that equal rows leave no direction."""
+    """The rows less their mean; all zero where the difference is rounding, so that equal rows leave no direction."""
     C, scale = A - A.mean(-2, keepdim=True), power_of_two(A)
     size, of_C = ((each / scale).norm(dim=(-2, -1), keepdim=True) for each in (A, C))
     return torch.where(of_C <= A.shape[-2] * EPS * size, 0.0, C)
@@ -64,7 +64,7 @@ def unit(A: Float[Tensor, "*batch m n"]) -> Float[Tensor, "*batch m n"]:
 
 
 def directions(rows: Float[Tensor, "*batch m d"]) -> Float[Tensor, "*batch m d"]:
-    """The rows at length 1; a row of zeros stays, but all are nan where all are zero."""
+    """The rows scaled to length 1; a row of zeros stays zero, but all are nan if all rows are zero."""
     rows = rows / power_of_two(rows)
     norms = rows.norm(dim=-1, keepdim=True)
     is_alone = (norms == 0) & (norms > 0).any(-2, keepdim=True)
@@ -72,7 +72,7 @@ def directions(rows: Float[Tensor, "*batch m d"]) -> Float[Tensor, "*batch m d"]
 
 
 def cosines(rows: Float[Tensor, "*batch m d"]) -> Float[Tensor, "*batch pairs"]:
-    """Of all ordered pairs of different rows; 0 with a row that is zero, nan where all are."""
+    """The cosines of all ordered pairs of different rows; 0 for a row of zeros, nan if all rows are zero."""
     units = directions(rows)
     return (units @ units.mT)[..., ~torch.eye(rows.shape[-2], dtype=torch.bool, device=rows.device)]
 

@@ -1,4 +1,4 @@
-"""The metrics together: the set that this project's records hold, and all of them under the field's names."""
+"""The metrics by name: the default set, whose names records use, and all of them under the field's names."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,11 +11,14 @@ from ufm.collapse.within import nc1_cdnv, nc1_pinv, nc1_trace
 from ufm.errors import check
 
 MOST_IN_HULLS = 512
-"""Classes up to which the one-vs-rest margin, a convex programme a class, is among `all_metrics`."""
+"""The most classes for which `all_metrics` has the one-vs-rest margin, a convex programme for each class."""
 
 
 def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
-    """The default set, used by every table of this project; those that need W are left out where there is none."""
+    """The metrics of the default set by name, one number per leading axis; those that need W are absent without it.
+
+    Every metric is >= 0 and 0 at perfect collapse. Formulas and sources: `ufm/collapse/README.md`.
+    """
     values = {
         "nc1_trace": nc1_trace(stats),
         "nc1_quotient": nc1_pinv(stats),
@@ -32,7 +35,7 @@ def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
 
 
 def all_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
-    """Every metric of one set of features that can be told from it, under the names of `README.md`.
+    """Every metric that the statistics of one set of features determine, by its name in `ufm/collapse/README.md`.
 
     Raises:
         ValueError: if the statistics have leading axes.

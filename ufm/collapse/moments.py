@@ -1,4 +1,4 @@
-"""The same statistics in one pass: sums that can be added over batches and over processes.
+"""The statistics of the metrics in one pass: sums that can be added over batches and over processes.
 
 Deviations are taken from one sample of each class, the shift, not from a mean that nobody knows yet. What they share is
 taken out at the end, S_W = (1/N) (sum_i (h_i - s_y)(h_i - s_y)' - sum_k n_k m_k m_k') with m_k the class's mean
@@ -22,7 +22,7 @@ SHORT_EPS = torch.finfo(torch.float32).eps
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over samples, float64; those of two sets of samples add up where their shifts agree.
+    """Sums over samples in float64; the sums of two sets of samples can be added if their shifts agree.
 
     Attributes:
         counts: n_k.
@@ -44,13 +44,13 @@ class Moments:
 
     @classmethod
     def zero(cls, K: int, d: int, device: torch.device | str = "cpu") -> "Moments":
-        """Those of no samples."""
+        """The moments of no samples: all zero."""
         shapes = {"counts": (K,), "shift": (K, d), "total": (K, d), "squares": (K,), "second": (d, d)}
         shapes |= {"eps": (), "is_long": ()}
         return cls(**{name: torch.zeros(shape, dtype=torch.float64, device=device) for name, shape in shapes.items()})
 
     def added(self, H: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> "Moments":
-        """Those with more samples, whose labels lie in [0, K)."""
+        """The moments with further samples, whose labels lie in [0, K)."""
         if len(labels) == 0:
             return self
         shift = self._shift_of(H, labels)  # of classes that had no sample, so that no sum changes
@@ -75,7 +75,7 @@ class Moments:
         return replace(self, shift=shift, total=self.total + n * delta, squares=squares, second=second)
 
     def merged(self, other: "Moments") -> "Moments":
-        """Those of the samples of both."""
+        """The moments of the samples of both."""
         shift = torch.where(self.counts.unsqueeze(-1) > 0, self.shift, other.shift)
         one, two = self.with_shift(shift), other.with_shift(shift)
         sums = {name: getattr(one, name) + getattr(two, name) for name in ("counts", "total", "squares", "second")}
@@ -83,7 +83,7 @@ class Moments:
         return replace(one, **sums, **most)
 
     def stats(self, W: Float[Tensor, "K d"] | None = None, b: Float[Tensor, " K"] | None = None) -> FeatureStats:
-        """What the metrics take, without NC4; classes without samples, and their rows of W and b, are left out."""
+        """The statistics that the metrics take, without NC4; classes without samples are left out, also in W and b."""
         present = self.counts > 0
         counts, N = self.counts[present], self.counts.sum()
         mean = self.total[present] / counts[:, None]
@@ -107,7 +107,7 @@ class Moments:
         )
 
     def _shift_of(self, H: Tensor, labels: Tensor) -> Float[Tensor, "K d"]:
-        """A sample of every class that has one by now."""
+        """A sample of every class that has one so far."""
         K, place = len(self.counts), first_of_each(labels, len(self.counts))
         is_new = ((self.counts == 0) & (place < len(labels))).view(K, 1)
         return torch.where(is_new, H[place.clamp(max=len(labels) - 1)].double(), self.shift)

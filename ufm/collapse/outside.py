@@ -15,7 +15,7 @@ from ufm.errors import check
 
 @torch.no_grad()
 def nc4_held_out(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
-    """Share of test features whose nearest *training* class mean is not that of the class the classifier picks.
+    """The share of test features whose nearest *training* class mean is not that of the class the classifier picks.
 
     NC4 (Papyan, Han, Donoho 2020) on data whose class means nobody has seen.
 
@@ -39,7 +39,7 @@ def nc4_held_out(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
 
 @torch.no_grad()
 def nc5(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
-    """Mean over classes of |cos(mu_k, mu_out)|, mu_out the mean of features H of no class (Ammar et al. 2024).
+    """The mean over classes of |cos(mu_k, mu_out)|, mu_out the mean of features H of no class (Ammar et al. 2024).
 
     0 where out-of-distribution features are orthogonal to the class means, which are taken as they are, not centred.
     """

@@ -1,4 +1,4 @@
-"""What neural-collapse metrics need to know of features, and how much of it is rounding.
+"""The statistics of features that neural-collapse metrics take, and how much of them is rounding.
 
 *What of the class means is rounding.* The features are known to a relative eps, so a class mean of n_k of them, summed
 in float64, is known to
@@ -30,12 +30,12 @@ from ufm.errors import check
 from ufm.labels import described
 
 ROUNDINGS = 64
-"""What the arithmetic behind a feature may cost; a gap between singular values as large tells it from a direction."""
+"""Roundings that the arithmetic behind a feature may add up; a direction stands out by a gap as large."""
 
 
 @dataclass(frozen=True)
 class FeatureStats:
-    """What the metrics need to know of N features; leading axes are independent.
+    """The statistics of N features that the metrics take; leading axes are independent of each other.
 
     Classes without a sample are left out: K counts the others, and W and b are their rows.
 
@@ -75,7 +75,7 @@ class FeatureStats:
                 check(is_right, f"FeatureStats({name}=...)", getattr(value, "dtype", type(value)), "a float64 tensor")
 
     def __repr__(self) -> str:
-        """What there is, without the numbers."""
+        """The sizes, without the numbers."""
         *starts, K, d = self.class_means.shape
         kinds = ("statistics of features", f"{K} classes", f"d = {d}", "with" if self.W is not None else "without")
         return f"<{', '.join(kinds)} a last layer{f', starts {tuple(starts)}' if starts else ''}>"
@@ -87,23 +87,23 @@ class FeatureStats:
 
     @property
     def centred_means(self) -> Float[Tensor, "*batch K d"]:
-        """M; a row that is 0 up to rounding is 0."""
+        """M, the class means less the global mean; a row that is 0 up to rounding is set to 0."""
         M = centred(self.class_means)
         known_to = self.rounding + self.rounding.mean(-1, keepdim=True)
         return torch.where((M.norm(dim=-1) <= known_to).unsqueeze(-1), 0.0, M)
 
     @property
     def rounding(self) -> Float[Tensor, "*batch K"]:
-        """rho_k, what of each class mean is rounding."""
+        """rho_k, the rounding error of each class mean."""
         return rounding_of(self.class_means, self.within_trace, self.eps)
 
     def between(self) -> tuple[Float[Tensor, "*batch r"], Bool[Tensor, "*batch r"], Float[Tensor, "*batch d r"]]:
-        """M = U s V': s, largest first, which of them are directions and not rounding, and V."""
+        """The factors of M = U s V': s, largest first; whether each exceeds rounding; and V."""
         _, s, Vh = torch.linalg.svd(finite(centred(self.class_means)), full_matrices=False)
         return s, self.above_rounding(s), Vh.mT
 
     def above_rounding(self, s: Float[Tensor, "*batch r"]) -> Bool[Tensor, "*batch r"]:
-        """Which of M's singular values, largest first, are directions: those before the first that is rounding."""
+        """Whether each of M's singular values, largest first, comes before the first that is rounding."""
         rho = torch.linalg.vector_norm(self.rounding, dim=-1, keepdim=True)
         before = torch.cat([s[..., :1], s[..., :-1]], -1)
         is_rounding = ~(s > rho) | ((s <= ROUNDINGS * rho) & (s <= before / ROUNDINGS))
@@ -120,7 +120,7 @@ class FeatureStats:
         num_classes: int | None = None,
         ignore_index: int = IGNORED,
     ) -> "FeatureStats":
-        """Of features in memory (or in a memory-mapped file), taken in pieces that fit a processor's cache.
+        """The statistics of features in memory or in a memory-mapped file, read in pieces that fit a processor's cache.
 
         Arrays of numpy or tensors, in any precision, with or without a gradient: H (..., N, d), labels (N,), W
         (..., K, d) and b (..., K). Without W there are as many classes as `num_classes` says, or as the labels need;
@@ -165,10 +165,10 @@ class FeatureStats:
         num_classes: int | None = None,
         ignore_index: int = IGNORED,
     ) -> "FeatureStats":
-        """Of features that come in batches, one in memory at a time: `sweep()` is called twice and gives the same.
+        """The statistics of features that come in batches, one in memory at a time: `sweep()` is called twice.
 
         The first sweep finds the class means, the second everything that is centred by them (`sweeps.py`); a single
-        one needs a d x d matrix (`moments.py`). Where W is left out, `num_classes` is not.
+        one needs a d x d matrix (`moments.py`). Both calls must give the same. Without W, `num_classes` is needed.
 
         Raises:
             ValueError: as `from_features`, but features that are not finite have metrics that are nan.
@@ -195,7 +195,7 @@ class FeatureStats:
     def _of(
         cls, first: sweeps.Means, sums: sweeps.Scatter, present: Tensor, W: Tensor | None, b: Tensor | None
     ) -> "FeatureStats":
-        """The sums as means over the samples."""
+        """The statistics, as means over the samples, from the sums of both sweeps."""
         counts, means, N = first.counts, first.means, first.counts.sum()
         squares = sums.squares.sum(-1)
         norms = squares + (counts * means.square().sum(-1)).sum(-1)

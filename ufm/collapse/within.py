@@ -1,4 +1,4 @@
-"""NC1, collapse within classes: three definitions, which differ where features have not collapsed."""
+"""NC1, collapse within classes, by three definitions, which differ where features have not collapsed."""
 
 import torch
 from jaxtyping import Float
@@ -27,7 +27,7 @@ def nc1_pinv(stats: FeatureStats) -> Float[Tensor, "*batch"]:
 
 
 def nc1_cdnv(stats: FeatureStats) -> Float[Tensor, "*batch"]:
-    """Mean over pairs of classes of (Var_i + Var_j) / (2 |mu_i - mu_j|^2), Var_k the mean of |x|^2 in class k.
+    """The mean over pairs of classes of (Var_i + Var_j) / (2 |mu_i - mu_j|^2), Var_k the mean of |x|^2 in class k.
 
     The class-distance normalised variance (Galanti, Gyoergy, Hutter 2022). inf where two classes that scatter share a
     mean up to rounding; nan for one class.

@@ -17,7 +17,7 @@ from ufm.engine.pool import Ended, Pool, attempt_elsewhere
 
 
 class ProcessPool(Pool):
-    """As many processes as workers; one that died is replaced."""
+    """A pool of processes; one that died is replaced."""
 
     def __init__(self, function: Callable[[Any], Any], workers: int) -> None:
         self._function = function
@@ -26,11 +26,11 @@ class ProcessPool(Pool):
 
     @property
     def room(self) -> int:
-        """The idle workers."""
+        """The number of idle workers."""
         return len(self._idle)
 
     def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """One unit to a worker; the ticket is its connection."""
+        """Hand one unit to each idle worker; the ticket is the worker's connection."""
         tickets = []
         for unit in units:
             worker = self._idle.pop()
@@ -40,7 +40,7 @@ class ProcessPool(Pool):
         return tickets
 
     def finished(self) -> Sequence[Ended]:
-        """Whatever workers have answered or died."""
+        """Wait for workers that have answered or died."""
         ended = []
         for connection in wait(list(self._busy)):
             worker = self._busy.pop(connection)  # type: ignore[call-overload]
@@ -52,7 +52,7 @@ class ProcessPool(Pool):
         return ended
 
     def stop(self) -> None:
-        """Kill them all."""
+        """Kill all workers."""
         for worker in [*self._idle, *self._busy.values()]:
             worker.stop()
 
@@ -99,7 +99,7 @@ def _ctrl_c_later() -> Iterator[None]:
 
 
 def _work(connection: Connection, function: Callable[..., object]) -> None:
-    """What a worker does until the driver hangs up."""
+    """The loop of a worker, until the driver closes the connection."""
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     with suppress(EOFError, OSError):
         while True:
@@ -107,7 +107,7 @@ def _work(connection: Connection, function: Callable[..., object]) -> None:
 
 
 def _end_with_the_driver() -> None:
-    """A unit may take hours; without a driver nobody waits for it."""
+    """End the worker with its driver: a unit may take hours, and nobody would wait for it."""
     driver = multiprocessing.parent_process()
     assert driver is not None
     driver.join()

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Outcome(Generic[Unit, Result]):
-    """A unit that is done.
+    """The outcome of a unit: a result, or an error.
 
     Attributes:
         result: what the function returned; None if it failed `ATTEMPTS` times.
@@ -39,7 +39,7 @@ Outcomes = Generator[Outcome[Unit, Result], None, None]
 def map_units(
     function: Callable[[Unit], Result], units: Sequence[Unit], workers: int, engine: EngineSetting, folder: Path
 ) -> Outcomes[Unit, Result]:
-    """The outcomes in the order in which they come.
+    """Yield the outcomes of the units as they are finished.
 
     Args:
         function: at the top level of a module (it is sent to the workers by name).
@@ -89,7 +89,7 @@ class _Attempt(Generic[Unit]):
 
 
 def _pool(function: Callable[[Any], Any], workers: int, engine: EngineSetting, folder: Path) -> Pool:
-    """The back end, which imports what it needs."""
+    """The pool of the back end, whose package is imported now."""
     if engine.name == "ray":
         from ufm.engine.ray import RayPool
 

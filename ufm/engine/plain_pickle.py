@@ -1,4 +1,4 @@
-"""Pickles that lie in a folder, which may come from elsewhere: looked at without anything being imported or called."""
+"""Reading pickles of unknown origin without importing or calling anything."""
 
 import functools
 import io
@@ -6,7 +6,7 @@ import pickle
 from typing import Any, ClassVar
 
 LARGEST = 2**26
-"""Bytes of a unit of work, or of its result."""
+"""The most bytes of a unit of work, or of its result."""
 
 
 def plain(content: bytes) -> Any:
@@ -19,7 +19,7 @@ def plain(content: bytes) -> Any:
 
 
 def sketch(content: bytes) -> Any:
-    """The value with a `StandIn` for every function, class and object: what it would be made of.
+    """The value with a `StandIn` in the place of every function, class and object.
 
     Two objects of the same making are equal in it.
     """
@@ -27,20 +27,20 @@ def sketch(content: bytes) -> Any:
 
 
 class StandIn:
-    """What a class or function is in a sketch; its instances are what it would have made."""
+    """The stand-in for a class or function in a sketch; its instances stand for what the call would make."""
 
     path: ClassVar[str]
     given: tuple[object, ...]
     state: Any
 
     def __new__(cls, *given: object) -> "StandIn":
-        """Note what it would have been made of."""
+        """Store the arguments of the call that is not made."""
         self = object.__new__(cls)
         self.given, self.state = given, None
         return self
 
     def __setstate__(self, state: object) -> None:
-        """Keep what the object would have become."""
+        """Store the state that the object would get."""
         self.state = state
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Somewhere a unit of work can be done: what a back end of the engine is, and the simplest one, this process."""
+"""The interface of a back end of the engine, and the simplest back end, this process."""
 
 import traceback
 from abc import ABC, abstractmethod
@@ -6,32 +6,32 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 Ended = tuple[Hashable, Any, str | None]
-"""A ticket with the result, or with the error (one of the two is None)."""
+"""A ticket, its result and its error, one of which is None."""
 
 
 class Pool(ABC):
-    """Somewhere a unit can be worked on, once: trying again is not its business."""
+    """A back end, which works on each unit once; repeated attempts are made by `map_units`."""
 
     @property
     @abstractmethod
     def room(self) -> int:
-        """How many more units it takes now; at least one when it has none."""
+        """The number of further units that it takes now; at least one when it has none."""
 
     @abstractmethod
     def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """Take as many units as there is room for; one ticket each."""
+        """Start units, at most `room` of them; return one ticket each."""
 
     @abstractmethod
     def finished(self) -> Sequence[Ended]:
-        """Wait until at least one has ended. What was handed out before is now safe with the caller."""
+        """Wait until at least one unit has ended. The caller has stored the results of the calls before."""
 
     @abstractmethod
     def stop(self) -> None:
-        """End what is under way and leave nothing running."""
+        """Stop all units; nothing is left running."""
 
 
 class ThisProcess(Pool):
-    """One unit after the other, here."""
+    """The back end that runs one unit after the other in this process."""
 
     room = 1
 
@@ -40,20 +40,20 @@ class ThisProcess(Pool):
         self._unit: Any = None
 
     def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """Keep it until somebody waits for it."""
+        """Keep the unit until `finished` runs it."""
         (self._unit,) = units
         return [0]
 
     def finished(self) -> Sequence[Ended]:
-        """Do it."""
+        """Run the pending unit in this process."""
         return [(0, *attempt(self._function, self._unit))]
 
     def stop(self) -> None:
-        """There is nobody to stop."""
+        """Nothing to stop."""
 
 
 def attempt(function: Callable[[Any], Any], unit: Any) -> tuple[Any, str | None]:
-    """Result and error, one of which is None."""
+    """Call the function; return result and error, one of which is None."""
     try:
         return function(unit), None
     except (Exception, SystemExit) as error:  # a loss of your own may ask for the end of the process
@@ -62,7 +62,7 @@ def attempt(function: Callable[[Any], Any], unit: Any) -> tuple[Any, str | None]
 
 
 def attempt_elsewhere(function: Callable[[Any], Any], unit: Any, threads: int) -> tuple[Any, str | None]:
-    """The same in a process that a cluster has started: with as many threads of torch as cores were asked for."""
+    """`attempt` in a process of a cluster, with as many torch threads as the request has cores."""
     from ufm.cli import process
     from ufm.cli.showing import forgiving_streams
 

@@ -19,7 +19,7 @@ SECONDS_TO_ANSWER = 10
 
 
 class RayPool(Pool):
-    """A connection to the cluster.
+    """The back end of a Ray cluster.
 
     Raises:
         ValueError: if there is no cluster at the address.
@@ -33,18 +33,18 @@ class RayPool(Pool):
 
     @property
     def room(self) -> int:
-        """What fills the cluster's queue; a cluster may grow and shrink."""
+        """The number of units that fill the cluster's queue now; a cluster may grow and shrink."""
         places = int(self._ray.cluster_resources().get("CPU", 0)) // self._engine.cpus
         return max(0, AHEAD * max(1, places) - len(self._busy))
 
     def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """One task a unit."""
+        """Start one task per unit."""
         tasks = [self._begin(unit) for unit in units]
         self._busy += tasks
         return tasks
 
     def finished(self) -> Sequence[Ended]:
-        """The tasks that have ended."""
+        """Wait for tasks that have ended."""
         done, self._busy = self._ray.wait(self._busy, num_returns=1)
         return [(task, *self._answer(task)) for task in done]
 
@@ -81,7 +81,7 @@ def connect(engine: EngineSetting) -> Any:
 
 
 def _knock(address: str | None) -> None:
-    """Is anybody there? Ray itself tries for many minutes."""
+    """Refuse an address at which nothing answers; Ray itself would try for many minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()

@@ -1,4 +1,4 @@
-"""Where units of work are done: options of every command that maps units, checked without importing a back end."""
+"""The options on where units of work run, for every command that maps units; no back end is imported."""
 
 import importlib.util
 import math
@@ -15,7 +15,7 @@ TAKES = {
     "ray": ("address", "cpus", "gpus"),
     "slurm": ("cpus", "gpus", "partition", "account", "time", "memory", "parallel", "sbatch"),
 }
-"""Which options mean something to which engine."""
+"""The options that each engine takes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,13 +22,13 @@ from ufm.files import content
 LARGEST_ARRAY = 1000
 """SLURM's own default allows 1,001 tasks."""
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_CALLS = 1.0, 30
-"""At the results in the folder; of `sacct`, at most."""
+"""Seconds between two looks at the results in the folder, and the least between two calls of `sacct`."""
 PATIENCE = 15.0
 """Seconds for the result of a job that has ended to appear on a slow file system."""
 
 
 class SlurmPool(Pool):
-    """A folder of jobs.
+    """The back end of SLURM: a folder of jobs.
 
     Raises:
         ValueError: if `sbatch` refuses the jobs.
@@ -49,11 +49,11 @@ class SlurmPool(Pool):
 
     @property
     def room(self) -> int:
-        """The queue is SLURM's."""
+        """No limit: the queue is SLURM's."""
         return sys.maxsize
 
     def start(self, units: Sequence[Any]) -> Sequence[Hashable]:
-        """One array task a unit, but for units that an earlier driver has queued."""
+        """Queue one array task per unit, except for units that an earlier driver has queued."""
         jobs = [self._adopted(unit) for unit in units]
         new = [unit for unit, job in zip(units, jobs, strict=True) if job is None]
         firsts = range(0, len(new), LARGEST_ARRAY)
@@ -74,7 +74,7 @@ class SlurmPool(Pool):
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def stop(self) -> None:
-        """Cancel what is queued or running."""
+        """Cancel queued and running jobs."""
         self._tidy()
         arrays = sorted({name.partition("_")[0] for name in self._busy})
         if arrays:
@@ -107,7 +107,7 @@ class SlurmPool(Pool):
         return None if place is None else self._earlier.pop(place)[1]
 
     def _has_ended(self, job: Any) -> bool:
-        """With its result, or without one for so long that none will come."""
+        """Whether a job has ended: with its result, or without one for so long that none will come."""
         if job.paths.result_pickle.exists():
             return True
         if not job.done():
@@ -135,7 +135,7 @@ class SlurmPool(Pool):
 
 
 def _parameters(engine: EngineSetting) -> dict[str, Any]:
-    """The options in submitit's words."""
+    """The options as submitit's parameters."""
     named = {
         "partition": engine.partition,
         "account": engine.account,

@@ -29,7 +29,7 @@ Layers = list[Float[Tensor, "*batch d d"]]
 
 @dataclass(frozen=True)
 class DeepProblem(Model):
-    """The sizes, loss and decays of a model with hidden layers.
+    """A model with layers between features and classifier: its sizes, loss and decays.
 
     Attributes:
         loss, K, d, n, sizes: as in every `Model`; d is the width of every layer.
@@ -58,7 +58,7 @@ class DeepProblem(Model):
 
     @property
     def factors(self) -> int:
-        """M, features and classifier counted."""
+        """The number of factors M = L + 2: features, L layers and classifier."""
         return len(self.inner) + 2
 
     @property
@@ -73,22 +73,22 @@ class DeepProblem(Model):
 
     @property
     def feature_spaces(self) -> int:
-        """M - 1, one between any two factors."""
+        """The number of feature spaces that can be rotated independently: M - 1, one between any two factors."""
         return self.factors - 1
 
     @property
     def size(self) -> int:
-        """(K + N) d + L d^2 (+ K)."""
+        """The number of variables: (K + N) d + L d^2 (+ K for the bias)."""
         return (self.K + self.N + len(self.inner) * self.d) * self.d + (self.K if self.has_bias else 0)
 
     @property
     def least_curvature(self) -> float:
-        """The smallest decay."""
+        """The smallest of the factors' decays."""
         return min(self.decay_W, self.decay_H, *self.inner)
 
     @property
     def curvature_scale(self) -> float:
-        """The largest decay."""
+        """The largest of the factors' decays."""
         return max(self.decay_W, self.decay_H, *self.inner)
 
     @property
@@ -98,7 +98,7 @@ class DeepProblem(Model):
         return math.exp(sum(map(math.log, decays)) / len(decays))
 
     def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
-        """W, the layers between (the one after the features first), H and b, as views.
+        """W, the layers (the one that sees the features first), H and b, as views of the flat vector.
 
         Raises:
             ValueError: unless x is a float64 tensor of points of this size.
@@ -116,7 +116,7 @@ class DeepProblem(Model):
         return torch.cat([*parts, b] if self.has_bias else parts, -1)
 
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
-        """The last layer and what it sees."""
+        """The last layer and the features that it sees, after the ReLU if there is one."""
         W, inner, H, b = self.factorised(x)
         return Point(W, self._forward(inner, H)[-1], b)
 
@@ -131,11 +131,11 @@ class DeepProblem(Model):
         return H @ W.mT + b.unsqueeze(-2)
 
     def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
-        """f, differentiable."""
+        """The objective f of each point, differentiable by torch."""
         return self.loss(self.logits(x), self.labels(x.device)).mean(-1) + (self._decays(x) * x.square()).sum(-1) / 2
 
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient, by backpropagation through the factors."""
+        """The objective f and its gradient, by backpropagation through the factors."""
         W, inner, H, b = self.factorised(x)
         seen = self._forward(inner, H)
         loss, G = self.loss.value_and_gradient(seen[-1] @ W.mT + b.unsqueeze(-2), self.labels(x.device))
@@ -146,7 +146,7 @@ class DeepProblem(Model):
         return loss.mean(-1) + (decays * x.square()).sum(-1) / 2, gradient + decays * x
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
-        """The derivative of that gradient along each of Q directions (a ReLU's kinks left out)."""
+        """The Hessian of f as a function that maps Q directions per point to products; a ReLU's kinks are left out."""
         W, inner, H, b = self.factorised(x.unsqueeze(-2))
         seen = self._forward(inner, H)
         logits, labels = seen[-1] @ W.mT + b.unsqueeze(-2), self.labels(x.device)
@@ -177,7 +177,7 @@ class DeepProblem(Model):
         return [*seen[:-1], self._passed(seen[-1], seen[-1])]
 
     def _products(self, inner: Layers, H: Tensor) -> list[Tensor]:
-        """H and what each layer makes of it, without a ReLU."""
+        """H and the output of each layer, before any ReLU."""
         return list(itertools.accumulate(inner, lambda features, layer: features @ layer.mT, initial=H))
 
     def _backward(self, W: Tensor, inner: Layers, seen: list[Tensor], G: Tensor) -> list[Tensor]:
@@ -186,7 +186,7 @@ class DeepProblem(Model):
         return list(itertools.accumulate(inner[::-1], torch.matmul, initial=signal))[::-1]
 
     def _passed(self, signal: Tensor, features: Tensor) -> Tensor:
-        """What the ReLU lets through, given its output or input."""
+        """The mask of what the ReLU lets through, from its output or input."""
         return signal * (features > 0) if self.is_rectified else signal
 
     def _decays(self, x: Tensor) -> Float[Tensor, " P"]:

@@ -1,6 +1,7 @@
-"""What relabelling, turning and widening do to the matrices that a point of any model consists of (`Factors`).
+"""Relabelling, rotating and widening the matrices of a point of any model (`Factors`).
 
-An orthogonal matrix per feature space goes in between without a trace in the logits; here it is the same one in all.
+An orthogonal matrix inserted between two factors leaves the logits as they are; here it is the same one in all feature
+spaces.
 """
 
 from dataclasses import replace
@@ -24,7 +25,7 @@ def relabelled(
 
 @takes(small=instance(Model), model=instance(Model), x=tensor(None, None))
 def widened(small: Model, model: Model, x: Float[Tensor, "B P"]) -> Float[Tensor, "B Q"]:
-    """The points with fewer feature columns, the missing ones zero: critical where they were critical."""
+    """Points of a model with fewer feature columns, filled up with columns of zeros; critical points stay critical."""
     missing = model.d - small.d
     W, inner, H, b = small.factorised(x)
     pad = torch.nn.functional.pad

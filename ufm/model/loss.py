@@ -21,37 +21,37 @@ LogitOperator = Callable[[Float[Tensor, "*more N K"]], Float[Tensor, "*more N K"
 
 
 class Loss:
-    """A loss: (logits, labels) -> one number per sample, no factor 1/N. Samples must not see each other."""
+    """A loss: it maps logits and labels to one number per sample (no factor 1/N), which depends on that sample only."""
 
     is_convex = False
     """Whether the loss is convex in the logits."""
     is_shift_invariant: bool | None = None
-    """Whether a constant added to all logits of a sample changes nothing; None: not said, `Model` measures it."""
+    """Whether adding a constant to all logits of a sample changes nothing; None: `Model` measures it."""
     rotates_labels = False
     """Whether rotations of label space are symmetries, not only permutations of the classes."""
     has_unit_gradient = False
-    """Whether its gradient is of the size of cross entropy's; that of other losses is measured against it."""
+    """Whether its gradients are of the size of cross entropy's; if not, their ratio is measured and taken as a unit."""
 
     @property
     def has_conjugate(self) -> bool:
-        """Whether the convex conjugate is written, on which the dual bound of the global minimum rests."""
+        """Whether the loss has a `conjugate`, which the dual bound of the global minimum needs."""
         return self.is_convex and type(self).conjugate is not Loss.conjugate
 
     @property
     def on_samples(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """What computes the loss of plain samples (M, K): itself, unless it wraps a callable that can do no more."""
+        """The callable that computes the loss of samples (M, K): the loss itself, or the function that it wraps."""
         return self
 
     def label_sets(self, K: int) -> tuple[tuple[int, ...], ...]:
-        """The classes of each label: label k is class k, unless a label stands for several."""
+        """The classes that each label stands for: label k is class k, unless the loss has labels that are sets."""
         return tuple((k,) for k in range(K))
 
     def label_count(self, K: int) -> int:
-        """How many labels there are."""
+        """The number of different labels."""
         return K
 
     def in_own_units(self, K: int) -> tuple["Loss", Any, Any]:
-        """The loss with its units taken out, and what its value and the logits are measured in."""
+        """The loss in its own units, and the unit of its value and that of the logits."""
         return self, 1.0, 1.0
 
     def is_right(self, logits: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -77,7 +77,7 @@ class Loss:
         return value.detach(), gradient
 
     def hessian(self, logits: Logits, labels: Labels) -> LogitOperator:
-        """Second derivative in each sample's logits, as a function direction -> product (leading axes broadcast)."""
+        """The second derivative in each sample's logits, as a function direction -> product; leading axes broadcast."""
 
         def product(direction: Tensor) -> Tensor:
             z, v = (logits + torch.zeros_like(direction)).detach(), (direction + torch.zeros_like(logits)).detach()
@@ -93,7 +93,7 @@ class Loss:
         return product
 
     def conjugate(self, dual: Logits, labels: Labels) -> PerSample:
-        """Convex conjugate sup_z <dual, z> - loss(z) of each sample, +inf outside its domain.
+        """The convex conjugate sup_z <dual, z> - loss(z) of each sample, +inf outside its domain.
 
         Raises:
             NotImplementedError: if the loss is not convex or nobody has written its conjugate.

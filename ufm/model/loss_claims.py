@@ -1,4 +1,4 @@
-"""What a loss is, measured: what it does not say about itself, and whether what it says is so.
+"""Measures the properties of a loss: those that it does not state, and whether those that it states hold.
 
 Each answer is a counterexample (up to rounding) or the absence of one at random logits: numeric evidence.
 """
@@ -38,7 +38,7 @@ def is_class_symmetric(loss: Loss, K: int) -> bool:
 
 
 def check_claims(loss: Loss, K: int) -> None:
-    """Refuse a loss that says of itself what is not so.
+    """Refuse a loss that states a property of itself that a measurement contradicts.
 
     Raises:
         ValueError: naming the claim.

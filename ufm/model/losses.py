@@ -86,7 +86,7 @@ class CrossEntropy(SoftMarginLoss):
 
     @property
     def smoothing(self) -> Parameter:
-        """The share of the target that goes to all classes alike."""
+        """The share of the target that all K classes divide equally: 0 here."""
         return 0.0
 
     def of_deficit(self, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class LabelSmoothing(CrossEntropy):
 
     @property
     def smoothing(self) -> Parameter:
-        """Alpha."""
+        """The share of the target that all K classes divide equally: alpha."""
         return self.alpha
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
@@ -132,7 +132,7 @@ class LabelSmoothing(CrossEntropy):
         return super().__call__(logits, labels) + along(self.alpha, linear) * linear
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
-        """Those of cross entropy plus alpha (z_y - mean(z)); the Hessian is that of cross entropy."""
+        """Value and gradient of cross entropy plus alpha (z_y - mean(z)), which leaves its Hessian as it is."""
         labels = checked_labels(labels, logits)
         value, gradient = super().value_and_gradient(logits, labels)
         K = logits.shape[-1]
@@ -206,7 +206,7 @@ class SquaredError(Loss):
         return 1.0 if self.convention == "half_norm" else 2 / K
 
     def in_own_units(self, K: int) -> tuple[Loss, Any, Any]:
-        """1/2 |z' - e_y|^2, of which the loss is weight r^2 times with z = r z'."""
+        """1/2 |z' - e_y|^2 with z = r z'; the loss is weight r^2 times it."""
         return SquaredError(), self.weight(K) * self.rescale**2, self.rescale
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
@@ -239,7 +239,7 @@ LOSSES: dict[str, type[Loss]] = {name: globals()[entry.kind] for name, entry in 
 
 @takes(spec=instance(Mapping))
 def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
-    """The loss that `{"name": "focal", "gamma": 2}` asks for.
+    """Make the loss that a name and parameters specify: `make_loss({"name": "focal", "gamma": 2})` is `Focal(2.0)`.
 
     Raises:
         ValueError: on an unknown name, an unknown parameter, or a value the loss refuses.
@@ -263,7 +263,7 @@ def make_loss(spec: Mapping[str, int | float | str]) -> Loss:
 
 @takes(loss=instance(Loss))
 def parameters_of(loss: Loss) -> dict[str, Any]:
-    """Every parameter of a loss that `make_loss` made, defaults included."""
+    """All parameters of a loss that `make_loss` made, defaults included, by name."""
     return dataclasses.asdict(loss)  # type: ignore[call-overload]
 
 

@@ -24,13 +24,13 @@ from ufm.model.loss_claims import is_shift_invariant
 from ufm.model.parameters import Parameter, Rows
 
 Self = TypeVar("Self", bound="Model")
-"""Where `typing.Self` would stand: shape checks at run time look at methods one by one, without their class."""
+"""Stands in for `typing.Self`, which beartype cannot resolve when it checks the shapes of single methods."""
 
 
 class Factors(NamedTuple):
-    """The matrices that a flat vector holds: logits = H W_1' ... W_L' W' + b, the layers between only in some models.
+    """The matrices of a point: logits = H W_1' ... W_L' W' + b, where only some models have the layers W_1 ... W_L.
 
-    Every row is as the vector has it (on spheres of any length), b is zero where there is none.
+    They are views of the flat vector, so that rows on spheres have any length; b is zero in a model without bias.
     """
 
     W: Float[Tensor, "*batch K d"]
@@ -40,7 +40,7 @@ class Factors(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Last layer: W (*batch, K, d), its features H (*batch, N, d), bias b (*batch, K) (zero where there is none)."""
+    """The last layer of a point: classifier W, the features H that it sees, and bias b (zero where there is none)."""
 
     W: Float[Tensor, "*batch K d"]
     H: Float[Tensor, "*batch N d"]
@@ -49,10 +49,10 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """Sizes, labels and loss.
+    """A function of free features that is to be minimised: its sizes, labels and loss.
 
     Attributes:
-        loss: per-sample loss.
+        loss: one number per sample, of which the objective has the mean over the N samples.
         K: classes, >= 2.
         d: feature dimension, >= 1 (smaller than K is allowed).
         n: samples per class, >= 1.
@@ -64,11 +64,11 @@ class Model(ABC):
     """
 
     has_columns = False
-    """Whether a critical point of rank r is, but for a rotation, one with r feature columns beside columns of zeros."""
+    """Whether every critical point of rank r can be rotated so that all but r feature columns are zero."""
     why_no_morse_relation = "no relation is derived here"
-    """Why the relations of `ufm.atlas.morse` are not held against its critical points; empty where they are."""
+    """The reason why `ufm.atlas.morse` does not check Morse relations of this model; empty if it does."""
     is_rectified = False
-    """Whether the model has kinks, at which there is no Hessian."""
+    """Whether the model has a ReLU, hence kinks, at which there is no Hessian."""
 
     loss: Loss
     K: int
@@ -85,7 +85,7 @@ class Model(ABC):
 
     @property
     def N(self) -> int:
-        """Number of samples."""
+        """The number of samples."""
         return self.n * (self.loss.label_count(self.K) if self.sizes is None else sum(self.sizes))
 
     @property
@@ -94,13 +94,13 @@ class Model(ABC):
         return self.sizes is None and self.loss.label_count(self.K) == self.K
 
     def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
-        """Label of each sample, sorted."""
+        """The label of each sample, sorted."""
         return _labels(self.n, self.sizes or self.loss.label_count(self.K), torch.device(device))
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Number of variables P."""
+        """The number of variables P, the length of a point."""
 
     @property
     @abstractmethod
@@ -114,12 +114,12 @@ class Model(ABC):
 
     @property
     def redundant(self) -> int:
-        """How many variables change nothing at any point: lengths of vectors of which only the direction counts."""
+        """The number of variables that change nothing: lengths of vectors of which only the direction counts."""
         return 0
 
     @property
     def feature_spaces(self) -> int:
-        """How many spaces can be rotated, each on its own."""
+        """The number of feature spaces that can be rotated independently without changing the objective."""
         return 1
 
     @property
@@ -135,44 +135,44 @@ class Model(ABC):
 
     @property
     def radius(self) -> Parameter:
-        """What a singular value of `logit_gradient` has to exceed for an empty feature column to have a way down.
+        """The singular value of `logit_gradient` above which a feature column of zeros has a direction of descent.
 
-        Infinite where there are no columns that a critical point can leave empty.
+        Infinite for a model in which no critical point has such columns.
         """
         return math.inf
 
     @property
     @abstractmethod
     def least_curvature(self) -> Parameter:
-        """Roughly the least curvature at a minimiser, but for symmetries: |gradient| / this is a distance from it."""
+        """An estimate of the least non-zero Hessian eigenvalue at a minimiser; |gradient| over it is a distance."""
 
     @property
     @abstractmethod
     def curvature_scale(self) -> Parameter:
-        """Roughly the largest curvature that counts there."""
+        """An estimate of the largest relevant curvature at a minimiser: the largest decay, or tau / K on spheres."""
 
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
-        """The same point in the form that is measured: itself, unless variables are redundant."""
+        """The canonical form of a point: unit vectors on spheres, otherwise x itself."""
         return x
 
     @abstractmethod
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
-        """The last layer."""
+        """The last layer of a point as matrices."""
 
     @abstractmethod
     def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
-        """The matrices that the flat vector holds."""
+        """All matrices of a point, as views of the flat vector where that is possible."""
 
     @abstractmethod
     def assembled(self, W: Tensor, inner: list[Tensor], H: Tensor, b: Tensor) -> Float[Tensor, "*batch P"]:
-        """The flat vector of these matrices (b is left out where the model has none)."""
+        """The flat vector of these matrices, the inverse of `factorised`; b is ignored in a model without bias."""
 
     def before_last(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N d"]:
-        """What the last layer sees, before a ReLU where the model has one."""
+        """The features that the last layer sees, before the ReLU if the model has one."""
         return self.unpack(x).H
 
     def spanning(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch R d"]:
-        """The vectors whose rank is that of a critical point: the rows of W, which the other factors balance."""
+        """The vectors whose rank is the rank of a critical point: the rows of W, unless a model says otherwise."""
         return self.unpack(x).W
 
     @abstractmethod
@@ -180,33 +180,33 @@ class Model(ABC):
         """The logits of every sample."""
 
     def logit_gradient(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
-        """G = gradient of the mean loss in the logits, the papers' (grad_Z g)'."""
+        """G, the gradient of the mean loss (factor 1/N) in the logits; the papers write (grad_Z g)'."""
         return self.loss.value_and_gradient(self.logits(x), self.labels(x.device))[1] / self.N
 
     @abstractmethod
     def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
-        """The objective f, differentiable."""
+        """The objective f of each point, differentiable by torch."""
 
     @abstractmethod
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient, each start on its own."""
+        """The objective f and its gradient at each point; points do not influence each other."""
 
     @abstractmethod
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
-        """The Hessian of f at each point as an operator on Q directions per point."""
+        """The Hessian of f at each point, as a function that maps Q directions per point to their Hessian products."""
 
     def take(self: Self, rows: Rows) -> Self:
-        """The model of some of the starts: itself, unless parameters differ by start."""
+        """The model of the starts `rows`: itself, unless its parameters differ by start."""
         return self
 
     def split(self: Self, x: Float[Tensor, "B P"], width: int) -> list[tuple[Self, Float[Tensor, "b P"]]]:
-        """The points in chunks of at most `width`, each with its model; one empty chunk where there are none."""
+        """The points in chunks of at most `width`, each with its model; one empty chunk if there are no points."""
         chunks = (slice(first, first + width) for first in range(0, max(1, len(x)), width))
         return [(self.take(rows), x[rows]) for rows in chunks]
 
 
 def check_points(x: Tensor, size: int) -> None:
-    """Refuse what are not points of this many variables; in less than float64, rounding is above what is judged.
+    """Refuse points of another length or precision: rounding in less than float64 would exceed the tolerances.
 
     Raises:
         ValueError: unless they are a float64 tensor (..., size).
@@ -216,6 +216,6 @@ def check_points(x: Tensor, size: int) -> None:
 
 @lru_cache(maxsize=64)
 def _labels(n: int, sizes: tuple[int, ...] | int, device: torch.device) -> Tensor:
-    """Asked for at every evaluation."""
+    """The labels, cached because every evaluation of a model needs them."""
     counts = torch.tensor((1,) * sizes if isinstance(sizes, int) else sizes, device=device)
     return torch.repeat_interleave(torch.arange(len(counts), device=device), n * counts)

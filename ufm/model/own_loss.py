@@ -39,10 +39,10 @@ SCALES = (0.0, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class OwnLoss(Loss):
-    """A callable that knows nothing of leading axes. The fields of a subclass are its parameters that are numbers."""
+    """A loss that wraps a callable of logits (M, K); a subclass has the callable's numeric parameters as its fields."""
 
     make: ClassVar[Callable[..., Callable[[Tensor, Tensor], Tensor]]]
-    """(parameters) -> the callable."""
+    """Makes the callable from the parameters."""
 
     @property
     def on_samples(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -50,7 +50,7 @@ class OwnLoss(Loss):
         return _frozen(self.make(**vars(self)))
 
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
-        """All samples of all starts in one call; under `vmap` where parameters differ by start."""
+        """The loss of all samples of all starts in one call, by `vmap` where parameters differ by start."""
         labels = checked_labels(labels, logits)
         each = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         if not each:
@@ -63,7 +63,7 @@ class OwnLoss(Loss):
 
 
 def _frozen(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """A module's own parameters are constants of the loss."""
+    """Freeze a module's own parameters: they are constants of the loss."""
     inner = function.func if isinstance(function, functools.partial) else function
     if isinstance(inner, torch.nn.Module):
         inner.requires_grad_(False)
@@ -82,7 +82,7 @@ def is_own(spec: LossSpec) -> bool:
 
 
 def check_spec(spec: object) -> None:
-    """Refuse what is not a loss's name with plain parameters, as a file may say it.
+    """Refuse a specification that is not a loss's name with plain parameters; it may come from a file.
 
     Raises:
         ValueError: unless it is a mapping of a name and of finite numbers, texts and truth values.
@@ -132,13 +132,13 @@ def full_spec(spec: LossSpec) -> LossSpec:
 
 
 def source_of(spec: LossSpec) -> str:
-    """A hash of the file that defines a loss of your own, so that results of another version are not taken for its."""
+    """A hash of the file that defines a loss of your own, which tells results of different versions apart."""
     return import_string.source_hash(str(spec["name"])) if is_own(spec) else ""
 
 
 @takes(loss=instance(Loss), K=integer(2))
 def check_loss(loss: Loss, K: int) -> None:
-    """Refuse what is not a loss per sample in float64 with derivatives that are its own.
+    """Refuse a callable unless it gives a loss per sample in float64 whose derivatives are those of its values.
 
     Raises:
         ValueError: on a wrong shape or type, a value that is not finite or another at a second call, logits or labels

@@ -42,12 +42,12 @@ def check_parameter(holds: Callable[[Any], Any], argument: str, value: Parameter
 
 
 def along(parameter: Parameter, like: Tensor) -> float | Tensor:
-    """The parameter in a shape that multiplies `like`, whose leading axis is the start."""
+    """The parameter in a shape that broadcasts against `like`, whose leading axis is the start."""
     return parameter.view(-1, *[1] * (like.dim() - 1)) if isinstance(parameter, Tensor) else parameter
 
 
 def is_per_start(model: object) -> bool:
-    """Whether any attribute is one per start."""
+    """Whether any attribute has one entry per start."""
     return any(isinstance(value, Tensor) for value in vars(model).values())
 
 

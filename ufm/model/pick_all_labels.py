@@ -43,11 +43,11 @@ class PickAllLabels(Loss):
             check(len({*chosen}) == len(chosen) > 0, "PickAllLabels(sets=...)", chosen, "sets of different classes")
 
     def label_sets(self, K: int) -> tuple[tuple[int, ...], ...]:
-        """The sets."""
+        """The classes of each label: `sets`."""
         return self.sets
 
     def label_count(self, K: int) -> int:
-        """One per set."""
+        """The number of different labels, one per set."""
         return len(self.sets)
 
     def is_right(self, logits: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -81,7 +81,7 @@ class PickAllLabels(Loss):
         return m * negative_entropy(p)
 
     def indicators(self, labels: Labels, like: Tensor) -> Tensor:
-        """1_S of every sample, (N, K), with the type and the K of these logits.
+        """The indicator 1_S of every sample's set, (N, K), with the dtype and K of the logits `like`.
 
         Raises:
             ValueError: on labels that are not one set per sample, or a set that lists a class beyond K.
@@ -92,7 +92,7 @@ class PickAllLabels(Loss):
 
 @takes(K=integer(2), multiplicity=each(integer(0)))
 def all_sets(K: int, multiplicity: tuple[int, ...]) -> tuple[PickAllLabels, tuple[int, ...]]:
-    """The loss and relative sizes of data with multiplicity[m - 1] samples of every set of m classes.
+    """The loss, and the relative class sizes, of data with multiplicity[m - 1] samples of every set of m classes.
 
     Raises:
         ValueError: unless there are 1 to K - 1 multiplicities >= 0, not all of them 0.

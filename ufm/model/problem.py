@@ -24,7 +24,7 @@ from ufm.model.parameters import Parameter, Rows, along, check_parameter, is_per
 
 @dataclass(frozen=True)
 class Problem(Model):
-    """The model's sizes, loss and decays.
+    """The unconstrained feature model: its sizes, loss and decays.
 
     Attributes:
         loss, K, d, n, sizes: as in every `Model`.
@@ -69,7 +69,7 @@ class Problem(Model):
 
     @property
     def size(self) -> int:
-        """Number of variables P."""
+        """The number of variables P = (K + N) d, plus K with a bias."""
         return (self.K + self.N) * self.d + (self.K if self.has_bias else 0)
 
     @property
@@ -78,7 +78,7 @@ class Problem(Model):
         return is_per_start(self) or is_per_start(self.loss)
 
     def take(self, rows: Rows) -> "Problem":
-        """The problem of some of the starts (itself, unless parameters differ by start)."""
+        """The problem of the starts `rows`: itself, unless its parameters differ by start."""
         if not self.is_mixed:
             return self
         result = parameters.take(self, rows)
@@ -86,7 +86,7 @@ class Problem(Model):
         return result
 
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
-        """W, H and b as views into the flat vector.
+        """W, H and b of each point, as views of the flat vector; b is zero without a bias.
 
         Raises:
             ValueError: unless x is a float64 tensor of points of this size.
@@ -99,12 +99,12 @@ class Problem(Model):
         return Point(W, H, b)
 
     def pack(self, point: Point) -> Float[Tensor, "*batch P"]:
-        """The flat vector of a point (its b is left out where the model has none)."""
+        """The flat vector of a point, the inverse of `unpack`; b is ignored in a model without bias."""
         parts = [point.W.flatten(-2), point.H.flatten(-2), *([point.b] if self.has_bias else [])]
         return torch.cat(parts, -1)
 
     def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
-        """W, H and b: there are no layers between."""
+        """W, H and b of each point; this model has no layers between them."""
         W, H, b = self.unpack(x)
         return Factors(W, [], H, b)
 
@@ -119,16 +119,16 @@ class Problem(Model):
         return (W @ H.mT + b[..., None]).mT
 
     def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
-        """f, differentiable."""
+        """The objective f of each point, differentiable by torch."""
         return self.loss(self.logits(x), self.labels(x.device)).mean(-1) + self.penalty(x)
 
     def penalty(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
-        """The three weight-decay terms."""
+        """The sum of the weight-decay terms, decay/2 times the squared norm each."""
         squares = (part.flatten(x.dim() - 1).square().sum(-1) for part in self.unpack(x))
         return sum((decay / 2 * square for decay, square in zip(self.decays, squares, strict=True)), x.new_zeros(()))
 
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient, each start on its own."""
+        """The objective f and its gradient at each point; points do not influence each other."""
         self._check(x)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
@@ -143,13 +143,13 @@ class Problem(Model):
         return loss.mean(-1) + self.penalty(x), self.pack(gradient)
 
     def logit_hessian(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K K"]:
-        """Hessian of the mean loss in each sample's logits."""
+        """The Hessian of the mean loss (factor 1/N) in each sample's logits, as a function of directions."""
         unit = torch.eye(self.K, dtype=x.dtype, device=x.device)[:, None].expand(*x.shape[:-1], -1, self.N, -1)
         rows = self.loss.hessian(self.logits(x).unsqueeze(-3), self.labels(x.device))(unit)
         return rows.transpose(-3, -2) / self.N
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
-        """The Hessian of f at each point as an operator on Q directions per point."""
+        """The Hessian of f at each point, as a function that maps Q directions per point to their Hessian products."""
         self._check(x)
         labels = self.labels(x.device)
         if problem_compiled.serves(x, self.K, self.d, self.N):
@@ -179,7 +179,7 @@ class Problem(Model):
 
     @property
     def decays(self) -> tuple[Parameter, Parameter, Parameter]:
-        """Of W, H and b; zero for a bias that is free or absent."""
+        """The decays of W, H and b; zero for a bias that is free or absent."""
         return self.decay_W, self.decay_H, 0.0 if self.decay_b is None else self.decay_b
 
     @property
@@ -194,7 +194,7 @@ class Problem(Model):
 
     @property
     def radius(self) -> Parameter:
-        """s = sqrt(decay_W decay_H), free of underflow."""
+        """s = sqrt(decay_W decay_H), computed without underflow."""
         return self.decay_W**0.5 * self.decay_H**0.5
 
     def _of_decays(
@@ -206,7 +206,7 @@ class Problem(Model):
         return of_tensors(torch.as_tensor(decay_W + 0 * decay_H), torch.as_tensor(decay_H + 0 * decay_W))
 
     def _check(self, x: Tensor) -> None:
-        """Points of this size, and as many as there are parameters where those differ by start."""
+        """Refuse points of another length, or of another number than there are parameters per start."""
         check_points(x, self.size)
         every = [value for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor)]
         if every:

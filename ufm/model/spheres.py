@@ -28,7 +28,7 @@ from ufm.model.model import Factors, Model, Point, check_points
 
 @dataclass(frozen=True)
 class SphereProblem(Model):
-    """Unit vectors and a temperature.
+    """A model whose classifier rows and features are unit vectors; the logits are their cosines times a temperature.
 
     Attributes:
         loss, K, d, n, sizes: as in every `Model`.
@@ -48,27 +48,27 @@ class SphereProblem(Model):
 
     @property
     def has_bias(self) -> bool:
-        """None."""
+        """False: the model has no bias."""
         return False
 
     @property
     def redundant(self) -> int:
-        """K + N lengths."""
+        """K + N: the lengths of classifier rows and features, which do not count."""
         return self.K + self.N
 
     @property
     def rotates_labels(self) -> bool:
-        """Never: classifier rows must stay unit vectors."""
+        """False: a rotation of label space would change the lengths of classifier rows."""
         return False
 
     @property
     def size(self) -> int:
-        """(K + N) d."""
+        """The number of variables, (K + N) d."""
         return (self.K + self.N) * self.d
 
     @property
     def least_curvature(self) -> float:
-        """At the simplex, in closed form for classes of one size.
+        """The least non-zero Hessian eigenvalue at the simplex, in closed form for classes of equal size.
 
         With q the probability of another class, a = tau K q and c = q tau^2 K/(K - 1): a / N where a feature leaves its
         class or the simplex's space; where rows and class means move together, u M and v M, the least eigenvalue of a
@@ -94,21 +94,21 @@ class SphereProblem(Model):
 
     @property
     def curvature_scale(self) -> float:
-        """tau / K."""
+        """tau / K, about the largest curvature at a minimiser."""
         return self.temperature / self.K
 
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
-        """The same point with unit vectors."""
+        """The same point with all vectors at length 1."""
         return normalize(self._rows(x), dim=-1).flatten(-2)
 
     def unpack(self, x: Float[Tensor, "*batch P"]) -> Point:
-        """tau times the unit classifier rows, and the unit features."""
+        """The last layer of a point: W is tau times the unit classifier rows, H the unit features, b zero."""
         units = normalize(self._rows(x), dim=-1)
         W, H = units[..., : self.K, :], units[..., self.K :, :]
         return Point(self.temperature * W, H, torch.zeros_like(W[..., 0]))
 
     def factorised(self, x: Float[Tensor, "*batch P"]) -> Factors:
-        """W and H as they are, of any lengths; no bias."""
+        """W and H of the flat vector, of any lengths; b is zero."""
         W, H = torch.split(self._rows(x), [self.K, self.N], -2)
         return Factors(W, [], H, torch.zeros_like(W[..., 0]))
 
@@ -117,27 +117,27 @@ class SphereProblem(Model):
         return torch.cat([W, H], -2).flatten(-2)
 
     def spanning(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch R d"]:
-        """Rows of W and features together: nothing balances them."""
+        """The rows of W and the features, whose joint rank is that of a point: no decays balance the two."""
         return normalize(self._rows(x), dim=-1)
 
     def logits(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K"]:
-        """tau times the cosines."""
+        """The logits, tau times the cosines of features and classifier rows."""
         W, H, _ = self.unpack(x)
         return H @ W.mT
 
     def value(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
-        """f, differentiable."""
+        """The objective f of each point, differentiable by torch."""
         return self.loss(self.logits(x), self.labels(x.device)).mean(-1)
 
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
-        """f and its gradient (g - <u, g> u) / |x| per vector x = |x| u, g the gradient in u."""
+        """The objective f and its gradient: (g - <u, g> u) / |x| for each vector x = |x| u, g the gradient in u."""
         units, lengths = self._polar(x)
         loss, G = self.loss.value_and_gradient(self.logits(x), self.labels(x.device))
         g = self._in_units(units, self.temperature * G / self.N)
         return loss.mean(-1), (_tangent(units, g) / lengths).flatten(-2)
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
-        """The derivative of that gradient along each of Q directions."""
+        """The Hessian of f at each point, as a function that maps Q directions per point to their Hessian products."""
         units, lengths = (part.unsqueeze(-3) for part in self._polar(x))
         logits, labels = self.logits(x), self.labels(x.device)
         G = self.temperature * self.loss.value_and_gradient(logits, labels)[1].unsqueeze(-3) / self.N

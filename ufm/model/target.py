@@ -11,10 +11,10 @@ from ufm.errors import RequestError
 
 
 class NoPrediction(RequestError):
-    """The minimum of a model is not known: it can be minimised, but what is found cannot be held against theory.
+    """Theory knows no minimum of this model; it can be minimised, but there is nothing to compare the result with.
 
     Attributes:
-        known: values of states that the model has, by what they are: the minimum is at most the lowest of them.
+        known: objectives of known points by their names; the minimum is at most the lowest of them.
     """
 
     def __init__(self, why: str, known: dict[str, float]) -> None:
@@ -23,12 +23,12 @@ class NoPrediction(RequestError):
 
 
 Residual = Callable[[Any, Float[Tensor, "S P"]], Float[Tensor, " S"]]
-"""(model, points) -> one number per point, zero where the theory holds."""
+"""Maps a model and points (S, P) to one number per point, which is zero where the theory holds."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The predicted minimum of one model.
+    """The minimum that theory predicts for one model.
 
     Attributes:
         value: the objective.
@@ -36,10 +36,10 @@ class Target:
             against these.
         margin: the scale of its logits.
         is_proved_global: whether no point of the model lies below.
-        facts: what else the theory gives, by name (numbers, for the record).
+        facts: further numbers that the theory gives, by name, for the record.
         is_benign: whether it is to be checked that every critical point that is not a minimiser is a strict saddle:
             theory says so, or, where a note says that it does not reach so far, it is not known to fail.
-        other_minima: the values of the local minima that theory predicts beside it; None where it does not say.
+        other_minima: objectives of the other local minima that theory predicts; None where it makes no statement.
         notes: sentences that a reader needs.
         residuals: by name, how far points of the model, in any units, are from what else the theory says of minimisers.
     """
@@ -56,5 +56,5 @@ class Target:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the predicted minimiser has no logits but the bias."""
+        """Whether the predicted minimiser is the zero solution, whose logits are the bias alone."""
         return self.margin == 0

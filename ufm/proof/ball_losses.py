@@ -28,11 +28,11 @@ class BallLoss(ABC):
 
     @abstractmethod
     def value(self, z: Balls, y: int) -> Ball:
-        """The loss."""
+        """The loss of one sample."""
 
     @abstractmethod
     def derivatives(self, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
-        """Gradient and Hessian in the logits."""
+        """The gradient and the Hessian in the logits."""
 
     def margin(self, problem: Problem, c: Ball, near: float | None) -> Ball | None:
         """The ETF's margin at c = sqrt(n decay_W decay_H), in the neighbourhood of `near` if it has to be found."""
@@ -59,7 +59,7 @@ class CrossEntropyInBalls(BallLoss):
         return total.log() + self.alpha * (z[y] - sum(z, arb(0)) / len(z))
 
     def derivatives(self, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
-        """Those of phi(u) = -u, and alpha (e_y - 1/K)."""
+        """Gradient and Hessian: those of phi(u) = -u at u = log p_y, plus alpha (e_y - 1/K)."""
         gradient, hessian = _in_logits(z, y, lambda _: (arb(-1), arb(0)))
         target = [arb(int(k == y)) - arb(1) / len(z) for k in range(len(z))]
         return [g + self.alpha * entry for g, entry in zip(gradient, target, strict=True)], hessian
@@ -74,7 +74,7 @@ class CrossEntropyInBalls(BallLoss):
 
 
 class FocalInBalls(BallLoss):
-    """Focal loss."""
+    """Focal loss in ball arithmetic."""
 
     def __init__(self, loss: Focal) -> None:
         self.gamma = arb(float(loss.gamma))
@@ -85,7 +85,7 @@ class FocalInBalls(BallLoss):
         return (self.gamma * ((total - 1) / total).log()).exp() * total.log()
 
     def derivatives(self, z: Balls, y: int) -> tuple[Balls, list[Balls]]:
-        """Those of phi(u) = -(1 - e^u)^gamma u."""
+        """Gradient and Hessian: those of phi(u) = -(1 - e^u)^gamma u at u = log p_y."""
         return _in_logits(z, y, self.in_log_p)
 
     def in_log_p(self, total: Ball) -> tuple[Ball, Ball]:
@@ -159,7 +159,7 @@ BALLS: dict[type[Loss], Any] = {
 
 
 def in_balls(loss: Loss) -> BallLoss:
-    """The loss in ball arithmetic.
+    """The loss in ball arithmetic, if its class is in `BALLS`.
 
     Raises:
         NotImplementedError: if nobody has written it.
@@ -171,7 +171,7 @@ def in_balls(loss: Loss) -> BallLoss:
 
 
 def squares(values: Balls) -> Ball:
-    """The sum of their squares."""
+    """The sum of the squares of balls."""
     return sum((value * value for value in values), arb(0))
 
 

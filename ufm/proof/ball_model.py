@@ -43,7 +43,7 @@ class BallModel:
 
     @cached_property
     def value(self) -> Ball:
-        """The objective."""
+        """The objective at the point, or on the box."""
         problem = self.problem
         labels = problem.labels().tolist()
         loss = sum((self.loss.value(z, y) for z, y in zip(self.logits, labels, strict=True)), arb(0))
@@ -52,7 +52,7 @@ class BallModel:
 
     @cached_property
     def gradient(self) -> Balls:
-        """Of the objective."""
+        """The gradient of the objective."""
         problem = self.problem
         dW = self.G.transpose() * self.H + arb(float(problem.decay_W)) * self.W
         dH = self.G * self.W + arb(float(problem.decay_H)) * self.H
@@ -64,7 +64,7 @@ class BallModel:
 
     @cached_property
     def hessian(self) -> Matrix:
-        """Of the objective: J'(loss Hessian)J / N plus the part that G couples, plus decays."""
+        """The Hessian of the objective: J'(loss Hessian)J / N plus the part that G couples, plus decays."""
         problem = self.problem
         K, d, N = problem.K, problem.d, problem.N
         jacobian = arb_mat(N * K, problem.size, self._jacobian())
@@ -100,7 +100,7 @@ class BallModel:
         return block
 
     def _jacobian(self) -> Balls:
-        """Of the logits, row by row: z_ik = w_k . h_i + b_k."""
+        """The Jacobian of the logits, row by row: z_ik = w_k . h_i + b_k."""
         problem = self.problem
         K, d, N = problem.K, problem.d, problem.N
         W, H = self.W.tolist(), self.H.tolist()

@@ -31,14 +31,14 @@ from ufm.proof.ball_model import NOT_STATIONARY, BallModel, Matrix, is_stationar
 from ufm.tolerances import BOX, RANK_TOLERANCE
 
 PRECISION = 128
-"""Bits."""
+"""The working precision in bits."""
 NO_BALL = "the model has no form in ball arithmetic yet: existence and index of a critical point are numeric"
 LEAVES_THE_BOX = "existence: Krawczyk's image leaves the box"
 
 
 @dataclass(frozen=True)
 class Enclosure:
-    """What was proved about a point.
+    """The statements proved about a point.
 
     Attributes:
         is_proved: whether a true critical point lies within `radius` and has at least `index` negative eigenvalues.
@@ -57,7 +57,7 @@ class Enclosure:
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For a record."""
+        """The enclosure as plain values for a record."""
         return dict(vars(self))
 
 

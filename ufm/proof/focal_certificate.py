@@ -1,4 +1,4 @@
-"""Is a partial state of focal loss a local minimiser? Proved in ball arithmetic, for any number of classes.
+"""Proofs in ball arithmetic that a partial state of focal loss is a local minimiser, for any number of classes.
 
 *Existence.* Krawczyk's operator on all points with the state's symmetries (`ufm.theory.focal_window`): there a zero of
 the gradient along that subspace is one of the full gradient. The full model's gradient over the ball found is held
@@ -76,7 +76,7 @@ def state_found(levels: TwoLevels, states: States, m: int, kind: int, place: int
 
 @dataclass(frozen=True)
 class MinimumProof:
-    """What was proved of a partial state.
+    """The statements proved about a partial state.
 
     Attributes:
         is_critical: a true critical point of the full model, with this symmetry, lies within `radius`.

@@ -1,4 +1,4 @@
-"""`focal-window`: thresholds, the window, the states at one strength and what is proved of them."""
+"""The focal window: thresholds, the window, the states at one strength and what is proved about them."""
 
 import dataclasses
 import math
@@ -17,11 +17,11 @@ from ufm.theory.focal_window import KINDS, Thresholds, TwoLevels, order_of_trans
 from ufm.theory.prediction import focal_of_margin
 
 CURVES = 12
-"""Sizes m that are drawn."""
+"""The sizes m that are drawn."""
 
 
 class FocalWindow(TypedDict, total=False):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         thresholds: the fields of `Thresholds`; `is_continuous`: whether the ETF shrinks to zero, without a window.
@@ -49,7 +49,7 @@ class FocalWindow(TypedDict, total=False):
 
 
 def measure(setting: FocalWindowSetting) -> FocalWindow:
-    """Everything for the record."""
+    """Compute the contents of the record."""
     K, gamma = setting.classes, setting.gamma
     levels, thresholds = TwoLevels(K, gamma, setting.decay_b), ray_thresholds(K, gamma)
     result: FocalWindow = {
@@ -114,7 +114,7 @@ def _states(setting: FocalWindowSetting, levels: TwoLevels, at: float) -> list[d
 
 
 def _curves(levels: TwoLevels, thresholds: Thresholds, points: int) -> dict[str, Any]:
-    """Lowest value of every m against c, for the picture."""
+    """The lowest value of every m against c, for the picture."""
     margin = 0.1 * (thresholds.high - thresholds.low)
     grid = torch.linspace(thresholds.low - margin, thresholds.high, points, dtype=torch.float64)
     states = levels.states(grid)

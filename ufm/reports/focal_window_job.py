@@ -1,4 +1,4 @@
-"""`focal-window` as a command."""
+"""The command `focal-window`."""
 
 from ufm.cli.job import Job
 from ufm.reports.focal_window import FocalWindow, measure
@@ -7,14 +7,14 @@ from ufm.reports.focal_window_setting import FocalWindowSetting
 
 
 class FindFocalWindow(Job[FocalWindowSetting, FocalWindow]):
-    """Thresholds, states, proofs."""
+    """The job of `focal-window`: thresholds, states, proofs."""
 
     name = "focal-window"
 
     def compute(self) -> FocalWindow:
-        """Everything for the record."""
+        """Compute the contents of the record."""
         return measure(self.setting)
 
     def show(self, result: FocalWindow) -> None:
-        """In words, and the states as a table."""
+        """Print sentences, and the states as a table."""
         show(self.setting, result)

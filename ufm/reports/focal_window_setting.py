@@ -1,4 +1,4 @@
-"""What `ufm focal-window` takes."""
+"""The setting of `ufm focal-window`."""
 
 import math
 from dataclasses import dataclass

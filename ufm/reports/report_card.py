@@ -1,4 +1,4 @@
-"""A report card for a loss: its properties, what training the feature model with it ends in, and how it compares.
+"""A report card for a loss: its properties, the end states of the feature model, and a comparison with others.
 
 All answers are numeric evidence, except the decay at which zero becomes a local minimum: there the smallest eigenvalue
 of the Hessian at zero is a formula, evaluated in floating point.
@@ -23,6 +23,7 @@ from ufm.scan.cells import Cell, Row, Unit
 from ufm.scan.memory import unit_bytes
 from ufm.scan.outcomes import STATES, end_states, solve
 from ufm.solve.end_points import Status
+from ufm.solve.grouping import groups_of
 from ufm.solve.hessian import smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
@@ -33,14 +34,14 @@ from ufm.theory.margin_loss import margin_loss
 from ufm.tolerances import LOCAL_MINIMUM, NO_BIAS_GRADIENT, SAME_VALUE
 
 KINDS = 20
-"""Kinds of end points whose Hessian is looked at, lowest first."""
+"""The number of kinds of end points, lowest first, whose Hessian is examined."""
 DECAYS, FEWER_STARTS = "1e-4:10:26:log", 32
 """Where zero is looked for, and with how many starts; the comparison takes as many."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """Everything the card says.
+    """The contents of the card.
 
     Attributes:
         spec: the loss with its parameters.
@@ -73,7 +74,7 @@ class Card:
 
 
 def report_card(setting: ReportCardSetting) -> Card:
-    """Look at the loss from all sides.
+    """Make the report card of the loss in the setting.
 
     Raises:
         ValueError: if the loss cannot be imported or is not a loss per sample, or the model or device cannot be.
@@ -117,7 +118,7 @@ def _landscape(cell: Cell) -> str:
 
 
 def asked(setting: ReportCardSetting) -> Cell:
-    """The problem the card is about.
+    """The problem that the setting describes.
 
     Raises:
         ValueError: as `report_card`, or if the starts do not fit into half of the memory.
@@ -165,15 +166,13 @@ def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], d
 
 
 def _kinds(value: Tensor, state: Tensor, active: Tensor, same: float) -> list[dict[str, Any]]:
-    """End points of one state whose values follow each other closely are one kind."""
-    kinds: list[dict[str, Any]] = []
-    for i in value.argsort().tolist():
+    """The lowest kinds of end points: those of one state and as many active classes, of one value, are one kind."""
+    keys = list(zip(state.tolist(), active.tolist(), strict=True))
+    kinds = []
+    for group in groups_of(value, same, keys)[:KINDS]:
+        i = group[0]
         kind = {"state": STATES[int(state[i])], "active": int(active[i])}
-        known = next((k for k in kinds if kind.items() <= k.items() and float(value[i]) - k["value"] <= same), None)
-        if known:
-            known["starts"] += 1
-        elif len(kinds) < KINDS:
-            kinds.append(kind | {"value": float(value[i]), "starts": 1, "row": i})
+        kinds.append(kind | {"value": float(value[i]), "starts": len(group), "row": i})
     return kinds
 
 

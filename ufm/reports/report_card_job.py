@@ -1,4 +1,4 @@
-"""`report-card` as a command."""
+"""The command `report-card`."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ from ufm.reports.report_card_setting import ReportCardSetting
 
 
 class MakeReportCard(Job[ReportCardSetting, dict[str, Any]]):
-    """The card. The record has the fields of `Card`, and `answers`: each question with its answer in words."""
+    """The job of `report-card`. The record has the fields of `Card`, and `answers`: each question with its answer."""
 
     name = "report-card"
 
@@ -19,10 +19,10 @@ class MakeReportCard(Job[ReportCardSetting, dict[str, Any]]):
         report_card.asked(setting)
 
     def compute(self) -> dict[str, Any]:
-        """All sides of the loss."""
+        """Compute the card."""
         self._card = report_card.report_card(self.setting)
         return dataclasses.asdict(self._card) | {"answers": answers(self._card)}
 
     def show(self, result: dict[str, Any]) -> None:
-        """The answers, then the comparison."""
+        """Print the answers, then the comparison."""
         show(self._card)

@@ -1,4 +1,4 @@
-"""A report card in words, and as tables."""
+"""The output of `report-card`: answers in words, and tables."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ COMPARED = {
 
 
 def answers(card: Card) -> dict[str, str]:
-    """Question -> answer, in words."""
+    """The answer to each question, in words."""
     found = {f"{item.name}?": _property(item) for item in card.properties}
     states = ", ".join(f"{share:.1%} {name}" for name, share in card.shares.items() if share)
     lost = sum(count for name, count in card.statuses.items() if name != "CONVERGED")

@@ -1,4 +1,4 @@
-"""What `ufm report-card` takes."""
+"""The setting of `ufm report-card`."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""`softmax-codes`: code after code, recorded after each."""
+"""The command `softmax-codes`: one code after the other, recorded after each."""
 
 import time
 from typing import TypedDict
@@ -13,7 +13,7 @@ from ufm.theory.softmax_codes import exact_margin, find_softmax_code, packing_ma
 
 
 class Code(TypedDict):
-    """What the record says of one code.
+    """The entry of one code in the record.
 
     Attributes:
         K: number of classes.
@@ -36,19 +36,19 @@ class Code(TypedDict):
 
 
 class Codes(TypedDict):
-    """What the record says: `rows`, a code each by rising K."""
+    """The contents of the record: `rows`, one code each, by rising K."""
 
     rows: list[Code]
 
 
 class SoftmaxCodes(Job[SoftmaxCodesSetting, Codes]):
-    """The best code found of every K."""
+    """The job of `softmax-codes`: the best code found for every K."""
 
     name = "softmax-codes"
     continues = True
 
     def compute(self) -> Codes:
-        """What the folder lacks."""
+        """Search the codes that the folder lacks."""
         earlier = earlier_result(self.folder, self.setting.as_dict())
         rows: list[Code] = earlier["rows"] if earlier else []
         for K in sorted({*self.setting.classes} - {row["K"] for row in rows}):
@@ -59,7 +59,7 @@ class SoftmaxCodes(Job[SoftmaxCodesSetting, Codes]):
         return {"rows": rows}
 
     def show(self, result: Codes) -> None:
-        """A line per K."""
+        """Print a line per K."""
         show(self.setting, result["rows"])
 
 

@@ -1,4 +1,4 @@
-"""Softmax codes as a table."""
+"""The output of `softmax-codes`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from ufm.reports.softmax_codes_setting import SoftmaxCodesSetting
 
 
 def show(setting: SoftmaxCodesSetting, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A line per K."""
+    """Print a line per K."""
     title = f"Softmax codes in {setting.dim} dimensions: least margin found (a lower bound of the largest)"
     columns = ("K", "margin", "exact value", "best known packing", "margin less it", "|h - w|", "starts", "s")
     found = table(title, *columns)

@@ -1,4 +1,4 @@
-"""What `ufm softmax-codes` takes."""
+"""The setting of `ufm softmax-codes`."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Where the starts of a scan's cells end, against what theory predicts of them."""
+"""Agreement of the end states of a scan's cells with the predicted ones."""
 
 from itertools import product
 
@@ -13,7 +13,7 @@ def most_common(row: Row) -> str:
 
 
 def agreements(setting: ScanSetting, rows: list[Row | None]) -> dict[str, int]:
-    """In how many cells most starts end in the predicted state, in how many others a neighbour is predicted so."""
+    """The number of cells whose most common state is predicted, and of others where it is predicted for a neighbour."""
     places = list(product(*(range(len(values)) for values in setting.axes.values())))
     at = {place: row for place, row in zip(places, rows, strict=True) if row and row["predicted_state"]}
     counts = {"predicted": len(at), "as_predicted": 0, "within_one_cell": 0, "further": 0, "neither": 0}

@@ -1,4 +1,4 @@
-"""The cells of a scan: one problem each, gathered into units of work that are one batch.
+"""The cells of a scan, one problem each, and the units of work, each one batch of cells.
 
 Cells that share sizes and kind of loss are one batch, with decays and parameters as tensors along the leading axis. In
 other company a cell's row may differ by rounding, so the units follow from what was asked alone, never from what is
@@ -25,9 +25,9 @@ from ufm.scan.setting import ScanSetting
 from ufm.specs import LossSpec
 
 VERSION = 3
-"""Part of every cell's id: rises when the meaning of a row changes, so that old rows are not mixed in."""
+"""A part of every cell's id, which is raised when the meaning of a row changes, so that old rows are not reused."""
 CELLS, POINT_BYTES = 32, 2**26
-"""A unit has at most so many cells, and end points of about so many bytes."""
+"""The most cells of a unit, and the bytes of its end points."""
 SIZES = ("classes", "dim", "per_class")
 DECAYS = ("decay_W", "decay_H", "decay_b")
 
@@ -47,12 +47,12 @@ class Cell:
     decay_b: float | None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Only what was asked for is sent to a worker, which makes the problem itself."""
+        """Pickle only the request: a worker makes the problem itself."""
         return Cell, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
     @cached_property
     def problem(self) -> Problem:
-        """The model.
+        """The model of the cell.
 
         Raises:
             ValueError: if the loss or the model refuses a value.
@@ -62,14 +62,14 @@ class Cell:
 
     @property
     def batch(self) -> tuple[Any, ...]:
-        """Cells in which this agrees can be one batch."""
+        """A key: cells with equal keys can be in one batch."""
         stacked = stackable(self.problem.loss)
         others = [(key, value) for key, value in self.loss.items() if key not in stacked]
         return self.classes, self.dim, self.per_class, self.decay_b is None, *others
 
     @property
     def row(self) -> Row:
-        """The columns that say which problem this is."""
+        """The columns of the row that identify the problem."""
         parameters = {key: value for key, value in self.loss.items() if key != "name"}
         plain = {name: getattr(self, name) for name in (*SIZES, *DECAYS)}
         return {"loss": self.loss["name"], **parameters, **plain}
@@ -107,7 +107,7 @@ def cell_id(cell: Cell, run: Unit | ScanSetting) -> str:
 
 
 def axes_of(setting: ScanSetting) -> dict[str, list[float]]:
-    """The grid's axes.
+    """The axes of the grid.
 
     Raises:
         ValueError: if a field does not exist, is asked for twice, or a size is not an integer.
@@ -146,7 +146,7 @@ def cells_of(setting: ScanSetting) -> list[Cell]:
 
 
 def plan(setting: ScanSetting, grids: Sequence[dict[str, str]]) -> list[Unit]:
-    """The units of several grids, asked for one after the other: each adds the cells that none before it has."""
+    """The units of several grids in order: each grid adds the cells that no earlier one has."""
     planned: set[str] = set()
     units: list[Unit] = []
     for grid in grids:

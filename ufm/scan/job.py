@@ -1,4 +1,4 @@
-"""`scan` as a command: what the folder lacks is computed, all of the grid shown."""
+"""The command `scan`: it computes the rows that the folder lacks, and shows the whole grid."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ COLUMNS = (
     *("predicted_state", "predicted_value", "is_proved_global", "c", "c_zero_stable", "c_zero_best", "c_etf_ends"),
     "landscape",
 )
-"""What the record holds of every cell, null where older rows lack it; the folder has everything."""
+"""The columns that the record has of every cell, null where older rows lack one; the folder has all columns."""
 
 
 def columns_of(rows: list[Row | None]) -> dict[str, list[Any]]:
@@ -32,7 +32,7 @@ def columns_of(rows: list[Row | None]) -> dict[str, list[Any]]:
 
 
 class ScanResult(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         axes: the grid's values by name; the last axis moves fastest.
@@ -54,7 +54,7 @@ class ScanResult(TypedDict):
 
 
 class RunScan(Job[ScanSetting, ScanResult]):
-    """A grid, computed where its folder lacks rows."""
+    """The job of `scan`: a grid whose missing rows are computed."""
 
     name = "scan"
 
@@ -65,7 +65,7 @@ class RunScan(Job[ScanSetting, ScanResult]):
         check_reachable(self.setting.engine)
 
     def compute(self) -> ScanResult:
-        """The rows that are missing, then what the folder has of the grid."""
+        """Compute the missing rows, then read the rows of the grid."""
         shards.write_setting(self.folder, self.setting)
         if len(grids := shards.asked_grids(self.folder)) > 1:
             self._scan = Scan(self.setting, grids)
@@ -92,7 +92,7 @@ class RunScan(Job[ScanSetting, ScanResult]):
         }
 
     def show(self, result: ScanResult) -> None:
-        """The table over the first axis."""
+        """Print the table over the first axis."""
         report.show(self._scan, self._rows, result["agreement"], result["failures"])
 
     def exit_code(self, result: ScanResult) -> int:
@@ -100,11 +100,11 @@ class RunScan(Job[ScanSetting, ScanResult]):
         return 3 if result["failures"] else 0
 
     def stopped(self) -> None:
-        """Say how to go on."""
+        """Print how to resume."""
         if (self.folder / shards.SETTING).exists():
             words = f"--resume {self.folder}{shards.loss_again(self.setting)}"
             print(f"\nstopped; go on with: python -m ufm scan {words}", file=sys.stderr)
 
     def files(self) -> dict[str, Path | str]:
-        """The rows."""
+        """The folder of the rows."""
         return {"rows": self.folder / shards.SHARDS}

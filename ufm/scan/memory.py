@@ -1,4 +1,4 @@
-"""How much memory a unit of a scan takes, said before anything is computed.
+"""An estimate of the memory that a unit of a scan takes, made before anything is computed.
 
 With P variables, N K logits, C cells and S = C starts, a process holds at its peak about
 
@@ -15,11 +15,11 @@ from ufm.scan.outcomes import STATE_BYTES, STATES
 from ufm.solve.hessian import BASIS_BYTES, DENSE_UP_TO, LANCZOS_STEPS, WORKING_BYTES
 
 LIBRARY_BYTES = 480 * 10**6
-"""Python with torch, numba and pyarrow, once they have worked."""
+"""The bytes of Python with torch, numba and pyarrow in use."""
 
 
 def unit_bytes(unit: Unit) -> int:
-    """Peak of a process that works on the unit."""
+    """The peak memory, in bytes, of a process that works on the unit."""
     problem, cells = unit.cells[0].problem, len(unit.cells)
     P, logits, starts = problem.size, problem.N * problem.K, cells * unit.starts
     points = (len(STATES) + 1) * cells

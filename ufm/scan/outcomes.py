@@ -1,4 +1,4 @@
-"""What a scan finds out about its cells: where do random starts end, and is it where theory says?
+"""The rows of a scan: where random starts end, compared with the prediction.
 
 Everything here is numeric evidence, except the duality gap (certificate, convex losses).
 """
@@ -29,7 +29,7 @@ from ufm.tolerances import NEAR_GEOMETRY, SMALL_LOGITS
 
 STATES = ("etf", "zero", "partial", "other")
 STATE_BYTES = 2**23
-"""Points and logits of end points that are looked at together."""
+"""The bytes of points and logits of end points that are processed together."""
 PREDICTED = (
     "predicted_state",
     "predicted_value",
@@ -100,7 +100,7 @@ def end_states(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Int[Tensor, "
 
 
 def _counts(end: EndPoints, state: Tensor, active: Tensor, K: int) -> dict[str, Any]:
-    """How many starts ended how; the shares are those of all starts, converged or not."""
+    """The number of starts per status, and the shares of states among all starts, converged or not."""
     status = end.status.view(state.shape)
     kinds = {kind.name.lower(): (status == kind).sum(1) for kind in Status if kind != Status.RUNNING}
     shares = {name: (state == i).double().mean(1) for i, name in enumerate(STATES)}
@@ -114,7 +114,7 @@ def _counts(end: EndPoints, state: Tensor, active: Tensor, K: int) -> dict[str, 
 def _of_best(
     problem: Problem, end: EndPoints, value: Tensor, state: Tensor, active: Tensor, best: Tensor
 ) -> dict[str, Any]:
-    """What is measured at the lowest converged end point of every cell."""
+    """The measures at the lowest converged end point of every cell."""
     cells = torch.arange(len(best), device=best.device)
     rows = cells * value.shape[1] + best
     part, x = problem.take(rows), end.x[rows]
@@ -177,6 +177,6 @@ def _known_of_zero(problem: Problem) -> Row:
 
 
 def _plain(column: Any) -> list[Any]:
-    """Python values, None for what is not a number."""
+    """The values as Python numbers, None for nan and infinities."""
     values = column.tolist() if isinstance(column, Tensor) else column
     return [None if isinstance(value, float) and math.isnan(value) else value for value in values]

@@ -1,4 +1,4 @@
-"""A scan as a table."""
+"""The output of `scan`."""
 
 from typing import Any
 

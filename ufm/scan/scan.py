@@ -1,4 +1,4 @@
-"""Fill a folder with the rows of a grid: only what is missing is computed, nothing that is done gets lost."""
+"""Filling of a folder with the rows of a grid: only missing rows are computed, and finished ones survive a kill."""
 
 import math
 import os
@@ -43,7 +43,7 @@ class Scan:
         check(fits, "--starts", setting.starts, f"fewer: {self.bytes / 1e9:.1f} of {allowed / 1e9:.1f} GB allowed")
 
     def _memory(self) -> float:
-        """Bytes: half of this machine's, or what a unit was promised on a cluster."""
+        """The bytes allowed for a unit: half of this machine's memory, or that asked for on a cluster."""
         if self.is_local:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
         promised = self.setting.engine.memory
@@ -61,12 +61,12 @@ class Scan:
         )
 
     def missing(self, folder: Path) -> list[Unit]:
-        """The units that are not there yet and have cells of this grid."""
+        """The units with cells of this grid that are not computed yet."""
         done, wanted = read_rows(folder), set(self.ids)
         return [unit for unit in self.units if any(name in wanted and name not in done for name in unit.ids)]
 
     def fill(self, folder: Path, progress: Progress) -> list[dict[str, Any]]:
-        """Compute what is missing; the units that failed, with their errors."""
+        """Compute the missing units; return those that failed, with their errors."""
         units = self.missing(folder)
         task = progress.add_task("cells", total=sum(len(unit.cells) for unit in units))
         failures = []
@@ -81,7 +81,7 @@ class Scan:
         return failures
 
     def rows(self, folder: Path) -> list[Row | None]:
-        """The rows of the grid's cells in its order; None where there is none."""
+        """The rows of the grid's cells in its order; None for a missing one."""
         found = read_rows(folder, self.ids)
         return [found.get(name) for name in self.ids]
 

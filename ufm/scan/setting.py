@@ -1,4 +1,4 @@
-"""What `ufm scan` takes."""
+"""The setting of `ufm scan`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

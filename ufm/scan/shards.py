@@ -31,14 +31,14 @@ from ufm.scan.setting import ScanSetting
 SETTING, SHARDS = "setting.json", "shards"
 _OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine")
 LARGEST = 2**24
-"""Bytes, and values in them, of a file: 32 rows of some thirty columns are a thousandth of that."""
+"""The most bytes of a file, and values in it: a thousand times those of 32 rows of some thirty columns."""
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
 """A unit's id (`ufm.scan.cells`)."""
 _TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
 
 
 def write_setting(folder: Path, setting: ScanSetting) -> None:
-    """Say in the folder what is asked; a new grid is added to those that were asked for before."""
+    """Write the setting into the folder; a new grid is added to the earlier ones."""
     plain = _defining(setting)
     grids = asked_grids(folder) if (folder / SETTING).exists() else []
     if plain["grid"] not in grids:
@@ -50,12 +50,12 @@ def write_setting(folder: Path, setting: ScanSetting) -> None:
 
 
 def asked_grids(folder: Path) -> list[dict[str, str]]:
-    """All grids that were asked for in this folder, in their order."""
+    """All grids of this folder, in the order of the requests."""
     return list(read_json(folder / SETTING)["grids"])
 
 
 def loss_again(setting: ScanSetting) -> str:
-    """What must stand beside `--resume` where the loss is code of the user: its options."""
+    """The options that must be given beside `--resume` if the loss is code of the user."""
     if not is_own(setting.loss) or is_ours(str(setting.loss["name"])):
         return ""
     words = [("loss" if key == "name" else f"loss.{key}", value) for key, value in setting.loss.items()]
@@ -85,7 +85,7 @@ def resumed_setting(setting: ScanSetting) -> ScanSetting:
 
 
 def _defining(setting: ScanSetting) -> dict[str, Any]:
-    """What of a setting defines the rows."""
+    """The fields of a setting that define the rows."""
     return {name: value for name, value in setting.as_dict().items() if name not in _OF_THE_CALL}
 
 
@@ -125,7 +125,7 @@ def read_rows(folder: Path, cells: Iterable[str] | None = None) -> dict[str, dic
 
 
 def commits(folder: Path) -> list[str]:
-    """The commits that made the rows.
+    """The commits that computed the rows.
 
     Raises:
         ValueError: if a file is not one of a scan.

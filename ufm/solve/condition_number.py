@@ -19,7 +19,7 @@ from ufm.tolerances import END_POINT_RANK, RESOLVED_EIGENVALUE, ZERO_EIGENVALUE
 
 @takes(problem=instance(Problem), x=tensor(None, None))
 def condition_number(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, " B"]:
-    """Of every point; nan where an eigenvalue across the orbit is not positive, or Lanczos did not resolve it.
+    """The condition number at every point; nan where an eigenvalue across the orbit is not positive or not resolved.
 
     Up to 300 variables from the dense spectrum, less the smallest |eigenvalues|, as many as the orbit has dimensions;
     beyond, Lanczos for the largest eigenvalue and for the smallest on the complement of the tangent space.

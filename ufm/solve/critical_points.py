@@ -1,4 +1,4 @@
-"""What kind of critical point is this? Morse index, nullity, rank, and an explicit direction of negative curvature."""
+"""Classification of critical points: Morse index, nullity, rank, and an explicit direction of negative curvature."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 WORKING_BYTES = 2**22
 SHOWN = 20
-"""Kinds in a notebook's table."""
+"""The most kinds in a notebook's table."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """One entry per critical point.
+    """The kind of every critical point, one entry per point.
 
     Attributes:
         value: objective.
@@ -41,7 +41,7 @@ class Classification:
         rank: singular values of W above 1e-6 max(1, largest), or above what a gradient of 1e-11 resolves.
         direction: unit direction of negative curvature: the rank-one construction where it exists, else the
             eigenvector of the smallest eigenvalue.
-        is_rank_one: which of the two.
+        is_rank_one: whether `direction` is the rank-one construction.
         curvature: direction' Hess direction, by a Hessian-vector product.
         is_strict_saddle: whether that curvature is negative by more than rounding.
     """
@@ -57,13 +57,13 @@ class Classification:
     is_strict_saddle: Bool[Tensor, " B"]
 
     def kinds(self) -> list[tuple[float, int, int, int, int]]:
-        """Value (to 9 digits), Morse index, nullity, rank, and how many points have these; lowest first."""
+        """Every kind as (value to 9 digits, Morse index, nullity, rank, number of points), lowest value first."""
         values = [float(f"{value:.9g}") for value in self.value.tolist()]
         numbers = (each.tolist() for each in (self.morse_index, self.nullity, self.rank))
         return [(*kind, count) for kind, count in sorted(Counter(zip(values, *numbers, strict=True)).items())]
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
-        """Every kind at its value and Morse index, a colour a rank."""
+        """Draw every kind at its value and Morse index, with one colour per rank."""
         figure, ax = on_axes(ax)
         for rank in sorted(set(self.rank.tolist())):
             kinds = [kind for kind in self.kinds() if kind[3] == rank]
@@ -82,7 +82,11 @@ class Classification:
 
 @takes(problem=instance(Model), x=tensor(None, None))
 def classify(problem: Model, x: Float[Tensor, "B P"]) -> Classification:
-    """Classify every point by its dense spectrum."""
+    """Classify critical points (B, P) by their dense spectra (P eigenvalues each: for small models).
+
+    Raises:
+        ValueError: if x are not float64 points of this model.
+    """
     width = max(1, room(x.device, WORKING_BYTES) // (8 * problem.size**2))
     parts = map_chunks(lambda chunk: _classify(*chunk), problem.split(x, width), x.device)
     return Classification(
@@ -107,7 +111,7 @@ def _classify(problem: Model, x: Tensor) -> Classification:
 
 @singledispatch
 def rank_one_direction(problem: Model, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
-    """The theory's direction of negative curvature, and whether it exists; none is known but for the plain model."""
+    """Theory's direction of negative curvature, and whether it exists; it is known for the plain model only."""
     return torch.zeros_like(x), torch.zeros_like(x[:, 0], dtype=torch.bool)
 
 
@@ -115,7 +119,7 @@ def rank_one_direction(problem: Model, x: Float[Tensor, "B P"]) -> tuple[Float[T
 def _plain_rank_one_direction(
     problem: Problem, x: Float[Tensor, "B P"]
 ) -> tuple[Float[Tensor, "B P"], Bool[Tensor, " B"]]:
-    """Zhu et al. 2021, proof of Theorem 3.2.
+    """The rank-one direction of Zhu et al. 2021, proof of Theorem 3.2.
 
     With a unit null vector `a` of W (W a = 0, hence H a = 0) and the top singular pair G = v |G| u' + ..., the
     directions dW = p u a', dH = q v a' have curvature decay_W p^2 + decay_H q^2 + 2 p q |G|, the quadratic form of a

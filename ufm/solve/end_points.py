@@ -1,4 +1,4 @@
-"""What a solver returns: where every start ended, and how."""
+"""The result of a solver: where every start ended, and with which status."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from ufm.html import html_table
 
 
 class Status(IntEnum):
-    """How a start ended.
+    """The way in which a start ended.
 
-    CONVERGED: the gradient is within tolerance. MAX_STEPS: out of steps. STALLED: no step was found, even along the
+    CONVERGED: |gradient| <= tolerance. MAX_STEPS: all steps were used. STALLED: no step was found, even along the
     gradient, or none of very many brought progress (tolerance below rounding, or an objective without a
     minimum). NONFINITE: value or gradient were not finite at the start itself.
     """
@@ -30,10 +30,10 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class EndPoints:
-    """The end of every start, in the order of the starts.
+    """The end point of every start, in the order of the starts.
 
     Attributes:
-        x: end points.
+        x: the end points.
         value: objective there.
         gradient_norm: Euclidean norm of the gradient there.
         status: a `Status` each.
@@ -49,23 +49,23 @@ class EndPoints:
 
     @classmethod
     def joined(cls, parts: Sequence["EndPoints"]) -> "EndPoints":
-        """One result for the starts of all parts."""
+        """The results of several parts as one."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls)))
 
     @classmethod
     def unknown(cls, starts: Float[Tensor, "S P"]) -> "EndPoints":
-        """A result to be written into, start by start."""
+        """A result for these starts that is still to be filled in."""
         values = [starts.new_full((len(starts),), torch.nan) for _ in range(2)]
         counts = [torch.zeros(len(starts), dtype=torch.int64, device=starts.device) for _ in range(3)]
         return cls(torch.empty_like(starts), *values, *counts)
 
     @property
     def is_converged(self) -> Bool[Tensor, " S"]:
-        """Which starts reached the tolerance."""
+        """Whether each start reached the tolerance."""
         return self.status == Status.CONVERGED
 
     def _repr_html_(self) -> str:
-        """How many starts ended how, and where lowest; for a notebook."""
+        """The number of starts, lowest value and largest gradient of each status, for a notebook."""
         rows = [
             (status.name, int(here.sum()), float(self.value[here].min()), float(self.gradient_norm[here].max()))
             for status in Status
@@ -76,4 +76,4 @@ class EndPoints:
 
 
 SOLVER_RULES = {"starts": tensor(None, None), "tolerance": positive, "max_steps": integer(1), "progress": progress}
-"""What every solver takes."""
+"""The rules for the arguments that every solver takes."""

@@ -24,14 +24,14 @@ STEPS_BETWEEN_CHECKS = 20
 BASIS_BYTES = 2**28
 """Room for Lanczos vectors, per CPU core; usually a quarter of it is filled."""
 FEWEST_WITH_BASIS = 8
-"""Points that must fit there; with fewer at a time, making the basis twice is cheaper than keeping it."""
+"""Points whose vectors must fit there; with fewer at a time, computing the basis twice is cheaper than storing it."""
 
 Operator = Callable[[Float[Tensor, "B Q P"]], Float[Tensor, "B Q P"]]
 
 
 @dataclass(frozen=True)
 class SmallestEigenpair:
-    """Smallest eigenvalue of each point's Hessian with a unit eigenvector.
+    """The smallest eigenvalue of each point's Hessian, with a unit eigenvector.
 
     Attributes:
         value: Ritz value or dense eigenvalue.
@@ -47,7 +47,7 @@ class SmallestEigenpair:
 
 @singledispatch
 def dense_hessian(problem: Model, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
-    """The Hessian of every point: its products with all unit vectors."""
+    """The dense Hessian of every point, from its products with all unit vectors."""
     instance(Model).check("problem", problem)
     tensor(None, problem.size).check("x", x)
     rows = torch.eye(problem.size, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
@@ -56,7 +56,7 @@ def dense_hessian(problem: Model, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P
 
 @dense_hessian.register
 def _plain_dense_hessian(problem: Problem, x: Float[Tensor, "B P"]) -> Float[Tensor, "B P P"]:
-    """Block by block.
+    """The dense Hessian of the plain model, block by block.
 
     With A_i the Hessian of the mean loss in the logits of sample i and G its gradient in all logits, the blocks are
     sum_i A_i (x) h_i h_i' for W, W' A_i W for h_i, A_i W (x) h_i + G_i (x) 1 between the two, and for b the same with

@@ -1,9 +1,9 @@
-"""Minimise from thousands of independent starts at once: L-BFGS with a strong Wolfe line search.
+"""Minimisation from thousands of independent starts at once: L-BFGS with a strong Wolfe line search.
 
-The leading axis is the start. Each start has its own step, bracket, curvature memory and status; all they share is the
+The leading axis is the start. Each start has its own step, bracket, curvature memory and status; starts share only the
 call that evaluates the objective. A bounded number of starts is worked on at a time, and a start that ends makes room
-for the next one. The method stands twice, in the form that suits the machine: `lbfgs/compiled.py` on CPU cores,
-`lbfgs/batched.py` on any other device; the tests hold them against each other.
+for the next one. The method has two implementations that take the same steps: `lbfgs/compiled.py` for CPU
+cores, `lbfgs/batched.py` for any other device; tests compare them.
 """
 
 import math
@@ -27,23 +27,23 @@ from ufm.solve.lbfgs.rules import MEMORY, Lbfgs, Rules
 from ufm.tolerances import MINIMISER_GRADIENT
 
 ValueAndGradient = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
-"""Value and gradient of every row, each row on its own."""
+"""Maps points (B, P) to value (B,) and gradient (B, P); the rows are independent of each other."""
 
 
 @runtime_checkable
 class Minimisable(Protocol):
-    """What can be minimised: every `Model`, and a model in its own units."""
+    """An objective that can be minimised: every `Model`, and a model in its own units."""
 
     def value_and_gradient(self, x: Float[Tensor, "B P"], /) -> tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]:
-        """Those of every row, each row on its own."""
+        """Value (B,) and gradient (B, P) of the points; the rows are independent of each other."""
 
     def take(self, rows: Rows, /) -> "Minimisable":
-        """The one of some of the starts: itself, unless parameters differ by start."""
+        """The objective of the starts `rows`: itself, unless its parameters differ by start."""
 
 
 @dataclass(frozen=True)
 class _Function:
-    """A function that is the same for all starts."""
+    """A plain function, which is the same for all starts, as a `Minimisable`."""
 
     function: ValueAndGradient
 
@@ -60,8 +60,8 @@ _MINIMISABLE = Rule(
 )
 
 METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22), "other": (BatchedLbfgs, 2**32)}
-"""By type of device: the form, and the bytes that starts at work together take (per CPU core: they fit its cache; on a
-CUDA device, where more at a time cost less each, `SHARE` of what is free)."""
+"""The implementation by type of device, and bytes for the starts at work: per CPU core, to fit into its cache; on a CUDA
+device, where more at a time cost less each, `SHARE` of what is free."""
 SHARE = 1 / 4
 
 
@@ -77,13 +77,16 @@ def minimise(
     """Minimise the objective of a model from every start until |gradient| <= tolerance.
 
     Args:
-        model: what has the objective, with parameters that may differ by start; or a function of x (B, P) that returns
-            value (B,) and gradient (B, P), each row on its own.
+        model: a model, whose parameters may differ by start; or a function that maps points (B, P) to value (B,) and
+            gradient (B, P), with rows that are independent of each other.
         starts: one start per row, float64; not modified.
         tolerance: on the Euclidean norm of the gradient, > 0.
         max_steps: accepted steps per start, >= 1.
         progress: called with the number of starts that ended since the last call.
-        profile: takes the time of the phases `evaluation`, `line search`, `history` and `host`.
+        profile: records the time spent in the phases `evaluation`, `line search`, `history` and `host`.
+
+    Returns:
+        The end of every start, in the order of the starts, with its `Status`: no start is dropped.
 
     Raises:
         ValueError: if the starts or what the model returns are not float64, or an argument is out of bounds.
@@ -97,7 +100,7 @@ def minimise(
 
 
 def _check_answer(f: Any, g: Any, x: Tensor) -> None:
-    """Refuse what a model has returned unless it is one value and one gradient per row."""
+    """Refuse a model's answer unless it is one value and one gradient per row."""
     is_pair = tensor(len(x)).holds(f) and tensor(*x.shape).holds(g) and f.device == g.device == x.device
     allowed = f"one whose value and gradient are float64 of shapes ({len(x)},) and {tuple(x.shape)} on {x.device}"
     if not is_pair:
@@ -113,12 +116,12 @@ class _Request:
     profile: Profile | None
 
     def of(self, rows: slice) -> "_Request":
-        """The request for some of the starts."""
+        """The request for the starts `rows`."""
         return replace(self, model=self.model.take(rows))
 
 
 def _run(request: _Request, starts: Tensor) -> EndPoints:
-    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
+    """Minimise from all starts, as many at a time as memory allows; a start that ends makes room for the next one."""
     method, working_bytes = METHODS[starts.device.type if starts.device.type in METHODS else "other"]
     if starts.device.type == "cuda":
         working_bytes = max(working_bytes, int(SHARE * torch.cuda.mem_get_info(starts.device)[0]))

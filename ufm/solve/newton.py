@@ -1,4 +1,4 @@
-"""Batched Levenberg-Marquardt on the gradient: from a start to the critical point it falls to, saddles included.
+"""Batched Levenberg-Marquardt on the gradient, which finds critical points of any index, saddles included.
 
 Minimises |grad f|^2 / 2, whose Gauss-Newton matrix is the squared Hessian: each step solves (Hess^2 + mu I) p = -Hess
 grad and is taken if the gradient gets shorter; the damping mu follows Nielsen (1999). Starts are independent of each
@@ -35,9 +35,16 @@ def find_critical_points(
     max_steps: int = 300,
     progress: Callable[[int], None] | None = None,
 ) -> EndPoints:
-    """Follow every start until |gradient| <= tolerance.
+    """Search for a critical point from every start, until |gradient| <= tolerance.
 
-    `STALLED` are starts whose damping has grown beyond use, as it does at a minimum of |gradient| that is not zero.
+    A start is `STALLED` if its damping has become too large for any step, as at a minimum of |gradient| above zero.
+
+    Args:
+        problem: a model, whose parameters may differ by start.
+        starts: one start per row, float64; not modified.
+        tolerance: on the Euclidean norm of the gradient, > 0.
+        max_steps: damped steps per start, >= 1.
+        progress: called with the number of starts that ended since the last call.
 
     Raises:
         ValueError: if the starts are not float64 or an argument is out of bounds.
@@ -52,7 +59,7 @@ def find_critical_points(
 def _follow(
     chunk: tuple[Model, Tensor], tolerance: float, max_steps: int, progress: Callable[[int], None] | None
 ) -> EndPoints:
-    """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
+    """Search from all starts, as many at a time as memory allows; a start that ends makes room for the next one."""
     problem, starts = chunk
     width = max(1, room(starts.device, WORKING_BYTES) // (8 * problem.size**2))
     end, queued = EndPoints.unknown(starts), 0
@@ -79,14 +86,14 @@ def _follow(
 
 
 def _begin(problem: Model, x: Tensor) -> tuple[Tensor, ...]:
-    """Point, gradient, damping and its growth."""
+    """The initial point, gradient, damping, and factor by which a refused step raises the damping."""
     x = problem.normalised(x)
     g = problem.value_and_gradient(x)[1]
     return x, g, g.norm(dim=1), x.new_full((len(x),), 2.0)
 
 
 def _judge(state: tuple[Tensor, ...], steps: Tensor, tolerance: float, max_steps: int) -> Tensor:
-    """A `Status` each; the last that applies counts."""
+    """The `Status` of each start: the last condition that applies."""
     _, g, mu, _ = state
     norm = g.norm(dim=1)
     status = torch.zeros_like(steps)
@@ -101,7 +108,7 @@ def _judge(state: tuple[Tensor, ...], steps: Tensor, tolerance: float, max_steps
 
 
 def _step(problem: Model, x: Tensor, g: Tensor, mu: Tensor, growth: Tensor) -> tuple[Tensor, ...]:
-    """One damped step of every start, kept where it shortens the gradient."""
+    """One damped step of every start; it is kept if it shortens the gradient."""
     hessian = dense_hessian(problem, x)
     squared = hessian @ hessian
     floor = SMALLEST_DAMPING * squared.diagonal(dim1=1, dim2=2).amax(1)

@@ -34,7 +34,7 @@ SAMPLES = 64
 
 @dataclass(frozen=True)
 class Units:
-    """A model in its own units, and what a unit there is in the original.
+    """A model in its own units, and the size of each unit in the original.
 
     Attributes:
         model: the model in its own units.
@@ -52,14 +52,14 @@ class Units:
     gradient: Parameter
 
     def value_and_gradient(self, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]:
-        """Those of the model, in units of `gradient`."""
+        """Value and gradient of the model, both in units of `gradient`."""
         f, g = self.model.value_and_gradient(x)
         if isinstance(self.gradient, float) and self.gradient == 1:  # spares a pass over all variables
             return f, g
         return f / self.gradient, g / along(self.gradient, g)
 
     def take(self, rows: Rows) -> "Units":
-        """The units of some of the starts: themselves, unless parameters differ by start."""
+        """The units of the starts `rows`: themselves, unless parameters differ by start."""
         model = self.model.take(rows)
         if model is self.model:
             return self
@@ -67,11 +67,11 @@ class Units:
         return replace(parameters.take(self, rows), model=model, scales=scales)
 
     def back(self, end: EndPoints) -> EndPoints:
-        """What was found in the own units, in the original ones; norms of gradients stay in units of `gradient`."""
+        """Convert end points to the original units; norms of gradients stay in units of `gradient`."""
         return replace(end, x=self.scales * end.x, value=self.value * self.gradient * end.value)
 
     def target(self, target: Target) -> Target:
-        """A prediction of the original model, in the own units."""
+        """Convert a prediction for the original model to the own units."""
         others = target.other_minima and tuple(value / float(self.value) for value in target.other_minima)
         return replace(
             target,
@@ -121,7 +121,7 @@ def _of_deep_problem(problem: DeepProblem) -> Units:
 
 
 def _gradient_unit(own: Model) -> Parameter:
-    """That of the loss, times the square root of decays > 1 in its units."""
+    """The unit of gradients: the loss's, times the square root of decays > 1 in its units."""
     of_loss = _loss_unit(own.loss, own.K)
     decay = own.curvature_scale / of_loss
     return of_loss * (decay.clamp(min=1.0) if isinstance(decay, Tensor) else max(1.0, decay)) ** 0.5

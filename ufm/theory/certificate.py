@@ -1,4 +1,4 @@
-"""Is this point a global minimiser? The dual bound of the convex relaxation, for convex losses.
+"""A lower bound of the global minimum, from the dual of the convex relaxation, for convex losses.
 
 With s = sqrt(decay_W decay_H) and Z = H W', f(W, H, b) >= g(Z + b) + s |Z|_* + decay_b/2 |b|^2, and for every N x K
 matrix G with |G|_2 <= s (and G'1 = 0 where the bias is free)
@@ -25,7 +25,7 @@ from ufm.model.problem import Problem
 
 @dataclass(frozen=True)
 class Certificate:
-    """Evidence that points are within `gap` of the global minimum, up to rounding of floating point.
+    """Evidence that the objective of each point is within `gap` of the global minimum, up to floating-point rounding.
 
     Attributes:
         spectral_norm: |grad g(Z)|_2; a critical point with at most `radius` is a global minimiser (and conversely where
@@ -43,7 +43,7 @@ class Certificate:
 
 @takes(problem=instance(Problem), x=tensor(..., None))
 def certify(problem: Problem, x: Float[Tensor, "*batch P"]) -> Certificate:
-    """The certificate of every point; convex losses only.
+    """The certificate of every point (*batch, P), for a convex loss with a conjugate.
 
     Raises:
         NotImplementedError: if the loss is not convex or has no conjugate.
@@ -59,7 +59,7 @@ def certify(problem: Problem, x: Float[Tensor, "*batch P"]) -> Certificate:
 
 @singledispatch
 def duality_gap(model: Model, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"] | None:
-    """How far at most every point is above the global minimum; None where the model or its loss has no dual bound."""
+    """An upper bound of each point's objective less the global minimum; None for a model or loss without dual bound."""
     return None
 
 

@@ -27,7 +27,7 @@ from ufm.solve.minimise import minimise
 
 SEED, TOLERANCE = 2**62, 1e-12
 MOST_VARIABLES = 300_000
-"""Of a minimisation, a start of which then takes some seconds."""
+"""The most variables of the model; a start of its minimisation then takes some seconds."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Minimum:
     Attributes:
         W, M, b: last layer and the feature of every label.
         value: the objective.
-        lower_bound: what no point lies below; -inf where the loss has no conjugate.
+        lower_bound: no point has a lower objective; -inf where the loss has no conjugate.
     """
 
     W: Float[Tensor, "K r"]
@@ -74,26 +74,26 @@ class CollapsedModel:
 
     @property
     def rank(self) -> int:
-        """Dimensions that a minimiser needs at most."""
+        """The dimensions of feature space that a minimiser needs at most."""
         return min(self.d, self.K)
 
     @property
     def size(self) -> int:
-        """Number of variables."""
+        """The number of variables."""
         return (self.K + len(self.labels)) * self.rank + (0 if self.decay_b is None else self.K)
 
     @property
     def unit(self) -> float:
-        """f(0)."""
+        """The objective at zero, f(0), or 1 if that is 0."""
         zero = torch.zeros(len(self.labels), self.K, dtype=torch.float64)
         return float(self.loss(zero, self.labels) @ self.counts / self.counts.sum()) or 1.0
 
     def take(self, rows: Rows) -> "CollapsedModel":
-        """The model of some of the starts: the same."""
+        """The model of the starts `rows`: itself, as no parameter differs by start."""
         return self
 
     def value_and_gradient(self, x: Float[Tensor, "S P"]) -> tuple[Float[Tensor, " S"], Float[Tensor, "S P"]]:
-        """Those of every row."""
+        """Value and gradient of every point (S, P), both over f(0)."""
         W, A, b = self._parts(x)
         root, N, s, unit = self.counts.sqrt(), float(self.counts.sum()), self._radius, self.unit
         loss, G = self.loss.value_and_gradient(self._logits(W, A, b), self.labels)
@@ -107,7 +107,7 @@ class CollapsedModel:
         return value / unit, gradient / unit
 
     def minimum(self, starts: int) -> Minimum:
-        """The lowest of minimisations from so many starts."""
+        """The lowest end point of minimisations from this many random starts."""
         ends = minimise(self, normal_starts(self.size, SEED, 0, starts), TOLERANCE)
         x = ends.x[ends.value.argmin()][None]
         W, A, b = (part[0] for part in self._parts(x))

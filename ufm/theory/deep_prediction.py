@@ -34,7 +34,7 @@ from ufm.tolerances import SAME_CLOSED_FORM
 
 
 def deep_target(problem: DeepProblem) -> Target:
-    """The predicted minimum.
+    """The predicted minimum of a model with layers between features and classifier.
 
     Raises:
         NoPrediction: behind a ReLU, where the minimum is not known.

@@ -47,7 +47,7 @@ ZOOM = 33
 
 @dataclass(frozen=True)
 class Thresholds:
-    """On the ray from zero to the ETF.
+    """The thresholds of c on the ray from zero to the ETF.
 
     Attributes:
         low: zero is a local minimiser from this c on.

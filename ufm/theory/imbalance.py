@@ -1,4 +1,4 @@
-"""Unequal class sizes: the minimum has no closed form, but a convex relaxation that is tight and a certificate.
+"""The minimum with unequal class sizes: no closed form is known, but a convex relaxation is tight and certifies it.
 
 Features collapse to one per class for every convex loss (averaging the samples of a class cannot raise the relaxed
 objective). What else is known: with cross entropy, classes of the same size n_k share one classifier row exactly when
@@ -24,12 +24,12 @@ from ufm.theory.prediction import theory_of
 from ufm.tolerances import EXACT_GRADIENT, PROOF_GAP, ZERO_LOGITS
 
 STARTS, SEED = 4, 2**62
-"""Of the minimisation whose result the certificate is asked about (not the starts that are verified)."""
+"""Starts and seed of the minimisation whose result is certified (these are not the starts that are verified)."""
 
 
 @takes(problem=instance(Problem))
 def imbalanced_target(problem: Problem) -> Target:
-    """The minimum, from a minimisation and the dual bound of the convex relaxation at its end.
+    """The minimum for unequal classes: a minimisation's result, with the dual bound of the convex relaxation there.
 
     Raises:
         NoPrediction: if the conjugate of the loss is not known.
@@ -70,16 +70,16 @@ def imbalanced_target(problem: Problem) -> Target:
 
 @takes(problem=instance(Problem))
 def class_sizes(problem: Problem) -> list[int]:
-    """n_k of every class."""
+    """The number of samples n_k of every class."""
     return [problem.n * size for size in problem.sizes or (1,) * problem.K]
 
 
 @takes(problem=instance(Problem))
 def collapsing_sizes(problem: Problem) -> list[int]:
-    """The class sizes, of two classes or more, whose rows coincide at the minimum (cross entropy, smoothed or not).
+    """The sizes n such that all classes of n samples (two or more) share one classifier row at the minimum.
 
-    The gradient in the logits of coinciding classes has norm (1 - alpha) sqrt(n_k) / N across them; it must be at most
-    sqrt(decay_W decay_H), which is also enough.
+    For cross entropy, smoothed or not: the gradient in the logits of coinciding classes has norm (1 - alpha) sqrt(n_k)
+    / N across them, and they coincide if and only if it is at most sqrt(decay_W decay_H). Empty for other losses.
     """
     theory = theory_of(problem.loss)
     if theory is None or theory.across is None:

@@ -1,4 +1,4 @@
-"""Is a loss smooth, class-symmetric, convex in the logits, contrastive? Searched for a counterexample on many points.
+"""Properties of a loss (smooth, class-symmetric, convex, contrastive), tested by a search for counterexamples.
 
 Every answer is numeric evidence: a counterexample is one (up to rounding), none found is not a proof.
 """
@@ -27,7 +27,7 @@ RAY = (-30.0, 60.0, 9001)
 
 @dataclass(frozen=True)
 class Property:
-    """The answer to one question.
+    """The result of the search for a counterexample to one property.
 
     Attributes:
         holds: whether no counterexample was found.
@@ -43,7 +43,7 @@ class Property:
 
 @takes(loss=instance(Loss), K=integer(2))
 def properties(loss: Loss, K: int) -> list[Property]:
-    """The answers for K classes."""
+    """The properties of a loss for K classes."""
     generator = torch.Generator().manual_seed(0)
     z, labels = _points(K, generator)
     return [
@@ -57,7 +57,7 @@ def properties(loss: Loss, K: int) -> list[Property]:
 
 @takes(loss=instance(Loss), K=integer(2), margin=tensor(None))
 def on_ray(loss: Loss, K: int, margin: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
-    """phi(a): the loss where the label's logit is a and every other one is 0."""
+    """phi(a), the loss of a sample whose label's logit is a while all others are 0."""
     return loss(*_ray_points(K, margin))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_SETS = 100_000
 Decays = tuple[float, float, float | None]
-"""decay_W, decay_H, decay_b."""
+"""decay_W, decay_H and decay_b (None: no bias)."""
 
 
 class Option(NamedTuple):
@@ -78,7 +78,7 @@ class ModelChoice:
         return 0
 
     def variables(self, K: int, d: int, n: int) -> int:
-        """How many numbers a point has (no less).
+        """An upper bound of the number of variables of a point.
 
         Raises:
             ValueError: if there are more label sets than can be listed.
@@ -204,11 +204,11 @@ MODELS: dict[str, type[ModelChoice]] = {
 
 
 def target_of(model: "Model") -> "Target":
-    """What theory predicts for a model: the one place that asks which model it is.
+    """The minimum that theory predicts for any model. This is the one place that asks of which class a model is.
 
     Raises:
         NoPrediction: if theory has nothing on the model or loss.
-        ValueError: if it does not reach to the model's sizes.
+        ValueError: if the theory does not cover the model's sizes.
     """
     from ufm.arguments import instance
     from ufm.model.deep import DeepProblem

@@ -28,7 +28,7 @@ from ufm.theory.roots import root
 
 @takes(problem=instance(Problem))
 def counts_of(problem: Problem) -> dict[int, int]:
-    """n_m of every multiplicity m that occurs.
+    """The numbers n_m of samples per set, for every multiplicity m that occurs.
 
     Raises:
         ValueError: unless every set of m classes has equally many samples.

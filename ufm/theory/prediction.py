@@ -1,4 +1,4 @@
-"""What theory says the global minimiser is.
+"""The global minimiser that theory predicts for the plain model with classes of equal size.
 
 On the simplex ray Z = a (I - 11'/K) (x) 1_n' the model is one-dimensional (Zhu et al. 2021; Zhou et al. 2022): minimise
 over the logit margin a >= 0
@@ -35,7 +35,7 @@ from ufm.theory.roots import root
 from ufm.tolerances import NEAR_THRESHOLD
 
 LARGEST_GAMMA = 20.0
-"""Up to here the landscape with a free bias is derived beyond (K - 1) c = 1."""
+"""The largest gamma for which the landscape with a free bias is derived beyond (K - 1) c = 1."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Prediction:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the predicted minimiser has W = H = 0."""
+        """Whether the predicted minimiser is the zero solution, W = H = 0."""
         return self.margin == 0 and self.common == 0
 
 
@@ -88,7 +88,7 @@ class Ray(NamedTuple):
 
 
 class Theory(NamedTuple):
-    """What is known of a loss.
+    """The known results about a loss.
 
     Attributes:
         minimiser: the model's predicted minimum.
@@ -103,19 +103,19 @@ class Theory(NamedTuple):
 
 
 def theory_of(loss: Loss) -> Theory | None:
-    """What is known of a loss of just this class: a subclass is another function; None where nothing is known."""
+    """The known results about a loss of exactly this class (a subclass is another function); None if there are none."""
     return THEORIES.get(type(loss))
 
 
 def ray_of(loss: Loss, K: int) -> Ray | None:
-    """The loss on the simplex ray, if that is known."""
+    """The loss on the simplex ray; None where that is not known."""
     theory = theory_of(loss)
     return theory.ray(loss, K) if theory and theory.ray else None
 
 
 @takes(problem=instance(Problem))
 def predict(problem: Problem) -> Prediction:
-    """The minimiser that theory predicts for `problem`, global where `is_proved_global`.
+    """Predict the minimiser of `problem` from theory; it is proved to be global where `is_proved_global` is true.
 
     Raises:
         NoPrediction: if theory knows none for this loss.
@@ -137,7 +137,7 @@ def predict(problem: Problem) -> Prediction:
 
 @takes(problem=instance(Problem))
 def balanced_target(problem: Problem) -> Target:
-    """The same as a target to hold end points against.
+    """The prediction of `predict` as a `Target`, with which end points are compared.
 
     Raises:
         ValueError: as `predict`.
@@ -161,7 +161,7 @@ def balanced_target(problem: Problem) -> Target:
 
 @takes(problem=instance(Problem))
 def phase_boundaries(problem: Problem) -> tuple[float, float, float]:
-    """The c from which on zero is a local minimiser, from which on it is best, and up to which the ETF exists.
+    """The c from which zero is a local minimiser, that from which it is best, and that up to which the ETF exists.
 
     On the simplex ray, like the prediction. All three agree for convex losses and where focal loss turns to zero
     continuously (few classes); between them, zero and the ETF coexist.
@@ -407,4 +407,4 @@ THEORIES: dict[type[Loss], Theory] = {
     Focal: Theory(_focal, _ray_of_focal),
     SquaredError: Theory(_squared_error),
 }
-"""The losses with a known minimum; a further one is a `Theory` and its line here."""
+"""The losses with a known minimum; a new one is a `Theory` and its line here."""

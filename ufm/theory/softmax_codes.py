@@ -42,9 +42,9 @@ FIRST = 3
 """A start begins at one of the first three: from high temperatures nearly all fall into one basin, which need not be
 the best (K = 14 in 3 dimensions)."""
 STEPS = 500
-"""Of each minimisation: at a low temperature it need not be exact."""
+"""Steps of each minimisation, which need not be exact at a low temperature."""
 POLISHED = 8
-"""The best starts that end in linear programmes."""
+"""The number of best starts that are polished by linear programmes."""
 LARGEST_MOVE, SMALLEST_MOVE = 1e-2, 1e-13
 
 # N. J. A. Sloane with R. H. Hardin and W. D. Smith, Tables of spherical codes, neilsloane.com/packings, dimension 3.
@@ -61,13 +61,13 @@ SLOANE_ANGLES = {K: float(angle) for K, angle in enumerate(_ANGLES.split(), star
 
 @dataclass(frozen=True)
 class SoftmaxCode:
-    """The best code found.
+    """The softmax code of the largest margin found.
 
     Attributes:
         W, H: unit vectors.
-        margin: rho(W, H), by which every class is separated: a lower bound of the largest.
+        margin: rho(W, H) = min_{k, j != k} <w_k - w_j, h_k>, a lower bound of the largest margin.
         self_duality: largest |h_k - w_k| of the classes with that margin; others, with room, may point elsewhere.
-        starts: how many there were.
+        starts: the number of random starts.
     """
 
     W: Float[Tensor, "K d"]
@@ -79,7 +79,7 @@ class SoftmaxCode:
 
 @takes(K=integer(2), d=integer(1))
 def exact_margin(K: int, d: int) -> float | None:
-    """rho where it is known exactly."""
+    """The largest margin rho of K unit vectors in d dimensions; None where it is not known exactly."""
     if d == 2 and K >= 3:
         return 1 - math.cos(2 * math.pi / K)
     if d + 1 >= K:
@@ -89,13 +89,19 @@ def exact_margin(K: int, d: int) -> float | None:
 
 @takes(K=integer(2), d=integer(1))
 def packing_margin(K: int, d: int) -> float | None:
-    """1 - cos of the best known packing's angle, in 3 dimensions."""
+    """1 - cos of the angle of the best known packing of K points on the sphere; None without one (d = 3, K <= 50)."""
     return 1 - math.cos(math.radians(SLOANE_ANGLES[K])) if d == 3 and K in SLOANE_ANGLES else None
 
 
 @takes(K=integer(2), d=integer(1), starts=integer(1), seed=seed)
 def find_softmax_code(K: int, d: int, starts: int, seed: int = 0) -> SoftmaxCode:
-    """Random starts, all at once, through falling temperatures; the best end in sequential linear programmes."""
+    """Search for a softmax code of large margin: minimisation at falling temperatures, then linear programmes.
+
+    The result is the best of the random starts (numeric evidence: a better code may exist).
+
+    Raises:
+        ValueError: on a K, d, number of starts or seed that is out of range.
+    """
     ends = zip(*annealed_codes(K, d, starts, seed), strict=True)
     W, H = max((polish(*pair) for pair in islice(ends, POLISHED)), key=lambda pair: float(least_margin(*pair)))
     margin = float(least_margin(W, H))

@@ -13,7 +13,7 @@ from ufm.theory.prediction import cross_entropy_of_margin
 
 @takes(problem=instance(SphereProblem))
 def sphere_target(problem: SphereProblem) -> Target:
-    """The simplex.
+    """The predicted minimum on unit spheres, the simplex.
 
     Raises:
         ValueError: unless the loss is cross entropy, classes are of one size, and d >= K - 1.

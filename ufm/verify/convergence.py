@@ -1,4 +1,4 @@
-"""How all starts approach the predicted minimum, step by step.
+"""The approach of all starts to the predicted minimum, step by step.
 
 The minimiser is deterministic, so that running it for 1, 2, 4, ... steps from the same starts shows its path without
 a word from inside it. Evidence is numeric.
@@ -15,14 +15,14 @@ from ufm.solve.units import own_units
 
 PERCENTILES = (0, 25, 50, 75, 100)
 TRACED = 200
-"""The path is shown of as many starts at most: walking it again and again triples the work."""
+"""The most starts whose path is shown, because walking it repeatedly triples the work."""
 
 
 @takes(model=instance(Model), predicted=finite, tolerance=positive, max_steps=integer(1), starts=tensor(None, None))
 def convergence(
     model: Model, predicted: float, starts: Float[Tensor, "S P"], tolerance: float, max_steps: int
 ) -> dict[str, list[list[float]] | list[int]]:
-    """Percentiles over the starts of |f - predicted| / f(0) and of the gradient's norm after 0, 1, 2, 4, ... steps.
+    """The percentiles over the starts of |f - predicted| / f(0) and of the gradient's norm after 0, 1, 2, 4, ... steps.
 
     A start that has converged stays where it is. The last number of steps is the first of the sequence within which
     all starts end, or `max_steps`. The model is in its own units.

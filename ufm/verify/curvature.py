@@ -19,7 +19,7 @@ from ufm.solve.hessian import smallest_eigenpair
 
 
 class FromBelow(NamedTuple):
-    """Of every point.
+    """A lower bound of the smallest eigenvalue at every point.
 
     Attributes:
         smallest_eigenvalue: a lower bound of it.
@@ -32,7 +32,7 @@ class FromBelow(NamedTuple):
 
 @dataclass(frozen=True)
 class Curvature:
-    """How the smallest eigenvalue of a model's end points is found.
+    """The method that finds the smallest eigenvalue at a model's end points.
 
     Attributes:
         model: the model, in its own units.
@@ -45,7 +45,7 @@ class Curvature:
     allowed: float = 0.0
 
     def from_below(self, x: Float[Tensor, "B P"], progress: Callable[[int], None]) -> FromBelow:
-        """Of every point, by the bound or by Lanczos."""
+        """The smallest eigenvalue at every point from below, by the bound or by Lanczos."""
         found = FromBelow(torch.full_like(x[:, 0], -torch.inf), torch.full_like(x[:, 0], torch.nan))
         if self.orbit:
             near = self.orbit.near(x)
@@ -60,7 +60,7 @@ class Curvature:
         return found
 
     def summary(self, distance: Float[Tensor, " S"], is_finite: Bool[Tensor, " S"]) -> dict[str, Any]:
-        """For the record: how many starts were decided by which evidence, and what the certificate rests on.
+        """The counts of starts by evidence and the constants of the certificate, for the record.
 
         `objective` and `logits` bound how far the certified end points are from those of the predicted point.
         """

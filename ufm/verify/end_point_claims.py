@@ -1,4 +1,4 @@
-"""How far end points are from a model's predicted minimum, and which claims about them that breaks."""
+"""Deviations of end points from a model's predicted minimum, and the claims that they break."""
 
 import math
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from ufm.theory.certificate import duality_gap
 from ufm.tolerances import DUALITY_GAP, GEOMETRY, NEGATIVE_CURVATURE, RANK_TOLERANCE, SAME_VALUE, VALUE
 
 RESOLVED = 10.0
-"""An end point is exact to about this times tolerance / smallest curvature."""
+"""The distance of an end point from a minimiser is about this times tolerance / smallest curvature."""
 FARTHEST = 0.1
-"""Largest distance from a minimiser that a tolerance may mean."""
+"""The largest distance from a minimiser that a tolerance may allow."""
 MOST_SPREAD, MOST_SPREAD_AT_ZERO = 3e5, 5e6
 """Largest quotient of two curvatures at the predicted minimum; beyond it searches end unfinished or in rounding.
 
@@ -34,7 +34,7 @@ Measures = dict[str, Float[Tensor, " S"]]
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement about all starts.
+    """The outcome of one claim about all starts.
 
     Attributes:
         worst: the worst value found (nan when there was nothing to measure).
@@ -54,7 +54,7 @@ class Claim:
 
 
 def measure(model: Model, target: Target, end: EndPoints) -> Measures:
-    """Deviations of every end point from the prediction."""
+    """The deviations of every end point from the prediction, by claim."""
     predicted = target.point.to(end.x.device)
     scale = float(model.value(torch.zeros_like(predicted)))
     measures = {
@@ -76,7 +76,7 @@ def measure(model: Model, target: Target, end: EndPoints) -> Measures:
 
 
 def reached(target: Target, status: Int[Tensor, " S"], measures: Measures) -> Bool[Tensor, " S"]:
-    """The starts that the claims about the minimiser are about.
+    """Whether each start is one that the claims about the minimiser cover.
 
     All that converged where theory says that all get there; otherwise those with its value.
     """

@@ -1,4 +1,4 @@
-"""The main job as a command: a loss at a time, recorded after each; then the table and the picture."""
+"""The command `verify`: one loss at a time, recorded after each; then the table and the picture."""
 
 import dataclasses
 from typing import Any, TypedDict
@@ -13,7 +13,7 @@ from ufm.verify.verify import Verdict, verify
 
 
 class Verdicts(TypedDict):
-    """What the record says.
+    """The contents of the record.
 
     Attributes:
         verdicts: the fields of each `Verdict`, its targets without their points, and `holds`: whether every claim does.
@@ -27,7 +27,7 @@ class Verdicts(TypedDict):
 
 
 class Verify(Job[VerifySetting, Verdicts]):
-    """The losses' verdicts."""
+    """The job of `verify`."""
 
     name = "verify"
 
@@ -39,7 +39,7 @@ class Verify(Job[VerifySetting, Verdicts]):
         self._verdicts: list[Verdict] = []
 
     def compute(self) -> Verdicts:
-        """One loss after the other."""
+        """Verify one loss after the other."""
         with self._progress:
             for verdict in self._pending:
                 self._verdicts.append(verdict)
@@ -47,7 +47,7 @@ class Verify(Job[VerifySetting, Verdicts]):
         return as_result(self._verdicts, is_complete=True)
 
     def show(self, result: Verdicts) -> None:
-        """The tables."""
+        """Print the tables."""
         show(self.setting, self._verdicts)
 
     def exit_code(self, result: Verdicts) -> int:
@@ -63,7 +63,7 @@ class Verify(Job[VerifySetting, Verdicts]):
 
 
 def as_result(verdicts: list[Verdict], *, is_complete: bool) -> Verdicts:
-    """The record's result; nothing holds until every loss that was asked for has its verdict."""
+    """The result for the record; `holds` is false until every loss of the request has its verdict."""
     fields = [
         dataclasses.asdict(verdict)
         | {"target": _facts(verdict.target), "saddle_target": _facts(verdict.saddle_target), "holds": verdict.holds}

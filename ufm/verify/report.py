@@ -39,7 +39,7 @@ def show(setting: VerifySetting, verdicts: list[Verdict]) -> None:
 
 
 def notes(verdict: Verdict) -> list[str]:
-    """What a reader must know beside the numbers."""
+    """Notes on the numbers."""
     lines = list(verdict.target.notes if verdict.target else [verdict.no_prediction or ""])
     lines += [f"a state that exists has {value:.10f}: {name}." for name, value in verdict.known_states.items()]
     if "below" in verdict.claims and verdict.claims["below"].breakers:
@@ -135,13 +135,13 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
 
 
 def _evidence_text(curvature: dict[str, Any]) -> str:
-    """How many starts by which evidence."""
+    """The number of starts by evidence, as text."""
     counts = {"certificate": curvature["certificate"], "numeric": curvature["numeric"]}
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "-"
 
 
 def _label(name: str) -> str:
-    """What a claim is called; a metric or residual that has no label here goes by its name."""
+    """The label of a claim; its name if it has no label."""
     return CLAIMS[name].terminal if name in CLAIMS else name
 
 
@@ -152,7 +152,7 @@ def _outcome(verdict: Verdict) -> str:
 
 
 def _elsewhere_table(verdicts: list[Verdict]) -> Table:
-    """Where the other starts end."""
+    """The table of where the other starts end."""
     columns = ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start")
     found = table("Where the other starts that converged end (lowest values first)", *columns, left=["loss"])
     for verdict in verdicts:
@@ -165,7 +165,7 @@ def _elsewhere_table(verdicts: list[Verdict]) -> Table:
 
 
 def _found_table(verdicts: list[Verdict]) -> Table:
-    """Where starts end for which there is no prediction."""
+    """The table of where starts end for which there is no prediction."""
     title = "Where the starts end (lowest values first; numbers of the lowest start)"
     names = {"rank": "rank", "rank before": "rank before the ReLU", "nc1_trace": "NC1 trace"}
     names |= {"nc2_etf_distance": "NC2 ETF distance", "nc3_self_duality": "NC3", "nc4_disagreement": "NC4"}

@@ -1,4 +1,4 @@
-"""What `ufm verify` takes."""
+"""The setting of `ufm verify`."""
 
 from dataclasses import dataclass, field
 
@@ -93,7 +93,7 @@ class VerifySetting(CommonSetting):
         return ModelChoice.of(self.model)
 
     def _check_memory(self) -> None:
-        """Refuse sizes of which not even one start fits into half of the machine's memory.
+        """Refuse sizes for which a single start does not fit into half of the machine's memory.
 
         A start at work takes about 40 vectors of all variables in `minimise`, 8 dense Hessians in the saddle search.
         """

@@ -1,4 +1,4 @@
-"""What random starts find where theory predicts no minimum: values, ranks, metrics of collapse. Nothing is claimed."""
+"""Description of end points where theory predicts no minimum: values, ranks, metrics of collapse, without claims."""
 
 from typing import Any
 
@@ -8,11 +8,12 @@ from torch import Tensor
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.model.model import Model
 from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.grouping import groups_of
 from ufm.solve.rank import numerical_rank
 from ufm.tolerances import SAME_STATE
 
 MOST_STATES = 50
-"""Rows kept, the lowest ones: starts that stop too early could fill a record."""
+"""The most rows kept, the lowest ones, as starts that stop too early could fill a record."""
 METRICS = ("nc1_trace", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement")
 
 
@@ -33,19 +34,16 @@ def states(
 
     Where all features are zero the metrics of collapse have no meaning and are left out.
     """
+    start = found["objective"].isfinite().nonzero()[:, 0]
+    values = found["objective"][start]
     rows: list[dict[str, Any]] = []
-    order = found["objective"].argsort()
-    for i in order[found["objective"][order].isfinite()].tolist():
-        value = float(found["objective"][i])
-        if not rows or value - rows[-1]["value"] > SAME_STATE * scale:
-            if len(rows) == MOST_STATES:
-                break
-            rows.append({"value": value, "found": 0, "converged": 0, "first_start": first_start + i})
-            left_out = {"objective", *(METRICS if found["rank"][i] == 0 else ())}
-            rows[-1] |= {name: float(values[i]) for name, values in found.items() if name not in left_out}
-        rows[-1]["found"] += 1
-        rows[-1]["converged"] += int(status[i] == Status.CONVERGED)
-        rows[-1]["first_start"] = min(rows[-1]["first_start"], first_start + i)
+    for group in groups_of(values, SAME_STATE * scale)[:MOST_STATES]:
+        lowest, own = start[group[0]], start[group]
+        row: dict[str, Any] = {"value": float(values[group[0]]), "found": len(group)}
+        row["converged"] = int((status[own] == Status.CONVERGED).sum())
+        row["first_start"] = first_start + int(own.min())
+        left_out = {"objective", *(METRICS if found["rank"][lowest] == 0 else ())}
+        rows.append(row | {name: float(each[lowest]) for name, each in found.items() if name not in left_out})
     return rows
 
 

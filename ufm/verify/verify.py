@@ -34,6 +34,7 @@ from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
 from ufm.solve.critical_points import Classification, classify
 from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.grouping import groups_of
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.solve.units import Units, own_units
@@ -59,12 +60,12 @@ from ufm.verify.unpredicted import describe, states
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
 BLOCK_BYTES = {"cpu": 2**24, "other": 2**30}
-"""Starts are drawn, minimised and checked in blocks whose points take about this much, by type of device."""
+"""Starts are drawn, minimised and checked in blocks whose points take about this many bytes, by type of device."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found for one loss; `saddles` holds one row per kind of critical point that is not the minimiser.
+    """The verdict on one loss; `saddles` has one row per kind of critical point that is not the minimiser.
 
     `convergence` shows how the first starts came to their end points (`ufm/verify/convergence.py`).
     `curvature` counts the starts whose smallest eigenvalue is bounded by their distance from the predicted orbit
@@ -97,7 +98,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether every claim does."""
+        """Whether every claim holds."""
         return all(claim.holds for claim in self.claims.values())
 
 
@@ -126,7 +127,7 @@ class _Case:
 
     @cached_property
     def saddle_target(self) -> Target | None:
-        """None where there is no such search: at kinks, and where theory predicts nothing."""
+        """The target of the saddle search; None where there is none: for models with kinks or without prediction."""
         if self.model.is_rectified:
             return None
         try:
@@ -150,7 +151,7 @@ class _Case:
 
 
 def verify(setting: VerifySetting, progress: Progress) -> Iterator[Verdict]:
-    """One verdict after the other, for the loss asked for or for all that the model has a prediction for.
+    """Verify the loss asked for, or all that have a prediction, and yield one verdict after the other.
 
     Raises:
         ValueError: on a loss, size, device or tolerance that makes no sense, before any work is done.
@@ -215,7 +216,7 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
 
 
 def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, profile: Profile | None) -> Verdict:
-    """What the starts found, in the original units; there are no claims."""
+    """A verdict without claims: what the starts found, in the original units."""
     began, units = time.perf_counter(), case.units
 
     def described(end: EndPoints) -> Measures:
@@ -247,12 +248,12 @@ def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, pro
 
 
 class _Ends(NamedTuple):
-    """What is kept of all end points."""
+    """The numbers that are kept of all end points."""
 
     status: Int[Tensor, " S"]
     measures: Measures
     distance: Float[Tensor, " S"]
-    """From the predicted orbit, where that certifies the curvature; nan elsewhere."""
+    """The distance from the predicted orbit, where that certifies the curvature; nan elsewhere."""
 
 
 def _end_points(
@@ -310,16 +311,19 @@ def _at_zero(model: Model) -> float:
 def _elsewhere(case: _Case, target: Target, status: Tensor, measures: Measures) -> list[dict[str, Any]]:
     """The values, lowest first, at which starts end that do not reach the minimum."""
     lost = (status == Status.CONVERGED) & ~reached(target, status, measures)
-    rows: list[dict[str, Any]] = []
-    scale = _at_zero(case.model)
-    for i in sorted(lost.nonzero()[:, 0].tolist(), key=lambda i: float(measures["below"][i])):
-        value = target.value + scale * float(measures["below"][i])
-        if not rows or value - rows[-1]["value"] > SAME_VALUE * float(case.units.value):
-            rows.append({"value": value, "found": 0, "first_start": math.inf, "smallest_eigenvalue": math.inf})
-        row = rows[-1]
-        row["found"] += 1
-        row["first_start"] = min(row["first_start"], case.setting.first_start + i)
-        row["smallest_eigenvalue"] = min(row["smallest_eigenvalue"], float(measures["smallest eigenvalue"][i]))
+    start, scale = lost.nonzero()[:, 0], _at_zero(case.model)
+    values = target.value + scale * measures["below"][start]
+    rows = []
+    for group in groups_of(values, SAME_VALUE * float(case.units.value)):
+        first = case.setting.first_start + int(start[group].min())
+        smallest = float(measures["smallest eigenvalue"][start[group]].min())
+        row = {
+            "value": float(values[group[0]]),
+            "found": len(group),
+            "first_start": first,
+            "smallest_eigenvalue": smallest,
+        }
+        rows.append(row)
     return rows
 
 
@@ -330,7 +334,7 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
 
 
 def _path(case: _Case, target: Target) -> dict[str, Any]:
-    """How the first starts came to their end points."""
+    """The paths of the first starts to their end points, as percentiles."""
     setting, model = case.setting, case.model
     count = min(TRACED, setting.starts, _block(model, case.device))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
@@ -366,31 +370,28 @@ def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> tup
 
 def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:
     """Kinds by rising value: points whose value, index, nullity and rank agree are one row."""
+    names = ("morse_index", "nullity", "rank")
+    kinds = [tuple(int(getattr(found, name)[i]) for name in names) for i in others.tolist()]
     rows: list[dict[str, Any]] = []
-    for i in others[found.value[others].argsort()].tolist():
-        kind = {name: int(getattr(found, name)[i]) for name in ("morse_index", "nullity", "rank")}
-        value = float(found.value[i])
-        same = (row for row in rows if value - row["value"] <= SAME_VALUE and kind.items() <= row.items())
-        row = next(same, None)
-        if row is None:
-            row = kind | {"value": value, "found": 0, "first_start": int(number[i])}
-            row["smallest_eigenvalue"] = float(found.smallest_eigenvalue[i])
-            row["curvature"] = float(found.curvature[i])
-            row["direction_is"] = "rank one" if found.is_rank_one[i] else "eigenvector"
-            row["direction"] = found.direction[i].tolist()
-            rows.append(row)
-        row["found"] += 1
-        row["first_start"] = min(row["first_start"], int(number[i]))
+    for group in groups_of(found.value[others], SAME_VALUE, kinds):
+        i = int(others[group[0]])
+        row: dict[str, Any] = dict(zip(names, kinds[group[0]], strict=True))
+        row |= {"value": float(found.value[i]), "found": len(group), "first_start": int(number[others[group]].min())}
+        row["smallest_eigenvalue"] = float(found.smallest_eigenvalue[i])
+        row["curvature"] = float(found.curvature[i])
+        row["direction_is"] = "rank one" if found.is_rank_one[i] else "eigenvector"
+        row["direction"] = found.direction[i].tolist()
+        rows.append(row)
     return rows
 
 
 def _count(status: Tensor) -> dict[str, int]:
-    """Number of starts per status, zeros included."""
+    """The number of starts per status, zeros included."""
     return {kind.name: int((status == kind).sum()) for kind in Status if kind != Status.RUNNING}
 
 
 def _quantiles(values: Tensor) -> list[float]:
-    """101 quantiles, 0 % to 100 %, of what is not nan."""
+    """The 101 quantiles, 0 % to 100 %, of the values that are not nan."""
     known = values[~values.isnan()]
     if not len(known):
         return []

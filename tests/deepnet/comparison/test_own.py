@@ -1,5 +1,6 @@
 """A last layer from anywhere: exact at the model's minimum, and never the balanced theory for other samples."""
 
+import inspect
 import json
 import math
 from pathlib import Path
@@ -202,7 +203,27 @@ def test_equal_classes_have_the_rows_of_compared_runs(normal):
         assert (one.measured, one.predicted) == pytest.approx((two.measured, two.predicted), rel=1e-9), one.name
         assert one.kind == two.kind
     assert found.residuals["weights"] == pytest.approx(expected.stationarity, rel=1e-9)
-    assert deepnet.compare(reading=reading, loss=CrossEntropy(), sizes=Sizes(K, 5, D, DECAY)) == expected
+    sizes = Sizes(K, 5, D, DECAY)
+    assert deepnet.compare(reading=reading, loss=CrossEntropy(), sizes=sizes) == expected
+    assert deepnet.compare(reading, CrossEntropy(), sizes=sizes) == expected
+    with pytest.raises(RequestError, match="`decay` must be left out with a reading"):
+        deepnet.compare(reading, CrossEntropy(), sizes, decay=DECAY)
+    with pytest.raises(RequestError, match="`sizes` must be left out with features"):
+        deepnet.compare(H, labels, W, b, loss="ce", decay=DECAY, sizes=sizes)
+
+
+def test_help_tells_what_compare_takes():
+    parameters = inspect.signature(deepnet.compare).parameters
+    assert [*parameters][:4] == ["features", "labels", "weight", "bias"]
+    documented = deepnet.compare.__doc__.partition("Args:")[2].partition("Raises:")[0]
+    assert all(f"\n        {name}: " in documented for name in parameters)
+
+
+def test_loss_and_decay_are_asked_for():
+    with pytest.raises(RequestError, match="`loss` must be a loss of ufm"):
+        deepnet.compare(H, Y, W, decay=1.0)
+    with pytest.raises(RequestError, match="`decay` must be finite and > 0, got None"):
+        deepnet.compare(H, Y, W, loss="ce")
 
 
 def test_residuals_are_those_of_dense_formulas(normal):

@@ -1,4 +1,4 @@
-"""The bookkeeping of a recorded step, with a graph that is played on the CPU; `tests/test_accelerator.py` has the device."""
+"""The bookkeeping of a recorded step, with a graph played on the CPU (`tests/test_accelerator.py` has the device)."""
 
 import pytest
 import torch

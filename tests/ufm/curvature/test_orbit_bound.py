@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 
-from ufm.curvature.hessian_lipschitz import Size, derivative_bounds, lipschitz
+from tests.conftest import LOSSES
+from ufm.curvature.hessian_lipschitz import BOUNDS, Size, derivative_bounds, lipschitz
 from ufm.curvature.orbit_bound import KnownOrbit, known_orbit
 from ufm.model.factors import widened
 from ufm.model.loss import Loss
@@ -22,6 +23,12 @@ from ufm.theory.focal_window import TwoLevels
 from ufm.theory.model_choice import target_of
 
 STARTS = 12
+BOUNDED = [name for name, loss in LOSSES.items() if type(loss) in BOUNDS]
+
+
+@pytest.fixture(params=BOUNDED)
+def loss(request: pytest.FixtureRequest) -> Loss:
+    return LOSSES[request.param]
 
 
 def _smallest(model: Model, x: torch.Tensor) -> torch.Tensor:
@@ -51,6 +58,10 @@ def test_derivatives_of_a_sample_stay_within_their_bounds(loss, normal):
     found = torch.tensor([_third_derivatives(loss, z[i], p[i], i % 4) for i in range(60)]).abs().amax(0)
     assert found[0] <= bounds.second
     assert found[1] <= bounds.third + 1e-12  # rounding, where it is 0
+
+
+def test_every_loss_that_theory_knows_here_has_bounds():
+    assert {"ce", "ls", "focal", "focal_half", "mse", "mse_15"} <= {*BOUNDED}
 
 
 def test_the_bounds_of_cross_entropy_are_attained():

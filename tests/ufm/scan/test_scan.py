@@ -162,7 +162,7 @@ def test_a_folder_of_another_grid_is_not_mixed_in(tmp_path):
         ({"grid": {"dim": "2:3:3"}}, "--grid.dim.*integers"),
         ({"grid": {"gamma": "-1:1:3"}}, "gamma.*got -1"),
         ({"grid": {"decay": "0,1"}}, "decay_W.*got 0"),
-        ({"loss": {"name": "nonsense"}}, "--loss.*one of ce, ls, focal, mse or an import path"),
+        ({"loss": {"name": "nonsense"}}, "--loss.*one of ce, .* or an import path"),
         ({"starts": 10**6, "per_class": 10**6}, "--starts.*GB allowed"),
         ({"device": "nonsense"}, "--device"),
     ],

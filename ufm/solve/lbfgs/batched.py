@@ -53,7 +53,7 @@ class AtWork(Starts):
 
 
 class BatchedLbfgs:
-    """The form of tensors and masks.
+    """L-BFGS as tensor operations with masks.
 
     Args:
         starts: one start per row.
@@ -62,7 +62,7 @@ class BatchedLbfgs:
     """
 
     TICKS_BETWEEN_EXCHANGES = 4
-    """The host waits for the device at no other time."""
+    """Ticks between exchanges, the only moments at which the host waits for the device."""
 
     def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules) -> None:
         self.end = EndPoints.unknown(starts)
@@ -73,30 +73,30 @@ class BatchedLbfgs:
 
     @property
     def active(self) -> int:
-        """How many are at work."""
+        """The number of starts at work."""
         return len(self._work.x)
 
     @property
     def trial(self) -> Float[Tensor, "B P"]:
-        """The points to be evaluated next."""
+        """The points (B, P) to be evaluated next."""
         return self._work.trial
 
     @property
     def rows(self) -> Int[Tensor, " B"]:
-        """Which of the starts those are."""
+        """The numbers of the starts to which `trial` belongs."""
         return self._work.row
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
-        """Hear the evaluation: is the trial taken, has the start ended, what is tried next?"""
+        """Process the values and gradients at `trial`: accept it or not, end starts, and set the next trial step."""
         self._there = g
         search(self._work, self._work.d, f, g, self._rules)
 
     def turn(self) -> None:
-        """Take the accepted steps, remember them, and find a new direction where a line search is over."""
+        """Move to the accepted points, remember the steps, and set a new direction where a line search is over."""
         _turn(self._work, self._there)
 
     def exchange(self) -> int:
-        """Write out who ended, let the queue take their places; returns how many ended."""
+        """Store the results of ended starts, replace them by waiting ones, and return how many ended."""
         ended = self._work.status != Status.RUNNING
         if count := int(ended.sum()):
             last = min(self._next + count, len(self._queue))
@@ -106,7 +106,7 @@ class BatchedLbfgs:
 
 
 def _exchange(work: AtWork, queue: Tensor, end: EndPoints, ended: Tensor, following: range) -> AtWork:
-    """The ended starts written out, their places taken by those that follow, or cut away when no more come."""
+    """Store the results of ended starts, and replace them by waiting ones or remove their rows."""
     row = work.row[ended]
     end.x[row], end.value[row], end.gradient_norm[row] = work.x[ended], work.f[ended], work.norm[ended]
     end.status[row], end.steps[row], end.evaluations[row] = (

@@ -38,7 +38,7 @@ class AtWork(NamedTuple):
 
     @classmethod
     def unset(cls, B: int, P: int) -> "AtWork":
-        """Room for B starts."""
+        """Uninitialised arrays for B starts."""
         return cls(
             np.zeros(B, START),
             np.empty((B, 3, P)),
@@ -49,7 +49,7 @@ class AtWork(NamedTuple):
 
 
 class CompiledLbfgs:
-    """The form of compiled loops.
+    """L-BFGS as compiled loops.
 
     Args:
         starts: one start per row.
@@ -72,27 +72,27 @@ class CompiledLbfgs:
 
     @property
     def trial(self) -> Float[Tensor, "B P"]:
-        """The points to be evaluated next."""
+        """The points (B, P) to be evaluated next."""
         return self._trial[: self.active]
 
     @property
     def rows(self) -> Int[Tensor, " B"]:
-        """Which of the starts those are."""
+        """The numbers of the starts to which `trial` belongs."""
         return torch.from_numpy(self._work.starts["row"][: self.active])
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
-        """Hear the evaluation: is the trial taken, has the start ended, what is tried next?"""
+        """Process the values and gradients at `trial`: accept it or not, end starts, and set the next trial step."""
         work, shape = self._work, tuple(self.trial.shape)
         self._there = array_of("objective's gradient", g, shape)
         value = array_of("objective's value", f, shape[:1])
         search(work.starts, work.vectors, work.trial, value, self._there, self._rules)
 
     def turn(self) -> None:
-        """Take the accepted steps, remember them, and find a new direction where a line search is over."""
+        """Move to the accepted points, remember the steps, and set a new direction where a line search is over."""
         _turn(self._work, self._there)
 
     def exchange(self) -> int:
-        """Write out who ended, let the queue take their places; returns how many ended."""
+        """Store the results of ended starts, replace them by waiting ones, and return how many ended."""
         self.active, self._next, ended = _exchange(self._work, self._queue, self._ends, self.active, self._next)
         return ended
 

@@ -22,10 +22,10 @@ End = Float[Tensor, "B 3"]
 
 @dataclass
 class Starts:
-    """The scalars of the starts at work; their vectors are in `AtWork`."""
+    """The scalar state of the starts at work; their vectors are in `AtWork`."""
 
     row: Count
-    """Among all starts."""
+    """Its number among all starts."""
     f: Each
     norm: Each
     """|g|."""
@@ -42,13 +42,13 @@ class Starts:
     is_new: Which
     """Whether x itself is yet to be evaluated."""
     pairs: Count
-    """Pairs ever kept since the last reset."""
+    """Pairs remembered since the last reset."""
     level: Each
-    """Value when there last was progress."""
+    """The value at the last progress."""
     shortest: Each
-    """|g| then, or shorter."""
+    """The least |g| since then."""
     idle: Count
-    """Steps since there was progress."""
+    """Steps since the last progress."""
     status: Count
     steps: Count
     evaluations: Count
@@ -61,7 +61,7 @@ class Starts:
 
 
 def search(s: Starts, d: Float[Tensor, "B P"], f: Each, g: Float[Tensor, "B P"], rules: Rules) -> None:
-    """Is the trial taken, has the start ended, what is tried next?"""
+    """Accept the trial or not, end starts, and set the next trial step."""
     is_running = s.status == Status.RUNNING
     s.evaluations += is_running
     s.trials += 1
@@ -84,7 +84,7 @@ def satisfies_wolfe(f0: Each, slope0: Each, t: Each, f: Each, slope: Each, rules
 
 
 def _accept(s: Starts, f: Each, norm: Each, rules: Rules) -> None:
-    """The trial becomes the point; has the start ended?"""
+    """Make the trial the current point, and end the start where a rule says so."""
     s.f, s.norm = torch.where(s.is_accepted, f, s.f), torch.where(s.is_accepted, norm, s.norm)
     s.steps += s.is_accepted & ~s.is_new
     is_lower = ~(s.f >= s.level - rules.rounding * s.f.abs())

@@ -40,13 +40,13 @@ START = np.dtype(
     ],
     align=True,
 )
-"""The scalars of a start; its vectors are in `AtWork`."""
+"""The scalar state of a start; its vectors are in `AtWork`."""
 
 
 @kernel
 @no_type_check
 def search(starts, vectors, trial, f, g, rules):
-    """Is the trial taken, has the start ended, what is tried next?"""
+    """Accept the trial or not, end the start, and set the next trial step."""
     for place in range(len(f)):
         s = starts[place]
         s.evaluations += 1
@@ -78,7 +78,7 @@ def _satisfies_wolfe(f0, slope0, t, f, slope, rules):
 @kernel
 @no_type_check
 def _accept(s, f, norm, rules):
-    """The trial becomes the point; has the start ended?"""
+    """Make the trial the current point, and end the start where a rule says so."""
     s.f, s.norm = f, norm
     s.steps += not s.is_new
     is_lower = not f >= s.level - rules.rounding * abs(f)

@@ -13,11 +13,11 @@ from torch import Tensor
 from ufm.solve.end_points import EndPoints
 
 MEMORY = 3
-"""Pairs of curvature memory per start."""
+"""The pairs (step, change of gradient) that each start remembers."""
 
 
 class Rules(NamedTuple):
-    """When a trial is taken, and when a start ends.
+    """The rules by which a trial step is accepted and a start ends.
 
     Attributes:
         tolerance, max_steps: as in `minimise`.
@@ -40,31 +40,31 @@ class Rules(NamedTuple):
 
 
 class Lbfgs(Protocol):
-    """Some of the starts at work, the others in the queue: made of starts, the number at work, and the rules."""
+    """An implementation of L-BFGS, made from starts, the number of starts at work at a time, and the rules."""
 
     end: EndPoints
-    """Where the starts ended that have ended."""
+    """The results of the starts that have ended."""
     TICKS_BETWEEN_EXCHANGES: int
 
     def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules) -> None: ...
 
     @property
     def active(self) -> int:
-        """How many are at work."""
+        """The number of starts at work."""
 
     @property
     def trial(self) -> Float[Tensor, "B P"]:
-        """The points to be evaluated next."""
+        """The points (B, P) to be evaluated next."""
 
     @property
     def rows(self) -> Int[Tensor, " B"]:
-        """Which of the starts those are."""
+        """The numbers of the starts to which `trial` belongs."""
 
     def search(self, f: Float[Tensor, " B"], g: Float[Tensor, "B P"]) -> None:
-        """Hear the evaluation: is the trial taken, has the start ended, what is tried next?"""
+        """Process the values and gradients at `trial`: accept it or not, end starts, and set the next trial step."""
 
     def turn(self) -> None:
-        """Take the accepted steps, remember them, and find a new direction where a line search is over."""
+        """Move to the accepted points, remember the steps, and set a new direction where a line search is over."""
 
     def exchange(self) -> int:
-        """Write out who ended, let the queue take their places; returns how many ended."""
+        """Store the results of ended starts, replace them by waiting ones, and return how many ended."""
