@@ -63,7 +63,8 @@ class RecordedStep:
 
     def _aside(self, own: Tensor, size: int, moves: Moves | None) -> tuple[Tensor, Tensor]:
         """A step on a stream of its own, as what comes before a recording must be."""
-        stream, current = torch.cuda.Stream(own.device), torch.cuda.current_stream(own.device)
+        stream = torch.cuda.Stream(own.device)  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream(own.device)
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
             found = self._step(own, size, moves)
