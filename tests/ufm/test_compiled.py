@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,16 +105,23 @@ def kept(cache, kind):
     return sorted(cache.rglob(f"kernels.times*.{kind}"))
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Path:
+    """A folder with a kernel and a cache that holds it."""
+    folder = tmp_path_factory.mktemp("kernels")
+    module_with_a_kernel(folder, 2.0)
+    assert product(folder, folder / "cache") == 6
+    return folder
+
+
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "junk"])
-def test_a_damaged_cache_is_made_anew(kind, damage, tmp_path):
-    module_with_a_kernel(tmp_path, 2.0)
-    cache = tmp_path / "cache"
-    assert product(tmp_path, cache) == 6
+def test_a_damaged_cache_is_made_anew(kind, damage, filled, tmp_path):
+    cache = shutil.copytree(filled / "cache", tmp_path / "cache")
     (path,) = kept(cache, kind)
     before = path.read_bytes()
     path.write_bytes({"cut": before[:20], "empty": b"", "junk": bytes(range(256))}[damage])
-    assert product(tmp_path, cache) == 6
+    assert product(filled, cache) == 6
     assert len(kept(cache, kind)[0].read_bytes()) == pytest.approx(len(before), rel=0.2)
 
 
