@@ -10,6 +10,7 @@ from tests import landscape_attack as attack
 from ufm.cli.records import read_record
 from ufm.model.losses import Focal
 from ufm.model.problem import Problem
+from ufm.theory.landscape import landscape
 
 
 def focal(K, c, *, d=None, n=1, decay_b=0.0):
@@ -38,6 +39,17 @@ def test_only_benign_problems_are_attacked_some_close_to_the_bound():
     assert max(share for _, share in found if share < 1) == 0.9999
     assert any(share > 1 for _, share in found)
     assert not any(share > 1 for _, share in attack.problems(30, 1, "free"))
+
+
+def test_open_problems_are_those_of_which_nothing_is_proved():
+    assert attack.open_problems(10, 1, "none") == []
+    for K, bias in ((24, "none"), (10, "free"), (10, "decayed")):
+        found = attack.open_problems(K, 1, bias)
+        assert found
+        assert all(landscape(problem).status == "open" for problem, _ in found)
+        assert all(
+            attack.first_open(K, problem.loss.gamma, bias) < share < attack.OPEN[bias] for problem, share in found
+        )
 
 
 def test_starts_are_what_their_names_say(generator):

@@ -55,15 +55,15 @@ def test_no_critical_point_found_has_a_lower_probability(decay_b):
     assert float(own.min()) > 1 / (1 + largest_odds(2.0))
 
 
-@pytest.mark.parametrize(("K", "is_convex"), [(3, True), (20, False)])
-def test_an_attack_that_knows_nothing_of_ufm_finds_no_lower_one(K, is_convex):
+@pytest.mark.parametrize(("K", "rows", "is_convex"), [(3, 80, True), (20, 10, False)])
+def test_an_attack_that_knows_nothing_of_ufm_finds_no_lower_one(K, rows, is_convex):
     """gamma = 2, W arbitrary. Twin: of 20 classes zero is already below p_infl."""
     problems, v = drawn(K, 1, 2, np.random.default_rng(5))
-    few = Problems(problems.W[:80], problems.labels, np.full(80, 2.0), problems.decay[:80], problems.decay_b[:80])
+    few = Problems(*(part[:rows] for part in problems))._replace(labels=problems.labels, gamma=np.full(rows, 2.0))
     with np.errstate(all="ignore"):
-        rest, x = solved(few, v[:80])
+        rest, x = solved(few, v[:rows])
     found = x[rest < 1e-11]
-    assert len(found) > 30
+    assert len(found) >= rows / 2
     assert (float(found.max()) < math.log(largest_odds(2.0))) == is_convex
 
 
