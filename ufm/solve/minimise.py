@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -59,7 +60,9 @@ _MINIMISABLE = Rule(
 )
 
 METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22), "other": (BatchedLbfgs, 2**32)}
-"""By type of device: the form, and the bytes that starts at work together take (per CPU core: they fit its cache)."""
+"""By type of device: the form, and the bytes that starts at work together take (per CPU core: they fit its cache; on a
+CUDA device, where more at a time cost less each, `SHARE` of what is free)."""
+SHARE = 1 / 4
 
 
 @takes(model=_MINIMISABLE, profile=optional(instance(Profile)), **SOLVER_RULES)
@@ -117,6 +120,8 @@ class _Request:
 def _run(request: _Request, starts: Tensor) -> EndPoints:
     """Work on as many starts at a time as memory allows; whoever ends makes room for the next in the queue."""
     method, working_bytes = METHODS[starts.device.type if starts.device.type in METHODS else "other"]
+    if starts.device.type == "cuda":
+        working_bytes = max(working_bytes, int(SHARE * torch.cuda.mem_get_info(starts.device)[0]))
     width = max(1, working_bytes // (8 * max(1, starts.shape[1]) * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
