@@ -5,9 +5,9 @@ Theme: trained networks
 
 Source: derived here (low-rank bias of three factors: Garrod and Keating 2024 for linear layers)
 
-Evidence: symbolic. Logits are V x, V = W diag(gamma), x of |x|^2 <= d and 1'x = 0. A simplex of margin a costs at least
-decay (K-1)^(3/2) a/sqrt(K d): 1/2 (|W|^2 + |gamma|^2) >= sum_c |v_c| >= |V|_* >= |V X|_{2/3}/|X|_F, the means of two
-numbers, the triangle inequality and Hölder for Schatten norms, in this docstring alone. Pairs +-a on K/2 channels,
+Evidence: symbolic. Logits are V x, V = W diag(gamma), x of |x|^2 <= d and 1'x = 0. A simplex of margin a > 0 costs at
+least decay (K-1)^(3/2) a/sqrt(K d): 1/2 (|W|^2 + |gamma|^2) >= sum_c |v_c| >= |V|_* >= |V X|_{2/3}/|X|_F, the means of
+two numbers, the triangle inequality and Hölder for Schatten norms, in this docstring alone. Pairs +-a on K/2 channels,
 whose sum the other channels take away, cost decay K a/sqrt(2 d'), d' = d/(1 + 1/(d - K/2)): checked as a network, entry
 by entry, at K = 6. Their loss is lower, since the opposite class has the margin 2 a. So for every loss that falls with
 p_y. Numeric cross-check at K = 6, d = 12: random starts end below every simplex.

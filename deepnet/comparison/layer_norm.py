@@ -41,8 +41,7 @@ p_y, as cross entropy and focal loss, is lower at the pairs. There *the simplex 
 (`theory_checks/scaled_layer_norm_prefers_pairs.py`). (4) is not convex, so that its least is not proved; |Z|_{2/3} >=
 |Z|_* makes a convex bound of it, low by sqrt(K-1) in the price of a simplex. Nor is (4) attained: (3) wants orthogonal
 columns, features along r channels, whose sum 1'x = 0 the other channels must make up for, at 1/d of |x|^2.
-`least_with_scale` searches L itself, over W, b, gamma, beta and
-all x in (1), one a class: what it finds is *numeric*.
+`least_with_scale` searches L itself, over W, b, gamma, beta and all x in (1), one a class: what it finds is *numeric*.
 
 *Without a last normalisation* features are the stream, homogeneous of degree 1 in what writes to it, psi
 (`deepnet/nets/scales.py`). Blocks read it normalised, so that psi -> s psi, W -> W/s changes no logit (eps aside):

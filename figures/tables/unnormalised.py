@@ -19,7 +19,7 @@ def table(record: dict[str, Any]) -> str:
             balance, residual = condition["classifier_over_writers"], condition["stationarity"]["running"]
             rows.append([
                 f"{net}: {condition['condition']} ({len(condition['seeds'])})",
-                f"{balance['mean']:.4f}",
+                f"{balance['mean']:.5f}",
                 f"{dimensions['measured']['mean']:.2f}",
                 f"{condition['nc1_trace']['mean']:.2g}",
                 f"{residual['mean']:.4f}",

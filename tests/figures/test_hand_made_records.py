@@ -161,4 +161,4 @@ def test_nets_of_one_loss_have_a_row_each_with_their_own_deviations():
 
 
 def test_nets_without_normalisation_show_their_balance():
-    assert unnormalised.table(of_nets(mlp=0.0)).splitlines()[2] == "| mlp: ce (1) | 1.2500 | 1.25 | 1.2 | 1.2500 |"
+    assert unnormalised.table(of_nets(mlp=0.0)).splitlines()[2] == "| mlp: ce (1) | 1.25000 | 1.25 | 1.2 | 1.2500 |"
