@@ -10,6 +10,11 @@ RECORDS = measured_splits.RECORDS
 JOB = "measure"
 
 
+def fits(record: dict[str, Any]) -> bool:
+    """Whether calibration was measured: not of images with several labels."""
+    return bool(record["result"]["calibration"])
+
+
 @in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """The reliability diagram of the test images in a record of `deepnet measure`; empty bins have no point."""

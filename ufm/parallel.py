@@ -28,6 +28,11 @@ def cores(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
+def room(device: torch.device, of_core: int) -> int:
+    """Bytes that temporaries may take: those given, which fit a core's cache, or what fills an accelerator."""
+    return of_core if device.type == "cpu" else 2**28
+
+
 def local_workers(device: str, asked: int | None) -> int:
     """The number of worker processes: as asked for; by default one per CPU core, none for an accelerator."""
     kind = torch.device(device)

@@ -1,9 +1,11 @@
 """One epoch of training, with an inner loop that never waits for the device.
 
-What is random is drawn and sent there before the first step, and losses stay there until the epoch ends.
+What is random is drawn and sent there before the first step, and losses stay there until the epoch ends. On CUDA a step
+is recorded once and played back (`deepnet/training/recorded.py`).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Int
@@ -12,7 +14,8 @@ from torch import Tensor
 from deepnet import distributed
 from deepnet.data.augmentation import Moves, augmented, random_moves
 from deepnet.measures.features import forward
-from deepnet.training.optimiser import learning_rate
+from deepnet.training.optimiser import learning_rate, set_learning_rate
+from deepnet.training.recorded import RecordedStep, can_record
 from deepnet.training.training import Training
 from ufm.labels import mark_labels
 
@@ -20,16 +23,19 @@ from ufm.labels import mark_labels
 def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], float, float]:
     """Train for one epoch; return the loss of each step, and mean loss and accuracy over the samples in passing."""
     split = training.data.splits["train"]
-    for group in training.optimiser.param_groups:
-        group["lr"] = learning_rate(training.setting, training.epoch)
+    set_learning_rate(training.optimiser, learning_rate(training.setting, training.epoch))
     training.net.train()
+    if training.recorded is None and can_record(training.net, split.labels.device):
+        training.recorded = RecordedStep(partial(_step, training), training.setting.batch_size)
+    step = training.recorded or partial(_step, training)
     losses, counts = [], []
     samples, device, generator = len(split.labels), split.labels.device, training.generator
     labels = split.labels.cpu() if training.setting.batches == "balanced" else None
     parts = batches(samples, training.setting.batch_size, generator, device, labels)
     moves = random_moves(samples, generator).to(device) if training.setting.augment else None
     for index in parts:
-        loss, count = _step(training, index, moves)
+        own = index[distributed.own_share()]
+        loss, count = step(own, len(index), None if moves is None else moves.of(own))
         losses.append(loss)
         counts.append(count)
         on_step(len(index))
@@ -73,25 +79,25 @@ def steps_of(count: int, size: int) -> int:
     return parts - (parts > 1 and count % size == 1)
 
 
-def _step(training: Training, batch: Int[Tensor, " n"], moves: Moves | None) -> tuple[Tensor, Tensor]:
-    """Take one step on these training samples; with several processes, each takes its share of them.
+def _step(training: Training, own: Int[Tensor, " n"], size: int, moves: Moves | None) -> tuple[Tensor, Tensor]:
+    """Take one step on samples of the training split.
 
     Args:
         training: the run.
-        batch: which samples.
-        moves: augmentation of all samples, if any.
+        own: which samples of the batch are this process's.
+        size: of the whole batch.
+        moves: augmentation of `own`, if any.
 
     Returns:
         The share's part of the mean loss before the step, and how many of its samples had the right answer.
     """
     setting, data, split = training.setting, training.data, training.data.splits["train"]
-    own = batch[distributed.own_share()]
     images, labels = data.normalise(split.images[own]), split.labels[own]
     mark_labels(labels, training.loss.label_count(data.classes))  # `begin_on` has read them
     if moves is not None:
-        images = augmented(images, moves.of(own))
+        images = augmented(images, moves)
     logits, _ = forward(training.step_net, images, setting.precision)
-    loss = training.loss(logits, labels).sum() / len(batch)
+    loss = training.loss(logits, labels).sum() / size
     training.optimiser.zero_grad()
     # Gradients are averaged over the processes.
     (loss * distributed.size()).backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ class Measured(TypedDict):
     Attributes:
         run: its folder; `epoch`: the one that was measured.
         splits: for each split every measure by name (`deepnet/measures/measure.py`).
-        calibration: of the test images (`calibration_of`).
+        calibration: of the test images (`calibration_of`); empty where images have several labels.
     """
 
     run: str
@@ -37,7 +37,8 @@ class Measure(Job[MeasureSetting, Measured]):
     def compute(self) -> Measured:
         """The measures of every split, and the calibration of the probabilities."""
         training = self._training
-        found = calibration_of(training.net, training.data, training.setting.precision)
+        has_one_label = training.data.tags is None  # confidence is the probability of one
+        found = calibration_of(training.net, training.data, training.setting.precision) if has_one_label else {}
         splits = measure_splits(training)
         return {"run": str(self.setting.run), "epoch": training.epoch, "splits": splits, "calibration": found}
 

@@ -17,17 +17,29 @@ def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimiz
     So both minimise loss + decay/2 |parameters|^2, which theory speaks about; AdamW does not.
     """
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    device = parameters[0].device
+    # On CUDA a tensor, which a recorded step reads anew each time it is played.
+    lr = torch.tensor(setting.lr, device=device) if device.type == "cuda" else setting.lr
     if setting.optimiser == "adam":
         betas = (setting.momentum, 0.999)
-        return torch.optim.Adam(parameters, setting.lr, betas, weight_decay=setting.decay, fused=True)
+        return torch.optim.Adam(parameters, lr, betas, weight_decay=setting.decay, fused=True)
     return torch.optim.SGD(
         parameters,
-        setting.lr,
+        lr,
         momentum=setting.momentum,
         weight_decay=setting.decay,
         nesterov=setting.nesterov,
         fused=True,
     )
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
+    """The same in every group; in place where it is a tensor."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
 
 
 def learning_rate(setting: TrainSetting, epoch: int) -> float:

@@ -16,7 +16,10 @@ def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
 def print_measured(title: str, splits: dict[str, dict[str, float]], calibration: dict[str, Any]) -> None:
     """Print the result of `measure`."""
     print_measures(title, splits)
-    print_calibration(calibration)
+    if calibration:
+        print_calibration(calibration)
+    else:
+        print("calibration is not measured of images with several labels")
 
 
 def print_best(best: dict[str, Any] | None) -> None:

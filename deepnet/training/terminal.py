@@ -85,6 +85,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     Returns:
         The mean loss at each evaluation, and the block's decay with mean loss, accuracy and objective at its end.
     """
+    training.recorded = None  # parameters move to other places
     net, split = training.net, training.data.splits["train"]
     images, shown = len(split.labels), 0
     has_more = is_raised(training)

@@ -63,6 +63,7 @@ def train(
         if distributed.rank() == 0:
             _write(training, folder, line)
         on_epoch(line)
+    training.recorded = None  # gives its memory back
     return None
 
 

@@ -23,6 +23,7 @@ from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint, own_code
 from deepnet.training.decayed import decayed
 from deepnet.training.optimiser import make_optimiser
+from deepnet.training.recorded import RecordedStep
 from ufm.device import torch_device
 from ufm.errors import RequestError, check
 from ufm.labels import labels_below
@@ -41,6 +42,7 @@ class Training:
         raised: how many terminal blocks have had the higher decay.
         raised_residual: of the last of them, at that decay; infinite before the first.
         residual: of the last terminal block, if it came after those; else infinite.
+        recorded: the training step as a CUDA graph, once there is one; it holds these parameters' addresses.
     """
 
     setting: TrainSetting
@@ -56,6 +58,7 @@ class Training:
     raised: int = 0
     raised_residual: float = math.inf
     residual: float = math.inf
+    recorded: RecordedStep | None = None
 
     @property
     def is_over(self) -> bool:
@@ -82,6 +85,7 @@ class Training:
         Raises:
             ValueError: if it lacks a part, its parameters are of another network, or a number in it is not finite.
         """
+        self.recorded = None
         self.restore_net(state, source)
         with _of_this_network(source):
             own = self.optimiser.state_dict()["param_groups"]  # the setting's, whatever a file says
@@ -170,6 +174,7 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
         check_loss(loss, data.classes)
     device = torch_device(distributed.own_device(setting.device))
     torch.backends.cudnn.benchmark = device.type == "cuda"
+    torch.backends.cudnn.allow_tf32 = False  # `fp32` has 24 bits in convolutions, too, as L-BFGS needs them
     data = data.to(device)
     for split in data.splits.values():
         labels_below(split.labels, loss.label_count(data.classes))

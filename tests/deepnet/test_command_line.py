@@ -57,6 +57,15 @@ def test_measure_repeats_the_last_line(run, tmp_path):
     assert splits == json.loads((run / "record.json").read_text())["result"]["splits"]
 
 
+def test_of_images_with_several_labels_calibration_is_not_measured(tmp_path, capsys):
+    assert deepnet("train", *SMALL, "--multilabel", "2", "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    assert deepnet("measure", "--run", tmp_path / "run", "--out", tmp_path / "out") == 0
+    assert "calibration is not measured" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "record.json").read_text())["result"]["calibration"] == {}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"record.json", "measured_splits.png"}
+
+
 def test_measure_takes_the_best_network(run, tmp_path):
     out = tmp_path / "out"
     assert deepnet("measure", "--run", run, "--checkpoint", "best", "--out", out) == 0

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import device, integer, seed, takes
+from ufm.parallel import map_chunks
 
 BLOCK = 128
 """Starts drawn from one generator."""
@@ -22,7 +23,7 @@ def normal_starts(
         ValueError: unless size and count are >= 1, seed in [0, 2^63), first >= 0, and there is such a device.
     """
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
-    drawn = torch.cat([_block(size, seed, block) for block in blocks])
+    drawn = torch.cat(map_chunks(lambda block: _block(size, seed, block), blocks, torch.device("cpu")))
     offset = first - blocks.start * BLOCK
     return drawn[offset : offset + count].to(device)
 

@@ -13,7 +13,7 @@ from ufm.arguments import instance, takes, tensor
 from ufm.html import html_table
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
-from ufm.parallel import map_chunks
+from ufm.parallel import map_chunks, room
 from ufm.plot import on_axes
 from ufm.solve.hessian import dense_hessian
 from ufm.solve.rank import numerical_rank
@@ -87,7 +87,7 @@ def classify(problem: Model, x: Float[Tensor, "B P"]) -> Classification:
     Raises:
         ValueError: if x are not float64 points of this model.
     """
-    width = max(1, WORKING_BYTES // (8 * problem.size**2))
+    width = max(1, room(x.device, WORKING_BYTES) // (8 * problem.size**2))
     parts = map_chunks(lambda chunk: _classify(*chunk), problem.split(x, width), x.device)
     return Classification(
         *(torch.cat([getattr(part, name) for part in parts]) for name in Classification.__annotations__)

@@ -13,7 +13,7 @@ from ufm.arguments import boolean, function, instance, positive, progress, takes
 from ufm.model.model import Model
 from ufm.model.parameters import along
 from ufm.model.problem import Problem
-from ufm.parallel import cores, map_chunks
+from ufm.parallel import cores, map_chunks, room
 from ufm.tolerances import EIGENPAIR
 
 DENSE_UP_TO = 300
@@ -109,7 +109,7 @@ def smallest_eigenpair(
     with_basis = BASIS_BYTES // (8 * problem.size * LANCZOS_STEPS)
     keeps_basis = with_basis >= FEWEST_WITH_BASIS
     per_point = 8 * problem.size * (4 * problem.size if is_dense else 12)
-    width = with_basis if keeps_basis and not is_dense else WORKING_BYTES // per_point
+    width = with_basis if keeps_basis and not is_dense else room(x.device, WORKING_BYTES) // per_point
     width = max(1, min(width, math.ceil(len(x) / cores(x.device))))
 
     # Made before the work: what stays between temporaries that go would keep the C library from using their room again.
@@ -194,7 +194,7 @@ def _recurrence(operator: Operator, like: Tensor) -> Iterator[tuple[Tensor, Tens
 
 def _smallest_ritz(diagonal: Tensor, beside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of tridiagonal matrices: smallest eigenvalue, largest |eigenvalue|, eigenvector of the former."""
-    width = max(1, WORKING_BYTES // (8 * diagonal.shape[1] ** 2))
+    width = max(1, room(diagonal.device, WORKING_BYTES) // (8 * diagonal.shape[1] ** 2))
     found = []
     for a, b in zip(torch.split(diagonal, width), torch.split(beside, width), strict=True):
         off = torch.diag_embed(b, offset=1)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -59,7 +60,9 @@ _MINIMISABLE = Rule(
 )
 
 METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22), "other": (BatchedLbfgs, 2**32)}
-"""The implementation by type of device, and bytes for the starts at work (per CPU core, to fit into its cache)."""
+"""The implementation by type of device, and bytes for the starts at work: per CPU core, to fit into its cache; on a
+CUDA device, where more at a time cost less each, at least this and `SHARE` of the free memory."""
+SHARE = 1 / 4
 
 
 @takes(model=_MINIMISABLE, profile=optional(instance(Profile)), **SOLVER_RULES)
@@ -120,6 +123,8 @@ class _Request:
 def _run(request: _Request, starts: Tensor) -> EndPoints:
     """Minimise from all starts, as many at a time as memory allows; a start that ends makes room for the next one."""
     method, working_bytes = METHODS[starts.device.type if starts.device.type in METHODS else "other"]
+    if starts.device.type == "cuda":
+        working_bytes = max(working_bytes, int(SHARE * torch.cuda.mem_get_info(starts.device)[0]))
     width = max(1, working_bytes // (8 * max(1, starts.shape[1]) * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first

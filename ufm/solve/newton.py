@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ufm.arguments import instance, takes, tensor
 from ufm.model.model import Model
-from ufm.parallel import cores, map_chunks
+from ufm.parallel import cores, map_chunks, room
 from ufm.solve.end_points import SOLVER_RULES, EndPoints, Status
 from ufm.solve.hessian import dense_hessian
 from ufm.tolerances import CRITICAL_GRADIENT
@@ -61,7 +61,7 @@ def _follow(
 ) -> EndPoints:
     """Search from all starts, as many at a time as memory allows; a start that ends makes room for the next one."""
     problem, starts = chunk
-    width = max(1, WORKING_BYTES // (8 * problem.size**2))
+    width = max(1, room(starts.device, WORKING_BYTES) // (8 * problem.size**2))
     end, queued = EndPoints.unknown(starts), 0
     rows = torch.empty(0, dtype=torch.int64, device=starts.device)
     state: tuple[Tensor, ...] = ()

@@ -59,8 +59,8 @@ from ufm.verify.unpredicted import describe, states
 
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
-BLOCK_BYTES = 2**24
-"""Starts are drawn, minimised and checked in blocks whose points take about this many bytes."""
+BLOCK_BYTES = {"cpu": 2**24, "other": 2**30}
+"""Starts are drawn, minimised and checked in blocks whose points take about this many bytes, by type of device."""
 
 
 @dataclass(frozen=True)
@@ -291,10 +291,16 @@ def _end_points(
             whole = measures.setdefault(name, torch.empty(setting.starts, dtype=torch.float64))
             whole[rows] = values.where(finite, torch.nan).cpu()
 
-    step = min(max(1, BLOCK_BYTES // (8 * model.size)), math.ceil(setting.starts / cores(device)))
+    step = min(_block(model, device), math.ceil(setting.starts / cores(device)))
     blocks = [range(first, min(first + step, setting.starts)) for first in range(0, setting.starts, step)]
     map_chunks(check_block, blocks, device)
     return _Ends(status, measures, distance)
+
+
+def _block(model: Model, device: torch.device) -> int:
+    """Starts in a block."""
+    size = BLOCK_BYTES[device.type if device.type in BLOCK_BYTES else "other"]
+    return max(1, size // (8 * model.size))
 
 
 def _at_zero(model: Model) -> float:
@@ -330,7 +336,7 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
 def _path(case: _Case, target: Target) -> dict[str, Any]:
     """The paths of the first starts to their end points, as percentiles."""
     setting, model = case.setting, case.model
-    count = min(TRACED, setting.starts, max(1, BLOCK_BYTES // (8 * model.size)))
+    count = min(TRACED, setting.starts, _block(model, case.device))
     starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
     own = case.units.target(target)
     found = convergence(case.units.model, own.value, starts, setting.tolerance, setting.max_steps)
