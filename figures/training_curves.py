@@ -11,7 +11,7 @@ TRAIN = (
     "python -m deepnet train --data-folder data --per-class 50 --test-per-class 50 --net resnet18 --width 0.125 "
     "--batch-size 50 --decay 0.01 --lr 0.02 --schedule cosine --epochs 200 --measure-every 10"
 )
-"""The runs of the repository's records, but for the loss."""
+"""The setting of the runs of the repository's records, without the loss."""
 RECORDS = {"train": f"{TRAIN} --loss ce --json figures/data/train.json"}
 JOB = "train"
 FILE = "training.png"

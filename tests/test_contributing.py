@@ -194,7 +194,11 @@ def house(tmp_path_factory) -> Path:
         unwanted = shutil.ignore_patterns("__pycache__", "data" if package == "figures" else "")
         shutil.copytree(ROOT / package, copy / package, ignore=unwanted)
     put(copy / "ufm/model/losses.py", "LOSSES: dict[str, type[Loss]] =", LOSS.lstrip("\n"))
-    put(copy / "ufm/specs.py", '}\n"""What the names are', '    "ovr": LossEntry("OneVsRest", "--loss.scale > 0"),\n')
+    put(
+        copy / "ufm/specs.py",
+        '}\n"""The losses that `--loss` names',
+        '    "ovr": LossEntry("OneVsRest", "--loss.scale > 0"),\n',
+    )
     (copy / "ufm/model/quartic.py").write_text(MODEL)
     put(copy / "ufm/theory/model_choice.py", "MODELS: dict[str, type[ModelChoice]] = {", CHOICE)
     put(copy / "ufm/theory/model_choice.py", '}\n"""The models that `--model` names."""', '    "quartic": Quartic,\n')

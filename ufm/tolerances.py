@@ -87,7 +87,7 @@ LOSS_ROUNDING = 1e-10
 LOSS_CLAIM_ROUNDING = 1e-9
 """Relative to the largest loss or slope: differences of several values, for which a claim is to be refused."""
 BATCHED_LOSS = 1e-12
-"""Relative: one parameter per start against one number, the same operations but for their order."""
+"""Relative: one parameter per start against one number, the same operations in another order."""
 DERIVATIVE = 1e-5
 """A derivative against differences, relative to the largest of any sample, where these are trusted: a wrong formula
 is wrong by more, differences over a step of 1e-5 by less."""

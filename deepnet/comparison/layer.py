@@ -7,7 +7,7 @@ through both is that of one bias with decay_b' = 1 / (1/decay_b + |v|^2/decay_W)
 
 - Equal classes: v is the global mean, and W is taken less its mean row, as for the runs of `deepnet compare`.
 - Else v is the point of the plane through the class means that is nearest to zero, and W is taken across v. With a
-  softmax loss a minimiser of the model has v = 0 but for what moves it across the span of its W; that of squared error
+  softmax loss a minimiser of the model has v = 0 except for a component across the span of its W; that of squared error
   with a decayed bias or none has one, by which its common logit is paid for, as for equal classes.
 - Where the decay of the features is given, the features are taken as they are.
 """

@@ -220,7 +220,7 @@ def _rows(layer: Layer, frame: Frame, theory: Theory, found: OfSamples) -> tuple
 
 
 def _of_point(layer: Layer, W: Tensor, M: Tensor, square: float) -> dict[str, float]:
-    """What W, the mean features and the sum of squares of all features say."""
+    """The quantities of a point, from W, the mean features and the sum of squares of all features."""
     centred, means = W - W.mean(0), M - M.mean(0)
     gram = means @ means.mT
     values = {
@@ -239,7 +239,7 @@ def _of_point(layer: Layer, W: Tensor, M: Tensor, square: float) -> dict[str, fl
 
 
 def _of_sizes(layer: Layer, W: Tensor) -> dict[str, float]:
-    """Of the rows of the classes with the most and the fewest samples."""
+    """The mean lengths of the rows of the largest and of the smallest classes."""
     lengths = W[layer.present].norm(dim=1)
     most, least = layer.counts == layer.counts.max(), layer.counts == layer.counts.min()
     if bool(most.all()):
@@ -251,7 +251,7 @@ def _of_sizes(layer: Layer, W: Tensor) -> dict[str, float]:
 
 
 def _shapes(frame: Frame, theory: Theory) -> dict[str, tuple[Kind, float, float]]:
-    """How alike Gram matrices are to the predicted ones, which rotations of feature space do not change."""
+    """The cosines between Gram matrices and the predicted ones, which no rotation of feature space changes."""
     pairs: dict[str, tuple[Kind, float, float]] = {}
     for name, own, other in (("W W'", frame.W, theory.W), ("class means'", frame.M, theory.M)):
         one, two = (part @ part.mT for part in (own - own.mean(0), other - other.mean(0)))
@@ -267,14 +267,14 @@ class _Collapsed(NamedTuple):
 
 
 def _of_collapsed(layer: Layer, theory: Theory) -> _Collapsed:
-    """Of the predicted point, where one sample of each label stands for all of them."""
+    """Loss, margin and p_y of the predicted point, where one sample of each label stands for all of them."""
     share = layer.counts / layer.counts.sum()
     values = of_logits(layer, theory.M @ theory.W.mT + theory.b, layer.present)
     return _Collapsed(*(float(share @ each) for each in values))
 
 
 def _residuals(layer: Layer, frame: Frame, own: Decays, found: OfSamples) -> dict[str, float]:
-    """Of the last layer as it is, with its own decays; of the features in the model."""
+    """The residuals of the original last layer with its own decays, and of the features in the model."""
     pulled = own.W * layer.W
     values = {"weights": _over(float((found.pull + pulled).norm()), float(pulled.norm()))}
     if own.b is not None:

@@ -38,6 +38,8 @@ from ufm.tolerances import NO_LOGITS, PROOF_GAP
 
 STARTS, STARTS_OF_CODES = 4, 32
 """Numbers of starts: if the relaxation is tight all end alike; in few dimensions there are local minima."""
+MOST_VARIABLES = 300_000
+"""The most variables of a minimisation, a start of which then takes some seconds."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ def _collapsed(layer: Layer, frame: Frame) -> Theory:
     decays = frame.decays
     starts = STARTS_OF_CODES if is_code else STARTS
     model = CollapsedModel(layer.loss, layer.present, layer.counts, K, d, decays.W, frame.decay_H, decays.b)
+    allowed = f"at most {MOST_VARIABLES} variables of labels, classes and dimensions"
+    check(model.size <= MOST_VARIABLES, "features", model.size, allowed)
     found = model.minimum(starts)
     gap = (found.value - found.lower_bound) / model.unit
     numeric = f"numeric: the lowest of {starts} minimisations"

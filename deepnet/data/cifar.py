@@ -72,7 +72,7 @@ def load_archive(archive: Archive, folder: Path, download: bool = False) -> Imag
 
     Raises:
         ValueError: if a file is missing, truncated (at a record too), has a label out of range or lacks a class, or the
-            archive cannot be had.
+            archive is not available.
     """
     for unpacked in (folder, folder / archive.folder):
         if any((unpacked / file).is_file() for file in archive.train_files + archive.test_files):

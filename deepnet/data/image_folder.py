@@ -117,7 +117,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open an image and read its header.
 
     Raises:
-        ValueError: on whatever goes wrong with it, as it is used, too.
+        ValueError: if the file cannot be read as an image, here or while the image is used.
     """
     try:
         with opened(path, LARGEST_FILE) as file, warnings.catch_warnings():

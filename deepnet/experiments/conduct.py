@@ -41,7 +41,7 @@ def units_of(experiments: Sequence[Experiment], setting: ExperimentSetting, fold
     """All trainings; checks first that each kind of run can start and that existing folders hold runs of this setting.
 
     Raises:
-        ValueError: if a folder holds another run, or the data or a head for these data cannot be had.
+        ValueError: if a folder holds another run, or the data or a head for these data is not available.
     """
     units = []
     for experiment in experiments:

@@ -127,7 +127,7 @@ def possible_runs(setting: GridSetting) -> list[Run]:
     """The runs of the grid in its order, refused here if one of them cannot be.
 
     Raises:
-        ValueError: if a loss, a network, its head or the data cannot be had.
+        ValueError: if a loss, a network, its head or the data are not available.
     """
     runs = setting.runs()
     for run in runs:

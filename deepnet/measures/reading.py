@@ -24,7 +24,7 @@ class Reading:
         loss: mean training loss.
         margin: mean over samples of the label's logit less the mean of the others.
         p_y: mean softmax probability of the label.
-        norm_w, norm_w_raw: root mean square over classes of |w_k|, centred and as it is.
+        norm_w, norm_w_raw: root mean square over classes of |w_k|, of the centred and of the original W.
         norm_h, norm_h_raw: root mean square of |h_i - mu_G| and of |h_i|.
         norm_global_mean: |mu_G|.
         self_duality_cosine: <W, M> / |W| |M| for the centred W.

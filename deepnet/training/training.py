@@ -142,7 +142,7 @@ def begin(setting: TrainSetting) -> Training:
     """Begin a run: load the data and draw the initial parameters.
 
     Raises:
-        ValueError: if the loss, the network, the data or the device cannot be had.
+        ValueError: if the loss, the network, the data or the device is not available.
     """
     loss_of(setting.loss)  # refused before the data are read
     check_net(setting.net)
@@ -167,7 +167,7 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     """Begin a run on given data: draw the initial parameters.
 
     Raises:
-        ValueError: if the loss, the network or the device cannot be had, or a label lies outside the classes.
+        ValueError: if the loss, the network or the device is not available, or a label lies outside the classes.
     """
     loss = data.tags or loss_of(setting.loss)
     if is_own(setting.loss):

@@ -94,7 +94,7 @@ def _axis(name: str, values: Any) -> dict[str, Any]:
 
 
 def _problem(setting: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
-    """The problem of all cells, as `assets/theory.js` has it, but for the two axes shown."""
+    """The problem of all cells, as `assets/theory.js` has it, without the two axes shown."""
     loss = {key: value for key, value in setting["loss"].items() if key != "name"}
     decays = {key: setting[key] for key in ("decay_W", "decay_H", "decay_b")}
     sizes = {letter: setting[name] for name, letter in SIZES.items()}

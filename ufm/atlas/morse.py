@@ -1,6 +1,6 @@
 """Morse relations between the numbers of critical points, in exact integer arithmetic: they show missing orbits.
 
-The objective is coercive (but for the constant of a free bias, which changes nothing) and, where no row is degenerate,
+The objective is coercive (except along the constant of a free bias, which is free) and, where no row is degenerate,
 Morse-Bott; its domain is contractible. All homology has coefficients in Z/2, so orientations play no part. A labelled
 copy of rank r and index i is an orbit O(d)/O(d - r). With a Poincare series P and BO(m) the classifying space,
 P(BO(m)) = prod_{j=1}^m 1/(1 - t^j), three statements hold (Bott 1954; Atiyah and Bott 1983 for the equivariant one):

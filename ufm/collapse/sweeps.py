@@ -3,7 +3,7 @@
 Products run in the features' own precision (at least float32), on features less their class mean; sums over samples are
 in float64, class sums of features less the class's first one. So what is lost is relative to the deviations from the
 means, however large a common offset the features have, and features that are equal within their class deviate by 0.
-Nothing is larger than samples by dimensions or classes by dimensions, but for tiles (`matrices.TILE`).
+Except for tiles (`matrices.TILE`), nothing is larger than samples by dimensions or classes by dimensions.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ from ufm.errors import check, complaint
 from ufm.labels import described, one_per_sample
 
 Sweep = Callable[[], Iterable[tuple[Float[Tensor, "*batch n d"], Integer[Tensor, " n"]]]]
-"""Gives all features and labels, batch by batch; the same again when called again."""
+"""Yields all features and labels, batch by batch; every call yields the same."""
 FEW = 2**16
 """Features up to which tensor operations are faster than loading the compiled loops."""
 MOST_CODES = 2**22
@@ -26,7 +26,7 @@ MOST_CODES = 2**22
 
 
 class Means(NamedTuple):
-    """How many samples each class has, their mean, eps of the features, and the precision of products.
+    """The number of samples of each class, their means, eps of the features, and the precision of products.
 
     `known_to` is what the class means are known to, relative to the root mean square of the features.
     """
@@ -38,11 +38,11 @@ class Means(NamedTuple):
 
     @property
     def known_to(self) -> Float[Tensor, "*batch K"]:
-        """What each class mean is known to: eps + n_k 2^-52."""
+        """The relative accuracy of each class mean: eps + n_k 2^-52."""
         return self.eps.unsqueeze(-1) + self.counts * EPS
 
     def of(self, present: Bool[Tensor, " K"]) -> "Means":
-        """Those of some classes."""
+        """The means of the classes `present` only."""
         return self._replace(counts=self.counts[present], means=self.means[..., present, :])
 
 
@@ -55,12 +55,12 @@ class Scatter(NamedTuple):
 
 
 def rounding_of(means: Tensor, within_trace: Tensor, known_to: Tensor) -> Float[Tensor, "*batch K"]:
-    """rho_k, what of each class mean is rounding."""
+    """rho_k, the rounding error of each class mean."""
     return known_to * (means.square().sum(-1) + within_trace.unsqueeze(-1)).sqrt()
 
 
 def class_means(sweep: Sweep, K: int) -> Means:
-    """The first sweep; the mean of a class without samples says nothing.
+    """The class means, from the first sweep; the mean of a class without samples has no meaning.
 
     Raises:
         ValueError: if it gives nothing, no features of one shape, or labels that are no classes.
@@ -100,7 +100,7 @@ class _ClassSums:
         _add_class_sums(H, labels, self.shift, self.sums)
 
     def means(self) -> Means:
-        """What they say."""
+        """The means of the sums."""
         short = max(self.eps, torch.finfo(torch.float32).eps)
         known_to = torch.where(self.is_short, short, self.eps).double()
         means = self.sums / self.counts[:, None] + self.shift
@@ -184,7 +184,7 @@ class _Sums:
         return near, picked
 
     def _keep(self, nearest: Int[Tensor, "*batch n"], picked: Int[Tensor, "*batch n"]) -> None:
-        """Which nearest class met which picked one, and in which start."""
+        """Store pairs of nearest and picked class, with their start."""
         starts = torch.arange(nearest[..., 0].numel(), device=nearest.device).view(*nearest.shape[:-1], 1)
         codes = ((starts * self.K + nearest) * self.K + picked).flatten()
         self.codes.append(codes)
@@ -193,7 +193,7 @@ class _Sums:
             self._count_together()
 
     def _count_together(self) -> None:
-        """Pairs that differ, each once, and how often."""
+        """The different pairs, each once, with their counts."""
         codes, times = torch.cat(self.codes), torch.cat(self.times)
         differ = codes // self.K % self.K != codes % self.K
         found, place = torch.unique(codes[differ], return_inverse=True)
@@ -216,12 +216,12 @@ class _Sums:
 
 
 def working_precision(H: Tensor) -> torch.dtype:
-    """The features' own, at least float32."""
+    """The precision of products: the features' own, at least float32."""
     return torch.promote_types(H.dtype, torch.float32)
 
 
 def check_features(H: object, like: Tensor) -> None:
-    """Refuse what is not a batch of features with the axes of `like`.
+    """Refuse features that are not a batch with the axes of `like`.
 
     Raises:
         ValueError: naming what was given.

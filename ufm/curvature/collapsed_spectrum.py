@@ -33,12 +33,12 @@ SYMMETRIC = 1e-9
 is far below. Vectors up to this length count as zero."""
 
 Interval = tuple[float, float]
-"""Least eigenvalue across the symmetries, and the largest |eigenvalue|."""
+"""The least eigenvalue across the symmetries, and the largest |eigenvalue|."""
 
 
 @takes(small=instance(Problem), y=tensor(None), d=integer(1))
 def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interval | None:
-    """Of the model with as many columns as the point's rank, and d - rank empty ones; None at another kind of point."""
+    """The interval of a d-column model, from its point y in as many columns as the rank; None without symmetry."""
     tensor(small.size).check("y", y)
     if not small.is_balanced or not _is_symmetric(small, y):
         return None
@@ -54,7 +54,7 @@ def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interv
 
 
 def _of_block(small: Problem, y: Tensor, vectors: Float[Tensor, "m Q"], along: Float[Tensor, "t Q"]) -> Interval:
-    """Of the Hessian on the span of these vectors, less what leaves it."""
+    """The interval of the Hessian on the span of these vectors, less the norm of what leaves the span."""
     basis, lengths, _ = torch.linalg.svd(vectors.mT, full_matrices=False)
     basis = basis[:, lengths > SYMMETRIC * lengths[0]]
     image = small.hessian(y)(basis.mT.contiguous()).mT
@@ -64,7 +64,7 @@ def _of_block(small: Problem, y: Tensor, vectors: Float[Tensor, "m Q"], along: F
 
 
 def _within_classes(small: Problem, y: Tensor, d: int) -> Interval:
-    """Of directions in which the features of a class add up to zero, in columns that are used or empty."""
+    """The interval along features that add up to zero in each class, in used and in empty columns."""
     unit = torch.eye(small.K).to(y)[:, None]
     curvature = small.loss.hessian(small.logits(y)[:1], small.labels()[:1])(unit)[:, 0]
     W, decay = small.unpack(y).W, float(small.decay_H)

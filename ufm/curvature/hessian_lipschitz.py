@@ -1,4 +1,4 @@
-"""How fast the Hessian of the plain model can change around a point: a proved Lipschitz constant per loss and sizes.
+"""A proved Lipschitz constant of the plain model's Hessian around a point, by loss and sizes.
 
 Along a unit direction u = (A, B, c) of (W, H, b) the logits of sample i move by
 
@@ -59,7 +59,7 @@ VARIANCE, SKEWNESS = 1 / 2, math.sqrt(2) ** 3 / (6 * math.sqrt(3))
 
 
 class DerivativeBounds(NamedTuple):
-    """Of one sample's loss, over all logits: beta and gamma of the second and third derivative."""
+    """Bounds of the second (beta) and third derivative (gamma) of one sample's loss over all logits."""
 
     second: float
     third: float
@@ -91,7 +91,7 @@ def lipschitz(
 
 
 def jacobian(problem: Problem, size: Size) -> float | Float[Tensor, " B"]:
-    """J, the bound of the derivative of all logits."""
+    """J, the bound of the derivative of all logits in the point."""
     return (size.H**2 + size.W**2 + problem.N * problem.has_bias) ** 0.5
 
 

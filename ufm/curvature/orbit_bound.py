@@ -2,7 +2,7 @@
 
 Let X0 = [W0; H0] have r columns of full rank and least singular value s, and zeros beside them in d columns. Its
 orbit are the X0 Q, Q with orthonormal rows. The Hessian H0 at (X0, b0) has eigenvalue zero along the rotations
-X0 Omega, Omega skew, and along a constant in the bias where that moves nothing, but for rounding; let m0 be its least
+X0 Omega, Omega skew, and along a constant in the bias where that moves nothing, up to rounding; let m0 be its least
 eigenvalue across them. Let x = (X, b) have the gradient g and be at the distance delta < s from a point of the orbit,
 from which Omega is now counted. With L a Lipschitz constant (`hessian_lipschitz.py`) and k = 1/(s - delta):
 
@@ -51,13 +51,13 @@ from ufm.tolerances import ENTRY_ROUNDING, ORBIT_RANK, SPECTRUM_ROUNDING
 DENSE_UP_TO = 2000
 """Variables, of the columns that the orbit uses, up to which its spectrum is that of a dense matrix."""
 UNIT = 2.0**-53
-"""Rounding of one operation in float64."""
+"""The rounding of one operation in float64."""
 POLAR_STEPS = 3
 
 
 @dataclass(frozen=True)
 class Proximity:
-    """What is proved of points near the orbit.
+    """Bounds proved for points near the orbit.
 
     Attributes:
         distance: a bound of the distance from the orbit; infinite where none was found.
@@ -73,7 +73,7 @@ class Proximity:
 
 @dataclass(frozen=True)
 class KnownOrbit:
-    """The orbit of one point, its spectrum, and what bounds other points by their distance from it.
+    """The orbit of one point, its spectrum, and bounds for other points by their distance from it.
 
     Attributes:
         problem: the model.
@@ -108,7 +108,7 @@ class KnownOrbit:
         return float(positive[-1]) if len(positive) else 0.0
 
     def near(self, x: Float[Tensor, "B P"]) -> Proximity:
-        """Bounds at every point."""
+        """The bounds at every point."""
         tensor(None, self.problem.size).check("x", x)
         distance, problem = self._distance(x), self.problem
         objective, logits = self.within(distance)
@@ -125,7 +125,7 @@ class KnownOrbit:
         return objective, jacobian(self.problem, self.size) * distance + distance**2 / 2
 
     def lipschitz(self, distance: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """The constant within these distances."""
+        """The Lipschitz constant within these distances."""
         return lipschitz(self.problem, self.bounds, self.size, distance)
 
     def _across(self, distance: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
@@ -217,7 +217,7 @@ def _gradient_rounding(
 
 
 def _matrix(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Float[Tensor, "B M d"], Float[Tensor, "B K"]]:
-    """[W; H] and the bias."""
+    """The matrix [W; H] and the bias of each point."""
     rows = problem.K + problem.N
     return x[:, : rows * problem.d].view(len(x), rows, problem.d), problem.unpack(x).b
 

@@ -132,7 +132,7 @@ class LabelSmoothing(CrossEntropy):
         return super().__call__(logits, labels) + along(self.alpha, linear) * linear
 
     def value_and_gradient(self, logits: Logits, labels: Labels) -> tuple[PerSample, Logits]:
-        """Value and gradient of cross entropy plus alpha (z_y - mean(z)), which leaves its Hessian as it is."""
+        """Value and gradient of cross entropy plus alpha (z_y - mean(z)), which does not change the Hessian."""
         labels = checked_labels(labels, logits)
         value, gradient = super().value_and_gradient(logits, labels)
         K = logits.shape[-1]

@@ -2,8 +2,8 @@
 
     f(W, H) = (1/N) sum_i CE(tau W h_i, y_i) ,   |w_k| = |h_i| = 1          (Yaras et al. 2022)
 
-The variables are unconstrained vectors x, of which only the directions x/|x| count. So every solver works as it is, on
-all starts at once and without knowing of spheres, and nothing is approximated: where |x| = 1 the gradient *is* the
+The variables are unconstrained vectors x, of which only the directions x/|x| count. So every solver works unchanged, on
+all starts at once and without knowledge of spheres, and nothing is approximated: where |x| = 1 the gradient *is* the
 Riemannian gradient (its radial part vanishes), and at a critical point the Hessian *is* the Riemannian one, with a zero
 for the length of every vector, K + N in all. Steps along a gradient only lengthen x, which never reaches 0; the search
 for critical points, which could shorten gradients by lengthening x, goes back to unit vectors after every step.

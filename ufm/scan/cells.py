@@ -91,7 +91,7 @@ class Unit:
 
     @property
     def ids(self) -> list[str]:
-        """A hash of all that a cell's row depends on, but for rounding."""
+        """A hash of all that a cell's row depends on, up to rounding."""
         return [cell_id(cell, self) for cell in self.cells]
 
     @property

@@ -61,7 +61,7 @@ _MINIMISABLE = Rule(
 
 METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22), "other": (BatchedLbfgs, 2**32)}
 """The implementation by type of device, and bytes for the starts at work: per CPU core, to fit into its cache; on a
-CUDA device, where more at a time cost less each, `SHARE` of what is free."""
+CUDA device, where more at a time cost less each, at least this and `SHARE` of the free memory."""
 SHARE = 1 / 4
 
 

@@ -41,8 +41,8 @@ class Units:
         value: of the objective.
         logits: of logits and bias.
         scales: of every variable; one row per start where parameters differ by start.
-        gradient: what a gradient in the own units is measured by: 1, but for a loss of your own what its gradient is
-            to that of cross entropy; and where decays > 1 leave nothing but zero, the square root of the decay.
+        gradient: the unit of gradients in the own units: 1, or for a loss of your own the ratio of its gradient to that
+            of cross entropy; and where decays > 1 leave nothing but zero, the square root of the decay.
     """
 
     model: Model

@@ -10,7 +10,7 @@ V_LS = [W_LS, b_LS], the decays D = diag(decay_W, ..., decay_W, decay_b), and cl
 
 The central path is where L_perp = 0. The sum is exact at every point because V_LS solves V_LS A = Ave y h~'. The paper
 has equal classes and one decay for W and b; both are only notation in its proof. Another target r e_k and another
-weight in front of the square (`SquaredError`) scale the terms and leave the split as it is. The decay of the features,
+weight in front of the square (`SquaredError`) scale the terms and do not change the split. The decay of the features,
 which no last layer can change, is not part of the loss here.
 """
 

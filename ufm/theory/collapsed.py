@@ -24,10 +24,9 @@ from ufm.model.loss import Loss
 from ufm.model.parameters import Rows
 from ufm.model.starts import normal_starts
 from ufm.solve.minimise import minimise
+from ufm.tolerances import EXACT_GRADIENT
 
-SEED, TOLERANCE = 2**62, 1e-12
-MOST_VARIABLES = 300_000
-"""The most variables of the model; a start of its minimisation then takes some seconds."""
+SEED = 2**62
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,6 @@ class CollapsedModel:
 
     def __post_init__(self) -> None:
         check(self.loss.is_convex, "loss", self.loss, "convex (ce, ls or mse) but for equal classes that fit")
-        allowed = f"at most {MOST_VARIABLES} variables of labels, classes and dimensions"
-        check(self.size <= MOST_VARIABLES, "features", f"{self.size}", allowed)
 
     @property
     def rank(self) -> int:
@@ -108,7 +105,7 @@ class CollapsedModel:
 
     def minimum(self, starts: int) -> Minimum:
         """The lowest end point of minimisations from this many random starts."""
-        ends = minimise(self, normal_starts(self.size, SEED, 0, starts), TOLERANCE)
+        ends = minimise(self, normal_starts(self.size, SEED, 0, starts), EXACT_GRADIENT)
         x = ends.x[ends.value.argmin()][None]
         W, A, b = (part[0] for part in self._parts(x))
         balance = (self.decay_H / self.decay_W) ** 0.25

@@ -9,22 +9,26 @@ a (Y - 1/K) (SELI; Thrampoulidis et al. 2022), and squared error without bias ha
 """
 
 import math
+from typing import cast
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import pad
 
 from ufm.arguments import instance, takes
 from ufm.errors import check
+from ufm.model.model import Point
 from ufm.model.problem import Problem
-from ufm.model.starts import normal_starts
 from ufm.model.target import NoPrediction, Target
-from ufm.solve.minimise import minimise
-from ufm.solve.units import own_units
+from ufm.solve.units import Units, own_units
 from ufm.theory.certificate import certify
+from ufm.theory.collapsed import CollapsedModel
 from ufm.theory.prediction import theory_of
-from ufm.tolerances import EXACT_GRADIENT, PROOF_GAP, ZERO_LOGITS
+from ufm.tolerances import PROOF_GAP, ZERO_LOGITS
 
-STARTS, SEED = 4, 2**62
-"""Starts and seed of the minimisation whose result is certified (these are not the starts that are verified)."""
+STARTS = 4
+"""Starts of the minimisation whose result is certified (these are not the starts that are verified)."""
 
 
 @takes(problem=instance(Problem))
@@ -46,8 +50,7 @@ def imbalanced_target(problem: Problem) -> Target:
         f">= classes = {K} where class sizes differ (so that the convex relaxation is tight)",
     )
     units = own_units(problem)
-    ends = units.back(minimise(units, normal_starts(problem.size, SEED, 0, STARTS), EXACT_GRADIENT))
-    x = ends.x[ends.value.argmin()]
+    x = _minimiser(problem, units)
     certificate = certify(problem, x)
     scale = float(problem.value(torch.zeros_like(x)))
     gap = float(certificate.gap) / scale
@@ -86,6 +89,18 @@ def collapsing_sizes(problem: Problem) -> list[int]:
         return []
     across, sizes, radius = theory.across(problem.loss), class_sizes(problem), float(problem.radius)
     return sorted({n for n in sizes if sizes.count(n) > 1 and across * math.sqrt(n) <= problem.N * radius})
+
+
+def _minimiser(problem: Problem, units: Units) -> Float[Tensor, " P"]:
+    """The lowest end point with one feature per class, which a minimiser has (`ufm/theory/collapsed.py`)."""
+    own = cast(Problem, units.model)
+    counts = torch.tensor(class_sizes(problem), dtype=torch.float64)
+    decay_b = None if own.decay_b is None else float(own.decay_b)
+    decays = float(own.decay_W), float(own.decay_H), decay_b
+    found = CollapsedModel(own.loss, torch.arange(problem.K), counts, problem.K, problem.d, *decays).minimum(STARTS)
+    empty = (0, problem.d - found.W.shape[1])
+    features = pad(found.M, empty)[problem.labels()]
+    return units.scales * own.pack(Point(pad(found.W, empty), features, found.b))
 
 
 def _minority_collapse(problem: Problem) -> tuple[str, ...]:

@@ -276,6 +276,12 @@ def test_what_is_wrong_is_one_sentence(case):
         compare(*given, **{"loss": "ce", "decay": 1.0} | changed)
 
 
+def test_more_variables_than_a_minimisation_may_have_are_refused(monkeypatch):
+    monkeypatch.setattr("deepnet.comparison.theories.MOST_VARIABLES", 20)
+    with pytest.raises(RequestError, match="`features` must be at most 20 variables"):
+        compare(H[1:], Y[1:], W, loss="ce", decay=1.0)
+
+
 def test_the_command_writes_verdict_record_and_picture(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     problem = Problem(CrossEntropy(), K, D, 1, DECAY, DECAY_H, DECAY, sizes=SIZES)

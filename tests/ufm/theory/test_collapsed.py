@@ -48,6 +48,3 @@ def test_the_bound_is_that_of_the_certificate_and_meets_the_minimum():
 def test_what_averaging_does_not_reach_is_refused():
     with pytest.raises(RequestError, match="`loss` must be convex"):
         model(Focal(2.0), 0.0)
-    many = torch.arange(1000)
-    with pytest.raises(RequestError, match="`features` must be at most 300000 variables"):
-        CollapsedModel(CrossEntropy(), many, torch.ones(1000).double(), 1000, 1000, 0.1, 0.1, 0.0)
