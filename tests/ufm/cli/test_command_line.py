@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepnet.__main__ import COMMANDS as DEEPNET
@@ -130,6 +130,7 @@ def test_numbers_are_finite_and_those_of_yaml_1_2(text, value):
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")))
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-9, 9) | TEXT | st.floats(0, 1)))
 def test_what_is_dumped_is_read_again(values):
     """By the types of the values, which settings have."""
