@@ -1,18 +1,18 @@
-"""In a ReLU network whose parameters all decay, each hidden unit has |row|^2 + b^2 = |column|^2 at a stationary point
-(what enters it, its shift, what leaves it), so layers |A_(l+1)|^2 = |A_l|^2 + |b_l|^2, whatever loss, depth and data.
+"""In a ReLU network whose parameters all decay, each hidden unit has |u|^2 + b^2 = |v|^2 at a stationary point
+(u enters it, b is its shift, v leaves it), so layers |A_{l+1}|^2 = |A_l|^2 + |b_l|^2, whatever loss, depth and data.
 
 Theme: trained networks
 
 Source: Sukenik et al. 2024 (deep ReLU nets with decay on every layer); the balance of gradient flow is in Du, Hu, Lee
 2018, that of stationary points with decay and shifts is derived here
 
-Evidence: symbolic, derived here. relu(s t) = s relu(t) for s > 0, so that s times row and shift, and the column over s,
+Evidence: symbolic, derived here. relu(s t) = s relu(t) for s > 0, so that s times u and b, and v over s,
 change no output: checked for both signs of the unit's input. Along this curve the loss is constant and the penalty has
-slope decay (|row|^2 + b^2 - |column|^2) at s = 1, where a stationary point has none; it is convex in log s, so that the
-balanced point is the cheapest. Numeric cross-check: <row, loss gradient> + b * loss gradient = <column, loss gradient>
+slope decay (|u|^2 + b^2 - |v|^2) at s = 1, where a stationary point has none; it is convex in log s, so that the
+balanced point is the cheapest. Numeric cross-check: <u, loss gradient> + b * loss gradient = <v, loss gradient>
 at every unit of 200 random networks with two hidden layers; a stationary point has -decay times itself as gradient.
 
-False twin: without the shift, |row|^2 = |column|^2.
+False twin: without the shift, |u|^2 = |v|^2.
 """
 
 import sympy
