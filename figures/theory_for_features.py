@@ -1,6 +1,7 @@
 """A last layer from anywhere beside theory: measured over predicted, a row a quantity, and how far from stationary."""
 
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         residual = math.nan if value is None else value
         axes.plot(max(residual, LEAST), position, "x", color=COLOURS[1], markersize=5)
     names += [f"residual of the {name}" for name in found["residuals"]]
-    axes.set(xscale="log", xlabel="|measured - predicted| / |predicted|", title=found["theory"])
+    axes.set(xscale="log", xlabel="|measured - predicted| / |predicted|", title=textwrap.fill(found["theory"], 42))
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.invert_yaxis()
     return save(figure, path)

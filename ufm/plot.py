@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NOT_DISTANCES = ("gnc2", "neco_auroc", "accuracy", "present")
-"""Numbers that occur beside the metrics and are not 0 at collapse."""
+NOT_DISTANCES = ("gnc2", "neco_auroc", "accuracy", "present", "epoch")
+"""Numbers that occur beside the metrics and are not 0 at collapse; before their names may stand what they are of."""
 
 
 @takes(history=each(instance(Mapping), 1))
@@ -29,13 +29,15 @@ def curves(
     """Draw metrics over epochs on a logarithmic axis from one dict of numbers per epoch; zeros and gaps are left out.
 
     Args:
-        history: what `deepnet.NeuralCollapse.compute`, `deepnet.evaluate(...).metrics` or `all_metrics` gave.
-        steps: where on the axis each stands; None counts from 0.
+        history: what `deepnet.NeuralCollapse.compute`, `deepnet.evaluate(...).metrics` or `all_metrics` gave, or
+            `deepnet.watch(...).history`.
+        steps: where on the axis each stands; None takes their epochs, or counts from 0 where they have none.
 
     Raises:
         ValueError: if there are none, or not as many steps.
     """
-    steps = range(len(history)) if steps is None else list(steps)
+    if steps is None:
+        steps = [each["epoch"] for each in history] if all("epoch" in each for each in history) else range(len(history))
     check(len(steps) == len(history), "steps", f"{len(steps)} numbers", f"as many as `history` has, {len(history)}")
     figure, ax = on_axes(ax)
     for name in distances(history):
@@ -65,7 +67,8 @@ def on_axes(ax: "Axes | None") -> "tuple[Figure, Axes]":
 
 def distances(history: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of what is 0 at collapse, in order."""
-    return list(dict.fromkeys(name for values in history for name in values if name not in NOT_DISTANCES))
+    names = dict.fromkeys(name for values in history for name in values)
+    return [name for name in names if name.rsplit("/", 1)[-1] not in NOT_DISTANCES]
 
 
 def positive(value: Any) -> float:

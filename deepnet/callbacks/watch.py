@@ -9,7 +9,7 @@ with deepnet.watch(model, loader, log="csv", folder="runs/mine") as watched:
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -18,6 +18,14 @@ from deepnet.callbacks.probe import collapse_of
 from deepnet.callbacks.share import by_split
 from deepnet.trackers import LOGS, Tracker, tracker
 from ufm.arguments import instance, integer, one_of, optional
+from ufm.errors import check
+from ufm.plot import curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FOLDER = "runs/watched"
 
 
 class Watch:
@@ -49,6 +57,14 @@ class Watch:
             self.log.log(values, self.count)
         return values
 
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """Draw what is 0 at collapse over the epochs measured so far, on a logarithmic axis.
+
+        Raises:
+            ValueError: before the first measurement.
+        """
+        return curves(self.history, ax=ax)
+
     def __enter__(self) -> "Watch":
         return self
 
@@ -66,7 +82,7 @@ def watch(
     every: int = 1,
     layer: str | None = None,
     log: str | None = None,
-    folder: str | Path = "runs/watched",
+    folder: str | Path | None = None,
 ) -> Watch:
     """Watch a model while it trains; the loop calls `epoch()` after each epoch. Needs the extra `metrics`.
 
@@ -78,10 +94,16 @@ def watch(
         loader: a loader of the training samples, or several by name, {"train": ..., "val": ...}.
         every: epochs between measurements.
         layer: name of the last linear layer; default: the one that gives the model's output.
-        log: csv, tensorboard or wandb, into `folder`; default: nowhere but `history`.
+        log: csv, tensorboard or wandb, into `folder` (default: runs/watched); default: nowhere but `history`.
+        folder: where the log goes.
+
+    Raises:
+        ValueError: if an argument is out of these bounds, or a folder is given and no log.
     """
     instance(nn.Module).check("model", model)
     integer(1).check("every", every)
     optional(one_of(LOGS)).check("log", log)
+    check(folder is None or log is not None, "folder", folder, f"left out unless `log` is one of {', '.join(LOGS)}")
     writes = log is not None and distributed.rank() == 0
-    return Watch(model, by_split(loader), every, layer, tracker(str(log), Path(folder), {}) if writes else None)
+    made = tracker(str(log), Path(folder or FOLDER), {}) if writes else None
+    return Watch(model, by_split(loader), every, layer, made)

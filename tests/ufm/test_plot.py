@@ -52,6 +52,11 @@ def test_curves_show_distances_and_leave_gaps():
     assert math.isnan(found["nc3"][1][0])
 
 
+def test_curves_of_a_watched_net_stand_at_its_epochs():
+    history = [{"epoch": epoch, "nc/train/nc3": 1 / epoch, "nc/val/gnc2": 1.1, "nc/val/present": 5} for epoch in (2, 4)]
+    assert drawn(ufm.plot.curves(history)) == {"nc/train/nc3": ([2, 4], [0.5, 0.25])}
+
+
 def test_curves_are_refused_without_numbers():
     with pytest.raises(RequestError, match="`history` must be a tuple of 1 or more entries, each a Mapping, got"):
         ufm.plot.curves([])
