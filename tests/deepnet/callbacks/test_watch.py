@@ -108,7 +108,7 @@ def test_what_is_wrong_is_one_sentence(data):
     loader = DataLoader(data, 10)
     with pytest.raises(RequestError, match="`log` must be one of csv, tensorboard, wandb, or None, got 'excel'"):
         watch(Net(), loader, log="excel")
-    with pytest.raises(RequestError, match="`folder` must be left out unless `log` is one of csv, .*, got mine"):
+    with pytest.raises(RequestError, match=r"`folder` must be left out unless `log` is one of csv, .*, got mine"):
         watch(Net(), loader, folder="mine")
     with pytest.raises(RequestError, match="`layer` must be the name of a linear layer, got drop"):
         collapse_of(Net(), loader, layer="drop")
