@@ -16,19 +16,19 @@ is below.
 """
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from theory_checks.random_starts import minimise_from, starts_at_scales
-from theory_checks.verdict import Verdict, cross_check, positive
+from theory_checks.random_starts import ROUNDING, none_is_below, starts_at_scales
+from theory_checks.verdict import Verdict, cross_check
 from ufm.simplex import simplex_on_axes
 
 K, N, TOKENS = 3, 6, 2
 DECAY, STARTS, DESCENTS = 0.02, 1200, 60
-ROUNDING = 1e-9
 
 
 def check() -> Verdict:
@@ -46,10 +46,8 @@ def _verdict(fewer: int) -> Verdict:
     for d in (3, 5):
         bound = _least(d - fewer)[0]
         points = starts_at_scales(sum(_lengths(d)), STARTS)
-        findings.append(positive(f"d = {d}, random networks less the bound", float((_value(points, d) - bound).min())))
-        ends = minimise_from(lambda x, d=d: _value(x, d), points[:DESCENTS], 1e-7, 100)  # type: ignore[misc]
-        least = float((_value(ends.x, d) - bound).min())
-        findings.append(positive(f"d = {d}, descended networks less the bound, and rounding", least + ROUNDING))
+        name = f"d = {d}, {{}} networks less the bound"
+        findings += none_is_below(partial(_excess, d=d, bound=bound), points, DESCENTS, 100, name)
     attained = abs(float(_value(_constructed(), K)) - _least(K - fewer)[0])
     findings.append(cross_check("the constructed network against the bound", attained, ROUNDING))
     return Verdict.of(
@@ -73,6 +71,10 @@ def _least(square: int) -> tuple[float, float]:
 
 def _lengths(d: int) -> list[int]:
     return [N * TOKENS * d, K * d, K]
+
+
+def _excess(x: Float[Tensor, "B P"], d: int, bound: float) -> Float[Tensor, " B"]:
+    return _value(x, d) - bound
 
 
 def _value(x: Float[Tensor, "*B P"], d: int) -> Float[Tensor, "*B"]:

@@ -14,17 +14,17 @@ False twin: J - 1 normalisations, which the constructed network is below.
 """
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_checks.random_starts import minimise_from, starts_at_scales
-from theory_checks.verdict import Verdict, cross_check, positive
+from theory_checks.random_starts import ROUNDING, none_is_below, starts_at_scales
+from theory_checks.verdict import Verdict, cross_check
 
 K, N, PIXELS, J = 3, 6, 2, 2
 DECAY, STARTS, DESCENTS = 0.02, 1200, 60
-ROUNDING = 1e-9
 
 
 def check() -> Verdict:
@@ -42,10 +42,8 @@ def _verdict(counted: int) -> Verdict:
     findings = []
     for d in (3, 2):
         points = starts_at_scales(_size(d), STARTS)
-        findings.append(positive(f"d = {d}, random networks less the bound", float((_value(points, d) - bound).min())))
-        ends = minimise_from(lambda x, d=d: _value(x, d), points[:DESCENTS], 1e-7, 100)  # type: ignore[misc]
-        least = float((_value(ends.x, d) - bound).min())
-        findings.append(positive(f"d = {d}, descended networks less the bound, and rounding", least + ROUNDING))
+        name = f"d = {d}, {{}} networks less the bound"
+        findings += none_is_below(partial(_excess, d=d, bound=bound), points, DESCENTS, 100, name)
     attained = abs(float(_value(_constructed(), K)) - bound)
     findings.append(cross_check("the constructed network against the bound", attained, ROUNDING))
     return Verdict.of(
@@ -65,6 +63,10 @@ def _least(c: float) -> float:
 
 def _size(d: int) -> int:
     return J * N * PIXELS * d + 2 * J * d + K * d + K
+
+
+def _excess(x: Float[Tensor, "B P"], d: int, bound: float) -> Float[Tensor, " B"]:
+    return _value(x, d) - bound
 
 
 def _value(x: Float[Tensor, "*B P"], d: int) -> Float[Tensor, "*B"]:

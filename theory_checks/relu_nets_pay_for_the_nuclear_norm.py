@@ -15,17 +15,17 @@ False twin: the exponent 2/(M - 1), one layer too few, with (M - 1)/2 before it.
 """
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_checks.random_starts import minimise_from, starts_at_scales
-from theory_checks.verdict import Verdict, cross_check, positive
+from theory_checks.random_starts import ROUNDING, none_is_below, starts_at_scales
+from theory_checks.verdict import Verdict, cross_check
 
 K, N, WIDTH = 3, 4, 4
 STARTS, DESCENTS = 1200, 30
-ROUNDING = 1e-9
 
 
 def check() -> Verdict:
@@ -42,12 +42,8 @@ def _verdict(fewer: int) -> Verdict:
     findings = []
     for M in (2, 3):
         points = starts_at_scales(sum(_lengths(M)), STARTS)
-        findings.append(
-            positive(f"M = {M}, log of the random networks' ratio", float(_log_ratio(points, M, M - fewer).min()))
-        )
-        ends = minimise_from(lambda x, M=M: _log_ratio(x, M, M - fewer), points[:DESCENTS], 1e-7, 200)  # type: ignore[misc]
-        lowest = float(_log_ratio(ends.x, M, M - fewer).min())
-        findings.append(positive(f"M = {M}, log of the descended networks' ratio, and rounding", lowest + ROUNDING))
+        excess, name = partial(_log_ratio, M=M, counted=M - fewer), f"M = {M}, log of the {{}} networks' ratio"
+        findings += none_is_below(excess, points, DESCENTS, 200, name)
         attained = abs(float(_log_ratio(_constructed(M)[None], M, M - fewer)))
         findings.append(cross_check(f"M = {M}, log of the constructed network's ratio", attained, ROUNDING))
     return Verdict.of(

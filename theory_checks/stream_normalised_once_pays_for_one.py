@@ -15,17 +15,17 @@ False twin: k = 1, as without a ReLU, which the constructed network does not att
 """
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_checks.random_starts import minimise_from, starts_at_scales
-from theory_checks.verdict import Verdict, cross_check, positive
+from theory_checks.random_starts import ROUNDING, none_is_below, starts_at_scales
+from theory_checks.verdict import Verdict, cross_check
 
 K, N, PIXELS, BLOCKS = 3, 6, 2, 2
 DECAY, STARTS, DESCENTS = 0.02, 1200, 20
-ROUNDING = 1e-9
 
 
 def check() -> Verdict:
@@ -39,14 +39,12 @@ def refuted() -> Verdict:
 
 
 def _verdict(price: float) -> Verdict:
-    bound = least_on_ray(math.sqrt(price / K) * DECAY)
+    bound = _least(math.sqrt(price / K) * DECAY)
     findings = []
     for d in (3, 2):
         points = starts_at_scales(sum(_lengths(d)), STARTS)
-        findings.append(positive(f"d = {d}, random networks less the bound", float((_value(points, d) - bound).min())))
-        ends = minimise_from(lambda x, d=d: _value(x, d), points[:DESCENTS], 1e-7, 60)  # type: ignore[misc]
-        least = float((_value(ends.x, d) - bound).min())
-        findings.append(positive(f"d = {d}, descended networks less the bound, and rounding", least + ROUNDING))
+        name = f"d = {d}, {{}} networks less the bound"
+        findings += none_is_below(partial(_excess, d=d, bound=bound), points, DESCENTS, 60, name)
     attained = abs(float(_value(_constructed(), K)) - bound)
     findings.append(cross_check("the constructed network against the bound", attained, ROUNDING))
     return Verdict.of(
@@ -58,7 +56,7 @@ def _verdict(price: float) -> Verdict:
     )
 
 
-def least_on_ray(c: float) -> float:
+def _least(c: float) -> float:
     """The model's least value: cross entropy of the margin, and (K - 1) c a."""
     a = math.log(1 + (1 - K * c) / c)
     return math.log1p((K - 1) * math.exp(-a)) + (K - 1) * c * a
@@ -72,6 +70,10 @@ def _lengths(d: int) -> list[int]:
 def _normal(x: Float[Tensor, "*B M d"]) -> Float[Tensor, "*B M d"]:
     centred = x - x.mean(-2, keepdim=True)
     return centred / (centred.square().mean(-2, keepdim=True) + 1e-12).sqrt()
+
+
+def _excess(x: Float[Tensor, "B P"], d: int, bound: float) -> Float[Tensor, " B"]:
+    return _value(x, d) - bound
 
 
 def _value(x: Float[Tensor, "*B P"], d: int) -> Float[Tensor, "*B"]:

@@ -28,9 +28,9 @@ def cores(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def room(device: torch.device, of_core: int) -> int:
-    """Bytes that temporaries may take: those given, which fit a core's cache, or what fills an accelerator."""
-    return of_core if device.type == "cpu" else 2**28
+def room(device: torch.device, of_core: int, of_accelerator: int = 2**28) -> int:
+    """The bytes that temporaries may take: on a CPU what fits a core's cache, elsewhere what fills an accelerator."""
+    return of_core if device.type == "cpu" else of_accelerator
 
 
 def local_workers(device: str, asked: int | None) -> int:

@@ -1,7 +1,7 @@
 """A training step as a CUDA graph: recorded once, then played back as a whole.
 
-A step of a network launches a thousand kernels and more, one by one, which takes the host longer than a narrow network
-takes the device. As a step waits for nothing and its kernels do not depend on the data, the same launches serve every
+A step of a network launches its many kernels one by one, which can take the host longer than a narrow network takes the
+device. As a step waits for nothing and its kernels do not depend on the data, the same launches serve every
 batch of one size: only the inputs' contents change.
 """
 

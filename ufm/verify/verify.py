@@ -30,7 +30,7 @@ from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
 from ufm.model.starts import normal_starts
 from ufm.model.target import NoPrediction, Target
-from ufm.parallel import cores, map_chunks
+from ufm.parallel import cores, map_chunks, room
 from ufm.profile import Profile, phases
 from ufm.solve.critical_points import Classification, classify
 from ufm.solve.end_points import EndPoints, Status
@@ -59,8 +59,8 @@ from ufm.verify.unpredicted import describe, states
 
 SADDLE_SCALES = (-1.5, 0.5)
 """log10 of the smallest and largest scale of the saddle search's starts."""
-BLOCK_BYTES = {"cpu": 2**24, "other": 2**30}
-"""Starts are drawn, minimised and checked in blocks whose points take about this many bytes, by type of device."""
+BLOCK_BYTES = 2**24, 2**30
+"""Starts are drawn, minimised and checked in blocks whose points take about this many bytes, on CPUs and elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -299,8 +299,7 @@ def _end_points(
 
 def _block(model: Model, device: torch.device) -> int:
     """Starts in a block."""
-    size = BLOCK_BYTES[device.type if device.type in BLOCK_BYTES else "other"]
-    return max(1, size // (8 * model.size))
+    return max(1, room(device, *BLOCK_BYTES) // (8 * model.size))
 
 
 def _at_zero(model: Model) -> float:
