@@ -93,7 +93,7 @@ def test_every_model_is_evaluated_alike(model):
 
 def test_every_model_is_minimised_alike(model):
     starts = normal_starts(model.size, 0, 0, 20)
-    here, there = minimise(model, starts, 1e-8, 400), minimise(model, starts.to(DEVICE), 1e-8, 400)
+    here, there = minimise(model, starts, 1e-8, 3000), minimise(model, starts.to(DEVICE), 1e-8, 3000)
     if model.is_rectified:  # starts end at kinks, where rounding decides
         return
     both = (here.status == 1) & (there.status.cpu() == 1)
@@ -275,12 +275,12 @@ def test_a_run_trains_ends_in_the_terminal_phase_and_is_compared(loss, tmp_path)
     assert record(tmp_path / "run" / "record.json")["device"].startswith("NVIDIA")
 
 
-def trained(epochs, **changes):
-    """Losses of steps and final parameters."""
+def trained(count, **changes):
+    """Losses of the steps of so many epochs, and final parameters."""
     options = {"data": "digits", "net": "resnet18", "width": 0.125, "per_class": 40, "batch_size": 48, "lr": 0.02}
     training = begin(TrainSetting(**options | {"device": DEVICE, "augment": True} | changes))
     losses = []
-    for _ in range(epochs):
+    for _ in range(count):
         losses += train_epoch(training, lambda _: None)[0]
         training.epoch += 1
     return losses, [parameter.detach().cpu() for parameter in training.net.parameters()], training
@@ -307,7 +307,7 @@ def test_a_recorded_step_is_the_step(changes, monkeypatch):
     assert recorded == pytest.approx(plain, rel=2e-3, abs=2e-3)
     assert any(later != pytest.approx(plain[0], rel=0.05) for later in plain)  # a step that stands still is seen
     for one, two in zip(parameters, others, strict=True):
-        torch.testing.assert_close(one, two, rtol=2e-2, atol=5e-3)
+        assert float((one - two).norm()) < 0.02 * float(two.norm()) + 1e-3  # sums in another order, over 48 steps
 
 
 @pytest.mark.parametrize("loss", [{"name": "ce"}, {"name": "mse", "rescale": 15, "convention": "mean"}])

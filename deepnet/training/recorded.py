@@ -6,6 +6,7 @@ batch of one size: only the inputs' contents change.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from jaxtyping import Int
@@ -59,16 +60,20 @@ class Recorded:
         self._graph.replay()
         return tuple(result.clone() for result in self._results)
 
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        """The stream of the recording, which the calls before it must use, too."""
+        return torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
     def _record(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=self._stream):
             self._results = self._function()
         return graph
 
     def _aside(self) -> tuple[Tensor, ...]:
-        """A call on a stream of its own, as what comes before a recording must be."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        current = torch.cuda.current_stream()
+        """A call as it is, on that stream."""
+        stream, current = self._stream, torch.cuda.current_stream()
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
             found = self._function()

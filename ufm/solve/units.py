@@ -68,7 +68,7 @@ class Units:
 
     def back(self, end: EndPoints) -> EndPoints:
         """Convert end points to the original units; norms of gradients stay in units of `gradient`."""
-        return replace(end, x=self.scales * end.x, value=self.value * self.gradient * end.value)
+        return replace(end, x=self.scales.to(end.x.device) * end.x, value=self.value * self.gradient * end.value)
 
     def target(self, target: Target) -> Target:
         """Convert a prediction for the original model to the own units."""
