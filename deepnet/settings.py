@@ -78,13 +78,11 @@ class TrainSetting(ResumableSetting):
     """Passes over the training images, >= 1."""
     terminal: int = 0
     """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
-    becomes stationary. From the first that begins with every training image right, two or more have 10 times the decay,
-    until the last layer is stationary at that; the last block never has. Here only the last layer and the scales and
+    becomes stationary. Here only the last layer and the scales and
     shifts of the normalisations summed into the features decay, since the loss feels no other parameter's scale
     (where features are not normalised all parameters decay). A block counts as an epoch."""
     terminal_residual: float = 0.01
-    """Stop after a block, later than those of 10 times the decay, whose stationarity residual
-    |G'H + decay W| / |decay W| is below this, > 0."""
+    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
     batches: Literal["random", "balanced"] = "random"
     """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100

@@ -16,6 +16,8 @@ import torch
 import deepnet
 from deepnet.settings import TrainSetting
 from deepnet.training.epoch import train_epoch
+from deepnet.training.recorded import Recorded
+from deepnet.training.terminal import terminal_block
 from deepnet.training.training import begin
 from tests.conftest import LOSSES
 from ufm import (
@@ -298,7 +300,7 @@ def test_a_recorded_step_is_the_step(changes, monkeypatch):
     """16 steps an epoch of 384 images, a batch of 16 at its end: three as they are, one recorded, the others played."""
     recorded, parameters, training = trained(3, **changes)
     assert training.recorded is not None
-    assert training.recorded._graph is not None
+    assert training.recorded._recorded._graph is not None
     monkeypatch.setattr("deepnet.training.epoch.can_record", lambda *_: False)
     plain, others, training = trained(3, **changes)
     assert training.recorded is None
@@ -306,6 +308,30 @@ def test_a_recorded_step_is_the_step(changes, monkeypatch):
     assert any(later != pytest.approx(plain[0], rel=0.05) for later in plain)  # a step that stands still is seen
     for one, two in zip(parameters, others, strict=True):
         torch.testing.assert_close(one, two, rtol=2e-2, atol=5e-3)
+
+
+@pytest.mark.parametrize("loss", [{"name": "ce"}, {"name": "mse", "rescale": 15, "convention": "mean"}])
+def test_a_recorded_terminal_block_is_the_block(loss, monkeypatch):
+    ends, played = [], []
+
+    class Counted(Recorded):
+        def __call__(self):
+            played.append(self)
+            return super().__call__()
+
+    for may_record in (True, False):
+        *_, training = trained(4, loss=loss)
+        monkeypatch.setattr("deepnet.training.terminal.Recorded", Counted)
+        if not may_record:
+            monkeypatch.setattr("deepnet.training.terminal.can_record", lambda *_: False)
+        losses, end = terminal_block(training, lambda _: None)
+        assert (len(played) > 20 and played[0]._graph is not None) == may_record
+        played.clear()
+        ends.append((losses, end))
+    (recorded, one), (plain, two) = ends
+    assert recorded[:5] == pytest.approx(plain[:5], rel=0.02)
+    assert recorded[-1] < recorded[0] / 2
+    assert one["objective"] == pytest.approx(two["objective"], rel=0.02)
 
 
 @pytest.mark.parametrize(

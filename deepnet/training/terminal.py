@@ -19,7 +19,7 @@ in a batch normalisation are, and L-BFGS takes the same step everywhere.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -30,72 +30,50 @@ from deepnet import distributed
 from deepnet.measures.features import forward
 from deepnet.nets.conv_net import ConvNet
 from deepnet.training.decayed import balance, decayed
+from deepnet.training.recorded import Recorded, can_record
 from deepnet.training.training import Training
 from ufm.tolerances import TERMINAL_CHANGE, TERMINAL_GRADIENT
 
 ITERATIONS = 50
 """Of L-BFGS in a block."""
-RAISED = 10.0
-"""Factor of the decay in `RAISED_BLOCKS`. Which features share the price only the decay decides, at a rate proportional
-to it; the geometry found is that of every decay, and later blocks rescale it. Before all training images are told
-apart it would press classes into few dimensions, where they stay for long."""
-RAISED_BLOCKS, RAISED_RESIDUAL = 2, 0.06
-"""It is raised in so many blocks at least, from the first that begins with every training image right, and until the
-last layer is stationary at that decay up to this residual."""
 MEMORY = ITERATIONS
 """The pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
-KEPT = 2**31
-"""Bytes of maps of all training images that an evaluation keeps for its gradient; where there are more, those inside of
-blocks are computed twice. Pieces of the set would not do: each batch normalisation needs the moments of all
-images before the next layer, and its gradient two more sums, so that exact pieces take a pass for every layer."""
-
-
-def is_raised(training: Training) -> bool:
-    """Whether the next block has the higher decay; the last block never has."""
-    is_done = training.raised >= RAISED_BLOCKS and training.raised_residual < RAISED_RESIDUAL
-    if is_done or training.epoch + 1 >= training.setting.lines:
-        return False
-    split = training.data.splits["train"]
-    return bool(training.loss.is_right(keep_statistics(training), split.labels).all())
+KEPT, SHARE = 2**31, 1 / 4
+"""Bytes of maps of all training images that an evaluation keeps for its gradient, and on a CUDA device the share of the
+free memory; where there are more, those inside of blocks are computed twice. Pieces of the set would not do: each batch
+normalisation needs the moments of all images before the next layer, and its gradient two more sums, so that exact
+pieces take a pass for every layer."""
 
 
 @dataclass
 class _Objective:
-    """The objective of a block, in the form that L-BFGS calls; `losses` are the mean losses of all calls."""
+    """The objective of a block; a call returns its value and the mean loss in it, and sets every gradient."""
 
     training: Training
-    decay: float
-    on_call: Callable[[], None]
-    losses: list[Tensor] = field(default_factory=list)
 
-    def __call__(self) -> Tensor:
-        """Return the value, and set the gradient of every parameter."""
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Evaluate it without waiting for the device."""
         training, split, own = self.training, self.training.data.splits["train"], distributed.own_share()
         training.net.zero_grad()
         images = training.data.normalise(split.images[own]).to(training.net.classifier.W.dtype)
         logits, _ = forward(training.net, images, training.setting.precision)
         loss = training.loss(logits, split.labels[own]).sum() / len(split.labels)
         penalty = torch.stack([parameter.square().sum() for parameter in decayed(training.net)]).sum()
-        value: Tensor = loss + self.decay / 2 * penalty / distributed.size()
+        value: Tensor = loss + training.setting.decay / 2 * penalty / distributed.size()
         value.backward()  # type: ignore[no-untyped-call]
         distributed.total_gradient(training.net)
-        self.losses.append(distributed.total(loss.detach()))
-        self.on_call()
-        return distributed.total(value.detach())
+        return distributed.total(value.detach()), distributed.total(loss.detach())
 
 
 def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], dict[str, float]]:
     """Run `ITERATIONS` of L-BFGS, in double precision from where single precision stalls.
 
     Returns:
-        The mean loss at each evaluation, and the block's decay with mean loss, accuracy and objective at its end.
+        The mean loss at each evaluation; and at the block's end mean loss, accuracy and objective.
     """
     training.recorded, training.step_net = None, training.net  # parameters move to other places, and get longer
     net, split = training.net, training.data.splits["train"]
     images, shown = len(split.labels), 0
-    has_more = is_raised(training)
-    training.raised += has_more
-    decay = training.setting.decay * (RAISED if has_more else 1.0)
 
     def on_call() -> None:
         nonlocal shown
@@ -103,32 +81,36 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
         shown += share
         on_step(share)
 
-    objective = _Objective(training, decay, on_call)
+    is_too_much = torch.tensor(bytes_of_maps(training) > _kept(split.labels.device), device=split.labels.device).int()
+    keeps_maps = not distributed.largest(is_too_much)  # sums in a second pass would not meet those of another process
     if isinstance(net.body, ConvNet):
-        net.body.keeps_inside = bytes_of_maps(training) <= KEPT
+        net.body.keeps_inside = keeps_maps
     net.train()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's L-BFGS takes no other
     balance(net)
-    done = _minimise(objective, ITERATIONS)
+    done, losses = _minimise(training, ITERATIONS, on_call, keeps_maps)
     if done < ITERATIONS and training.setting.precision == "fp32":
         net.double()
-        _minimise(objective, ITERATIONS - done)
+        losses += _minimise(training, ITERATIONS - done, on_call, keeps_maps)[1]
         net.float()
     balance(net)
-    value = float(objective())
+    value = float(_Objective(training)()[0])
     net.zero_grad()
     net.to(memory_format=net.memory_format)  # type: ignore[call-overload]
     logits = keep_statistics(training)
     on_step(images - shown)
     count = int(training.loss.is_right(logits, split.labels).sum())
     loss = float(training.loss(logits, split.labels).mean())
-    end = {"decay": decay, "loss": loss, "accuracy": count / images, "objective": value}
-    return torch.stack(objective.losses).tolist(), end
+    return losses, {"loss": loss, "accuracy": count / images, "objective": value}
+
+
+def _kept(device: torch.device) -> int:
+    return int(SHARE * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else KEPT
 
 
 @torch.no_grad()
 def bytes_of_maps(training: Training) -> int:
-    """The bytes of the outputs of all convolutions and batch normalisations for the images of a process, at most."""
+    """The bytes of the outputs of all convolutions and batch normalisations for this process's training images."""
     net, images = training.net.eval(), training.data.splits["train"].images
     counts: list[int] = []
     layers = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d | _BatchNorm)]
@@ -136,12 +118,29 @@ def bytes_of_maps(training: Training) -> int:
     forward(net, training.data.normalise(images[:1]), training.setting.precision)
     for hook in hooks:
         hook.remove()
-    return -(-len(images) // distributed.size()) * sum(counts)  # all processes decide alike
+    return len(images[distributed.own_share()]) * sum(counts)
 
 
-def _minimise(objective: _Objective, iterations: int) -> int:
-    """Run at most this many iterations of L-BFGS; return how many were done before it stalled."""
-    parameters = [parameter for parameter in objective.training.net.parameters() if parameter.requires_grad]
+def _minimise(
+    training: Training, iterations: int, on_call: Callable[[], None], keeps_maps: bool
+) -> tuple[int, list[float]]:
+    """Run at most this many iterations of L-BFGS.
+
+    Returns:
+        How many were done before it stalled, and the mean loss at each evaluation.
+    """
+    evaluate: Callable[[], tuple[Tensor, ...]] = _Objective(training)
+    if keeps_maps and can_record(training.net, training.setting.loss, training.data.mean.device):
+        evaluate = Recorded(evaluate)
+    losses = []
+
+    def closure() -> Tensor:
+        value, loss = evaluate()
+        losses.append(loss)
+        on_call()
+        return value
+
+    parameters = [parameter for parameter in training.net.parameters() if parameter.requires_grad]
     optimiser = torch.optim.LBFGS(
         parameters,
         max_iter=iterations,
@@ -151,8 +150,8 @@ def _minimise(objective: _Objective, iterations: int) -> int:
         tolerance_grad=TERMINAL_GRADIENT,
         tolerance_change=TERMINAL_CHANGE,
     )
-    optimiser.step(objective)  # type: ignore[no-untyped-call]
-    return int(optimiser.state[parameters[0]]["n_iter"])
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return int(optimiser.state[parameters[0]]["n_iter"]), torch.stack(losses).tolist()
 
 
 @torch.no_grad()

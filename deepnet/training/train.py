@@ -53,11 +53,8 @@ def train(
         line |= measure_splits(training) if _is_measured(training) else {}
         line |= _time(training)
         if is_terminal:
-            line["residual"] = residual = Reading.from_measures(line["train"]).stationarity(line["decay"])
-            if line["decay"] > training.setting.decay:
-                training.raised_residual, training.residual = residual, math.inf
-            elif training.raised > 0:
-                training.residual = residual
+            training.residual = Reading.from_measures(line["train"]).stationarity(training.setting.decay)
+            line["residual"] = training.residual
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
         if distributed.rank() == 0:
