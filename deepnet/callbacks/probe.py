@@ -148,6 +148,9 @@ class _Waiting:
         W, b = last_layer_of(self.probe.linear.weight, self.probe.linear.bias)
         assert W is not None
         assert b is not None
+        check(
+            bool((y != self.ignore_index).any()), "loader", "no sample with a label", "one with samples of some class"
+        )
         for name, value in {"features": H, "weight": W, "bias": b}.items():
             check(bool(torch.stack(value.aminmax()).isfinite().all()), name, "nan or infinity", "finite")
         stats = FeatureStats.from_features(H, y, num_classes=len(W), ignore_index=self.ignore_index)
