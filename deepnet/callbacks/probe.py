@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from deepnet import distributed
 from deepnet.callbacks.share import own_share
 from deepnet.evaluation.last_linear import is_linear, last_linear, logits_in, named
-from deepnet.evaluation.watched import evaluating, labels_in, rows_in, run_on
+from deepnet.evaluation.watched import LOADER, evaluating, labels_in, rows_in, run_on
 from deepnet.measures.neural_collapse import NeuralCollapse
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.collapse.arrays import IGNORED, last_layer_of
@@ -98,6 +98,7 @@ def collapse_of(
     Raises:
         ValueError: if no such layer is found, or batches do not suit it.
     """
+    LOADER.check("loader", loader)
     model = model.module if isinstance(model, DistributedDataParallel) else model
     probe = Probe(model, call, layer)
     devices = [probe.device] if probe.device.type == "cuda" else []
