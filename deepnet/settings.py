@@ -77,10 +77,12 @@ class TrainSetting(ResumableSetting):
     epochs: int = 200
     """Passes over the training images, >= 1."""
     terminal: int = 0
-    """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
-    becomes stationary. Here only the last layer and the scales and
-    shifts of the normalisations summed into the features decay, since the loss feels no other parameter's scale
-    (where features are not normalised all parameters decay). A block counts as an epoch."""
+    """Blocks of L-BFGS on all training images at once after the last epoch, so that the last layer becomes stationary.
+    Here only the last layer and the scales and shifts of the normalisations summed into the features decay, since the
+    loss feels no other parameter's scale (where features are not normalised all parameters decay). A block counts as an
+    epoch."""
+    terminal_iterations: int = 100
+    """Iterations of a block, >= 1. It begins with an empty memory: squared error needs long ones."""
     terminal_residual: float = 0.01
     """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
     batches: Literal["random", "balanced"] = "random"
@@ -130,6 +132,8 @@ class TrainSetting(ResumableSetting):
         is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
         check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
         check(0 <= self.terminal <= MOST, "--terminal", self.terminal, f"an integer in [0, {MOST}]")
+        iterations = self.terminal_iterations
+        check(0 < iterations <= MOST, "--terminal-iterations", iterations, f"an integer in [1, {MOST}]")
         residual = self.terminal_residual
         check(0 < residual < math.inf, "--terminal-residual", residual, "finite and > 0")
         is_balanced_tags = self.batches == "balanced" and self.multilabel > 1

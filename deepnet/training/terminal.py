@@ -34,10 +34,9 @@ from deepnet.training.recorded import Recorded, can_record
 from deepnet.training.training import Training
 from ufm.tolerances import TERMINAL_CHANGE, TERMINAL_GRADIENT
 
-ITERATIONS = 50
-"""Of L-BFGS in a block."""
-MEMORY = ITERATIONS
-"""The pairs of steps and gradient differences that L-BFGS keeps: all of a block."""
+MEMORY = 2**32
+"""Bytes of the steps and gradient differences that L-BFGS keeps: all of a block, if they find room. Forgetting costs
+squared error most, whose curvatures lie farthest apart (its table: `deepnet/comparison/README.md`)."""
 KEPT, SHARE = 2**31, 1 / 4
 """Bytes of maps of all training images that an evaluation keeps for its gradient, and on a CUDA device the share of the
 free memory; where there are more, those inside of blocks are computed twice. Pieces of the set would not do: each batch
@@ -66,18 +65,18 @@ class _Objective:
 
 
 def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], dict[str, float]]:
-    """Run `ITERATIONS` of L-BFGS, in double precision from where single precision stalls.
+    """Run a block of L-BFGS, in double precision from where single precision stalls.
 
     Returns:
         The mean loss at each evaluation; and at the block's end mean loss, accuracy and objective.
     """
     training.recorded, training.step_net = None, training.net  # parameters move to other places, and get longer
     net, split = training.net, training.data.splits["train"]
-    images, shown = len(split.labels), 0
+    images, iterations, shown = len(split.labels), training.setting.terminal_iterations, 0
 
     def on_call() -> None:
         nonlocal shown
-        share = min(images // ITERATIONS, images - shown)
+        share = min(-(-images // iterations), images - shown)
         shown += share
         on_step(share)
 
@@ -88,10 +87,10 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     net.train()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's L-BFGS takes no other
     balance(net)
-    done, losses = _minimise(training, ITERATIONS, on_call, keeps_maps)
-    if done < ITERATIONS and training.setting.precision == "fp32":
+    done, losses = _minimise(training, iterations, on_call, keeps_maps)
+    if done < iterations and training.setting.precision == "fp32":
         net.double()
-        losses += _minimise(training, ITERATIONS - done, on_call, keeps_maps)[1]
+        losses += _minimise(training, iterations - done, on_call, keeps_maps)[1]
         net.float()
     balance(net)
     value = float(_Objective(training)()[0])
@@ -141,11 +140,12 @@ def _minimise(
         return value
 
     parameters = [parameter for parameter in training.net.parameters() if parameter.requires_grad]
+    of_a_pair = 2 * sum(parameter.nbytes for parameter in parameters)
     optimiser = torch.optim.LBFGS(
         parameters,
         max_iter=iterations,
         max_eval=2 * iterations,
-        history_size=MEMORY,
+        history_size=max(1, min(iterations, MEMORY // of_a_pair)),
         line_search_fn="strong_wolfe",
         tolerance_grad=TERMINAL_GRADIENT,
         tolerance_change=TERMINAL_CHANGE,

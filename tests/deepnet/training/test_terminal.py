@@ -20,7 +20,7 @@ from ufm.errors import RequestError
 
 TINY = TrainSetting(
     data="digits", net="resnet18", width=0.125, per_class=6, test_per_class=2, validation=0.2, epochs=2, terminal=4,
-    terminal_residual=1e-9, batch_size=20, lr=0.05, decay=0.01, clip=5.0,
+    terminal_iterations=50, terminal_residual=1e-9, batch_size=20, lr=0.05, decay=0.01, clip=5.0,
 )  # fmt: skip
 
 
