@@ -35,7 +35,7 @@ ROUNDING = 2e-5
 
 TERMINAL = dataclasses.replace(
     SETTING, width=0.125, per_class=6, test_per_class=2, validation=0.2, epochs=1, batch_size=20, decay=0.01,
-    terminal=3, terminal_residual=1e-9, schedule="step", augment=False,
+    terminal=3, terminal_iterations=50, terminal_residual=1e-9, schedule="step", augment=False,
 )  # fmt: skip
 
 
@@ -110,22 +110,21 @@ def test_a_wrong_request_is_said_once(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-ITERATIONS = 10
+BLOCK = dataclasses.replace(TERMINAL, terminal_iterations=10)
 BLOCKS = """
 import dataclasses, sys, torch
 from deepnet import distributed
 from deepnet.nets import batch_norm
 from deepnet.training import terminal
-from tests.deepnet.test_distributed import ITERATIONS, TERMINAL, in_double
-terminal.ITERATIONS = ITERATIONS
+from tests.deepnet.test_distributed import BLOCK, in_double
 with distributed.process_group("cpu"):
-    training = in_double(TERMINAL)
+    training = in_double(BLOCK)
     losses, _ = terminal.terminal_block(training, lambda _: None)
     state = torch.cat([value.double().flatten() for value in training.net.state_dict().values()])
     agreed = distributed.total(state.clone()) / 2
     assert torch.equal(agreed, state)  # the processes have one net, bit for bit
     batch_norm._total = lambda own: own.clone()  # false twin: moments of their own shares
-    objective = terminal._Objective(in_double(TERMINAL))
+    objective = terminal._Objective(in_double(BLOCK))
     of_shares = float(objective()[1])
     if distributed.rank() == 0:
         torch.save([torch.tensor(losses), state, of_shares], sys.argv[1])
@@ -141,15 +140,14 @@ def in_double(setting: TrainSetting):
     return training
 
 
-def test_two_processes_take_the_steps_of_one_in_a_terminal_block(tmp_path, monkeypatch):
+def test_two_processes_take_the_steps_of_one_in_a_terminal_block(tmp_path):
     """In float64, as 50 iterations enlarge rounding some 1e5 times: 4e-14 measured, 1e-2 in single precision."""
-    monkeypatch.setattr(terminal, "ITERATIONS", ITERATIONS)
     program = tmp_path / "blocks.py"
     program.write_text(BLOCKS)
     done = torchrun(2, program, tmp_path / "found.pt")
     assert done.returncode == 0, done.stderr
     losses, state, of_shares = torch.load(tmp_path / "found.pt")
-    training = in_double(TERMINAL)
+    training = in_double(BLOCK)
     alone, _ = terminal.terminal_block(training, lambda _: None)
     torch.testing.assert_close(losses, torch.tensor(alone), rtol=1e-10, atol=0)
     whole = torch.cat([value.double().flatten() for value in training.net.state_dict().values()])
