@@ -13,6 +13,9 @@ On all images at once batch statistics are those of evaluation, and the objectiv
 
 is a smooth function, which a quasi-Newton method brings to a stationary point in some hundred iterations. A block
 counts as an epoch and begins with an empty memory, so that it depends on the parameters alone.
+
+Of several processes each computes its share of the images: value and gradient are sums over all of them, as the moments
+in a batch normalisation are, and L-BFGS takes the same step everywhere.
 """
 
 from collections.abc import Callable
@@ -23,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from deepnet import distributed
 from deepnet.measures.features import forward
 from deepnet.nets.conv_net import ConvNet
 from deepnet.training.decayed import balance, decayed
@@ -48,15 +52,16 @@ class _Objective:
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Evaluate it without waiting for the device."""
-        training, split = self.training, self.training.data.splits["train"]
+        training, split, own = self.training, self.training.data.splits["train"], distributed.own_share()
         training.net.zero_grad()
-        images = training.data.normalise(split.images).to(training.net.classifier.W.dtype)
-        logits, _ = forward(training.step_net, images, training.setting.precision)
-        loss = training.loss(logits, split.labels).mean()
+        images = training.data.normalise(split.images[own]).to(training.net.classifier.W.dtype)
+        logits, _ = forward(training.net, images, training.setting.precision)
+        loss = training.loss(logits, split.labels[own]).sum() / len(split.labels)
         penalty = torch.stack([parameter.square().sum() for parameter in decayed(training.net)]).sum()
-        value: Tensor = loss + training.setting.decay / 2 * penalty
+        value: Tensor = loss + training.setting.decay / 2 * penalty / distributed.size()
         value.backward()  # type: ignore[no-untyped-call]
-        return value.detach(), loss.detach()
+        distributed.total_gradient(training.net)
+        return distributed.total(value.detach()), distributed.total(loss.detach())
 
 
 def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[list[float], dict[str, float]]:
@@ -65,7 +70,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
     Returns:
         The mean loss at each evaluation; and at the block's end mean loss, accuracy and objective.
     """
-    training.recorded = None  # parameters move to other places
+    training.recorded, training.step_net = None, training.net  # parameters move to other places, and get longer
     net, split = training.net, training.data.splits["train"]
     images, iterations, shown = len(split.labels), training.setting.terminal_iterations, 0
 
@@ -75,7 +80,8 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
         shown += share
         on_step(share)
 
-    keeps_maps = bytes_of_maps(training) <= _kept(split.labels.device)
+    is_too_much = torch.tensor(bytes_of_maps(training) > _kept(split.labels.device), device=split.labels.device).int()
+    keeps_maps = not distributed.largest(is_too_much)  # sums in a second pass would not meet those of another process
     if isinstance(net.body, ConvNet):
         net.body.keeps_inside = keeps_maps
     net.train()
@@ -103,7 +109,7 @@ def _kept(device: torch.device) -> int:
 
 @torch.no_grad()
 def bytes_of_maps(training: Training) -> int:
-    """The bytes of the outputs of all convolutions and batch normalisations for all training images."""
+    """The bytes of the outputs of all convolutions and batch normalisations for this process's training images."""
     net, images = training.net.eval(), training.data.splits["train"].images
     counts: list[int] = []
     layers = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d | _BatchNorm)]
@@ -111,7 +117,7 @@ def bytes_of_maps(training: Training) -> int:
     forward(net, training.data.normalise(images[:1]), training.setting.precision)
     for hook in hooks:
         hook.remove()
-    return len(images) * sum(counts)
+    return len(images[distributed.own_share()]) * sum(counts)
 
 
 def _minimise(
@@ -151,22 +157,24 @@ def _minimise(
 @torch.no_grad()
 def keep_statistics(training: Training) -> Float[Tensor, "N K"]:
     """Set the running statistics to those of all training images (variances divided by N); return the logits."""
-    net = training.net
+    net, split, own = training.net, training.data.splits["train"], distributed.own_share()
     layers = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     momenta, counts = [layer.momentum for layer in layers], {}
 
     def count(layer: _BatchNorm, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        counts[layer] = inputs[0].numel() // inputs[0].shape[1]
+        counts[layer] = len(split.labels) * inputs[0].shape[2:].numel()
 
     hooks = [layer.register_forward_hook(count) for layer in layers]
     for layer in layers:
         layer.momentum = 1.0
     net.train()
-    logits, _ = forward(net, training.data.normalise(training.data.splits["train"].images), training.setting.precision)
+    of_share, _ = forward(net, training.data.normalise(split.images[own]), training.setting.precision)
+    logits = of_share.new_zeros(len(split.labels), of_share.shape[1])
+    logits[own] = of_share
     for hook in hooks:
         hook.remove()
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
         assert layer.running_var is not None
         layer.running_var.mul_((counts[layer] - 1) / counts[layer])  # torch keeps the sum over N - 1
-    return logits
+    return distributed.total(logits)

@@ -175,7 +175,6 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=net.memory_format)  # type: ignore[call-overload]
     if setting.terminal:
-        check(distributed.size() == 1, "--terminal", setting.terminal, "0 with several processes")
         decayed(net)  # refused here if that is not known
         is_random = isinstance(net.body, OwnBody) and net.body.is_random
         check(not is_random, "--terminal", setting.terminal, "0 with a network that draws random numbers in training")
