@@ -33,7 +33,7 @@ from ufm.model.target import NoPrediction, Target
 from ufm.parallel import cores, map_chunks, room
 from ufm.profile import Profile, phases
 from ufm.solve.critical_points import Classification, classify
-from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.end_points import EndPoints, Path, Status
 from ufm.solve.grouping import groups_of
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
@@ -180,7 +180,8 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     own = case.units.target(target)
     allowed = bounds_of(case.units, setting.tolerance)["smallest eigenvalue"]
     curvature = Curvature(case.units.model, known_orbit(case.units.model, own.point), allowed)
-    ends = _end_points(case, partial(measure, case.units.model, own), curvature, progress, profile)
+    path = _path(case, TRACED)
+    ends = _end_points(case, partial(measure, case.units.model, own), curvature, progress, profile, path)
     status, measures = ends.status, ends.measures
     certified = ~ends.distance.isnan()
     claims = claims_about(case.units, own, setting.tolerance, setting.first_start, status, measures, certified)
@@ -204,7 +205,8 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
         elsewhere=[] if target.is_benign else _elsewhere(case, target, status, measures),
-        convergence=_path(case, target),
+        convergence={"starts": len(path.numbers), "percentiles": PERCENTILES}
+        | convergence(case.units, own.value, path, setting.max_steps),
         saddle_statuses=saddle_statuses,
         saddles=saddles,
         minimisers_among_saddles=minimisers,
@@ -224,7 +226,7 @@ def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, pro
         return describe(case.model, dataclasses.replace(end, x=x, value=value))
 
     curvature = Curvature(units.model)
-    ends = _end_points(case, described, curvature, progress, profile)
+    ends = _end_points(case, described, curvature, progress, profile, _path(case, 0))
     status, measures = ends.status, ends.measures
     return Verdict(
         spec=case.spec,
@@ -262,8 +264,9 @@ def _end_points(
     curvature: Curvature,
     progress: Progress,
     profile: Profile | None,
+    path: Path,
 ) -> _Ends:
-    """Minimise every start, block by block, and keep of each end point only what is measured of it."""
+    """Minimise every start, block by block, and keep of each end point only what is measured of it, and the path."""
     setting, units, model, device = case.setting, case.units, case.units.model, case.device
     phase = phases(profile)
     # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
@@ -276,7 +279,8 @@ def _end_points(
         with phase("starts"):
             starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
-        end = minimise(units, starts, setting.tolerance, setting.max_steps, advance, profile)
+        rows = slice(block.start, block.stop)
+        end = minimise(units, starts, setting.tolerance, setting.max_steps, advance, profile, path.of(rows))
         finite = end.status != Status.NONFINITE
         x = model.normalised(torch.where(finite[:, None], end.x, 0.0))
         end = dataclasses.replace(end, x=x, value=units.gradient * end.value)
@@ -285,7 +289,6 @@ def _end_points(
         with phase("smallest eigenvalue"):
             below = curvature.from_below(end.x, partial(progress.advance, curving))
         found["smallest eigenvalue"] = below.smallest_eigenvalue
-        rows = slice(block.start, block.stop)
         status[rows], distance[rows] = end.status.cpu(), below.distance.where(finite, torch.nan).cpu()
         for name, values in found.items():
             whole = measures.setdefault(name, torch.empty(setting.starts, dtype=torch.float64))
@@ -332,14 +335,10 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
 
 
-def _path(case: _Case, target: Target) -> dict[str, Any]:
-    """The paths of the first starts to their end points, as percentiles."""
-    setting, model = case.setting, case.model
-    count = min(TRACED, setting.starts, _block(model, case.device))
-    starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
-    own = case.units.target(target)
-    found = convergence(case.units.model, own.value, starts, setting.tolerance, setting.max_steps)
-    return {"starts": count, "percentiles": PERCENTILES, **found}
+def _path(case: _Case, most: int) -> Path:
+    """Room for the path of at most that many of the first starts."""
+    count = min(most, case.setting.starts, _block(case.model, case.device))
+    return Path.unknown(count, case.setting.max_steps, torch.empty(0, dtype=torch.float64, device=case.device))
 
 
 def _search(case: _Case, progress: Progress) -> EndPoints:

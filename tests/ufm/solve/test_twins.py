@@ -17,8 +17,8 @@ OWN = {
     "_load_first",
     "_load",
     "_four_products",
-    "_fill",
-    "_copy",
+    "_square",
+    "Queue",
     "loaded",
     "unset",
 }

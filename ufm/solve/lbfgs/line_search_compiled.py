@@ -15,6 +15,7 @@ RUNNING, CONVERGED, OUT_OF_STEPS, STALLED, NONFINITE = (int(status) for status i
 START = np.dtype(
     [
         ("row", "i8"),  # among all starts
+        ("step", "f8"),  # of the metric
         ("f", "f8"),
         ("norm", "f8"),  # |g|
         ("slope", "f8"),  # g . d
@@ -45,7 +46,7 @@ START = np.dtype(
 
 @kernel
 @no_type_check
-def search(starts, vectors, trial, f, g, rules):
+def search(starts, vectors, trial, f, g, rules, path):
     """Accept the trial or not, end the start, and set the next trial step."""
     for place in range(len(f)):
         s = starts[place]
@@ -57,6 +58,7 @@ def search(starts, vectors, trial, f, g, rules):
         s.is_turning = s.is_accepted or s.trials >= rules.trials
         if s.is_accepted:
             _accept(s, f[place], np.sqrt(squared), rules)
+            _note(s, path)
         elif not s.is_turning:
             _narrow(s, f[place], rules)
             _step(x, s.t, d, trial[place])
@@ -94,6 +96,17 @@ def _accept(s, f, norm, rules):
         s.status = OUT_OF_STEPS
     elif s.idle >= rules.idle_steps:
         s.status = STALLED
+
+
+@kernel
+@no_type_check
+def _note(s, path):
+    """Keep value and gradient of the first starts after 0, 1, 2, 4, ... steps."""
+    if s.row < len(path) and s.steps & (s.steps - 1) == 0:
+        bits = 0
+        while s.steps >> bits:
+            bits += 1
+        path[s.row, bits, 0], path[s.row, bits, 1] = s.f, s.norm
 
 
 @kernel
