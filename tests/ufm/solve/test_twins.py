@@ -14,7 +14,6 @@ OWN = {
     "next_trial",
     "_step",
     "_two_products",
-    "_load_first",
     "_load",
     "_four_products",
     "_square",

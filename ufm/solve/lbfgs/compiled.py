@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import array_of, copy, fill, kernel, sum_kernel
+from ufm.compiled import array_of, copy, kernel, part, sum_part
 from ufm.solve.end_points import EndPoints, Path, Status
 from ufm.solve.lbfgs.line_search_compiled import START, search
 from ufm.solve.lbfgs.rules import MEMORY, Metric, Rules
@@ -78,7 +78,8 @@ class CompiledLbfgs:
         self._work = AtWork.unset(self.active, starts.shape[1])
         self._trial = torch.from_numpy(self._work.trial)
         self._there = np.empty((0, starts.shape[1]))
-        _load_first(self._work, self._queue)
+        first = np.arange(self.active)
+        _load(self._work, first, self._queue, first)
 
     @property
     def trial(self) -> Float[Tensor, "B P"]:
@@ -107,52 +108,37 @@ class CompiledLbfgs:
         return ended
 
 
-@kernel
-@no_type_check
-def _load_first(work, queue):
-    for place in range(len(work.starts)):
-        _load(work, place, queue, place)
+def _load(work: AtWork, places: Int[np.ndarray, " A"], queue: Queue, rows: Int[np.ndarray, " A"]) -> None:
+    """Waiting starts take these places."""
+    fresh = np.zeros(len(places), START)
+    fresh["row"], fresh["step"], fresh["is_new"], fresh["status"] = rows, queue.step[rows], 1, RUNNING
+    fresh["level"] = fresh["shortest"] = np.inf
+    work.starts[places] = fresh
+    work.vectors[places, 2] = 0
+    work.trial[places] = queue.x[rows]
 
 
-@kernel
-@no_type_check
-def _load(work, place, queue, row):
-    s = work.starts[place]
-    s.row, s.step, s.is_new, s.status = row, queue.step[row], 1, RUNNING
-    s.level = s.shortest = np.inf
-    s.f = s.norm = s.slope = s.t = 0.0
-    s.trials = s.pairs = s.idle = s.steps = s.evaluations = 0
-    fill(0.0, work.vectors[place, 2])
-    copy(queue.x[row], work.trial[place])
-
-
-@kernel
-@no_type_check
-def _exchange(work, queue, ends, active, following):
-    starts, vectors, memory, products, trial = work
-    x, value, norm, status, steps, evaluations = ends
-    place = ended = 0
-    while place < active:
-        s = starts[place]
-        if s.status == RUNNING:
-            place += 1
-            continue
-        ended += 1
-        row = s.row
-        copy(vectors[place, 0], x[row])
-        value[row], norm[row], status[row] = s.f, s.norm, s.status
-        steps[row], evaluations[row] = s.steps, s.evaluations
-        if following < len(queue.x):
-            _load(work, place, queue, following)
-            following += 1
-        else:  # the last one at work moves here
-            active -= 1
-            starts[place] = starts[active]
-            copy(trial[active], trial[place])
-            copy(vectors[active].reshape(-1), vectors[place].reshape(-1))
-            copy(memory[active].reshape(-1), memory[place].reshape(-1))
-            copy(products[active].reshape(-1), products[place].reshape(-1))
-    return active, following, ended
+def _exchange(
+    work: AtWork, queue: Queue, ends: tuple[np.ndarray, ...], active: int, following: int
+) -> tuple[int, int, int]:
+    """Store the results of ended starts, and replace them by waiting ones or by the last at work."""
+    places = (work.starts["status"][:active] != RUNNING).nonzero()[0]
+    if not len(places):
+        return active, following, 0
+    ended = work.starts[places]
+    x, *of_ends = ends
+    x[ended["row"]] = work.vectors[places, 0]
+    for name, values in zip(("f", "norm", "status", "steps", "evaluations"), of_ends, strict=True):
+        values[ended["row"]] = ended[name]
+    incoming = np.arange(following, min(following + len(places), len(queue.x)))
+    _load(work, places[: len(incoming)], queue, incoming)
+    empty = places[len(incoming) :]
+    active -= len(empty)
+    holes, last = empty[empty < active], np.arange(active, active + len(empty))
+    movers = np.setdiff1d(last, empty, assume_unique=True)
+    for array in work:
+        array[holes] = array[movers]
+    return active, following + len(incoming), len(places)
 
 
 @kernel
@@ -190,7 +176,7 @@ def _turn(work, there, last):
         s.low_t, s.low_f, s.low_slope, s.high_t = 0.0, s.f, s.slope, np.inf
 
 
-@kernel
+@part
 @no_type_check
 def _remember(t, d, g, there, s, y):
     for p in range(len(d)):
@@ -198,7 +184,7 @@ def _remember(t, d, g, there, s, y):
         y[p] = there[p] - g[p]
 
 
-@kernel
+@part
 @no_type_check
 def _coefficients(s, squared, products, Sg, Yg, from_S, from_Y):
     """Direction -scale D g + S' from_S + D Y' from_Y and its slope; steepest descent where there is no memory.
@@ -240,7 +226,7 @@ def _coefficients(s, squared, products, Sg, Yg, from_S, from_Y):
     return steepest
 
 
-@kernel
+@part
 @no_type_check
 def _combine(scale, g, from_S, S, from_Y, Y, pairs, d, first, step):
     for p in range(len(d)):
@@ -256,7 +242,7 @@ def _combine(scale, g, from_S, S, from_Y, Y, pairs, d, first, step):
             d[p] += a * s[p] + b * y[p]
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _four_products(s, y, g, y_newest, first, step):
     """s . g and s . y_newest, and in the metric y . g and y . y_newest."""
@@ -274,7 +260,7 @@ def _four_products(s, y, g, y_newest, first, step):
     return sg, yg + step * last_yg, sy, yy + step * last_yy
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _square(v):
     total = 0.0
