@@ -40,14 +40,14 @@ class Measured:
     def of(cls, column: Column) -> "Measured":
         """The widths of a column: text is wrapped between words, numbers (to the right) after commas at most."""
         lines = [line for cell in column.cells for line in Text.from_markup(str(cell)).plain.splitlines()]
-        head = [column.header, *str(column.header).split()]
-        widest = max(map(cell_len, [*lines, head[0]]), default=0)
+        header = str(column.header)
+        widest = max(map(cell_len, [*lines, header]))
         if column.justify == "right":
             pieces = [piece for line in lines for piece in re.split("(?<=,) ", line)]
         else:
             numbers = [word for line in lines for word in line.split() if re.search(r"\d", word)]
             pieces = ["-" * min(widest, LEAST_OF_TEXT), *(word for word in numbers if len(word) < 2 * LEAST_OF_TEXT)]
-        return cls(column, max(map(cell_len, [*pieces, *head[1:]]), default=0), widest)
+        return cls(column, max(map(cell_len, [*pieces, *header.split()]), default=0), widest)
 
 
 def console(width: int = WIDTH) -> Console:

@@ -50,10 +50,10 @@ def bias_text(decay_b: float | None) -> str:
     return "none" if decay_b is None else f"{decay_b:g}"
 
 
-def fixed(value: float, digits: int) -> str:
-    """A number with so many decimals; one that rounds to zero has no sign."""
-    text = f"{value:.{digits}f}"
-    return text if text.strip("-0.") else text.removeprefix("-")
+def fixed(value: float, digits: int, sign: str = "-") -> str:
+    """A number with so many decimals, with its sign (`+`) or its minus; one that rounds to zero has neither."""
+    text = f"{value:{sign}.{digits}f}"
+    return text if text.strip("+-0.") else text.lstrip("+-")
 
 
 def numbered(noun: str, numbers: Sequence[int]) -> str:
