@@ -4,7 +4,9 @@ Figures are drawn to files, beside `pyplot` and its state: your own plots, backe
 them nor are changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -24,6 +26,33 @@ LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse
 """The names of losses in print."""
 COLUMN = 6.0
 """Width of a figure in inches."""
+PAPER = {1: 3.25, 2: 6.75}
+"""Width in inches of one and of both columns of a paper (those of ICML; IEEE's are 3.5 and 7.16)."""
+PAPER_LOOK = {
+    "font.size": 7,
+    "legend.fontsize": 6,
+    "axes.labelsize": 7,
+    "axes.titlesize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "lines.linewidth": 0.9,
+    "lines.markersize": 3,
+    "axes.linewidth": 0.6,
+}
+"""What is smaller in a paper: type of 6 and 7 points beside text of 10."""
+LEAST_HEIGHT = 0.75
+"""The least share of its height that a figure keeps in a narrow column: its words need room."""
+_columns: ContextVar[int | None] = ContextVar("columns", default=None)
+
+
+@contextmanager
+def for_a_paper(columns: int | None) -> Iterator[None]:
+    """Within, figures are as wide as so many columns of a paper; None: as on a page."""
+    token = _columns.set(columns)
+    try:
+        yield
+    finally:
+        _columns.reset(token)
 
 
 def loss_name(spec: dict[str, Any]) -> str:
@@ -43,6 +72,7 @@ LOOK = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 """The parameters that differ from matplotlib's defaults, besides colours."""
 
@@ -55,18 +85,31 @@ def in_our_style(draw: Callable[Arguments, Path]) -> Callable[Arguments, Path]:
         from cycler import cycler
         from matplotlib import style
 
-        with style.context(["default", LOOK | {"axes.prop_cycle": cycler(color=COLOURS)}]):
+        paper = PAPER_LOOK if _columns.get() else {}
+        with style.context(["default", LOOK | paper | {"axes.prop_cycle": cycler(color=COLOURS)}]):
             return draw(*args, **kwargs)
 
     return drawn
 
 
 def subplots(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **options: Any) -> "tuple[Figure, Any]":
-    """A figure of that size in inches and its axes, as of `pyplot.subplots`; no window is opened for it."""
+    """A figure of that size in inches and its axes, as of `pyplot.subplots`; no window is opened for it.
+
+    In a paper it is as wide as is asked; panels side by side stand one below the other where that is one column.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=figsize)
-    return figure, figure.subplots(rows, columns, **options)
+    if (paper := _columns.get()) is None:
+        figure = Figure(figsize=figsize)
+        return figure, figure.subplots(rows, columns, **options)
+    is_stacked = paper == 1 and rows == 1 < columns
+    share, high = (figsize[0] / columns, columns) if is_stacked else (figsize[0], 1)
+    height = figsize[1] * min(1.0, max(PAPER[paper] / share, LEAST_HEIGHT)) * high
+    figure = Figure(figsize=(PAPER[paper], height))
+    if not is_stacked:
+        return figure, figure.subplots(rows, columns, **options)
+    options["height_ratios"] = options.pop("width_ratios", None)
+    return figure, figure.subplots(columns, rows, **options).T
 
 
 def save(figure: "Figure", path: Path) -> Path:

@@ -179,7 +179,7 @@ def test_blocks_repeat_what_tells_the_rows_apart():
 
 
 @pytest.mark.parametrize(
-    ("value", "sign", "text"), [(-1e-9, "-", "0.00"), (-0.006, "-", "-0.01"), (1e-9, "+", "0.00"), (2, "+", "+2.00")]
+    ("value", "sign", "text"), [(-1e-9, "-", "0.00"), (-0.006, "-", "-0.01"), (1e-9, "+", "0.00"), (2.0, "+", "+2.00")]
 )
 def test_zero_has_no_sign(value, sign, text):
     assert fixed(value, 2, sign) == text
