@@ -27,7 +27,10 @@ class FiguresSetting(OutputSetting):
     format: Literal["both", "pdf", "png"] = "both"
     """What is written of each figure: pdf, whose fonts are TrueType, png, or both."""
     column: int | None = None
-    """Columns of a paper, 1 or 2, that a figure is as wide as: 3.25 or 6.75 inches. Default: as on a page."""
+    """Columns of a paper, 1 or 2, that a figure is as wide as: 3.25 or 6.75 inches; many panels take both.
+
+    Default: as on a page.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

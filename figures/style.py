@@ -4,6 +4,7 @@ Figures are drawn to files, beside `pyplot` and its state: your own plots, backe
 them nor are changed.
 """
 
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +34,7 @@ PAPER_LOOK = {
     "legend.fontsize": 6,
     "axes.labelsize": 7,
     "axes.titlesize": 7,
+    "figure.titlesize": 7,
     "xtick.labelsize": 6,
     "ytick.labelsize": 6,
     "lines.linewidth": 0.9,
@@ -92,16 +94,20 @@ def in_our_style(draw: Callable[Arguments, Path]) -> Callable[Arguments, Path]:
     return drawn
 
 
-def subplots(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **options: Any) -> "tuple[Figure, Any]":
+def subplots(
+    rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], is_wide: bool = False, **options: Any
+) -> "tuple[Figure, Any]":
     """A figure of that size in inches and its axes, as of `pyplot.subplots`; no window is opened for it.
 
-    In a paper it is as wide as is asked; panels side by side stand one below the other where that is one column.
+    In a paper it is as wide as is asked; in one column panels side by side stand one below the other, and a figure
+    that `is_wide` or has rows and columns of panels takes both.
     """
     from matplotlib.figure import Figure
 
     if (paper := _columns.get()) is None:
         figure = Figure(figsize=figsize)
         return figure, figure.subplots(rows, columns, **options)
+    paper = 2 if is_wide or (rows > 1 and columns > 1) else paper
     is_stacked = paper == 1 and rows == 1 < columns
     share, high = (figsize[0] / columns, columns) if is_stacked else (figsize[0], 1)
     height = figsize[1] * min(1.0, max(PAPER[paper] / share, LEAST_HEIGHT)) * high
@@ -120,6 +126,23 @@ def save(figure: "Figure", path: Path) -> Path:
     """
     if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
         raise ValueError("there is nothing finite to draw")
+    if _columns.get() is not None:
+        _fit(figure)
     with atomic_file(path, "wb") as file:
         figure.savefig(file, format=path.suffix.removeprefix("."))
     return path
+
+
+def _fit(figure: "Figure") -> None:
+    """Break titles and legends that are wider than what they belong to."""
+    figure.draw_without_rendering()
+    titles = [(axes.title, axes.bbox.width) for axes in figure.axes]
+    for title, width in titles + [(text, figure.bbox.width) for text in figure.texts]:
+        wide = title.get_window_extent().width
+        if wide > width > 0:
+            letters = max(8, int(0.95 * len(title.get_text()) * width / wide))
+            title.set_text(textwrap.fill(title.get_text(), letters))
+    for legend in figure.legends:
+        while legend.get_window_extent().width > figure.bbox.width and legend._ncols > 1:
+            legend.set_ncols(legend._ncols - 1)
+            figure.draw_without_rendering()
