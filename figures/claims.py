@@ -20,7 +20,7 @@ SOURCE, RANK, MARGIN, VERDICT, END = 3.7, 5.5, 5.65, 6.5, 7.1
 def draw(record: dict[str, Any], path: Path) -> Path:
     """A row per claim; claims that fail or did not run are written large."""
     rows = record["result"]["rows"]
-    figure, axes = subplots(figsize=(1.2 * COLUMN, 0.19 * len(rows) + 0.8))
+    figure, axes = subplots(figsize=(1.2 * COLUMN, 0.19 * len(rows) + 0.8), is_wide=True)
     for place, row in enumerate(rows):
         verdict = row["verdict"]
         axes.scatter(RANK, place, marker="s", s=40, color=RIGOUR[verdict["rigour"]] if verdict else "0.8")

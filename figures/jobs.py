@@ -6,6 +6,7 @@ from typing import TypedDict
 from figures.report.page import build
 from figures.settings import FiguresSetting, ReportSetting
 from figures.stored import UnusableRecordError, draw_stored, figure_scripts
+from figures.style import for_a_paper
 from ufm.cli.job import Job
 from ufm.cli.records import atomic_file
 from ufm.errors import check
@@ -21,7 +22,7 @@ class Drawn(TypedDict):
 
 
 class DrawAll(Job[FiguresSetting, Drawn]):
-    """The job that draws every figure for which there are records, as PDF and PNG."""
+    """The job that draws every figure for which there are records, as PDF, PNG or both."""
 
     name = "figures"
 
@@ -33,10 +34,12 @@ class DrawAll(Job[FiguresSetting, Drawn]):
         """Draw one figure after the other; a record that cannot be shown leaves its figure out."""
         result: Drawn = {"drawn": [], "left_out": {}}
         for name, script in figure_scripts().items():
-            paths = [self.folder / f"{name}.{kind}" for kind in ("pdf", "png")]
+            kinds = ("pdf", "png") if self.setting.format == "both" else (self.setting.format,)
+            paths = [self.folder / f"{name}.{kind}" for kind in kinds]
             try:
                 for path in paths:
-                    draw_stored(script, self.setting.data, path)
+                    with for_a_paper(self.setting.column):
+                        draw_stored(script, self.setting.data, path)
             except UnusableRecordError as error:
                 result["left_out"][name] = str(error)
             else:

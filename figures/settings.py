@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ufm.cli.common_setting import OutputSetting
+from ufm.errors import check
 
 STORED = Path(__file__).parent / "data"
 
@@ -15,12 +17,24 @@ class FiguresSetting(OutputSetting):
     Examples:
         python -m figures
         python -m figures --data results/records --out results/figures
+        python -m figures --format pdf --column 1
 
-    Writes: NAME.pdf and NAME.png per figure, and record.json, into --out.
+    Writes: NAME.pdf and NAME.png per figure, or one of them, and record.json, into --out.
     """
 
     data: Path = STORED
     """Folder of records, NAME.json each. Default: those that come with the repository."""
+    format: Literal["both", "pdf", "png"] = "both"
+    """What is written of each figure: pdf, whose fonts are TrueType, png, or both."""
+    column: int | None = None
+    """Columns of a paper, 1 or 2, that a figure is as wide as: 3.25 or 6.75 inches; many panels take both.
+
+    Default: as on a page.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.column in (None, 1, 2), "--column", self.column, "1 or 2")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,10 @@ Figures are drawn to files, beside `pyplot` and its state: your own plots, backe
 them nor are changed.
 """
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -24,6 +27,34 @@ LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse
 """The names of losses in print."""
 COLUMN = 6.0
 """Width of a figure in inches."""
+PAPER = {1: 3.25, 2: 6.75}
+"""Width in inches of one and of both columns of a paper (those of ICML; IEEE's are 3.5 and 7.16)."""
+PAPER_LOOK = {
+    "font.size": 7,
+    "legend.fontsize": 6,
+    "axes.labelsize": 7,
+    "axes.titlesize": 7,
+    "figure.titlesize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "lines.linewidth": 0.9,
+    "lines.markersize": 3,
+    "axes.linewidth": 0.6,
+}
+"""What is smaller in a paper: type of 6 and 7 points beside text of 10."""
+LEAST_HEIGHT = 0.75
+"""The least share of its height that a figure keeps in a narrow column: its words need room."""
+_columns: ContextVar[int | None] = ContextVar("columns", default=None)
+
+
+@contextmanager
+def for_a_paper(columns: int | None) -> Iterator[None]:
+    """Within, figures are as wide as so many columns of a paper; None: as on a page."""
+    token = _columns.set(columns)
+    try:
+        yield
+    finally:
+        _columns.reset(token)
 
 
 def loss_name(spec: dict[str, Any]) -> str:
@@ -43,6 +74,7 @@ LOOK = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
 """The parameters that differ from matplotlib's defaults, besides colours."""
 
@@ -55,18 +87,35 @@ def in_our_style(draw: Callable[Arguments, Path]) -> Callable[Arguments, Path]:
         from cycler import cycler
         from matplotlib import style
 
-        with style.context(["default", LOOK | {"axes.prop_cycle": cycler(color=COLOURS)}]):
+        paper = PAPER_LOOK if _columns.get() else {}
+        with style.context(["default", LOOK | paper | {"axes.prop_cycle": cycler(color=COLOURS)}]):
             return draw(*args, **kwargs)
 
     return drawn
 
 
-def subplots(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **options: Any) -> "tuple[Figure, Any]":
-    """A figure of that size in inches and its axes, as of `pyplot.subplots`; no window is opened for it."""
+def subplots(
+    rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], is_wide: bool = False, **options: Any
+) -> "tuple[Figure, Any]":
+    """A figure of that size in inches and its axes, as of `pyplot.subplots`; no window is opened for it.
+
+    In a paper it is as wide as is asked; in one column panels side by side stand one below the other, and a figure
+    that `is_wide` or has rows and columns of panels takes both.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=figsize)
-    return figure, figure.subplots(rows, columns, **options)
+    if (paper := _columns.get()) is None:
+        figure = Figure(figsize=figsize)
+        return figure, figure.subplots(rows, columns, **options)
+    paper = 2 if is_wide or (rows > 1 and columns > 1) else paper
+    is_stacked = paper == 1 and rows == 1 < columns
+    share, high = (figsize[0] / columns, columns) if is_stacked else (figsize[0], 1)
+    height = figsize[1] * min(1.0, max(PAPER[paper] / share, LEAST_HEIGHT)) * high
+    figure = Figure(figsize=(PAPER[paper], height))
+    if not is_stacked:
+        return figure, figure.subplots(rows, columns, **options)
+    options["height_ratios"] = options.pop("width_ratios", None)
+    return figure, figure.subplots(columns, rows, **options).T
 
 
 def save(figure: "Figure", path: Path) -> Path:
@@ -77,6 +126,23 @@ def save(figure: "Figure", path: Path) -> Path:
     """
     if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
         raise ValueError("there is nothing finite to draw")
+    if _columns.get() is not None:
+        _fit(figure)
     with atomic_file(path, "wb") as file:
         figure.savefig(file, format=path.suffix.removeprefix("."))
     return path
+
+
+def _fit(figure: "Figure") -> None:
+    """Break titles and legends that are wider than what they belong to."""
+    figure.draw_without_rendering()
+    titles = [(axes.title, axes.bbox.width) for axes in figure.axes]
+    for title, width in titles + [(text, figure.bbox.width) for text in figure.texts]:
+        wide = title.get_window_extent().width
+        if wide > width > 0:
+            letters = max(8, int(0.95 * len(title.get_text()) * width / wide))
+            title.set_text(textwrap.fill(title.get_text(), letters))
+    for legend in figure.legends:
+        while legend.get_window_extent().width > figure.bbox.width and legend._ncols > 1:
+            legend.set_ncols(legend._ncols - 1)
+            figure.draw_without_rendering()

@@ -98,6 +98,14 @@ def run(claim: Claim) -> Row:
     return Row(claim, time.perf_counter() - began, verdict)
 
 
+def twin_of(claim: Claim) -> Verdict | str:
+    """The verdict on the claim's false twin, which should be that it fails; the reason if its check did not run."""
+    try:
+        return importlib.import_module(f"theory_checks.{claim.name}").refuted()
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def run_all(claims: Sequence[Claim]) -> Iterator[Row]:
     """Rows as they are finished, from one process per core; an interrupt ends the processes at once."""
     done = set()

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from theory_checks.listing import Row
-from ufm.cli.table import console
+from theory_checks.notation import symbols_in
+from theory_checks.verdict import Verdict
+from ufm.cli.table import console, table
 from ufm.cli.words import margin_text
 
 WIDTH = 170
@@ -17,27 +18,37 @@ WIDTH = 170
 def show_all(rows: Sequence[Row]) -> None:
     """Print the table, and the number of rows of each status."""
     out = console(WIDTH)
-    table = Table(title="Claims of the literature, by theme", title_justify="left", show_lines=True)
-    table.add_column("claim", ratio=5)
-    table.add_column("source", ratio=2)
-    for column, justify in (("rigour", "left"), ("margin", "right"), ("seconds", "right"), ("verdict", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    text = ("claim", "source", "rigour", "verdict")
+    found = table(
+        "Claims of the literature, by theme",
+        "claim",
+        "source",
+        "rigour",
+        "margin",
+        "seconds",
+        "verdict",
+        left=text,
+        lines=True,
+    )
     for row in rows:
         what = row.claim.sentence if row.verdict else f"{row.claim.sentence} [bold red]Not run: {row.not_run}[/]"
         rigour, margin = (
             (row.verdict.rigour, margin_text(row.verdict.margin, row.verdict.margin_is)) if row.verdict else ("-", "-")
         )
-        table.add_row(
+        found.add_row(
             f"[bold]{row.claim.name}[/]\n{what}", row.claim.source, rigour, margin, f"{row.seconds:.1f}", status(row)
         )
-    out.print(table)
+    out.print(found)
     out.print(summary(rows), soft_wrap=True, highlight=False)
 
 
-def show_one(row: Row) -> None:
-    """Print the claim as its file states it, and the evidence line by line."""
+def show_one(row: Row, twin: Verdict | str) -> None:
+    """Print the claim as its file states it, its symbols, the evidence line by line, and what became of its twin."""
     out = Console(soft_wrap=True, highlight=False)
     out.print(row.claim.text, markup=False)
+    out.print("\nSymbols, where the text has no other meaning for them:", markup=False)
+    for symbol, meaning in symbols_in(row.claim.text).items():
+        out.print(f"    {symbol:8}{meaning}", markup=False)
     out.rule(style="dim")
     if row.verdict is None:
         out.print(f"[bold red]not run[/]: {row.not_run}")
@@ -49,7 +60,16 @@ def show_one(row: Row) -> None:
     worst = "" if verdict.worst is None else f"; worst deviation: {verdict.worst:.2g}"
     out.print(f"covered: {verdict.sizes}{starts}{worst}", markup=False)
     out.print(f"margin: {margin_text(verdict.margin, verdict.margin_is)} ({verdict.margin_is})", markup=False)
+    out.print(f"false twin: {twin_text(twin)}", markup=False)
     out.print(f"{verdict.rigour}, {row.seconds:.1f} s: {status(row)}")
+
+
+def twin_text(twin: Verdict | str) -> str:
+    """Whether the same check refused the false variant, and where; a check that does not is worth nothing."""
+    if isinstance(twin, str):
+        return f"not run just now: {twin}"
+    refused = [finding.text for finding in twin.findings if not finding.holds]
+    return f"refused just now, at: {refused[0]}" if refused else "NOT REFUSED: this check does not see the difference"
 
 
 def progress_line(row: Row) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from deepnet.comparison.own import NetComparison
 from deepnet.comparison.study import Study
 from ufm.cli.table import console, table
-from ufm.cli.words import depth_sentence
+from ufm.cli.words import depth_sentence, fixed
 
 NOTHING_DERIVED = (
     "What this net pays for its features is not known (it is for the nets of this laboratory that normalise their "
@@ -76,7 +76,7 @@ def _show_derived(condition: dict[str, Any], title: str) -> None:
 
 def _percent(spread: dict[str, Any]) -> str:
     deviation = "" if spread["deviation"] is None else f" ± {100 * spread['deviation']:.1g}"
-    return f"{100 * spread['mean']:+.3f}{deviation} %"
+    return f"{fixed(100 * spread['mean'], 3, '+')}{deviation} %"
 
 
 def _show_condition(condition: dict[str, Any]) -> None:

@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
-from ufm.cli.table import console
+from ufm.cli.table import console, table
 
 WIDTH = 170
 """Of the table where there is no terminal."""
@@ -19,17 +17,15 @@ COLOURS = {"showed": "green", "did not show": "bold red", "not decided": "yellow
 def show(result: Mapping[str, Any]) -> None:
     """Print one row per statement, and the number of statements of each outcome."""
     out = console(WIDTH)
-    table = Table(title="What papers say of trained nets", title_justify="left", show_lines=True)
-    table.add_column("statement", ratio=6)
-    table.add_column("source", ratio=2)
-    for column in ("measured: mean (spread over seeds)", "predicted", "90 % interval", "judged in", "outcome"):
-        table.add_column(column)
+    columns = ("statement", "source", "measured: mean (spread over seeds)", "predicted", "90 % interval", "judged in")
+    text = ("statement", "source", "outcome")
+    found = table("What papers say of trained nets", *columns, "outcome", left=text, lines=True)
     for experiment in result["experiments"]:
         for row in experiment["statements"]:
             tried = f". Tried: {row['tried']}" if row["outcome"] == "did not show" and row["tried"] else ""
             outcome = f"[{COLOURS[row['outcome']]}]{row['outcome']}[/]"
-            table.add_row(f"{row['sentence']}{tried}", experiment["source"], *cells(row), outcome)
-    out.print(table)
+            found.add_row(f"{row['sentence']}{tried}", experiment["source"], *cells(row), outcome)
+    out.print(found)
     counts = Counter(row["outcome"] for experiment in result["experiments"] for row in experiment["statements"])
     counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS)
     out.print(

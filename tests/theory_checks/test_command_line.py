@@ -1,5 +1,7 @@
+import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from theory_checks import __main__ as command
 from theory_checks import job, listing
 from theory_checks.listing import Claim, Row, claims, run, run_all
+from theory_checks.notation import NOTATION, symbols_in
 from ufm.cli.command_line import main
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +33,29 @@ def test_one_claim_is_shown_with_its_evidence_and_recorded(tmp_path, capsys):
     assert record["result"]["holds"] is True
     assert [row["claim"]["name"] for row in record["result"]["rows"]] == [FAST]
     assert (tmp_path / "out" / "claims.png").stat().st_size > 5000
+
+
+def test_one_claim_says_what_its_symbols_are_and_that_its_twin_was_refused_just_now(monkeypatch, tmp_path, capsys):
+    name = "softmax_losses_are_contrastive"
+    assert call(name, "--out", str(tmp_path / "a")) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^    K +the number of classes$", printed, re.MULTILINE)
+    assert "p_infl" not in printed  # not a symbol of this claim
+    assert re.search(r"^false twin: refused just now, at: \w", printed, re.MULTILINE)
+    module = importlib.import_module(f"theory_checks.{name}")
+    monkeypatch.setattr(module, "refuted", module.check)  # a check that cannot tell them apart
+    assert call(name, "--out", str(tmp_path / "b")) == 1
+    assert "false twin: NOT REFUSED" in capsys.readouterr().out
+    monkeypatch.setattr(module, "refuted", lambda: 1 / 0)
+    assert call(name, "--out", str(tmp_path / "c")) == 0
+    assert "false twin: not run just now: ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_symbols_are_found_as_symbols():
+    assert symbols_in("a cat's 8 x 8 image, |x| < 1 and x_N <= c") == {name: NOTATION[name] for name in ("c",)} | {
+        "x": NOTATION["x"]
+    }
+    assert set(symbols_in("G'1 = 0, |Z|_* and p_y")) == {"G", "Z", "A'", "|A|_*", "p_y"}
 
 
 def test_without_a_name_all_are_meant():

@@ -10,7 +10,7 @@ from ufm.atlas.atlas import Atlas
 from ufm.atlas.orbit import Orbit
 from ufm.atlas.setting import AtlasSetting
 from ufm.cli.table import console, table
-from ufm.cli.words import bias_text, statuses_text
+from ufm.cli.words import bias_text, fixed, numbered, statuses_text
 
 
 def show(setting: AtlasSetting, atlas: Atlas, result: Mapping[str, Any]) -> None:
@@ -83,18 +83,18 @@ def _counts(atlas: Atlas) -> str:
 def _remarks(atlas: Atlas) -> list[str]:
     """Second local minima, degenerate rows, and rows that were nearly missed."""
     lines = []
-    minima = [str(n) for n, row in enumerate(atlas.rows, 1) if row.index == 0 and not row.is_degenerate]
+    minima = [n for n, row in enumerate(atlas.rows, 1) if row.index == 0 and not row.is_degenerate]
     if len(minima) > 1:
-        lines.append(f"Local minima up to the symmetries: rows {', '.join(minima)}.")
-    degenerate = [str(n) for n, row in enumerate(atlas.rows, 1) if row.is_degenerate]
+        lines.append(f"Local minima up to the symmetries: {numbered('row', minima)}.")
+    degenerate = [n for n, row in enumerate(atlas.rows, 1) if row.is_degenerate]
     if degenerate:
         lines.append(
-            f"Degenerate, with zero eigenvalues that no symmetry explains: rows {', '.join(degenerate)}, one per "
+            f"Degenerate, with zero eigenvalues that no symmetry explains: {numbered('row', degenerate)}, one per "
             "objective, copies not counted; rank and classes are those of one point."
         )
     once = sum(row.found == 1 for row in atlas.rows)
     if once:
-        lines.append(f"Rows that a single start found: {once}; where there are some, others are likely to be missing.")
+        lines.append(f"{once} of the rows are found by one start each: others are likely to be missing.")
     return lines
 
 
@@ -135,8 +135,8 @@ def _missing(morse: dict[str, Any]) -> str:
     by = {name: sum(bool(entry[name]) for entry in noticed) for name in ("equivariant", "plain", "euler")}
     counts = ", ".join(f"{name} {count}" for name, count in by.items())
     if blind:
-        return f"Rows whose absence no relation would notice: {', '.join(map(str, blind))} (noticed by: {counts})."
-    pairs = ", ".join(f"{i + 1} and {j + 1}" for i, j in morse["unnoticed_pairs"])
+        return f"No relation would notice the absence of {numbered('row', blind)} (noticed by: {counts})."
+    pairs = ", ".join(f"rows {i + 1} and {j + 1}" for i, j in morse["unnoticed_pairs"])
     together = f"; not that of two together: {pairs}" if pairs else ", and of any two together"
     return f"The absence of any single row would be noticed{together}; of {len(noticed)} by: {counts}."
 
@@ -154,10 +154,10 @@ def _table(setting: AtlasSetting, atlas: Atlas) -> Table:
     names = ("", "value", "rank", "negative", "zero", "copies", "met", "apart", "found", "curvature", "along", "proved")
     found = table(_title(setting, atlas), *names, left=["apart", "along", "proved"])
     for number, row in enumerate(atlas.rows, 1):
-        zero = f"{row.nullity}" + (f" (not {row.expected_nullity})" if row.is_degenerate else "")
+        zero = f"{row.nullity}" + (f", {row.expected_nullity} explained" if row.is_degenerate else "")
         along = row.direction_is if row.index else "-" if row.is_degenerate else "minimum"
-        cells = (f"{row.value:.10f}", str(row.rank), index_text(row), zero, _copies(row), str(len(row.copies_found)))
-        ways = row.apart, str(row.found), f"{row.curvature:.4f}", along, proved(row.certificate)
+        cells = (fixed(row.value, 10), str(row.rank), index_text(row), zero, _copies(row), str(len(row.copies_found)))
+        ways = row.apart, str(row.found), fixed(row.curvature, 4), along, proved(row.certificate)
         found.add_row(str(number), *cells, *ways)
     return found
 

@@ -1,25 +1,128 @@
-"""The console and tables of reports: wide enough in a log, with numbers aligned to the right."""
+"""The console and tables of reports: wide enough in a log; in a narrow terminal in blocks, so that no number is cut."""
 
-from collections.abc import Collection
+import re
+import textwrap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 WIDTH = 150
 """The width, in characters, of output that is not a terminal."""
+FRAME = 3
+"""The characters that a column takes beside its text: a space on both sides and a line."""
+LEAST_OF_TEXT = 16
+"""The width below which text is not wrapped."""
+
+
+class FittingConsole(Console):
+    """A console that prints a table which is too wide for it in blocks of columns, the first column in each."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print what `rich.console.Console.print` prints, tables in blocks that fit."""
+        shown = [part for it in objects for part in (blocks(it, self.width) if isinstance(it, Table) else [it])]
+        super().print(*shown, **options)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A column with the least width that cuts nothing and the one at which nothing is wrapped."""
+
+    column: Column
+    least: int
+    widest: int
+
+    @classmethod
+    def of(cls, column: Column) -> "Measured":
+        """The widths of a column: text is wrapped between words, numbers (to the right) after commas at most."""
+        lines = [line for cell in column.cells for line in Text.from_markup(str(cell)).plain.splitlines()]
+        header = str(column.header)
+        widest = max(map(cell_len, [*lines, header]))
+        if column.justify == "right":
+            pieces = [piece for line in lines for piece in re.split("(?<=,) ", line)]
+        else:
+            numbers = [word for line in lines for word in line.split() if re.search(r"\d", word)]
+            pieces = ["-" * min(widest, LEAST_OF_TEXT), *(word for word in numbers if len(word) < 2 * LEAST_OF_TEXT)]
+        return cls(column, max(map(cell_len, [*pieces, *header.split()]), default=0), widest)
 
 
 def console(width: int = WIDTH) -> Console:
     """A console on standard output, as wide as the terminal if it is one."""
-    found = Console()
+    found = FittingConsole()
     if not found.is_terminal:
         found.width = width
     return found
 
 
 def table(title: str, *columns: str, left: Collection[str] = (), lines: bool = False) -> Table:
-    """An empty table; columns are aligned to the right except those in `left`."""
+    """An empty table; columns are aligned to the right, and their numbers never cut, except those of text in `left`."""
     made = Table(title=title, title_justify="left", show_lines=lines)
     for name in columns:
-        made.add_column(name, justify="left" if name in left else "right")
+        made.add_column(name, justify="left" if name in left else "right", overflow="fold")
     return made
+
+
+def blocks(made: Table, width: int) -> Iterator[Table]:
+    """The table in as few parts as fit into the width; the first has the title, each what tells the rows apart."""
+    columns = [Measured.of(column) for column in made.columns]
+    count = 1 if _wide(columns) <= width else _identifying(made)
+    keys, others, title = columns[:count], columns[count:], made.title
+    while others:
+        count = max(1, sum(_wide([*keys, *others[: i + 1]]) <= width for i in range(len(others))))
+        yield _block(made, title, [*keys, *others[:count]], width)
+        others, title = others[count:], None
+
+
+def _wide(columns: list[Measured]) -> int:
+    """The least width of a table of these columns."""
+    return 1 + sum(each.least + FRAME for each in columns)
+
+
+def _identifying(made: Table) -> int:
+    """How many of the first columns tell the rows apart: 1 or 2."""
+    first = list(made.columns[0].cells)
+    return 1 if len({*first}) == len(first) or len(made.columns) < 3 else 2
+
+
+def _block(made: Table, title: Any, columns: list[Measured], width: int) -> Table:
+    """A table of some of the columns, each as wide as it likes where there is room, else at its least."""
+    part = Table(title=title, title_justify="left", show_lines=made.show_lines)
+    widths = _shared([each.least for each in columns], [each.widest for each in columns], width - 1)
+    for each, wide in zip(columns, widths, strict=True):
+        header = (
+            "\n".join(textwrap.wrap(str(each.column.header), wide))
+            if each.column.justify == "right"
+            else each.column.header
+        )
+        part.add_column(
+            header, justify=each.column.justify, width=wide, no_wrap=each.column.justify == "right", overflow="fold"
+        )
+    cells = [
+        [_wrapped(str(cell), wide, each.column) for cell in each.column.cells]
+        for each, wide in zip(columns, widths, strict=True)
+    ]
+    for row, of_row in zip(made.rows, zip(*cells, strict=True), strict=True):
+        part.add_row(*of_row, end_section=row.end_section)
+    return part
+
+
+def _wrapped(cell: str, width: int, column: Column) -> str:
+    """A number's cell on several lines, one a comma, if it is too long for one."""
+    is_long = column.justify == "right" and cell_len(Text.from_markup(cell).plain) > width
+    return cell.replace(", ", ",\n") if is_long else cell
+
+
+def _shared(least: list[int], widest: list[int], width: int) -> list[int]:
+    """The widths of columns: what is left after the least goes to those that want more, to each as much."""
+    widths, left = list(least), width - sum(each + FRAME for each in least)
+    if left < 0:
+        widths[0] = max(1, widths[0] + left)  # one number beside a name: the name is folded
+    wanting = sorted(range(len(least)), key=lambda i: widest[i] - least[i])
+    for done, i in enumerate(wanting):
+        more = max(0, min(widest[i] - least[i], left // (len(wanting) - done)))
+        widths[i], left = widths[i] + more, left - more
+    return widths

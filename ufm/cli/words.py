@@ -1,7 +1,7 @@
 """Names for terminal, tables and figures alike: of losses, decays, statuses, margins, the depth of a penalty."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ufm.specs import LossSpec
@@ -32,7 +32,7 @@ CLAIMS = {
     "nc4_disagreement": ClaimWords("NC4 disagreement", "NC4, disagreement"),
     "bias_residual": ClaimWords("W mu_G + b"),
     "tag-wise": ClaimWords("|h_S - tag-wise average| / |h|"),
-    "duality gap": ClaimWords("duality gap / f(0) (certificate)", "duality gap, relative to f(0)"),
+    "duality gap": ClaimWords("duality gap / f(0)", "duality gap, relative to f(0)"),
     "smallest eigenvalue": ClaimWords("smallest eigenvalue, from below", "smallest Hessian eigenvalue"),
     "strict saddles": ClaimWords(
         "curvature at other critical points", "largest curvature along the direction given at another critical point"
@@ -48,6 +48,18 @@ def loss_text(spec: LossSpec) -> str:
 def bias_text(decay_b: float | None) -> str:
     """The decay of the bias as text; `none` for a model without bias."""
     return "none" if decay_b is None else f"{decay_b:g}"
+
+
+def fixed(value: float, digits: int, sign: str = "-") -> str:
+    """A number with so many decimals, with its sign (`+`) or its minus; one that rounds to zero has neither."""
+    text = f"{value:{sign}.{digits}f}"
+    return text if text.strip("+-0.") else text.lstrip("+-")
+
+
+def numbered(noun: str, numbers: Sequence[int]) -> str:
+    """`row 4`, `rows 1, 2 and 4`."""
+    *most, last = map(str, numbers)
+    return f"{noun}s {', '.join(most)} and {last}" if most else f"{noun} {last}"
 
 
 def statuses_text(counts: Mapping[str, int]) -> str:

@@ -148,7 +148,7 @@ def _of_search(
     lost = [
         f"the critical point {_w_text(reduced, p)} has no row" for p, at in zip(found, located, strict=True) if not at
     ]
-    lost += [f"rows {', '.join(str(i + 1) for i in at)} are one orbit" for at in located if len(at) > 1]
+    lost += [f"rows {' and '.join(str(i + 1) for i in at)} are one orbit" for at in located if len(at) > 1]
     if len(left):
         ends = "; ".join(_box_text(box) for box in left[:SHOWN])
         lost.append(f"of rank {reduced.r}, {len(left)} boxes are left: {ends}{', ...' * (len(left) > SHOWN)}")

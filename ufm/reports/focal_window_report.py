@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from ufm.cli.table import console, table
+from ufm.cli.words import fixed
 from ufm.proof.enclosure import PRECISION
 from ufm.reports.focal_window import FocalWindow, is_lowest_partial, spurious
 from ufm.reports.focal_window_setting import FocalWindowSetting
@@ -67,7 +68,7 @@ def _table(result: FocalWindow) -> Table:
     found = table(title, *columns, left=["others", "proved"])
     for row in result["states"]:
         proof = row["proof"]
-        numbers = (f"{row[name]:.9f}" for name in ("t", "beta", "bias", "angle"))
+        numbers = (fixed(row[name], 9) for name in ("t", "beta", "bias", "angle"))
         smallest = "-" if proof is None else f"{proof['smallest_eigenvalue']:.3g}"
         values = f"{row['value']:.14f}", f"{row['value'] - result['value_at_zero']:.3e}"
         found.add_row(str(row["m"]), row["others"], *values, *numbers, smallest, _proved(proof))

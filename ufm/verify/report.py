@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from ufm.cli.table import console, table
-from ufm.cli.words import CLAIMS, bias_text, loss_text, statuses_text
+from ufm.cli.words import CLAIMS, bias_text, fixed, loss_text, statuses_text
 from ufm.tolerances import SAME_VALUE
 from ufm.verify.end_point_claims import Claim
 from ufm.verify.setting import VerifySetting
@@ -113,25 +113,37 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
         f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, decays W {setting.decay_W:g}, "
         f"H {setting.decay_H:g}, b {bias_text(setting.decay_b)}: worst of all converged starts"
     )
-    found = table(title, "claim", "allowed", *(loss_text(verdict.spec) for verdict in verdicts), left=["claim"])
+    losses = (loss_text(verdict.spec) for verdict in verdicts)
+    found = table(title, "claim", "allowed", "evidence", *losses, left=["claim", "evidence"])
     rows = {
         "predicted objective": [f"{v.target.value:.10f}" if v.target else "none" for v in verdicts],
         "predicted margin": [f"{v.target.margin:.8f}" if v.target else "none" for v in verdicts],
+        "no point is lower": ["-" if not v.target else _proved(v.target.is_proved_global) for v in verdicts],
     }
     for label, cells in rows.items():
-        found.add_row(label, "", *cells)
+        found.add_row(label, "", "", *cells)
     found.add_section()
     for name in dict.fromkeys([*CLAIMS, *(name for verdict in verdicts for name in verdict.claims)]):
         claims = [verdict.claims.get(name) for verdict in verdicts]
         allowed = next((claim.allowed for claim in claims if claim is not None), None)
         if allowed is not None:
-            found.add_row(_label(name), _bound(name, allowed), *(_cell(claim) for claim in claims))
+            found.add_row(_label(name), _bound(name, allowed), _rank(claims), *(_cell(claim) for claim in claims))
     found.add_section()
-    found.add_row("starts", "", *(statuses_text(verdict.statuses) for verdict in verdicts))
-    found.add_row("smallest eigenvalue by", "", *(_evidence_text(verdict.curvature) for verdict in verdicts))
-    found.add_row("seconds", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
-    found.add_row("verdict", "", *map(_outcome, verdicts))
+    found.add_row("starts", "", "", *(statuses_text(verdict.statuses) for verdict in verdicts))
+    found.add_row("smallest eigenvalue by", "", "", *(_evidence_text(verdict.curvature) for verdict in verdicts))
+    found.add_row("seconds", "", "", *(f"{verdict.seconds:.1f}" for verdict in verdicts))
+    found.add_row("verdict", "", "", *map(_outcome, verdicts))
     return found
+
+
+def _rank(claims: list[Claim | None]) -> str:
+    """The weakest evidence for a claim among the losses."""
+    ranks = {claim.evidence for claim in claims if claim is not None}
+    return "numeric" if "numeric" in ranks else ranks.pop()
+
+
+def _proved(is_proved: bool) -> str:
+    return "proved" if is_proved else "not proved"
 
 
 def _evidence_text(curvature: dict[str, Any]) -> str:
@@ -180,11 +192,9 @@ def _found_table(verdicts: list[Verdict]) -> Table:
 
 
 def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
-    K = setting.model_choice.classes(setting.saddle_classes)
-    size = f"K = {K}, d = {setting.saddle_dim}, n = {setting.saddle_per_class}"
-    title = (
-        f"Other critical points, {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest values first)"
-    )
+    K, claimed = map(setting.model_choice.classes, (setting.saddle_classes, setting.classes))
+    size = f"K = {K} (the claims above: K = {claimed}), d = {setting.saddle_dim}, n = {setting.saddle_per_class}"
+    title = f"Other critical points of {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest first)"
     columns = (
         "loss",
         "value",
@@ -200,7 +210,7 @@ def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     for verdict in verdicts:
         for row in verdict.saddles[:SADDLES_SHOWN]:
             integers = (str(row[key]) for key in ("rank", "morse_index", "nullity"))
-            numbers = f"{row['smallest_eigenvalue']:.6f}", f"{row['curvature']:.6f}"
+            numbers = fixed(row["smallest_eigenvalue"], 6), fixed(row["curvature"], 6)
             cells = (loss_text(verdict.spec), f"{row['value']:.8f}", *integers, *numbers)
             found.add_row(*cells, row["direction_is"], str(row["found"]))
         found.add_section()
@@ -208,8 +218,9 @@ def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
 
 
 def _saddle_summary(verdict: Verdict) -> str:
-    hidden = max(0, len(verdict.saddles) - SADDLES_SHOWN)
-    not_shown = f" ({hidden} of them only in the record)" if hidden else ""
+    hidden = [str(row["found"]) for row in verdict.saddles[SADDLES_SHOWN:]]
+    by = f"found by {', '.join(hidden)} start{'s' * (hidden != ['1'])}"
+    not_shown = f" ({len(hidden)} of them only in the record, {by})" if hidden else ""
     values = [row["value"] for row in verdict.saddles]
     distinct = sum(after - before > SAME_VALUE for before, after in zip([-math.inf, *values], values, strict=False))
     minimiser = "zero" if verdict.saddle_target and verdict.saddle_target.is_zero else "the minimiser"
@@ -235,5 +246,5 @@ def _bound(name: str, allowed: float) -> str:
 def _cell(claim: Claim | None) -> str:
     if claim is None:
         return "-"
-    text = f"{claim.worst:.0f}" if claim.worst.is_integer() else f"{claim.worst:.2g}"
+    text = fixed(claim.worst, 0) if claim.worst.is_integer() else f"{claim.worst:.2g}"
     return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"

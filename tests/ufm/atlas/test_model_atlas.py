@@ -98,7 +98,7 @@ def test_hidden_layers_have_partially_active_minima(grown):
     assert [row.index == 0 for row in rows] == [1 not in pair for _, pair in states]  # 2^K labelled, 3 up to symmetry
     assert not any(row.is_degenerate for row in rows)
     text = "\n".join(summary(grown["deep"], grown["deep"].as_result() | evidence(grown["deep"], True)))
-    assert "Local minima up to the symmetries: rows 1, 2, 4." in text
+    assert "Local minima up to the symmetries: rows 1, 2 and 4." in text
 
 
 def test_several_labels(grown):

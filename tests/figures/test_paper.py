@@ -1,0 +1,54 @@
+"""Figures for papers: as wide as a column, type that is embedded as TrueType, no word cut off."""
+
+import re
+
+import pytest
+from matplotlib.text import Text
+
+from figures import style
+from figures.stored import DATA, draw_stored, figure_scripts
+
+QUICK = ("conditioning", "accuracies")
+
+
+def width_in_inches(pdf):
+    return float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", pdf)[1]) / 72
+
+
+def cut(figure):
+    """The words that reach over the edge of the figure by more than a pixel."""
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = {text.get_text(): text.get_window_extent() for text in texts if not text.get_clip_on()}
+    inside = figure.bbox.padded(1)
+    return [word for word, box in boxes.items() if box.width and not (inside.x0 <= box.x0 and box.x1 <= inside.x1)]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved."""
+    figures = []
+    fit = style._fit
+    monkeypatch.setattr(style, "_fit", lambda figure: figures.append(figure) or fit(figure))
+    return figures
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in figure_scripts()]
+)
+def test_a_figure_for_a_paper(name, columns, drawn, tmp_path):
+    path = tmp_path / "figure.pdf"
+    with style.for_a_paper(columns):
+        draw_stored(figure_scripts()[name], DATA, path)
+    pdf = path.read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert any(width_in_inches(pdf) == pytest.approx(style.PAPER[wide]) for wide in {columns, 2})
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    drawn[0].draw_without_rendering()
+    assert cut(drawn[0]) == []
+
+
+def test_as_on_a_page_it_is_another_width(tmp_path):
+    draw_stored(figure_scripts()["conditioning"], DATA, tmp_path / "page.pdf")
+    assert width_in_inches((tmp_path / "page.pdf").read_bytes()) == pytest.approx(style.COLUMN)
