@@ -290,7 +290,7 @@ def trained(count, **changes):
     "changes",
     [
         {"loss": {"name": "focal"}, "clip": 1.0, "schedule": "cosine", "epochs": 3},
-        {"optimiser": "adam", "lr": 1e-3, "net": "mlp"},
+        {"optimiser": "adam", "lr": 1e-2, "net": "mlp"},
         {"multilabel": 2, "augment": False, "nesterov": True},
         {"head": {"name": "normalised"}},
     ],

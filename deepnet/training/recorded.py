@@ -62,7 +62,14 @@ class Recorded:
 
     @cached_property
     def _stream(self) -> torch.cuda.Stream:
-        """The stream of the recording, which the calls before it must use, too."""
+        """The stream of the recording, which the calls before it must use, too.
+
+        Batches of another size and evaluations in between run on the usual one; autograd waits where it must, and need
+        not say so.
+        """
+        silence = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+        if silence is not None:  # torch before 2.10 has no such warning
+            silence(False)
         return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def _record(self) -> torch.cuda.CUDAGraph:
