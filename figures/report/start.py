@@ -40,8 +40,8 @@ FINDINGS = {
 """What the page says first: a title and the claims that say it, the most important first."""
 BENIGN, PRICE, SHARP, DEEP, SMOOTH, FRAME = FINDINGS
 MEANINGS = {
-    BENIGN: "In the ranges below descent cannot get stuck: where the gradient vanishes, the objective is least, or there "
-    "is a way down.",
+    BENIGN: "In the ranges below descent cannot get stuck: where the gradient vanishes, the objective is least, or "
+    "there is a way down.",
     PRICE: "What weight decay charges a normalised network for its features has a least value that its layers tell.",
     SHARP: "At one strength of the decays a state with a class at zero becomes a local minimum; at a greater one "
     "neither the simplex nor zero is lowest.",
