@@ -62,8 +62,10 @@ def drawn(page):
 
 
 def reopened(page):
-    """The address that the page has now, opened anew."""
-    reopened(page)
+    """Opens the address that the page has now, anew."""
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
     drawn(page)
 
 

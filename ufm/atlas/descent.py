@@ -3,7 +3,7 @@
 From a critical point a step along its direction of negative curvature begins steepest descent, whose steps are halved
 until the objective falls enough (Armijo 1966). Descent from a point of rank r along the rank-one direction stays in
 points of rank r + 1, so that it can end at another saddle: there `minimise` finds the end, and its own direction leads
-on. Frames lie at equal distances along the way, whatever the steps were.
+on. Steps are so short that frames, which are points of the way, lie at nearly equal distances.
 """
 
 from typing import Any, TypedDict
@@ -26,6 +26,8 @@ MOST_PIECES = 10
 STEPS = 2000
 FIRST = 0.02
 """The step off a critical point, over the norm of the lowest row's point."""
+LONGEST = 0.01
+"""Of a step of descent, in the same unit."""
 ARMIJO = 0.5
 """Of the fall that the gradient promises, the part that a step must give; so long a step does not pass the floor of a
 valley, whose curvature L allows it 1 / L."""
@@ -65,7 +67,7 @@ def _descent(atlas: Atlas, number: int) -> Descent:
     points, passes = x[None], []
     found = classify(model, x[None])
     for _ in range(MOST_PIECES):
-        path, x = _piece(model, x, FIRST * size * found.direction[0])
+        path, x = _piece(model, x, found.direction[0], size)
         points = torch.cat([points, path])
         passes.append(atlas.number_of(x))
         found = classify(model, x[None])
@@ -76,9 +78,11 @@ def _descent(atlas: Atlas, number: int) -> Descent:
     return {"row": number, "passes": passes, "value": value, "means": means, "seen": seen}
 
 
-def _piece(model: Model, x: Float[Tensor, " P"], step: Float[Tensor, " P"]) -> tuple[Tensor, Float[Tensor, " P"]]:
+def _piece(
+    model: Model, x: Float[Tensor, " P"], direction: Float[Tensor, " P"], size: float
+) -> tuple[Tensor, Float[Tensor, " P"]]:
     """Frames of the way from x to the next critical point, x left out; and that point."""
-    path = [x, x + step]
+    path = [x, x + FIRST * size * direction]
     value, gradient = model.value_and_gradient(path[-1][None])
     largest, length = gradient.norm(), 1.0
     for _ in range(STEPS):
@@ -86,6 +90,7 @@ def _piece(model: Model, x: Float[Tensor, " P"], step: Float[Tensor, " P"]) -> t
         largest = torch.maximum(largest, square.sqrt())
         if square.sqrt() < NEAR * largest:
             break
+        length = min(length, LONGEST * size / float(square.sqrt()))
         trial = path[-1] - length * gradient[0]
         next_value, next_gradient = model.value_and_gradient(trial[None])
         if next_value > value - ARMIJO * length * square:
@@ -98,12 +103,10 @@ def _piece(model: Model, x: Float[Tensor, " P"], step: Float[Tensor, " P"]) -> t
 
 
 def _evenly(path: Float[Tensor, "T P"]) -> Float[Tensor, "F P"]:
-    """`FRAMES` points at equal distances along straight pieces, without the first point of the path."""
+    """`FRAMES` points of the path at nearly equal distances, the last one its end; its first point is left out."""
     along = torch.cat([path.new_zeros(1), (path[1:] - path[:-1]).norm(dim=1).cumsum(0)])
     wanted = torch.linspace(0, float(along[-1]), FRAMES + 1, dtype=path.dtype)[1:]
-    after = torch.searchsorted(along, wanted).clamp(1, len(path) - 1)
-    part = (wanted - along[after - 1]) / (along[after] - along[after - 1]).clamp(min=torch.finfo(path.dtype).tiny)
-    return torch.lerp(path[after - 1], path[after], part[:, None].clamp(max=1))
+    return path[torch.searchsorted(along, wanted).clamp(1, len(path) - 1)]
 
 
 def _drawn(model: Model, points: Float[Tensor, "T P"]) -> tuple[list[list[list[float]]], float]:

@@ -100,15 +100,19 @@ function wayWords(row, way, chosen, still) {
   return `${here} Play: the step along the direction of negative curvature, then steepest descent, ${orbits.length ? `past ${orbits.join(" and ")}, ` : ""}to ${end} (numeric).`;
 }
 
-// Classes that have met share a disc and its letters.
+// Classes that have met share a disc and its letters, as in the table: `ab`; those too close to be drawn apart, `a|b`.
+const [MET, CLOSE] = [1e-3, 0.03];
 function classScene(means, letters, reach) {
-  const points = [];
-  means.forEach((at, k) => {
-    const met = points.find((point) => lengthOf(at.map((value, i) => value - point.at[i])) < 0.03 * reach);
-    if (met) met.label = [...met.label, letters[k]].sort().join("");
-    else points.push({ at, label: letters[k], colour: CLASS_COLOURS[letters.charCodeAt(k) - 97], symbol: "circle" });
+  const near = (a, b, share) => lengthOf(a.map((value, i) => value - b[i])) < share * reach;
+  const grouped = (classes, share) => classes.reduce((groups, k) => {
+    const home = groups.find(([first]) => near(means[first], means[k], share));
+    return home ? (home.push(k), groups) : [...groups, [k]];
+  }, []);
+  const inOrder = letters.split("").map((_, k) => k).sort((a, b) => (letters[a] < letters[b] ? -1 : 1));
+  const points = grouped(inOrder, CLOSE).map((group) => {
+    const label = grouped(group, MET).map((met) => met.map((k) => letters[k]).join("")).join("|");
+    return { at: means[group[0]], label, colour: CLASS_COLOURS[letters.charCodeAt(group[0]) - 97], symbol: "circle", title: `class ${label}` };
   });
-  for (const point of points) point.title = `class ${[...point.label].join(", ")}`;
   return { points, lines: pairsOf(points.map(({ at }) => at)), reach };
 }
 
