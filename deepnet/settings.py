@@ -30,8 +30,9 @@ class TrainSetting(ResumableSetting):
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
         python -m deepnet train --resume results/focal --log tensorboard
 
-    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt and previous.pt (states after the last two
-    epochs), best.pt (the network that was best on validation), record.json and training.png into --out.
+    Writes: setting.json, metrics.jsonl (a line an epoch), geometry.jsonl (class means, rows of W and spreads of
+    features, of 10 classes or fewer), checkpoint.pt and previous.pt (states after the last two epochs), best.pt (the
+    network that was best on validation), record.json and training.png into --out.
     """
 
     data: str = "cifar10"
