@@ -13,7 +13,7 @@ from deepnet.experiments.statement import Runs, Statement
 from ufm.theory.multi_label_prediction import tag_wise_averages
 
 RUNS = {
-    "learned": {"multilabel": 2},
+    "learned": {"multilabel": 2, "terminal": 6, "terminal_residual": 0.003},
     "fixed": {"multilabel": 2, "head": {"name": "etf", "dim": 10}},
 }
 

@@ -27,7 +27,7 @@ from ufm.model.problem import Problem
 from ufm.theory.imbalance import imbalanced_target
 
 FACTOR = 10.0
-RUNS = {"balanced": {}, "imbalanced": {"imbalance": FACTOR, "longer": 6}}
+RUNS = {"balanced": {}, "imbalanced": {"imbalance": FACTOR, "terminal": 6, "terminal_residual": 0.003}}
 
 
 @dataclass(frozen=True)

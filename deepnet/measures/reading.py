@@ -4,6 +4,7 @@ Rows are samples: G (N, K) is the gradient of the mean loss in the logits, h_i t
 mu_G the mean of the mu_k, M (K, d) the rows mu_k - mu_G. "Centred" means less the mean of the rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,9 +63,7 @@ class Reading:
 
     def stationarity(self, decay: float) -> float:
         """|G'H + decay W| / |decay W|: 0 for a stationary last layer, 1 if the loss gradient balances nothing."""
-        pull = decay * self.norm_W
-        square = self.gradient_norm**2 + 2 * decay * self.gradient_along_W + pull**2
-        return max(0.0, square) ** 0.5 / pull
+        return stationarity(vars(self), decay)
 
     def balance(self, decay: float) -> float:
         """-<G'H, W> / decay |W|^2: how much of the decay of |W| the loss gradient balances, 1 for a stationary |W|."""
@@ -74,8 +73,6 @@ class Reading:
 def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
     """The fields of `Reading` but the loss, on the device of the features, float64; classes weigh the same."""
     logits, labels, W = layer.logits.double(), layer.labels, layer.W.double()
-    gradient = loss.value_and_gradient(logits, labels)[1] / len(labels)
-    pulled = torch.stack([gradient[rows].mT @ layer.H[rows].double() for rows in chunks(layer.H)]).sum(0)
     W0, M = W - W.mean(0), stats.centred_means
     between, gram = M.square().sum() / len(M), M @ M.mT
     own = logits.gather(-1, labels[:, None])[:, 0]
@@ -91,7 +88,20 @@ def read(layer: LastLayer, loss: Loss, stats: FeatureStats) -> dict[str, Float[T
         "mean_cosine": cosines(M).mean(),
         "dimensions": gram.trace().square() / gram.square().sum(),
         "between_share": between / (stats.within_trace + between),
-        "gradient_norm": pulled.norm(),
-        "gradient_along_W": (pulled * W).sum(),
-        "norm_W": W.norm(),
+        **pulls(layer, loss),
     }
+
+
+def pulls(layer: LastLayer, loss: Loss) -> dict[str, Float[Tensor, ""]]:
+    """The loss gradient in W, of all samples alike, as `stationarity` needs it; float64."""
+    W = layer.W.double()
+    gradient = loss.value_and_gradient(layer.logits.double(), layer.labels)[1] / len(layer.labels)
+    pulled = torch.stack([gradient[rows].mT @ layer.H[rows].double() for rows in chunks(layer.H)]).sum(0)
+    return {"gradient_norm": pulled.norm(), "gradient_along_W": (pulled * W).sum(), "norm_W": W.norm()}
+
+
+def stationarity(measures: Mapping[str, float], decay: float) -> float:
+    """|G'H + decay W| / |decay W|, from a split's measures: 0 for a stationary last layer."""
+    pull = decay * measures["norm_W"]
+    square = measures["gradient_norm"] ** 2 + 2 * decay * measures["gradient_along_W"] + pull**2
+    return max(0.0, square) ** 0.5 / pull

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.measures.features import LastLayer
+from deepnet.measures.reading import pulls
 from ufm.collapse import FeatureStats, collapse_metrics
 from ufm.model.pick_all_labels import PickAllLabels
 
@@ -14,6 +15,7 @@ def measure_tags(layer: LastLayer, loss: PickAllLabels) -> dict[str, float]:
 
     - `margin_m`: mean over samples with m labels of the mean logit inside less the mean outside;
     - `norm_w`, `norm_h`: root mean square of the centred rows of W and of all features;
+    - `gradient_norm`, `gradient_along_W`, `norm_W`: the loss gradient in W (`deepnet/measures/reading.py`);
     - `tag_wise_cosine`: mean over sets S of two or more of the cosine between h_S and sum_{k in S} h_k, where h_S and
       h_k are means of the features with these labels, less the mean of the h_k;
     - the metrics of collapse, on the samples with one label.
@@ -30,6 +32,7 @@ def measure_tags(layer: LastLayer, loss: PickAllLabels) -> dict[str, float]:
         "norm_w": (W - W.mean(0)).square().sum(-1).mean().sqrt(),
         "norm_h": (H - H.mean(0)).square().sum(-1).mean().sqrt(),
         "tag_wise_cosine": _tag_wise_cosine(H, labels, loss, K),
+        **pulls(layer, loss),
         **{f"margin_{int(size)}": margins[m == size].mean() for size in torch.unique(m)},
         **collapse_metrics(FeatureStats.from_features(H[single], labels[single], W, b)),
     }

@@ -12,7 +12,7 @@ import torch
 from deepnet import distributed
 from deepnet.measures.features import LastLayer, last_layer
 from deepnet.measures.geometry import MOST_CLASSES, Simplex, simplex
-from deepnet.measures.reading import Reading
+from deepnet.measures.reading import stationarity
 from deepnet.training import checkpoint, shapes
 from deepnet.training.epoch import steps_of, train_epoch
 from deepnet.training.optimiser import learning_rate, relaxation_time
@@ -55,7 +55,7 @@ def train(
         line |= measure_splits(training, _drawing(training, drawn)) if _is_measured(training) else {}
         line |= _time(training)
         if is_terminal:
-            training.residual = Reading.from_measures(line["train"]).stationarity(training.setting.decay)
+            training.residual = stationarity(line["train"], training.setting.decay)
             line["residual"] = training.residual
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
