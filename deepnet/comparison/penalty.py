@@ -114,6 +114,11 @@ class FeaturePenalty:
         return replace(found, norm_w=math.sqrt(size * ratio), norm_h=math.sqrt(size / ratio))
 
 
+SAME_NORM = 0.01
+"""Range of log |h| below which conditions tell nothing of m: in a ball (`layer_norm.py`) |h| is one number but for what
+is left to relax."""
+
+
 @dataclass(frozen=True)
 class DepthFit:
     """The line through (log |h|, log |W|^2) of several conditions (ordinary least squares through their means).
@@ -147,10 +152,10 @@ class DepthFit:
 
 
 def fit_depth(conditions: Sequence[Sequence[Reading]], K: int) -> DepthFit | None:
-    """Fit (2) to the runs of several conditions of one network; None for fewer than two different mean log |h|."""
+    """Fit (2) to the runs of several conditions of one network; None where log |h| differs by less than `SAME_NORM`."""
     x = np.array([np.log([reading.norm_h for reading in runs]).mean() for runs in conditions])
     y = np.array([np.log([K * reading.norm_w**2 for reading in runs]).mean() for runs in conditions])
-    if len(conditions) < 2 or np.ptp(x) == 0:
+    if len(conditions) < 2 or np.ptp(x) < SAME_NORM:
         return None
     line = linregress(x, y)
     free = len(x) - 2

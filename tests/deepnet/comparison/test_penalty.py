@@ -1,5 +1,8 @@
 """The fit recovers the m of free features that pay decay (m/2) k |h|^(2/m), and one run of them predicts the others."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 from scipy.optimize import minimize
@@ -106,3 +109,14 @@ def test_points_at_one_place_fit_no_line(cases):
     _, runs = cases
     assert fit_depth([[runs[0].reading]], K) is None
     assert fit_depth([[runs[0].reading]] * 2, K) is None
+
+
+def test_features_of_one_norm_tell_no_depth(cases):
+    """In a ball |h| is the radius whatever the loss; 0.2 % left to relax gave m = 1e-3, and numbers out of range."""
+    reading = cases[1][0].reading
+
+    def other(ratio):
+        return dataclasses.replace(reading, norm_h=ratio * reading.norm_h, norm_w=2 * reading.norm_w)
+
+    assert fit_depth([[reading], [other(1.002)]], K) is None
+    assert fit_depth([[reading], [other(1.02)]], K).depth == pytest.approx(2 * math.log(1.02) / math.log(4))
