@@ -64,7 +64,7 @@ function showOrbit(row, number) {
   byId("atlas-detail").replaceChildren(
     element("h3", {}, `Orbit ${number + 1}: ${row.apart}`),
     element("p", {}, proved),
-    table(["measure", "value"], Object.entries(ORBIT_WORDS).map(([name, words]) => [typeset(words), row[name]])),
+    table(["measure", "value"], Object.entries(ORBIT_WORDS).filter(([name]) => name !== "curvature" || row.index > 0).map(([name, words]) => [typeset(words), row[name]])),
   );
 }
 

@@ -152,7 +152,8 @@ const axis = (title, type = "linear") => ({
 function logAxis(title, values) {
   const logs = values.filter((value) => value > 0).map(Math.log10);
   const span = Math.max(...logs) - Math.min(...logs);
-  const ticks = span > 1.2 ? { dtick: Math.ceil(span / 6) } : span > 0.4 ? { dtick: "D2" } : {};
+  const whole = { tickformat: Math.max(...logs) < -3 ? ".0e" : "~g" }; // not the first digit alone
+  const ticks = span > 1.2 ? { dtick: Math.ceil(span / 6) } : { ...(span > 0.4 ? { dtick: "D2" } : {}), ...whole };
   return { ...axis(title, "log"), ...ticks };
 }
 

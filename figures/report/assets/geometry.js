@@ -38,7 +38,7 @@ function simplexScene(point, classes) {
   const corners = classes.map((k) => means[k]);
   const seen = placedIn(directions(corners.slice(1).map((row) => row.map((value, i) => value - corners[0][i]))));
   const points = [[W, "diamond", "row of W of class"], [means, "circle", "mean of class"]].flatMap(([rows, symbol, words]) => rows.map((row, k) => ({
-    at: seen(row), label: symbol === "circle" ? String(k) : "", colour: classColour(k, classes), symbol, title: `${words} ${k}`,
+    at: seen(row), label: symbol === "circle" ? String(k) : "", colour: classColour(k, classes), symbol, title: `${words} ${k}`, inFront: classes.includes(k),
   })));
   const squares = (rows) => rows.reduce((sum, row) => sum + dot(row, row), 0);
   const share = squares(means) > 0 ? squares(means.map(seen)) / squares(means) : 1;

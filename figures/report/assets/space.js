@@ -53,7 +53,7 @@ function paint(id) {
     const [from, to] = [flat(a), flat(b)];
     return svg("path", { d: `M${from.x.toFixed(1)} ${from.y.toFixed(1)}L${to.x.toFixed(1)} ${to.y.toFixed(1)}`, class: className });
   };
-  const marks = points.map((point) => ({ ...point, ...flat(point.at) })).sort((a, b) => a.near - b.near).map((point) => markOf(point, scale));
+  const marks = points.map((point) => ({ ...point, ...flat(point.at) })).sort((a, b) => (a.inFront ?? 0) - (b.inFront ?? 0) || a.near - b.near).map((point) => markOf(point, scale));
   byId(id).replaceChildren(svg("svg", { viewBox: `${-SIZE} ${-SIZE} ${2 * SIZE} ${2 * SIZE}`, class: "space" }, ...axes.map(line("axis")), ...lines.map(line("edge")), ...marks));
 }
 
