@@ -3,7 +3,7 @@
 Source: Fang et al. 2021 (layer-peeled model, minority collapse), Thrampoulidis et al. 2022 (imbalance trouble, SELI)
 
 Half of the classes have 10 times fewer images; there are fewer steps an epoch, and the decay needs steps to act, so the
-runs are six times as long as the others. The prediction is the unconstrained feature model's minimum for these class
+runs end in a terminal phase. The prediction is the unconstrained feature model's minimum for these class
 sizes, minimised with a dual bound, at decays balanced on the net. Its features are the net's less their mean mu over
 the samples, H_0. With G the gradient in the logits, a stationary last layer has G'H = -decay W, G'1 = -decay b, hence
 G'H_0 = -decay W_0 with W_0 = W - b mu': the rows of W hold a share of the bias. If W_0 mu = 0, W_0 is the part of W
