@@ -26,8 +26,8 @@ def decayed(net: Network) -> list[nn.Parameter]:
     found = scales(net)
     if found is None:
         raise RequestError(
-            "`--terminal` must be 0 with batch or layer normalisation unless --head is linear without --head.dim, and with "
-            "a network of your own that normalises: which parameters have a scale is not known there."
+            "`--terminal` must be 0 with batch or layer normalisation unless --head is linear without --head.dim, and "
+            "with a network of your own that normalises: which parameters have a scale is not known there."
         )
     return [*net.classifier.parameters(), *found.parameters]
 
