@@ -21,7 +21,7 @@ def _compare(setting: CompareSetting) -> int:
 
 
 COMMANDS = {
-    "train": Command(TrainSetting, job("deepnet.training.job:Train")),
+    "train": Command(TrainSetting, job("deepnet.training.job:Train"), is_shared=True),
     "measure": Command(MeasureSetting, job("deepnet.training.measure_job:Measure")),
     "evaluate": Command(EvaluateSetting, job("deepnet.evaluation.job:Evaluate"), positional="features"),
     "compare": Command(CompareSetting, _compare),

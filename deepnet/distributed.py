@@ -72,6 +72,16 @@ def largest(value: Tensor) -> Tensor:
     return value
 
 
+def total_gradient(net: nn.Module) -> None:
+    """Sum the gradient of every parameter over all processes, in place."""
+    if size() > 1:
+        gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+        summed = total(torch.cat([gradient.flatten() for gradient in gradients]))
+        parts = torch.split(summed, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
 def parallel(net: nn.Module) -> nn.Module:
     """`net` with gradients averaged over the processes (its parameters stay the same tensors), or `net` itself."""
     return DistributedDataParallel(net) if size() > 1 else net

@@ -30,8 +30,9 @@ class TrainSetting(ResumableSetting):
         python -m deepnet train --loss focal --loss.gamma 3 --width 0.25 --per-class 50 --epochs 120 --out results/focal
         python -m deepnet train --resume results/focal --log tensorboard
 
-    Writes: setting.json, metrics.jsonl (a line an epoch), checkpoint.pt and previous.pt (states after the last two
-    epochs), best.pt (the network that was best on validation), record.json and training.png into --out.
+    Writes: setting.json, metrics.jsonl (a line an epoch), geometry.jsonl (class means, rows of W and spreads of
+    features, of 10 classes or fewer), checkpoint.pt and previous.pt (states after the last two epochs), best.pt (the
+    network that was best on validation), record.json and training.png into --out.
     """
 
     data: str = "cifar10"
@@ -77,14 +78,14 @@ class TrainSetting(ResumableSetting):
     epochs: int = 200
     """Passes over the training images, >= 1."""
     terminal: int = 0
-    """Blocks after the last epoch, each 50 iterations of L-BFGS on all training images at once, so that the last layer
-    becomes stationary. From the first that begins with every training image right, two or more have 10 times the decay,
-    until the last layer is stationary at that; the last block never has. Here only the last layer and the scales and
-    shifts of the normalisations summed into the features decay, since the loss feels no other parameter's scale
-    (where features are not normalised all parameters decay). A block counts as an epoch."""
+    """Blocks of L-BFGS on all training images at once after the last epoch, so that the last layer becomes stationary.
+    Here only the last layer and the scales and shifts of the normalisations summed into the features decay, since the
+    loss feels no other parameter's scale (where features are not normalised all parameters decay). A block counts as an
+    epoch."""
+    terminal_iterations: int = 100
+    """Iterations of a block, >= 1. It begins with an empty memory: squared error needs long ones."""
     terminal_residual: float = 0.01
-    """Stop after a block, later than those of 10 times the decay, whose stationarity residual
-    |G'H + decay W| / |decay W| is below this, > 0."""
+    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
     batches: Literal["random", "balanced"] = "random"
     """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100
@@ -132,6 +133,8 @@ class TrainSetting(ResumableSetting):
         is_nesterov = self.nesterov and (self.optimiser != "sgd" or self.momentum == 0)
         check(not is_nesterov, "--nesterov", self.nesterov, "false without SGD's momentum")
         check(0 <= self.terminal <= MOST, "--terminal", self.terminal, f"an integer in [0, {MOST}]")
+        iterations = self.terminal_iterations
+        check(0 < iterations <= MOST, "--terminal-iterations", iterations, f"an integer in [1, {MOST}]")
         residual = self.terminal_residual
         check(0 < residual < math.inf, "--terminal-residual", residual, "finite and > 0")
         is_balanced_tags = self.batches == "balanced" and self.multilabel > 1

@@ -143,8 +143,8 @@ def _fit(figure: "Figure") -> None:
             letters = max(8, int(0.95 * len(title.get_text()) * width / wide))
             title.set_text(textwrap.fill(title.get_text(), letters))
     for legend in figure.legends:
-        for columns in (4, 3, 2, 1):
-            if legend.get_window_extent().width <= figure.bbox.width:
-                break
+        columns = len(legend.get_texts())
+        while legend.get_window_extent().width > figure.bbox.width and columns > 1:
+            columns -= 1
             legend.set_ncols(columns)
             figure.draw_without_rendering()

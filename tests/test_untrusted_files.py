@@ -22,7 +22,7 @@ from deepnet.data.cifar import CIFAR10, load_archive
 from deepnet.data.own_data import own_images
 from deepnet.evaluation.files import evaluate_file
 from deepnet.settings import TrainSetting
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, shapes
 from tests.damaged_files import Payload
 from tests.deepnet.data.test_data import pack, records, unpack
 from ufm.__main__ import COMMANDS
@@ -196,6 +196,10 @@ def test_checkpoints_and_metrics(tmp_path, data):
     (tmp_path / checkpoint.METRICS).write_bytes(data.draw(damaged(b'{"epoch": 1}\n{"epoch": 2}\n')))
     refused_or_read(lambda: checkpoint.read_metrics(tmp_path))
     refused_or_read(lambda: checkpoint.cut_metrics(tmp_path, 1))
+    line = b'{"epoch": 2, "class_means": [[1.0]], "W": [[1.0]], "spread": [0.1], "seen": 1.0}\n'
+    (tmp_path / shapes.FILE).write_bytes(data.draw(damaged(line)))
+    refused_or_read(lambda: shapes.read(tmp_path))
+    refused_or_read(lambda: shapes.cut(tmp_path, 1))
 
 
 @fuzzed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, no_type_check
 import numba
 import numpy as np
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from ufm.compiled_cache import ForgivingCache
 from ufm.errors import check
@@ -39,12 +39,18 @@ def _compiled(**options: Any) -> Any:
     return decorate
 
 
-kernel = _compiled(fastmath={"contract"})
-"""Decorator: compile as written, except that a product and a sum may become one instruction."""
+def _part(**options: Any) -> Any:
+    """A decorator for what only kernels call: it is compiled into these, and not for Python or to be kept besides."""
+    return register_jitable(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
+_CONTRACTED, _REORDERED = {"contract"}, {"contract", "reassoc", "nsz"}
+kernel, part = _compiled(fastmath=_CONTRACTED), _part(fastmath=_CONTRACTED)
+"""Decorators: compile as written, except that a product and a sum may become one instruction."""
 exact_kernel = _compiled()
 """Decorator for interval arithmetic: compile as written, every operation rounded once."""
-sum_kernel = _compiled(fastmath={"contract", "reassoc", "nsz"})
-"""Decorator for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
+sum_kernel, sum_part = _compiled(fastmath=_REORDERED), _part(fastmath=_REORDERED)
+"""Decorators for sums over a vector: they may be reordered, which is what lets them use vector instructions."""
 
 
 def array_of(
@@ -79,7 +85,7 @@ def reinterpreted(typing_context: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
-@kernel
+@part
 @no_type_check
 def exp(x):
     """exp(x) for x <= 0 in float64, to two units in the last place; exp(-708) below -708; nan stays nan.
@@ -104,15 +110,7 @@ def exp(x):
     return ((p * r) * r + r + 1.0) * reinterpreted((np.int64(k) + 1023) << 52)
 
 
-@kernel
-@no_type_check
-def fill(value, v):
-    """Set every entry."""
-    for i in range(len(v)):
-        v[i] = value
-
-
-@kernel
+@part
 @no_type_check
 def copy(source, target):
     """target = source: a loop, since numba's assignment of arrays brings along its sentence for shapes that do not fit.

@@ -1,6 +1,7 @@
 """Neural collapse of the features that a model's last linear layer sees, in one forward pass over all processes."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from torch.nn.parallel import DistributedDataParallel
 from deepnet import distributed
 from deepnet.callbacks.share import own_share
 from deepnet.evaluation.last_linear import is_linear, last_linear, logits_in, named
-from deepnet.evaluation.watched import evaluating, labels_in, rows_in, run_on
+from deepnet.evaluation.watched import LOADER, evaluating, labels_in, rows_in, run_on
 from deepnet.measures.neural_collapse import NeuralCollapse
-from ufm.collapse.arrays import IGNORED
+from ufm.collapse import FeatureStats, all_metrics
+from ufm.collapse.arrays import IGNORED, last_layer_of
 from ufm.errors import RequestError, check
 
 MOST_WAITING = 2**26
@@ -96,6 +98,7 @@ def collapse_of(
     Raises:
         ValueError: if no such layer is found, or batches do not suit it.
     """
+    LOADER.check("loader", loader)
     model = model.module if isinstance(model, DistributedDataParallel) else model
     probe = Probe(model, call, layer)
     devices = [probe.device] if probe.device.type == "cuda" else []
@@ -131,12 +134,31 @@ class _Waiting:
         self.parts, self.bytes = [], 0
 
     def metrics(self) -> dict[str, float]:
+        if self.parts and self.metric is None and distributed.size() == 1:
+            return self._in_two_passes()
         self.sum_up()
         own = 0 if self.metric is None else self.metric.num_classes
         K = int(distributed.largest(torch.tensor(own, device=self.probe.device)))
         check(K > 0, "loader", "no batch", "one that gives batches of inputs and labels")
         metric = self.metric or self._made(K)  # of a process that had no sample
         return {name: float(value) for name, value in metric.compute().items()}
+
+    def _in_two_passes(self) -> dict[str, float]:
+        """The same numbers where all features are at hand: without products of d x d, and with NC4 left out."""
+        H, y = (torch.cat(parts) for parts in zip(*self.parts, strict=True))
+        W, b = last_layer_of(self.probe.linear.weight, self.probe.linear.bias)
+        assert W is not None
+        assert b is not None
+        check(
+            bool((y != self.ignore_index).any()), "loader", "no sample with a label", "one with samples of some class"
+        )
+        for name, value in {"features": H, "weight": W, "bias": b}.items():
+            check(bool(torch.stack(value.aminmax()).isfinite().all()), name, "nan or infinity", "finite")
+        stats = FeatureStats.from_features(H, y, num_classes=len(W), ignore_index=self.ignore_index)
+        assert stats.present is not None
+        values = all_metrics(replace(stats, W=W[stats.present], b=b[stats.present]))
+        values["present"] = stats.present.sum().double()
+        return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
 
     def _made(self, classes: int) -> NeuralCollapse:
         return NeuralCollapse(classes, ignore_index=self.ignore_index).to(self.probe.device)

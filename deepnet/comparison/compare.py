@@ -34,6 +34,7 @@ What the ratios then say, per row:
   as high as K - 1 only at the simplex (NC2).
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -116,23 +117,31 @@ class Comparison:
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
         """Draw measured over predicted, with one row per quantity; 1 is agreement."""
-        figure, ax = on_axes(ax)
-        for kind in get_args(Kind):
-            rows = {
-                index: row.ratio for index, row in enumerate(self.rows) if row.kind == kind and row.ratio is not None
-            }
-            ax.plot(list(rows.values()), list(rows), "o", label=kind)
-        ax.axvline(1, color="0.5", linewidth=1, zorder=0)
-        ax.set_yticks(range(len(self.rows)), [row.name for row in self.rows])
-        ax.set(xlabel="measured / predicted", ylim=(len(self.rows) - 0.5, -0.5))
-        ax.legend()
-        return figure
+        return plot_rows(self.rows, ax)
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
         title = f"stationarity residual {self.stationarity:.2g} (0: stationary)"
-        rows = [(row.name, row.kind, row.measured, row.predicted, row.ratio) for row in self.rows]
-        return html_table(title, ("quantity", "kind", "measured", "predicted", "ratio"), rows)
+        return html_of_rows(title, self.rows)
+
+
+def plot_rows(rows: Sequence[Row], ax: "Axes | None") -> "Figure":
+    """Draw measured over predicted, with one line per row that has both."""
+    figure, ax = on_axes(ax)
+    for kind in get_args(Kind):
+        ratios = {index: row.ratio for index, row in enumerate(rows) if row.kind == kind and row.ratio is not None}
+        ax.plot(list(ratios.values()), list(ratios), "o", label=kind)
+    ax.axvline(1, color="0.5", linewidth=1, zorder=0)
+    ax.set_yticks(range(len(rows)), [row.name for row in rows])
+    ax.set(xlabel="measured / predicted", ylim=(len(rows) - 0.5, -0.5))
+    ax.legend()
+    return figure
+
+
+def html_of_rows(title: str, rows: Sequence[Row]) -> str:
+    """The table of rows, for a notebook."""
+    values = [(row.name, row.kind, row.measured, row.predicted, row.ratio) for row in rows]
+    return html_table(title, ("quantity", "kind", "measured", "predicted", "ratio"), values)
 
 
 @takes(reading=instance(Reading), loss=instance(Loss), sizes=instance(Sizes))

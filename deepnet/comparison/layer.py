@@ -114,7 +114,9 @@ class Frame:
 
 
 def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> Layer:
-    """The layer that the arguments of `deepnet.compare` describe, checked; samples of label -100 are left out.
+    """The layer that the arguments of `deepnet.compare` describe, checked and on the CPU, where theory's side of it is.
+
+    Samples of label -100 are left out.
 
     Raises:
         ValueError: naming what does not belong together.
@@ -129,6 +131,7 @@ def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> 
     check(is_like, "weight", "nothing" if W is None else described(W), f"a tensor (classes, {H.shape[1]})")
     assert W is not None
     assert b is not None
+    H, W, b = H.cpu(), W.cpu(), b.cpu()
     loss, y, kept = _numbered(labels, loss, H, len(W))
     H = H[kept].double()
     for name, part in (("features", H), ("weight", W), ("bias", b)):
@@ -183,10 +186,10 @@ def _nearest(means: Float[Tensor, "G d"]) -> Float[Tensor, " d"]:
 
 def _numbered(labels: Any, loss: Loss, H: Tensor, K: int) -> tuple[Loss, Tensor, Tensor]:
     """The loss with labels of these samples, their numbers, and which samples are kept."""
-    y = tensor_of("labels", labels)
+    y = tensor_of("labels", labels).cpu()
     if y.ndim == 2:
         return _sets(y, loss, H, K)
-    y = labels_of(labels)
+    y = labels_of(y)
     check(len(y) == len(H), "labels", described(y), f"one class per sample, ({len(H)},), or ({len(H)}, {K}) of 0 and 1")
     kept = y != IGNORED
     return loss, one_per_sample(y[kept], H[kept], K), kept

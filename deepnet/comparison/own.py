@@ -13,12 +13,12 @@ the same quantity.
 import math
 from dataclasses import asdict, dataclass
 from itertools import compress
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
-from deepnet.comparison.compare import Comparison, Kind, Row, Sizes
+from deepnet.comparison.compare import Comparison, Kind, Row, Sizes, html_of_rows, plot_rows
 from deepnet.comparison.compare import compare as compare_reading
 from deepnet.comparison.layer import Decays, Frame, Layer, OfSamples, in_frame, layer_of, of_logits, of_samples
 from deepnet.comparison.theories import Theory, theory_for
@@ -29,6 +29,10 @@ from ufm.collapse import cosines
 from ufm.errors import check
 from ufm.model.loss import Loss
 from ufm.model.own_loss import loss_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 IDENTITIES = ("self-duality: cos(W, class means)", "mean cosine of class means")
 LOSS = Rule(lambda v: isinstance(v, str | dict | Loss), "a loss of ufm, its name, or its name with parameters")
@@ -76,6 +80,23 @@ class NetComparison:
         """The comparison as plain values for a record."""
         rows = [asdict(row) | {"ratio": row.ratio} for row in self.rows]
         return asdict(self) | {"rows": rows, "notes": list(self.notes)}
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """Draw measured over predicted, with one row per quantity; 1 is agreement."""
+        return plot_rows(self.rows, ax)
+
+    def __str__(self) -> str:
+        """The verdict, the rows in columns, and the notes."""
+        width = max(len(row.name) for row in self.rows)
+        lines = [f"{'':{width}}  {'measured':>10}  {'predicted':>10}"]
+        for row in self.rows:
+            predicted = "-" if row.predicted is None else f"{row.predicted:.5g}"
+            lines.append(f"{row.name:{width}}  {row.measured:>10.5g}  {predicted:>10}")
+        return "\n".join([self.verdict, *lines, *self.notes])
+
+    def _repr_html_(self) -> str:
+        """The table, for a notebook."""
+        return html_of_rows(self.verdict, self.rows)
 
 
 @overload

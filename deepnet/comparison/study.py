@@ -32,7 +32,7 @@ from deepnet.measures.normalisation import (
 from deepnet.measures.reading import Reading
 from deepnet.measures.similarity import similarities
 from deepnet.nets.scales import Scales, scales, writers
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, shapes
 from deepnet.training.epoch import batches, steps_of
 from deepnet.training.optimiser import warning_of_time
 from deepnet.training.run import summary
@@ -54,9 +54,10 @@ class Study(TypedDict):
     """The contents of the record.
 
     Attributes:
-        runs: an entry each: the run's summary (`deepnet/training/run.py`), `condition`, `seed`, `measures`, `geometry`,
-            the fields of `Comparison`, what is `derived`, `classifier_over_writers`, a `trajectory` over the epochs,
-            stationarity and balance by kind of statistics.
+        runs: an entry each: the run's summary (`deepnet/training/run.py`), `condition`, `seed`, `measures`, `geometry`
+            and `geometry_over_epochs` (empty for runs of earlier versions), the fields of `Comparison`, what is
+            `derived`, `classifier_over_writers`, a `trajectory` over the epochs, stationarity and balance by kind of
+            statistics.
         networks: for each network its `conditions` (mean and spread over seeds of every row, with a verdict), the line
             `depth_fit` through them, `transfers` from one condition to another with their errors, and the `similarity`
             of features.
@@ -95,7 +96,7 @@ def compared_run(folder: Path, device: str, data_folder: Path | None, code: str 
     plain = checkpoint.plain_setting(setting)
     case = Case(_condition(plain), setting.seed, training.loss, sizes, reading)
     entry = summary(training, folder) | {"condition": case.condition, "seed": case.seed, "measures": measures}
-    entry |= {"geometry": geometry(layer)}
+    entry |= {"geometry": geometry(layer), "geometry_over_epochs": shapes.read(folder)}
     entry["warning"] = warning_of_time(setting, steps_of(len(split.labels), setting.batch_size))
     entry |= compare(reading, training.loss, sizes).as_dict()
     entry["derived"] = _derived_of_run(training, reading, sizes)

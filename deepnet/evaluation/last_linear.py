@@ -11,7 +11,7 @@ from ufm.errors import RequestError
 
 
 def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
-    """The name of the linear layer that runs last, if its output picks the same classes as the model's.
+    """The name of the linear layer that runs last, if its output picks the same classes as the model's; or gives it.
 
     torchvision's `fc` and `classifier.6`, timm's `head`, Hugging Face's `classifier` and `lm_head`, the last entry of
     a Sequential, also before a softmax.
@@ -33,6 +33,9 @@ def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
     for name, output in reversed(ran[-1:]):
         if output.shape == logits.shape and torch.equal(output.argmax(-1), logits.argmax(-1)):
             return name
+    for name, output in reversed(ran[:-1]):  # of several heads, the one whose output the model's is
+        if torch.equal(output, logits):
+            return name
     raise RequestError(
         f"`layers` must name the layers of a {type(model).__name__}: none of its nn.Linear gives its output."
     )
@@ -44,7 +47,7 @@ def is_linear(module: nn.Module) -> bool:
 
 
 def logits_in(output: Any) -> Tensor:
-    """The logits in what a model returns: a tensor, the field `logits`, or the first tensor in a tuple or dict.
+    """The logits in what a model returns: a tensor, its `logits`, or the first tensor in a tuple or dict.
 
     Raises:
         ValueError: if there is none.
@@ -53,6 +56,8 @@ def logits_in(output: Any) -> Tensor:
         return output
     if isinstance(getattr(output, "logits", None), Tensor):
         return output.logits
+    if isinstance(output, Mapping) and isinstance(output.get("logits"), Tensor):
+        return output["logits"]
     entries = list(output.values()) if isinstance(output, Mapping) else output
     tensors = [each for each in entries if isinstance(each, Tensor)] if isinstance(entries, list | tuple) else []
     if not tensors:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from deepnet.evaluation.evaluation import Evaluation, metrics_of, on_other_samples
-from deepnet.evaluation.watched import Watched, evaluating
-from ufm.arguments import function, instance, integer, optional
+from deepnet.evaluation.watched import LOADER, Watched, evaluating
+from ufm.arguments import Rule, each, function, instance, integer, optional
 from ufm.collapse import Moments
 from ufm.collapse.arrays import IGNORED
 from ufm.errors import check
@@ -21,6 +21,8 @@ from ufm.labels import labels_below
 
 MOST_WAITING, MOST_KEPT = 2**26, 2**32
 """Bytes of features that wait to be summed together, and of the last layer's that are kept for NC4."""
+
+LAYERS = Rule(lambda v: isinstance(v, str) or each(instance(str)).holds(v), '"auto", or names of layers')
 
 
 @torch.no_grad()
@@ -61,6 +63,10 @@ def evaluate(
     instance(nn.Module).check("model", model)
     optional(integer(1)).check("num_classes", num_classes)
     optional(function).check("progress", progress)
+    LOADER.check("loader", loader)
+    optional(LOADER).check("test", test)
+    optional(LOADER).check("outside", outside)
+    LAYERS.check("layers", layers)
     names = [] if layers == "auto" else [layers] if isinstance(layers, str) else list(layers)
     with evaluating(model):
         batches = iter(loader)
@@ -74,7 +80,9 @@ def evaluate(
                 layer.add(found.features[name], found.labels, found.right)
             if progress is not None:
                 progress(done)
-        others = {"test": watched.last_features(test), "outside": watched.last_features(outside)}
+        has_some = all(layer.samples for layer in seen.values())
+        check(has_some, "loader", "no sample with a label", "one with samples of some class")
+        others = {name: watched.last_features(name, each) for name, each in (("test", test), ("outside", outside))}
     return _evaluation(watched, seen, others)
 
 

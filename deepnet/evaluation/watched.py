@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from deepnet.evaluation.last_linear import last_linear, logits_in, named
+from ufm.arguments import Rule
 from ufm.collapse.arrays import tensor_of
 from ufm.errors import RequestError, check, complaint
 from ufm.labels import check_label_type, described
 
 LABELS = ("labels", "label", "targets", "target")
 """Keys of the labels in a batch that is a dict; its other entries go to the model by name."""
+
+LOADER = Rule(lambda v: isinstance(v, Iterable) or hasattr(v, "__getitem__"), "a loader, or an iterable of batches")
 
 
 class Found(NamedTuple):
@@ -80,11 +83,13 @@ class Watched:
         )
         return Found({name: each[kept] for name, each in features.items()}, y[kept], right[kept])
 
-    def last_features(self, loader: Iterable[Any] | None) -> Tensor | None:
-        """The features of other data that the last linear layer sees."""
+    def last_features(self, argument: str, loader: Iterable[Any] | None) -> Tensor | None:
+        """The features of other data, given as this argument, that the last linear layer sees."""
         if loader is None or self.last is None:
             return None
-        return torch.cat([rows_in(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader])
+        parts = [rows_in(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader]
+        check(any(map(len, parts)), argument, "no sample", "a loader that gives some, or left out")
+        return torch.cat(parts)
 
     def _seen(self, batch: Any) -> tuple[dict[str, Tensor], Tensor]:
         """The recorded tensor of each layer, and the model's output."""

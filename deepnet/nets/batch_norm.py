@@ -53,7 +53,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def _of_all(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Normalise by the statistics of the samples of all processes."""
-        y = x.float()
+        y = x.to(torch.promote_types(x.dtype, torch.float32))
         own_count = y.new_tensor([y.numel() / y.shape[1]])
         # Mean and variance come one after the other, so that no large squares cancel.
         sums = _total(torch.cat([y.sum((0, 2, 3)), own_count]))

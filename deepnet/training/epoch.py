@@ -25,7 +25,7 @@ def train_epoch(training: Training, on_step: Callable[[int], None]) -> tuple[lis
     split = training.data.splits["train"]
     set_learning_rate(training.optimiser, learning_rate(training.setting, training.epoch))
     training.net.train()
-    if training.recorded is None and can_record(training.net, split.labels.device):
+    if training.recorded is None and can_record(training.net, training.setting.loss, split.labels.device):
         training.recorded = RecordedStep(partial(_step, training), training.setting.batch_size)
     step = training.recorded or partial(_step, training)
     losses, counts = [], []

@@ -9,7 +9,7 @@ from typing import Any
 from deepnet import distributed
 from deepnet.settings import TrainSetting
 from deepnet.trackers import check_installed, flat, tracker
-from deepnet.training import checkpoint, own_code
+from deepnet.training import checkpoint, own_code, shapes
 from deepnet.training.epoch import steps_of
 from deepnet.training.optimiser import warning_of_time
 from deepnet.training.progress import TrainingProgress
@@ -22,7 +22,14 @@ from ufm.cli.job import draw, print_places
 from ufm.cli.records import read_record
 from ufm.errors import RequestError
 
-FILES = (checkpoint.SETTING, checkpoint.METRICS, checkpoint.CHECKPOINT, checkpoint.PREVIOUS, checkpoint.BEST)
+FILES = (
+    checkpoint.SETTING,
+    checkpoint.METRICS,
+    shapes.FILE,
+    checkpoint.CHECKPOINT,
+    checkpoint.PREVIOUS,
+    checkpoint.BEST,
+)
 """What a run leaves in its folder beside its record."""
 
 

@@ -22,7 +22,8 @@ def make_optimiser(net: nn.Module, setting: TrainSetting) -> torch.optim.Optimiz
     lr = torch.tensor(setting.lr, device=device) if device.type == "cuda" else setting.lr
     if setting.optimiser == "adam":
         betas = (setting.momentum, 0.999)
-        return torch.optim.Adam(parameters, lr, betas, weight_decay=setting.decay, fused=True)
+        is_recorded = device.type == "cuda"
+        return torch.optim.Adam(parameters, lr, betas, weight_decay=setting.decay, fused=True, capturable=is_recorded)
     return torch.optim.SGD(
         parameters,
         lr,

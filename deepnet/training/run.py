@@ -16,7 +16,7 @@ import torch
 
 from deepnet import distributed
 from deepnet.settings import TrainSetting
-from deepnet.training import checkpoint, own_code
+from deepnet.training import checkpoint, own_code, shapes
 from deepnet.training.training import Training, begin
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import HALF_WRITTEN, read_record, write_record
@@ -49,7 +49,8 @@ def result(training: Training, folder: Path) -> dict[str, Any]:
     if training.best is not None:
         epoch = training.best[0]
         best = {"epoch": epoch} | _measures(metrics, epoch, ["validation", "test"], folder)
-    return summary(training, folder) | {"splits": splits, "best": best, "metrics": metrics}
+    found = {"splits": splits, "best": best, "metrics": metrics, "geometry_over_epochs": shapes.read(folder)}
+    return summary(training, folder) | found
 
 
 def summary(training: Training, run: Path) -> dict[str, Any]:
@@ -134,6 +135,7 @@ def _resumed(setting: TrainSetting, folder: Path) -> Training:
         if is_longer or setting.terminal > stored["terminal"]:
             checkpoint.write_setting(folder, setting, checkpoint.read_sources(folder))
         checkpoint.cut_metrics(folder, training.epoch)
+        shapes.cut(folder, training.epoch)
         _restore_best(training, folder)
     return training
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from deepnet import distributed
-from deepnet.measures.features import last_layer
+from deepnet.measures.features import LastLayer, last_layer
+from deepnet.measures.geometry import MOST_CLASSES, Simplex, simplex
 from deepnet.measures.reading import Reading
-from deepnet.training import checkpoint
+from deepnet.training import checkpoint, shapes
 from deepnet.training.epoch import steps_of, train_epoch
 from deepnet.training.optimiser import learning_rate, relaxation_time
 from deepnet.training.terminal import terminal_block
@@ -50,18 +51,16 @@ def train(
         if failure := _failure(training, losses):
             return f"{failure} of epoch {line['epoch']}; try a smaller --lr."
         training.epoch += 1
-        line |= measure_splits(training) if _is_measured(training) else {}
+        drawn: list[Simplex] = []
+        line |= measure_splits(training, _drawing(training, drawn)) if _is_measured(training) else {}
         line |= _time(training)
         if is_terminal:
-            line["residual"] = residual = Reading.from_measures(line["train"]).stationarity(line["decay"])
-            if line["decay"] > training.setting.decay:
-                training.raised_residual, training.residual = residual, math.inf
-            elif training.raised > 0:
-                training.residual = residual
+            training.residual = Reading.from_measures(line["train"]).stationarity(training.setting.decay)
+            line["residual"] = training.residual
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
         if distributed.rank() == 0:
-            _write(training, folder, line)
+            _write(training, folder, line, drawn)
         on_epoch(line)
     training.recorded = None  # gives its memory back
     return None
@@ -78,18 +77,30 @@ def _same_when_resumed(training: Training) -> Iterator[None]:
         yield
 
 
-def measure_splits(training: Training) -> dict[str, dict[str, float]]:
-    """All measures of each split by name, on images without augmentation."""
+def measure_splits(
+    training: Training, see: Callable[[LastLayer], None] = lambda _: None
+) -> dict[str, dict[str, float]]:
+    """All measures of each split by name, on images without augmentation; `see` is shown the training images' layer."""
     found: dict[str, dict[str, float]] = {}
     for name, split in training.data.splits.items():
         layer = last_layer(training.net, training.data, split, training.setting.precision)
         found[name] = {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
+        if name == "train":
+            see(layer)
     return found
 
 
-def _write(training: Training, folder: Path, line: dict[str, Any]) -> None:
+def _drawing(training: Training, drawn: list[Simplex]) -> Callable[[LastLayer], None]:
+    """What adds the geometry of a layer to a list, where its classes are few enough and an image has one."""
+    is_drawn = 2 <= training.data.classes <= MOST_CLASSES and training.setting.multilabel == 1
+    return lambda layer: drawn.append(simplex(layer)) if is_drawn else None
+
+
+def _write(training: Training, folder: Path, line: dict[str, Any], drawn: list[Simplex]) -> None:
     """Write checkpoint and metrics in the order that `deepnet.training.checkpoint` prescribes."""
     state = training.state()
+    for shape in drawn:
+        shapes.append(folder, training.epoch, shape)
     checkpoint.append_metrics(folder, line)
     checkpoint.save(folder, state)
     if training.best and training.best[0] == training.epoch:

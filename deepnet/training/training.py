@@ -39,9 +39,7 @@ class Training:
         step_net: `net` as a training step calls it: the same parameters, their gradients averaged over the processes.
         measures: what is measured of every split; a caller may add its own, whose names must be new.
         best: epoch of the best validation accuracy so far, and that accuracy.
-        raised: how many terminal blocks have had the higher decay.
-        raised_residual: of the last of them, at that decay; infinite before the first.
-        residual: of the last terminal block, if it came after those; else infinite.
+        residual: of the last terminal block; infinite before the first.
         recorded: the training step as a CUDA graph, once there is one; it holds these parameters' addresses.
     """
 
@@ -55,8 +53,6 @@ class Training:
     measures: tuple[Measure, ...]
     epoch: int = 0
     best: tuple[int, float] | None = None
-    raised: int = 0
-    raised_residual: float = math.inf
     residual: float = math.inf
     recorded: RecordedStep | None = None
 
@@ -74,8 +70,6 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "best": None if self.best is None else list(self.best),
-            "raised": self.raised,
-            "raised_residual": self.raised_residual,
             "residual": self.residual,
         }
 
@@ -92,10 +86,9 @@ class Training:
             self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
             self.generator.set_state(state["generator"])
             self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
-            for name, kind in (("raised", int), ("raised_residual", float), ("residual", float)):
-                if not state[name] >= 0 or kind(state[name]) != state[name]:
-                    raise ValueError(f"{name} {state[name]}")
-                setattr(self, name, kind(state[name]))
+            if not state["residual"] >= 0:
+                raise ValueError(f"residual {state['residual']}")
+            self.residual = float(state["residual"])
             for parameter, kept in self.optimiser.state.items():
                 tensors = {name: value for name, value in kept.items() if isinstance(value, torch.Tensor)}
                 if any(value.shape not in (parameter.shape, ()) for value in tensors.values()):
@@ -182,7 +175,6 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=net.memory_format)  # type: ignore[call-overload]
     if setting.terminal:
-        check(distributed.size() == 1, "--terminal", setting.terminal, "0 with several processes")
         decayed(net)  # refused here if that is not known
         is_random = isinstance(net.body, OwnBody) and net.body.is_random
         check(not is_random, "--terminal", setting.terminal, "0 with a network that draws random numbers in training")

@@ -1,5 +1,6 @@
-"""The atlas: orbits of critical points with index, certificate and the geometry of their classes."""
+"""The atlas: orbits of critical points with index, certificate, the geometry of their classes, and the way down."""
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -7,31 +8,62 @@ import numpy as np
 from figures.landscape import title
 
 KIND = ("ufm atlas",)
-COMMAND = "python -m ufm atlas --json figures/data/atlas.json"
+COMMAND = "python -m ufm atlas --descents true --json figures/data/atlas.json"
 NUMBERS = ("value", "rank", "index", "nullity", "copies", "curvature", "smallest_eigenvalue", "gradient_norm", "found")
+LETTERS = "abcdefgh"
+SAME = 1e-6
+"""Rows of W that differ by less, relatively to the largest, are equal."""
 
 
 def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """One atlas: its rows, and the Morse relations."""
     result, setting = record["result"], record["setting"]
     relations = result.get("morse", {}).get("dimensions", [])
+    ways = {way["row"]: way for way in result.get("descents", [])}
     return [
         {
             "record": name,
             "title": title(record),
-            "rows": [_row(row, setting) for row in result["rows"]],
+            "rows": [_row(row, setting) | {"descent": ways.get(i)} for i, row in enumerate(result["rows"])],
             "morse": [{"dimension": entry["dimension"], "holds": entry["holds"]} for entry in relations],
         }
     ]
 
 
 def _row(row: dict[str, Any], setting: dict[str, Any]) -> dict[str, Any]:
+    found = geometry(row, setting["classes"], setting["per_class"])
     return {
         **{key: row[key] for key in NUMBERS},
         "apart": row["apart"],
+        "letters": letters(row["apart"], found["W"], setting.get("model", {}).get("sizes")),
         "certificate": row["certificate"],
-        "geometry": geometry(row, setting["classes"], setting["per_class"]),
+        "geometry": found,
     }
+
+
+def letters(apart: str, W: list[list[float]], sizes: list[int] | None = None) -> str:
+    """The letter of every class of a stored point: equal rows of W have letters that `apart` puts together.
+
+    Classes of unequal sizes have letters of classes of their own size. Where `apart` says something else than which
+    classes are together (squared error), letters follow the order of the classes.
+    """
+    K = len(W)
+    if not {*apart} <= {*LETTERS, *"|() *"}:
+        return LETTERS[:K]
+    scale = SAME * max(np.abs(W).max(), 1e-300)
+    zero = [k for k in range(K) if np.abs(W[k]).max() <= max(scale, 1e-12)]
+    firsts = [next(j for j in range(K) if np.abs(np.subtract(W[j], W[k])).max() <= scale) for k in range(K)]
+    sized = sizes or [1] * K
+    for places in permutations(range(K)):
+        if all(sized[place] == size for place, size in zip(places, sized, strict=True)):
+            blocks: dict[int, str] = {}
+            for k in sorted({*range(K)} - {*zero}, key=places.__getitem__):
+                blocks[firsts[k]] = blocks.get(firsts[k], "") + LETTERS[places[k]]
+            words = "|".join(sorted(blocks.values(), key=lambda word: (-len(word), word)))
+            at_zero = "".join(sorted(LETTERS[places[k]] for k in zero))
+            if " ".join(part for part in (words, f"({at_zero})" if zero else "") if part) == apart.removesuffix(" *"):
+                return "".join(LETTERS[place] for place in places)
+    return LETTERS[:K]
 
 
 def geometry(row: dict[str, Any], K: int, n: int) -> dict[str, list[list[float]]]:

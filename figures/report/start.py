@@ -39,6 +39,19 @@ FINDINGS = {
 }
 """What the page says first: a title and the claims that say it, the most important first."""
 BENIGN, PRICE, SHARP, DEEP, SMOOTH, FRAME = FINDINGS
+MEANINGS = {
+    BENIGN: "In the ranges below descent cannot get stuck: where the gradient vanishes, the objective is least, or "
+    "there is a way down.",
+    PRICE: "What weight decay charges a normalised network for its features has a least value that its layers tell.",
+    SHARP: "At one strength of the decays a state with a class at zero becomes a local minimum; at a greater one "
+    "neither the simplex nor zero is lowest.",
+    DEEP: "With one more linear layer and an even number of classes, six or more, opposite pairs cost less than "
+    "a simplex.",
+    SMOOTH: "Near the minimiser smoothed labels even out the curvature of the loss itself; with the decays in it they "
+    "make it less even.",
+    FRAME: "The bias decides: free, class means form a simplex; without one, they are at right angles.",
+}
+"""A finding in plain words, said while all of its claims hold."""
 DRAWN = {DEEP: "pairs", FRAME: "frame"}
 """Findings whose picture the page draws by itself."""
 PREFERRED = ("compare_terminal", "compare", "verify", "scan", "atlas", "softmax_codes", "experiments")
@@ -97,7 +110,9 @@ def _claims(name: str, record: dict[str, Any]) -> list[Card]:
                 for row in here
             ]
             picture = {"kind": DRAWN.get(title, "")}
-            cards.append({"place": place, "title": title, "sentences": sentences, "picture": picture})
+            meaning = MEANINGS[title] if all(row["holds"] for row in here) else ""
+            card = {"place": place, "title": title, "meaning": meaning, "sentences": sentences, "picture": picture}
+            cards.append(card)
     return cards
 
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import numpy as np
+
 from figures.style import loss_name
 
 KIND = ("deepnet train", "deepnet compare")
@@ -72,7 +74,22 @@ def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[
         "rows": run.get("rows", []),
         "predicted": _predicted(run),
         "residual": _residual(run),
+        "shapes": _shapes(run),
     }
+
+
+def _shapes(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Class means, rows of W and spreads by epoch; none for runs of earlier versions.
+
+    Raises:
+        ValueError: if a number is missing.
+    """
+    found: list[dict[str, Any]] = run.get("geometry_over_epochs", [])
+    for shape in found:
+        rows = np.array([shape["class_means"], shape["W"]], dtype=float)
+        if not (np.isfinite(rows).all() and len(shape["spread"]) == rows.shape[1]):
+            raise ValueError(f"the geometry of {run['run']} at epoch {shape['epoch']} is not whole")
+    return found
 
 
 def _residual(run: dict[str, Any]) -> dict[str, list[float]] | None:

@@ -42,7 +42,7 @@ def test_train_leaves_a_run_folder_and_names_its_files(run, tmp_path, capsys):
     shown = capsys.readouterr().out
     files = {path.name for path in (tmp_path / "run").iterdir()}
     states = {"checkpoint.pt", "previous.pt", "best.pt"}
-    assert files == states | {"setting.json", "metrics.jsonl", "record.json", "training.png"}
+    assert files == states | {"setting.json", "metrics.jsonl", "geometry.jsonl", "record.json", "training.png"}
     assert all(str(tmp_path / "run" / file) in shown for file in files)
     assert "epoch 2/2  loss" in shown
     result = json.loads((run / "record.json").read_text())["result"]

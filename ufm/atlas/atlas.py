@@ -176,6 +176,12 @@ class Atlas:
         """The representative of a row, in all d columns."""
         return widened(self._small(row), self.model, row.x[None])[0]
 
+    def number_of(self, x: Float[Tensor, " P"]) -> int | None:
+        """The row that a critical point in all d columns belongs to, by its number; None if it is in no row."""
+        point = canonical(self.model, self.model.normalised(x[None])[0])
+        numbers = [i for i, row in enumerate(self.rows) if not self._is_degenerate_set(row)]
+        return next((i for i in numbers if int(self._copy(point.model, point.x[None], i)[0]) >= 0), None)
+
     def as_result(self) -> dict[str, Any]:
         """The atlas for a record; `read_back` reads it."""
         names = ("rounds", "statuses", "seconds", "dimensions", "quiet_rounds")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from ufm.atlas import report
 from ufm.atlas.atlas import Atlas
 from ufm.atlas.completeness import check_model, check_state, proof, restated
+from ufm.atlas.descent import Descent, descents
 from ufm.atlas.evidence import evidence
 from ufm.atlas.rounds import rounds_until_complete
 from ufm.atlas.setting import AtlasSetting
@@ -78,6 +79,7 @@ class AtlasResult(TypedDict, total=False):
         morse, prediction, claims, not_checked, duality_gap, etf_margin: the evidence.
         completeness: whether no row is missing (`ufm.complete.verdict.Completeness`), if a call has asked.
         units: those of the atlas, where they are not those of the request (`units_of`).
+        descents: the ways down from its saddles, if this call asks for them.
     """
 
     rows: list[dict[str, Any]]
@@ -95,6 +97,7 @@ class AtlasResult(TypedDict, total=False):
     etf_margin: dict[str, Any] | None
     completeness: Completeness
     units: dict[str, float | None]
+    descents: list[Descent]
 
 
 class GrowAtlas(Job[AtlasSetting, AtlasResult]):
@@ -120,6 +123,8 @@ class GrowAtlas(Job[AtlasSetting, AtlasResult]):
                 self.record(self._result(kept))
                 progress.console.print(report.round_text(self.atlas, new), highlight=False)
             found = evidence(self.atlas, setting.certify) if self.atlas.rows else {}
+            if setting.descents:
+                found |= {"descents": descents(self.atlas)}
             if setting.prove_complete:
                 found |= {"completeness": self._proved(found, earlier, progress)}
             elif earlier:

@@ -62,6 +62,8 @@ class AtlasSetting(CommonSetting):
     """Prove by ball arithmetic that a critical point of the stated index lies near each row's representative."""
     prove_complete: bool = False
     """Prove in interval arithmetic that no row is missing (plain model, few classes); exit code 1 where that fails."""
+    descents: bool = False
+    """Record how steepest descent leaves every saddle and reaches a minimum, which `python -m figures report` plays."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,7 +12,8 @@ class Command:
     """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
 
     `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
-    `positional` is the field that may be given without its option's name, as the first word after the command.
+    `positional` is the field that may be given without its option's name, as the first word after the command. With
+    `is_shared` the processes that torchrun starts share its work; else the first does it all.
     """
 
     setting: type[Any]
@@ -20,6 +21,7 @@ class Command:
     about: str = ""
     is_default: bool = False
     positional: str | None = None
+    is_shared: bool = False
 
 
 def job(path: str, *arguments: Any) -> Callable[[Any], int]:

@@ -57,7 +57,7 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
             command = parser.commands[request.command]
             setting = _made(command.setting, request[request.command])
             values = request[request.command]  # from here on it may be an axis that sets an option
-            return command.run(setting)
+            return _run(request.command, command, setting)
     except RequestError as error:
         text = str(error).replace(f"`{error.argument}`", f"`{errors.as_given(error.argument, values)}`", 1)
         print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
@@ -80,6 +80,15 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
         reason = f"{type(error).__name__}: {reason_of(error)}"
         print(f"{prog}: what the command called ended it ({reason}).", file=sys.stderr)
         return 3
+
+
+def _run(name: str, command: Command, setting: Any) -> int:
+    """Run a command; of the processes that torchrun started the first alone, unless they share its work."""
+    number = int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+    if number == 0 or command.is_shared:
+        return command.run(setting)
+    print(f"the first process runs {name}; process {number} ends.", file=sys.stderr)
+    return 0
 
 
 def _parser(prog: str, description: str, commands: Mapping[str, Command], asked: str = "") -> "Parser":

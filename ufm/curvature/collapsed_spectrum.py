@@ -17,6 +17,10 @@ rank K, F'(s 1' - 1 s')F. Features that differ within a class (adding up to zero
 is decay_H I + W'A W / N, A that of the loss in the logits of one sample. An empty column has [[decay_W I, sqrt(n) G'],
 [sqrt(n) G, decay_H I]] with G the loss gradient of one sample of each class, and decay_H within classes.
 
+At W = H = 0 and b = c 1 every column is such an empty one, and the bias meets nothing: a mean B of the loss's Hessians
+stands there, + decay_b. Both G and B are t I + u 11', so that one vector across 1, and 1, tell all: with |G s| = g for
+a unit vector s, the eigenvalues of a column are (decay_W + decay_H)/2 +- ((decay_W - decay_H)^2 / 4 + g^2)^(1/2).
+
 Evidence: argument; the tests hold the whole against dense spectra.
 """
 
@@ -51,6 +55,30 @@ def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interv
         block = torch.cat([torch.cat([of_W * one, G.mT], 1), torch.cat([G, of_H * one], 1)])
         found.append(across(block, torch.cat([W, root * H[:: small.n]])))
     return min(least for least, _ in found), max(largest for _, largest in found)
+
+
+@takes(small=instance(Problem), y=tensor(None))
+def spectrum_at_zero(small: Problem, y: Float[Tensor, " Q"]) -> Interval | None:
+    """The interval at W = H = 0, for any number of columns; None where the bias is not the same for all classes."""
+    tensor(small.size).check("y", y)
+    W, H, b = small.unpack(y)
+    if not small.is_balanced or bool(W.any() | H.any()) or not bool(((b - b.mean()).abs() <= SYMMETRIC).all()):
+        return None
+    K, labels = small.K, torch.arange(min(small.K, 3), device=y.device)
+    share = torch.tensor([1.0, 1.0, K - 2.0][: len(labels)]).to(y) / K
+    s, one = torch.zeros_like(b), torch.full_like(b, K**-0.5)
+    s[0], s[1] = 2**-0.5, -(2**-0.5)
+    logits = b.expand(len(labels), -1)
+    gradient, of_loss = small.loss.value_and_gradient(logits, labels)[1][0], small.loss.hessian(logits, labels)
+    slopes = torch.stack([gradient[0] - gradient[1], gradient.sum()]).abs() * small.n**0.5 / small.N
+    bends = torch.stack([share @ (of_loss(v.expand_as(logits)) @ v) for v in (s, one)]) + small.decays[2]
+    decay_W, decay_H = map(float, small.decays[:2])
+    root = torch.hypot(slopes, torch.full_like(slopes, (decay_W - decay_H) / 2))
+    mean = (decay_W + decay_H) / 2
+    is_free = small.has_free_bias and small.is_shift_invariant
+    of_bias = (bends[:1] if is_free else bends) if small.has_bias else bends[:0]
+    values = torch.cat([mean - root, mean + root, of_bias, y.new_tensor([decay_H])])
+    return float(values.min()), float(values.abs().max())
 
 
 def _of_block(small: Problem, y: Tensor, vectors: Float[Tensor, "m Q"], along: Float[Tensor, "t Q"]) -> Interval:

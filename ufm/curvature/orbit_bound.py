@@ -41,7 +41,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import instance, tensor
-from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum, spectrum_at_zero
 from ufm.curvature.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
@@ -235,7 +235,7 @@ def _spectrum(small: Problem, y: Float[Tensor, " Q"], rank: int, d: int) -> tupl
 
     From a few blocks where the point has the symmetry of the classes, else from the dense Hessian if that is small.
     """
-    found = collapsed_spectrum(small, y, d) if rank else None
+    found = collapsed_spectrum(small, y, d) if rank else spectrum_at_zero(small, y)
     if found is None and small.size <= DENSE_UP_TO:
         found = _dense_spectrum(small, y, rank, d)
     return found and (found[0] - SPECTRUM_ROUNDING * found[1], found[1])

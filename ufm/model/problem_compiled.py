@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.compiled import array_of, kernel, sum_kernel
+from ufm.compiled import array_of, kernel, part, sum_part
 from ufm.errors import check
 
 LARGEST = 2**17
@@ -152,7 +152,7 @@ def _gradient(x, T, G, decays, gradient, penalty):
             out[in_H + k] = decay_b * b[k] + _sum(G[start, k]) / N
 
 
-@kernel
+@part
 @no_type_check
 def _transpose(factor, A, out):
     for j in range(A.shape[1]):
@@ -160,14 +160,14 @@ def _transpose(factor, A, out):
             out[j, i] = factor * A[i, j]
 
 
-@kernel
+@part
 @no_type_check
 def _scale(factor, v, out):
     for i in range(len(v)):
         out[i] = factor * v[i]
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _square(v):
     total = 0.0
@@ -176,7 +176,7 @@ def _square(v):
     return total
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _sum(v):
     total = 0.0
@@ -185,7 +185,7 @@ def _sum(v):
     return total
 
 
-@kernel
+@part
 @no_type_check
 def _add_product(A, B, C):
     """C += A B in tiles of two rows of C and four of B, so that what is loaded is used more than once."""
@@ -211,7 +211,7 @@ def _add_product(A, B, C):
                 c0[i] += p0 * b0[i]
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _add_products_of_rows(factor, A, B, C):
     """C += factor A B' in tiles of two rows of A and four of B."""
@@ -246,7 +246,7 @@ def _add_products_of_rows(factor, A, B, C):
             C[M - 1, k] += factor * _product(A[M - 1], B[k])
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _product(v, w):
     total = 0.0

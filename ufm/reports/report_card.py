@@ -151,7 +151,7 @@ def _training(cell: Cell, setting: ReportCardSetting) -> tuple[dict[str, int], d
     number = end.is_converged.nonzero()[:, 0]
     if not len(number):
         return statuses, dict.fromkeys(STATES, 0.0), []
-    state, active = end_states(cell.problem, units.scales * end.x[number])
+    state, active = end_states(cell.problem, units.scales.to(end.x.device) * end.x[number])
     shares = {name: float((state == i).sum()) / setting.starts for i, name in enumerate(STATES)}
     at_zero = problem.value(torch.zeros_like(starts[:1]))
     scale = float(torch.cat([at_zero, problem.value(starts)]).abs().amax())

@@ -81,7 +81,7 @@ def end_states(problem: Problem, x: Float[Tensor, "B P"]) -> tuple[Int[Tensor, "
     """
     tensor(None, problem.size).check("x", x)
     units = own_units(problem)
-    model, x = units.model, x / units.scales
+    model, x = units.model, x / units.scales.to(x.device)
     W, H, b = model.unpack(x)
     labels = model.labels(x.device)
     logits = model.logits(x)

@@ -17,7 +17,7 @@ from ufm.parallel import map_chunks, room
 from ufm.plot import on_axes
 from ufm.solve.hessian import dense_hessian
 from ufm.solve.rank import numerical_rank
-from ufm.tolerances import EIGENVALUE_ROUNDING, RANK_TOLERANCE, RESOLVED_GRADIENT, ZERO_EIGENVALUE
+from ufm.tolerances import EIGENVALUE_ROUNDING, RANK_TOLERANCE, RESOLVED_GRADIENT, SPECTRUM_ROUNDING, ZERO_EIGENVALUE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +44,7 @@ class Classification:
         is_rank_one: whether `direction` is the rank-one construction.
         curvature: direction' Hess direction, by a Hessian-vector product.
         is_strict_saddle: whether that curvature is negative by more than rounding.
+        separation: by how much the least |eigenvalue| that is not zero exceeds the largest that is, less rounding.
     """
 
     value: Float[Tensor, " B"]
@@ -55,6 +56,7 @@ class Classification:
     is_rank_one: Bool[Tensor, " B"]
     curvature: Float[Tensor, " B"]
     is_strict_saddle: Bool[Tensor, " B"]
+    separation: Float[Tensor, " B"]
 
     def kinds(self) -> list[tuple[float, int, int, int, int]]:
         """Every kind as (value to 9 digits, Morse index, nullity, rank, number of points), lowest value first."""
@@ -96,17 +98,29 @@ def classify(problem: Model, x: Float[Tensor, "B P"]) -> Classification:
 
 def _classify(problem: Model, x: Tensor) -> Classification:
     eigenvalues, eigenvectors = torch.linalg.eigh(dense_hessian(problem, x))
-    zero = ZERO_EIGENVALUE * eigenvalues.abs().amax(1, keepdim=True)
-    index = (eigenvalues < -zero).sum(1)
-    nullity = (eigenvalues.abs() <= zero).sum(1)
+    largest = eigenvalues.abs().amax(1)
+    zero = ZERO_EIGENVALUE * largest[:, None]
+    index, is_zero = (eigenvalues < -zero).sum(1), eigenvalues.abs() <= zero
+    other = eigenvalues.abs().masked_fill(is_zero, torch.inf).amin(1)
+    separation = other - (eigenvalues.abs() * is_zero).amax(1) - 2 * SPECTRUM_ROUNDING * largest
     resolution = (RESOLVED_GRADIENT / (x.new_zeros(len(x)) + problem.least_curvature)).clamp(min=RANK_TOLERANCE)
     rank = numerical_rank(problem.unpack(x).W, resolution)
     constructed, exists = rank_one_direction(problem, x)
     direction = torch.where(exists[:, None], constructed, eigenvectors[..., 0])
     curvature = torch.linalg.vecdot(problem.hessian(x)(direction[:, None])[:, 0], direction)
-    is_strict = curvature < -EIGENVALUE_ROUNDING * eigenvalues.abs().amax(1)
-    value = problem.value(x)
-    return Classification(value, eigenvalues[:, 0], index, nullity, rank, direction, exists, curvature, is_strict)
+    is_strict = curvature < -EIGENVALUE_ROUNDING * largest
+    return Classification(
+        problem.value(x),
+        eigenvalues[:, 0],
+        index,
+        is_zero.sum(1),
+        rank,
+        direction,
+        exists,
+        curvature,
+        is_strict,
+        separation,
+    )
 
 
 @singledispatch

@@ -75,5 +75,26 @@ class EndPoints:
         return html_table(f"{len(self.x)} starts", columns, rows)
 
 
+@dataclass(frozen=True)
+class Path:
+    """The value and the gradient's norm of the first starts after 0, 1, 2, 4, ... steps.
+
+    Attributes:
+        numbers: of both, by start and by the bits that the number of steps has, nan where a start has ended before;
+            behind these, the end.
+    """
+
+    numbers: Float[Tensor, "C T 2"]
+
+    @classmethod
+    def unknown(cls, count: int, max_steps: int, like: Tensor) -> "Path":
+        """A path for that many starts that is still to be walked."""
+        return cls(like.new_full((count, max_steps.bit_length() + 2, 2), torch.nan))
+
+    def of(self, rows: slice) -> "Path":
+        """The path of those starts that are among the first, in the same memory."""
+        return Path(self.numbers[rows])
+
+
 SOLVER_RULES = {"starts": tensor(None, None), "tolerance": positive, "max_steps": integer(1), "progress": progress}
 """The rules for the arguments that every solver takes."""

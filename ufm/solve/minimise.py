@@ -20,10 +20,11 @@ from ufm.errors import check
 from ufm.model.parameters import Rows
 from ufm.parallel import cores, map_chunks
 from ufm.profile import Profile, phases
-from ufm.solve.end_points import SOLVER_RULES, EndPoints
+from ufm.solve.end_points import SOLVER_RULES, EndPoints, Path
 from ufm.solve.lbfgs.batched import BatchedLbfgs
 from ufm.solve.lbfgs.compiled import CompiledLbfgs
 from ufm.solve.lbfgs.rules import MEMORY, Lbfgs, Rules
+from ufm.solve.metric import metric_of
 from ufm.tolerances import MINIMISER_GRADIENT
 
 ValueAndGradient = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
@@ -59,13 +60,14 @@ _MINIMISABLE = Rule(
     "a model, or a function with value and gradient of each row",
 )
 
-METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 3 * 2**22), "other": (BatchedLbfgs, 2**32)}
-"""The implementation by type of device, and bytes for the starts at work: per CPU core, to fit into its cache; on a
-CUDA device, where more at a time cost less each, at least this and `SHARE` of the free memory."""
+METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 2**25), "other": (BatchedLbfgs, 2**32)}
+"""The implementation by type of device, and bytes for the starts at work: per CPU core, to fit into its caches and yet
+be so many that what a tick costs besides arithmetic (some 200 us) is a small share of it; on a CUDA device, where more
+at a time cost less each, at least this and `SHARE` of the free memory."""
 SHARE = 1 / 4
 
 
-@takes(model=_MINIMISABLE, profile=optional(instance(Profile)), **SOLVER_RULES)
+@takes(model=_MINIMISABLE, profile=optional(instance(Profile)), path=optional(instance(Path)), **SOLVER_RULES)
 def minimise(
     model: Minimisable | ValueAndGradient,
     starts: Float[Tensor, "S P"],
@@ -73,6 +75,7 @@ def minimise(
     max_steps: int = 10_000,
     progress: Callable[[int], None] | None = None,
     profile: Profile | None = None,
+    path: Path | None = None,
 ) -> EndPoints:
     """Minimise the objective of a model from every start until |gradient| <= tolerance.
 
@@ -84,6 +87,7 @@ def minimise(
         max_steps: accepted steps per start, >= 1.
         progress: called with the number of starts that ended since the last call.
         profile: records the time spent in the phases `evaluation`, `line search`, `history` and `host`.
+        path: of the first starts, to be filled in.
 
     Returns:
         The end of every start, in the order of the starts, with its `Status`: no start is dropped.
@@ -93,10 +97,13 @@ def minimise(
     """
     starts = starts.detach()
     whole = model if isinstance(model, Minimisable) else _Function(model)
-    request = _Request(whole, tolerance, max_steps, progress, profile)
+    kept = path if path is not None else Path.unknown(0, max_steps, starts)
+    request = _Request(whole, tolerance, max_steps, progress, profile, kept)
     per_core = max(1, math.ceil(len(starts) / cores(starts.device)))
     chunks = [slice(first, first + per_core) for first in range(0, max(1, len(starts)), per_core)]
-    return EndPoints.joined(map_chunks(lambda rows: _run(request.of(rows), starts[rows]), chunks, starts.device))
+    end = EndPoints.joined(map_chunks(lambda rows: _run(request.of(rows), starts[rows]), chunks, starts.device))
+    kept.numbers[:, -1] = torch.stack([end.value, end.gradient_norm], 1)[: len(kept.numbers)]
+    return end
 
 
 def _check_answer(f: Any, g: Any, x: Tensor) -> None:
@@ -114,10 +121,11 @@ class _Request:
     max_steps: int
     progress: Callable[[int], None] | None
     profile: Profile | None
+    path: Path
 
     def of(self, rows: slice) -> "_Request":
         """The request for the starts `rows`."""
-        return replace(self, model=self.model.take(rows))
+        return replace(self, model=self.model.take(rows), path=self.path.of(rows))
 
 
 def _run(request: _Request, starts: Tensor) -> EndPoints:
@@ -130,7 +138,8 @@ def _run(request: _Request, starts: Tensor) -> EndPoints:
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
     phase = phases(request.profile)
     with phase("host"):
-        work = method(starts, width, Rules(request.tolerance, request.max_steps))
+        rules = Rules(request.tolerance, request.max_steps)
+        work = method(starts, width, rules, metric_of(request.model), request.path)
         while work.active:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):
                 with phase("evaluation"):

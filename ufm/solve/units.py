@@ -68,7 +68,7 @@ class Units:
 
     def back(self, end: EndPoints) -> EndPoints:
         """Convert end points to the original units; norms of gradients stay in units of `gradient`."""
-        return replace(end, x=self.scales * end.x, value=self.value * self.gradient * end.value)
+        return replace(end, x=self.scales.to(end.x.device) * end.x, value=self.value * self.gradient * end.value)
 
     def target(self, target: Target) -> Target:
         """Convert a prediction for the original model to the own units."""
@@ -98,7 +98,9 @@ def _of_problem(problem: Problem) -> Units:
     decay_W, decay_H = problem.decay_W * w**2 / u, problem.decay_H * h**2 / u
     decay_b = None if problem.decay_b is None else problem.decay_b * r**2 / u
     own = replace(problem, loss=loss, decay_W=decay_W, decay_H=decay_H, decay_b=decay_b)
-    like = torch.ones(*(len(value) for value in (w + 0 * u,) if isinstance(value, Tensor)), problem.size).double()
+    per_start = w + 0 * u
+    starts, device = ((len(per_start),), per_start.device) if isinstance(per_start, Tensor) else ((), None)
+    like = torch.ones(*starts, problem.size, dtype=torch.float64, device=device)
     W, H, b = problem.unpack(like)
     scales = problem.pack(Point(W * along(w, W), H * along(h, H), b * along(r, b)))
     return Units(own, u, r, scales, _gradient_unit(own))

@@ -226,8 +226,15 @@ def _saddle_summary(verdict: Verdict) -> str:
     minimiser = "zero" if verdict.saddle_target and verdict.saddle_target.is_zero else "the minimiser"
     return (
         f"{loss_text(verdict.spec)}: {len(values)} kinds of critical points{not_shown} with {distinct} values, "
-        f"{verdict.minimisers_among_saddles} starts at {minimiser}; {statuses_text(verdict.saddle_statuses)}"
+        f"{verdict.minimisers_among_saddles} starts at {minimiser}; {statuses_text(verdict.saddle_statuses)}; "
+        f"{_classified_text(verdict.saddle_evidence)}"
     )
+
+
+def _classified_text(evidence: dict[str, Any]) -> str:
+    """The number of critical points by how they were classified."""
+    text = f"{evidence['spectrum']} classified by spectrum"
+    return f"{text}, {evidence['distance']} by distance from their orbits" if evidence["distance"] else text
 
 
 def _bound(name: str, allowed: float) -> str:

@@ -25,6 +25,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ufm.curvature.orbit_bound import known_orbit
+from ufm.curvature.orbit_classes import Classified, classify_by_orbit
 from ufm.device import torch_device
 from ufm.model.losses import make_loss, parameters_of
 from ufm.model.model import Model
@@ -32,8 +33,8 @@ from ufm.model.starts import normal_starts
 from ufm.model.target import NoPrediction, Target
 from ufm.parallel import cores, map_chunks, room
 from ufm.profile import Profile, phases
-from ufm.solve.critical_points import Classification, classify
-from ufm.solve.end_points import EndPoints, Status
+from ufm.solve.critical_points import Classification
+from ufm.solve.end_points import EndPoints, Path, Status
 from ufm.solve.grouping import groups_of
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
@@ -71,6 +72,8 @@ class Verdict:
     `curvature` counts the starts whose smallest eigenvalue is bounded by their distance from the predicted orbit
     (`certificate`) and those for which it is computed (`numeric`), and says what the bound rests on (`orbit`).
     A kind is a value with Morse index, nullity and rank; points of the same value as the minimiser count as minimisers.
+    `saddle_evidence` counts those with a spectrum of their own and those with a distance from the orbit of one that has
+    (`ufm/curvature/orbit_classes.py`): the greatest, and the most by which an eigenvalue may differ there.
     `elsewhere` has one row per value at which other converged starts end, where theory says that some may.
     Without a prediction `target` is None, `no_prediction` says why, `known_states` has values of states that are known
     to exist, and `found` one row per value at which starts end.
@@ -95,6 +98,7 @@ class Verdict:
     found: list[dict[str, Any]] = field(default_factory=list)
     landscape: Landscape | None = None
     curvature: dict[str, Any] = field(default_factory=dict)
+    saddle_evidence: dict[str, Any] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -180,22 +184,22 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
     own = case.units.target(target)
     allowed = bounds_of(case.units, setting.tolerance)["smallest eigenvalue"]
     curvature = Curvature(case.units.model, known_orbit(case.units.model, own.point), allowed)
-    ends = _end_points(case, partial(measure, case.units.model, own), curvature, progress, profile)
+    path = _path(case, TRACED)
+    ends = _end_points(case, partial(measure, case.units.model, own), curvature, progress, profile, path)
     status, measures = ends.status, ends.measures
     certified = ~ends.distance.isnan()
     claims = claims_about(case.units, own, setting.tolerance, setting.first_start, status, measures, certified)
     saddle_statuses: dict[str, int] = {}
-    saddles: list[dict[str, Any]] = []
-    minimisers = 0
+    others = _Others([], 0, Claim(math.nan, 0.0, False, None), {})
     if setting.saddle_starts and saddle_target is not None:
         with phases(profile)("other critical points"):
             found = _search(case, progress)
             saddle_statuses = _count(found.status)
             units = case.saddle_units
-            saddles, minimisers, claim = _other_critical_points(units, units.target(saddle_target), found)
+            others = _other_critical_points(units, units.target(saddle_target), found)
         # Where zero is the minimiser there may be nothing else.
-        if target.is_benign and (saddles or not saddle_target.is_zero):
-            claims["strict saddles"] = claim
+        if target.is_benign and (others.rows or not saddle_target.is_zero):
+            claims["strict saddles"] = others.claim
     return Verdict(
         spec=case.spec,
         target=target,
@@ -204,14 +208,16 @@ def _verdict(case: _Case, progress: Progress) -> Verdict:
         claims=claims,
         quantiles={name: _quantiles(values) for name, values in measures.items()},
         elsewhere=[] if target.is_benign else _elsewhere(case, target, status, measures),
-        convergence=_path(case, target),
+        convergence={"starts": len(path.numbers), "percentiles": PERCENTILES}
+        | convergence(case.units, own.value, path, setting.max_steps),
         saddle_statuses=saddle_statuses,
-        saddles=saddles,
-        minimisers_among_saddles=minimisers,
+        saddles=others.rows,
+        minimisers_among_saddles=others.minimisers,
         seconds=time.perf_counter() - began,
         profile=profile.seconds if profile else {},
         landscape=landscape_of(case.model),
         curvature=curvature.summary(ends.distance, status != Status.NONFINITE),
+        saddle_evidence=others.evidence,
     )
 
 
@@ -224,7 +230,7 @@ def _without_prediction(case: _Case, none: NoPrediction, progress: Progress, pro
         return describe(case.model, dataclasses.replace(end, x=x, value=value))
 
     curvature = Curvature(units.model)
-    ends = _end_points(case, described, curvature, progress, profile)
+    ends = _end_points(case, described, curvature, progress, profile, _path(case, 0))
     status, measures = ends.status, ends.measures
     return Verdict(
         spec=case.spec,
@@ -262,8 +268,9 @@ def _end_points(
     curvature: Curvature,
     progress: Progress,
     profile: Profile | None,
+    path: Path,
 ) -> _Ends:
-    """Minimise every start, block by block, and keep of each end point only what is measured of it."""
+    """Minimise every start, block by block, and keep of each end point only what is measured of it, and the path."""
     setting, units, model, device = case.setting, case.units, case.units.model, case.device
     phase = phases(profile)
     # Made as a whole: what a block left between its temporaries would keep the C library from using their room again.
@@ -276,7 +283,8 @@ def _end_points(
         with phase("starts"):
             starts = normal_starts(model.size, setting.seed, setting.first_start + block.start, len(block), device)
         advance = partial(progress.advance, solving)
-        end = minimise(units, starts, setting.tolerance, setting.max_steps, advance, profile)
+        rows = slice(block.start, block.stop)
+        end = minimise(units, starts, setting.tolerance, setting.max_steps, advance, profile, path.of(rows))
         finite = end.status != Status.NONFINITE
         x = model.normalised(torch.where(finite[:, None], end.x, 0.0))
         end = dataclasses.replace(end, x=x, value=units.gradient * end.value)
@@ -285,7 +293,6 @@ def _end_points(
         with phase("smallest eigenvalue"):
             below = curvature.from_below(end.x, partial(progress.advance, curving))
         found["smallest eigenvalue"] = below.smallest_eigenvalue
-        rows = slice(block.start, block.stop)
         status[rows], distance[rows] = end.status.cpu(), below.distance.where(finite, torch.nan).cpu()
         for name, values in found.items():
             whole = measures.setdefault(name, torch.empty(setting.starts, dtype=torch.float64))
@@ -332,14 +339,10 @@ def saddle_starts(problem: Model, seed: int, count: int, device: torch.device) -
     return normal_starts(problem.size, seed, 0, count, device) * scales[:, None].to(device)
 
 
-def _path(case: _Case, target: Target) -> dict[str, Any]:
-    """The paths of the first starts to their end points, as percentiles."""
-    setting, model = case.setting, case.model
-    count = min(TRACED, setting.starts, _block(model, case.device))
-    starts = normal_starts(model.size, setting.seed, setting.first_start, count, case.device)
-    own = case.units.target(target)
-    found = convergence(case.units.model, own.value, starts, setting.tolerance, setting.max_steps)
-    return {"starts": count, "percentiles": PERCENTILES, **found}
+def _path(case: _Case, most: int) -> Path:
+    """Room for the path of at most that many of the first starts."""
+    count = min(most, case.setting.starts, _block(case.model, case.device))
+    return Path.unknown(count, case.setting.max_steps, torch.empty(0, dtype=torch.float64, device=case.device))
 
 
 def _search(case: _Case, progress: Progress) -> EndPoints:
@@ -350,11 +353,21 @@ def _search(case: _Case, progress: Progress) -> EndPoints:
     return find_critical_points(model, starts, progress=partial(progress.advance, task))
 
 
-def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> tuple[list[dict[str, Any]], int, Claim]:
+class _Others(NamedTuple):
+    """Critical points of a search: rows of those that are not the minimiser, how many are, the claim, the evidence."""
+
+    rows: list[dict[str, Any]]
+    minimisers: int
+    claim: Claim
+    evidence: dict[str, Any]
+
+
+def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> _Others:
     """The critical points that are not the predicted minimiser, one row per kind, and the claim about them."""
     model = units.model
     number = ends.is_converged.nonzero()[:, 0]
-    found = classify(model, model.normalised(ends.x[number]))
+    classified = classify_by_orbit(model, model.normalised(ends.x[number]))
+    found = classified.kinds
     is_minimiser = (found.value - target.value).abs() <= SAME_VALUE * max(1.0, abs(target.value))
     others = (~is_minimiser).nonzero()[:, 0]
     curvature = torch.maximum(found.smallest_eigenvalue, found.curvature)[others]
@@ -364,7 +377,17 @@ def _other_critical_points(units: Units, target: Target, ends: EndPoints) -> tup
     claim = Claim(worst, 0.0, len(others) > 0 and broken_by is None, broken_by, len(breaks))
     kinds = _distinct(found, others, number)
     in_given_units = [kind | {"value": float(units.value) * kind["value"]} for kind in kinds]
-    return in_given_units, int(is_minimiser.sum()), claim
+    return _Others(in_given_units, int(is_minimiser.sum()), claim, _evidence(classified))
+
+
+def _evidence(found: Classified) -> dict[str, Any]:
+    """How many critical points have a spectrum, and how many their distance from one that has."""
+    is_near = ~found.distance.isnan()
+    farthest, shift = (
+        float(values[is_near].max()) if is_near.any() else 0.0 for values in (found.distance, found.shift)
+    )
+    counts = {"spectrum": int((~is_near).sum()), "distance": int(is_near.sum())}
+    return counts | {"farthest": farthest, "largest_shift": shift}
 
 
 def _distinct(found: Classification, others: Tensor, number: Tensor) -> list[dict[str, Any]]:

@@ -1,56 +1,122 @@
-// The atlas: a disc per orbit; a click shows its classes, index and certificate.
+// The atlas: a disc per orbit; a click shows its classes, index and certificate, and plays the way down from it.
 VIEWS.atlas = (values, atlases) => {
   const atlas = entryOf("atlas-record", atlases, values);
   const chosen = index(values.row, atlas.rows.length);
-  const failing = atlas.morse.filter((entry) => !entry.holds).length;
-  byId("atlas-note").textContent =
-    `${atlas.rows.length} orbits under rotations and relabellings; area: labelled copies; colour: rank. Morse relations ` +
-    `${failing ? `fail in ${failing} of` : "hold in"} ${atlas.morse.length} dimensions. Click on a disc, or choose a row.`;
+  byId("atlas-note").replaceChildren(noteOn(atlas));
   drawOrbits(atlas, chosen);
   const rows = atlas.rows.map((row, i) => ({
     properties: { "aria-selected": String(i === chosen) },
     cells: [
-      element("button", { type: "button", onclick: () => go({ row: i }) }, `${i + 1}: ${row.apart}`),
-      row.value, row.rank, row.index, row.copies,
+      element("button", { type: "button", onclick: () => go({ row: i, frame: "" }) }, `${i + 1}: ${row.apart}`),
+      row.value, row.rank, row.index, row.copies, row.certificate?.is_proved ? "interval" : "numeric",
     ],
   }));
-  byId("atlas-table").replaceChildren(table(["classes", "objective", "rank", "index", "copies"], rows));
-  showOrbit(atlas.rows[chosen]);
-  drawGeometry("atlas-geometry", atlas.rows[chosen].geometry, firstClasses(atlas.rows[chosen].geometry));
+  byId("atlas-table").replaceChildren(table(["orbit: classes", "objective", "rank", "index", "copies", "evidence"], rows));
+  showOrbit(atlas.rows[chosen], chosen);
+  drawWay(values, atlas, chosen);
 };
+
+function noteOn(atlas) {
+  const isByLetters = atlas.rows.every((row) => /^[a-h|() *]+$/.test(row.apart));
+  const names = isByLetters ? "Letters that stand together (ab) are collapsed classes, classes in brackets are at zero"
+    : "Classes are told apart by the singular values of the logits (2 of 0.9: two of that size); Gr(r, m): a Grassmannian of points";
+  const failing = atlas.morse.filter((entry) => !entry.holds).length;
+  const relations = !atlas.morse.length ? "" : failing ? ` Morse relations fail in ${failing} of ${atlas.morse.length} dimensions: an orbit is missing.`
+    : ` Morse relations, which notice a missing orbit, hold in all ${atlas.morse.length} dimensions checked.`;
+  return `A row is an orbit: a critical point and all that rotations and relabellings make of it. ${names}. Rank: dimensions that W uses. ` +
+    `Index: directions downwards; 0 is a minimum. Copies: its relabelled versions (a disc's area).${relations} Click on a disc, or choose a row.`;
+}
 
 function drawOrbits(atlas, chosen) {
   const largest = Math.max(...atlas.rows.map((row) => row.copies));
-  const size = (row) => 10 + 34 * Math.sqrt(row.copies / largest);
+  const size = (row) => 14 + 30 * Math.sqrt(row.copies / largest);
   const ranks = [...new Set(atlas.rows.map((row) => row.rank))].sort();
   const traces = ranks.map((rank) => {
     const here = atlas.rows.map((row, number) => ({ row, number })).filter(({ row }) => row.rank === rank);
     return {
-      type: "scatter", mode: "markers", name: `rank ${rank}`,
+      type: "scatter", mode: "markers+text", name: `rank ${rank}`,
       x: here.map(({ row }) => row.value), y: here.map(({ row }) => row.index), customdata: here.map(({ number }) => number),
-      text: here.map(({ row, number }) => plain(`${number + 1}: ${row.apart}, ${row.copies} copies`)),
-      hovertemplate: "%{text}<extra></extra>",
+      text: here.map(({ number }) => String(number + 1)), textfont: { size: 11, color: "#000000" },
+      hovertext: here.map(({ row, number }) => plain(`${number + 1}: ${row.apart}, ${row.copies} ${row.copies === 1 ? "copy" : "copies"}`)),
+      hovertemplate: "%{hovertext}<extra></extra>",
       marker: {
-        color: DATA.colours[rank % DATA.colours.length], opacity: 0.75, size: here.map(({ row }) => size(row)),
+        color: DATA.colours[rank % DATA.colours.length], opacity: 0.6, size: here.map(({ row }) => size(row)),
         line: { color: "#000000", width: here.map(({ number }) => (number === chosen ? 3 : 0)) },
       },
     };
   });
-  const layout = { title: heading(atlas.title), xaxis: axis("objective"), yaxis: axis("Morse index") };
-  plot("atlas-map", traces, { ...layout, legend: { ...LAYOUT.legend, itemsizing: "constant" } }, (point) => go({ row: point.customdata }));
+  const layout = { xaxis: axis("objective"), yaxis: { ...axis("Morse index"), tickformat: "d" } };
+  plot("atlas-map", traces, { ...layout, legend: { ...LAYOUT.legend, itemsizing: "constant" } }, (point) => go({ row: point.customdata, frame: "" }));
 }
 
-function showOrbit(row) {
+const ORBIT_WORDS = {
+  value: "objective", rank: "rank: dimensions that W uses", index: "Morse index: directions of negative curvature", nullity: "directions of zero curvature (symmetries)",
+  copies: "relabelled copies", curvature: "curvature along the direction downwards", smallest_eigenvalue: "smallest eigenvalue of the Hessian",
+  gradient_norm: "norm of the gradient", found: "starts that ended here",
+};
+
+function showOrbit(row, number) {
   const proof = row.certificate;
   const proved = proof?.is_proved
-    ? `A critical point lies within ${shown(proof.radius)} of this one, modulo rotation, and has index ` +
+    ? `Proved: a critical point lies within ${shown(proof.radius)} of this one, modulo rotation, and has index ` +
       `${proof.index}${proof.is_index_exact ? " exactly" : " at least"} (interval evidence, ${proof.precision} bits).`
     : `Not proved${proof?.reason ? `: ${proof.reason}` : ""}; numeric evidence.`;
-  const names = ["value", "rank", "index", "nullity", "copies", "curvature", "smallest_eigenvalue", "gradient_norm", "found"];
   byId("atlas-detail").replaceChildren(
-    element("h3", {}, `classes ${row.apart}`),
+    element("h3", {}, `Orbit ${number + 1}: ${row.apart}`),
     element("p", {}, proved),
-    element("p", { className: "note" }, "Letters that stand together are collapsed classes, classes in brackets are at zero; Gr(r, m) is a Grassmannian of points."),
-    table(["measure", "value"], names.map((name) => [name.replaceAll("_", " "), row[name]])),
+    table(["measure", "value"], Object.entries(ORBIT_WORDS).map(([name, words]) => [typeset(words), row[name]])),
   );
+}
+
+// The classes of the chosen orbit in space; from a saddle, frames of the way down.
+function drawWay(values, atlas, chosen) {
+  const row = atlas.rows[chosen];
+  const way = row.descent;
+  const still = row.geometry.means.map(placedIn(directions(row.geometry.means)));
+  const frames = way?.means ?? [still];
+  const reach = Math.max(...frames.flat().map(lengthOf), 1e-3);
+  const show = (t) => {
+    space("atlas-geometry", classScene(between(frames, t), row.letters, reach), values);
+    if (way) byId("atlas-fall").replaceChildren(fallOf(way, t));
+  };
+  byId("atlas-way").hidden = !way;
+  byId("atlas-way-note").replaceChildren(wayWords(row, way, chosen, still));
+  if (!way) return show(0);
+  const piece = (way.value.length - 1) / way.passes.length;
+  const stops = [way.row, ...way.passes];
+  const name = (frame) => {
+    const stop = frame % piece ? null : stops[frame / piece];
+    return `objective ${shown(way.value[frame])}${stop === null ? "" : `, orbit ${stop + 1}`}`;
+  };
+  player("atlas", frames.length, index(values.frame, frames.length), show, name, (frame) => keep({ frame }));
+}
+
+function wayWords(row, way, chosen, still) {
+  const isZero = still.every((at) => lengthOf(at) < 1e-6);
+  const here = `Discs: means of the classes, in the directions in which they extend${isZero ? " (here all are at zero)" : ""}; the crossing lines meet at zero.`;
+  if (!way) return `${here} ${row.index === 0 ? "A minimum: no way leads down from it." : "No way down is stored; the option --descents true of ufm atlas records it."}`;
+  const orbits = way.passes.map((number) => (number === null ? "a point outside the table" : `orbit ${number + 1}`));
+  const end = orbits.pop();
+  return `${here} Play: the step along the direction of negative curvature, then steepest descent, ${orbits.length ? `past ${orbits.join(" and ")}, ` : ""}to ${end} (numeric).`;
+}
+
+// Classes that have met share a disc and its letters, as in the table: `ab`; those too close to be drawn apart, `a|b`.
+const [MET, CLOSE] = [1e-3, 0.03];
+function classScene(means, letters, reach) {
+  const near = (a, b, share) => lengthOf(a.map((value, i) => value - b[i])) < share * reach;
+  const grouped = (classes, share) => classes.reduce((groups, k) => {
+    const home = groups.find(([first]) => near(means[first], means[k], share));
+    return home ? (home.push(k), groups) : [...groups, [k]];
+  }, []);
+  const inOrder = letters.split("").map((_, k) => k).sort((a, b) => (letters[a] < letters[b] ? -1 : 1));
+  const points = grouped(inOrder, CLOSE).map((group) => {
+    const label = grouped(group, MET).map((met) => met.map((k) => letters[k]).join("")).join("|");
+    return { at: means[group[0]], label, colour: CLASS_COLOURS[letters.charCodeAt(group[0]) - 97], symbol: "circle", title: `class ${label}` };
+  });
+  return { points, lines: pairsOf(points.map(({ at }) => at)), reach };
+}
+
+function fallOf(way, t) {
+  const line = { x: way.value.map((_, i) => i), y: way.value, colour: CLASS_COLOURS[0] };
+  return chart({ lines: [line], points: [{ x: [t], y: [between(way.value, t)], colour: "#d55e00" }], log: "", x: "distance along the way, in frames", y: "objective" });
 }

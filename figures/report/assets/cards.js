@@ -2,12 +2,18 @@
 VIEWS.cards = (values, cards) => {
   const card = entryOf("cards-record", cards, values);
   byId("cards-note").textContent = `${card.title}: ${card.sizes}, decay ${shown(card.decay)}.`;
-  byId("cards-answers").replaceChildren(table(["question", "answer"], Object.entries(card.answers)));
+  const answers = Object.entries(card.answers).map((pair) => pair.map((text) => typeset(text.replace(/\betf\b/g, "ETF"))));
+  byId("cards-answers").replaceChildren(table(["question", "answer"], answers));
   drawRay(card);
   drawDecays(card);
   const names = Object.keys(card.comparison[0]).filter((name) => name !== "loss");
-  const rows = names.map((name) => [name.replaceAll("_", " "), ...card.comparison.map((row) => row[name])]);
+  const rows = names.map((name) => [typeset(COMPARED[name] ?? name.replaceAll("_", " ")), ...card.comparison.map((row) => card.states[row[name]] ?? row[name])]);
   byId("cards-comparison").replaceChildren(table(["", ...card.comparison.map((row) => row.loss)], rows));
+};
+
+const COMPARED = {
+  best_state: "state of the lowest end point", best_value: "its objective", margin: "its margin", p_y: "its p_y, the label's probability",
+  condition_number: "its condition number across rotations", nc1_trace: "its NC1 (trace)", steps_mean: "steps, mean of the starts",
 };
 
 function drawRay(card) {

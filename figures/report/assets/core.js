@@ -23,13 +23,18 @@ function address() {
 }
 
 function go(changes, isContinuous = false) {
+  keep(changes, isContinuous);
+  render();
+}
+
+// Writes into the address what is shown already.
+function keep(changes, isContinuous = true) {
   const { view, values } = address();
   const chosen = Object.entries({ ...values, ...changes }).filter(([, value]) => value !== "" && value !== null);
   const query = new URLSearchParams(chosen).toString();
   const hash = `#${view}${query ? "?" + query : ""}`;
   if (isContinuous) history.replaceState(null, "", hash);
   else history.pushState(null, "", hash);
-  render();
 }
 
 function render() {
@@ -56,15 +61,15 @@ function element(tag, properties = {}, ...children) {
 }
 
 function table(head, rows, properties = {}) {
-  const body = rows.map((row) => element("tr", row.properties ?? {}, ...(row.cells ?? row).map(cell)));
-  const isNumber = (column) => rows.length > 0 && typeof (rows[0].cells ?? rows[0])[column] === "number";
-  const first = element("tr", {}, ...head.map((text, i) => element("th", { scope: "col", className: isNumber(i) ? "number" : "" }, text)));
+  const isNumber = head.map((_, column) => rows.some((row) => typeof (row.cells ?? row)[column] === "number"));
+  const body = rows.map((row) => element("tr", row.properties ?? {}, ...(row.cells ?? row).map((content, i) => cell(content, isNumber[i]))));
+  const first = element("tr", {}, ...head.map((text, i) => element("th", { scope: "col", className: isNumber[i] ? "number" : "" }, text)));
   return element("table", properties, element("thead", {}, first), element("tbody", {}, ...body));
 }
 
-function cell(content) {
-  if (typeof content === "number" || content === null) return element("td", { className: "number" }, shown(content));
-  return element("td", {}, content);
+function cell(content, isNumber) {
+  const text = typeof content === "number" || content === null ? shown(content) : content;
+  return element("td", { className: isNumber || content === null ? "number" : "" }, text);
 }
 
 function shown(value) {
@@ -101,7 +106,27 @@ function entryOf(id, entries, values, key = "record", name = (entry) => entry.re
   return entries[chosen];
 }
 
+// Plotly lies in the page compressed. The first view that draws with it has it unpacked, and is drawn again then.
+let unpacking = null;
+function unpackPlotly() {
+  if (unpacking) return;
+  document.body.setAttribute("aria-busy", "true");
+  unpacking = unpacked(byId("plotly").textContent).then((source) => {
+    document.head.append(element("script", { textContent: source }));
+    render();
+  }).catch((error) => {
+    byId("no-plots").hidden = false;
+    byId("no-plots").textContent = `Diagrams cannot be drawn here (${error.message}); a browser of 2023 or later can.`;
+  }).finally(() => document.body.removeAttribute("aria-busy"));
+}
+
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
 function plot(id, traces, layout, onClick) {
+  if (!window.Plotly) return unpackPlotly();
   const place = byId(id);
   const merged = { ...LAYOUT, ...layout };
   Plotly.react(place, traces, merged, { responsive: true, displayModeBar: false });
@@ -120,13 +145,15 @@ const labelText = (text) => plain(text).replace(/\b(alpha|gamma)\b/g, (name) => 
 
 const axis = (title, type = "linear") => ({
   title: { text: labelText(title), standoff: 8 }, type, automargin: true, exponentformat: "power", zeroline: false,
+  ...(type === "log" ? { tickfont: { size: 10 } } : {}), // powers are drawn larger
 });
 
-// A logarithmic axis over decades has a tick at each, or at every second one.
+// A logarithmic axis over decades has a tick at each, or at every second one; over about one, at 1, 2 and 5.
 function logAxis(title, values) {
   const logs = values.filter((value) => value > 0).map(Math.log10);
   const span = Math.max(...logs) - Math.min(...logs);
-  return span > 1.2 ? { ...axis(title, "log"), dtick: Math.ceil(span / 6) } : axis(title, "log");
+  const ticks = span > 1.2 ? { dtick: Math.ceil(span / 6) } : span > 0.4 ? { dtick: "D2" } : {};
+  return { ...axis(title, "log"), ...ticks };
 }
 
 const heading = (text) => ({ text: labelText(text), font: { size: 13 } });
@@ -137,7 +164,8 @@ const keyOf = (entries) => entries.map(({ name, colour, dash, symbol }) => eleme
 const SAMPLES = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "12 4" };
 function sample(colour, dash, symbol) {
   if (dash === undefined && symbol === undefined) return badge(colour);
-  const line = symbol ? svg("circle", { cx: 14, cy: 6, r: 3, fill: colour }) : svg("path", { d: "M0 6H28", stroke: colour, "stroke-width": 2, "stroke-dasharray": SAMPLES[dash] });
+  const line = symbol === "diamond" ? svg("path", { d: "M14 1l5 5-5 5-5-5z", fill: "none", stroke: colour, "stroke-width": 2 })
+    : symbol ? svg("circle", { cx: 14, cy: 6, r: symbol === "circle" ? 5 : 3, fill: colour }) : svg("path", { d: "M0 6H28", stroke: colour, "stroke-width": 2, "stroke-dasharray": SAMPLES[dash] });
   return svg("svg", { viewBox: "0 0 28 12", width: 28, height: 12, "aria-hidden": "true", class: "sample" }, line);
 }
 

@@ -76,13 +76,25 @@ function drawControls(problem) {
   }
 }
 
+// The thresholds of focal loss lie so close that only a close-up shows their order.
+function drawCloseUp(marks, shapes, at, layout) {
+  const thresholds = marks.filter(({ name }) => name !== "here").map((mark) => mark.at);
+  const [low, high] = [Math.min(...thresholds), Math.max(...thresholds)];
+  byId("explorer-close").hidden = !(high > low && high < 1.5 * low);
+  if (byId("explorer-close").hidden) return;
+  const range = [low - 0.4 * (high - low), high + 0.4 * (high - low)];
+  const places = Array.from({ length: 200 }, (_, i) => range[0] + ((range[1] - range[0]) * i) / 199);
+  const own = { title: heading("Close to the thresholds"), xaxis: { ...axis("c"), range }, shapes: shapes.filter(({ x0 }) => x0 >= range[0] && x0 <= range[1]) };
+  plot("explorer-close", [{ type: "scatter", mode: "lines", x: places, y: places.map(at) }], { ...layout, ...own });
+}
+
 function showPrediction(problem, found) {
   const isFitting = problem.d >= found.least;
   const state = found.margin === 0 && found.common === 0 ? "zero: W = 0 and H = 0"
     : found.common > 0 ? (found.common === found.margin ? "an orthogonal frame" : "between a simplex and an orthogonal frame") : "a simplex ETF, every class collapsed";
   const proved = found.is_proved_global ? "proved to be a global minimiser" : "the best point with this geometry, not proved to be global here";
   const rows = [
-    ["margin a, the label's logit over the others", found.margin], ["p_y, probability of the label", found.p_y],
+    ["margin (a), the label's logit over the others", found.margin], ["p_y, probability of the label", found.p_y],
     ["|w_k|, norm of a row of W", found.norm_w], ["|h_i|, norm of a feature", found.norm_h],
     ["f, the objective", found.value], ["mean training loss", found.loss],
     ["c = sqrt(n decay_W decay_H)", found.c], ["c at and above which zero is the minimiser", found.zero_threshold],
@@ -149,4 +161,5 @@ function drawMargins(problem, known) {
   const layout = { title: heading("Predicted margin against the strength of the decays"), xaxis: logAxis("c", places), yaxis: axis("margin a"), showlegend: false, margin: { ...LAYOUT.margin, b: 45 } };
   plot("explorer-margins", [{ type: "scatter", mode: "lines", x: places, y: places.map(at) }], { ...layout, shapes });
   byId("explorer-key").replaceChildren(...keyOf(marks));
+  drawCloseUp(marks, shapes, at, layout);
 }

@@ -15,7 +15,9 @@ function cardOf(card, number) {
     item.holds ? null : element("strong", {}, "fails: "), typeset(item.text), " ",
     element("a", { href: `#${item.link}` }, LEADS[item.link.split("?")[0]]),
   ));
-  return element("article", { className: "card", "aria-labelledby": `start-card-${number}` }, element("h3", { id: `start-card-${number}` }, card.title), picture, ...sentences);
+  const lead = card.meaning && element("p", { className: "lead" }, card.meaning);
+  const parts = [element("h3", { id: `start-card-${number}` }, card.title), picture, element("div", {}, ...[lead, ...sentences].filter(Boolean))];
+  return element("article", { className: "card", "aria-labelledby": `start-card-${number}` }, ...parts);
 }
 
 const PICTURES = {

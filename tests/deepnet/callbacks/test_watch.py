@@ -70,6 +70,37 @@ def test_loaders_of_other_kinds(data):
     assert collapse_of(net, batches) == pytest.approx(expected(net, data), rel=1e-5)
 
 
+class Augmented(TensorDataset):
+    """Gives other samples than its tensors."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        x, y = super().__getitem__(index)
+        return x + 1, y
+
+
+def test_samples_are_those_that_the_dataset_gives(data):
+    net = Net()
+    collapse_of(net, DataLoader(Augmented(*data.tensors), 10))
+    assert set(net.seen) == set((data.tensors[0][:, 0] + 1).tolist())
+
+
+def test_kept_features_and_summed_ones_give_the_same(data, monkeypatch):
+    net, loader = Net().double(), DataLoader(TensorDataset(data.tensors[0].double(), data.tensors[1]), 10)
+    kept = collapse_of(net, loader)
+    monkeypatch.setattr("deepnet.callbacks.probe.MOST_WAITING", 1)
+    assert collapse_of(net, loader) == pytest.approx(kept, rel=1e-9)
+
+
+def test_a_net_that_diverged_is_said(data):
+    net, loader = Net(), DataLoader(data, 10)
+    net.fc.weight.data[0, 0] = torch.nan
+    with pytest.raises(RequestError, match="`weight` must be finite, got nan or infinity"):
+        collapse_of(net, loader)
+    net.inside.weight.data.fill_(torch.inf)
+    with pytest.raises(RequestError, match="`features` must be finite, got nan or infinity"):
+        collapse_of(net, loader)
+
+
 def trained(data: TensorDataset, is_watched: bool) -> Tensor:
     torch.manual_seed(3)
     net, loader = Net(), DataLoader(data, 10, shuffle=True)

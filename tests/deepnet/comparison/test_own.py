@@ -294,3 +294,21 @@ def test_the_command_writes_verdict_record_and_picture(tmp_path, monkeypatch, ca
     assert max(abs(row["measured"] - row["predicted"]) for row in found["rows"]) < 1e-6
     assert Path("out/theory_for_features.png").stat().st_size > 1000
     assert found["verdict"] in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_result_shows_its_numbers_as_text_table_and_picture():
+    from matplotlib import pyplot
+
+    found = compared(Problem(CrossEntropy(), K, D, 3, DECAY, DECAY_H, 0.0), is_given=True)
+    margin = next(row for row in found.rows if row.name == "margin")
+    text = str(found).splitlines()
+    assert text[0] == found.verdict
+    (line,) = [line for line in text if line.startswith("margin ")]
+    assert line.split()[1:] == [f"{margin.measured:.5g}", f"{margin.predicted:.5g}"]
+    assert f"<td>{margin.measured:.6g}</td>" in found._repr_html_()
+    figure, ax = pyplot.subplots()
+    assert found.plot(ax=ax) is figure
+    assert [label.get_text() for label in ax.get_yticklabels()] == [row.name for row in found.rows]
+    drawn = sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o")
+    assert drawn == sum(row.ratio is not None for row in found.rows)
+    pyplot.close(figure)

@@ -199,3 +199,26 @@ def test_in_evaluation_the_bound_stands_and_needs_its_moment(shrink: float) -> N
     assert of_all is not None
     assert own <= value
     assert (moment == pytest.approx(1, abs=1e-3)) == (value >= of_all) == (shrink == 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "margin", "norm_w", "norm_h", "objective"),
+    [
+        (CrossEntropy(), 6.381847, 0.978469, 5.870053, 0.110853),
+        (LabelSmoothing(0.1), 4.339944, 0.809235, 4.827323, 0.567040),
+        (Focal(2.0), 3.749799, 0.750045, 4.499490, 0.062118),
+        (SQUARED, 14.920050, 1.464541, 9.168808, 0.235512),
+    ],
+)
+def test_a_trained_resnet_50_pays_for_four_normalisations(
+    loss: Any, margin: float, norm_w: float, norm_h: float, objective: float
+) -> None:
+    """What runs on CIFAR-10 wrote of themselves (the page has the command), and the twins with J = 3 and 5."""
+    for count in (3, 4, 5):
+        derived = derived_prediction(FeatureSource(count, is_rectified=True), loss, Sizes(10, 50, 512, 0.01))
+        off = [norm_w / derived.norm_w - 1, norm_h / derived.norm_h - 1]
+        if count == 4:
+            assert max(map(abs, [*off, margin / derived.margin - 1])) < 0.003
+            assert 1 < objective / derived.value < 1.001
+        else:
+            assert min(map(abs, off)) > 0.04

@@ -1,5 +1,6 @@
 """`deepnet.evaluate`: it finds what the last layer sees of any model, and leaves the model as it was."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -170,3 +171,43 @@ def test_models_of_the_libraries(library, name, last):
     net = made.create_model(name, num_classes=K) if library == "timm" else getattr(made, name)(num_classes=K)
     found = evaluate(net, [(torch.randn(6, 3, size, size), torch.arange(6) % K)])
     assert found.last_layer == last
+
+
+class TwoHeads(nn.Module):
+    """Returns the logits of both heads, the asked one first, or under their name after a loss."""
+
+    def __init__(self, has_names: bool) -> None:
+        super().__init__()
+        self.body, self.head, self.other = nn.Linear(6, 8), nn.Linear(8, 3), nn.Linear(8, 5)
+        self.has_names = has_names
+
+    def forward(self, x):
+        features = self.body(x).relu()
+        logits, others = self.head(features), self.other(features)
+        return {"loss": others.sum(), "logits": logits} if self.has_names else (logits, others)
+
+
+@pytest.mark.parametrize("has_names", [False, True])
+def test_of_two_heads_it_is_the_one_whose_output_comes_first_or_has_the_name(has_names):
+    found = evaluate(TwoHeads(has_names), [(torch.randn(30, 6), torch.arange(30) % 3)])
+    assert found.last_layer == "head"
+    assert found.classes == 3
+
+
+@pytest.mark.parametrize(("changed", "sentence"), [
+    ({"loader": [(torch.zeros(0, 6), torch.arange(0))]}, "`loader` must be one with samples of some class"),
+    ({"loader": [(torch.zeros(2, 6), torch.full((2,), -100))]}, "`loader` must be one with samples of some class"),
+    ({"test": []}, "`test` must be a loader that gives some, or left out, got no sample"),
+    ({"outside": []}, "`outside` must be a loader that gives some, or left out, got no sample"),
+])  # fmt: skip
+def test_a_loader_that_gives_nothing_is_one_sentence(changed, sentence):
+    given = {"loader": [(torch.randn(12, 6), torch.arange(12) % 3)]} | changed
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    with pytest.raises(RequestError, match=re.escape(sentence)):
+        evaluate(net, **given)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_which_values_are_loaders_and_names():
+    assert [module.LOADER.holds(each) for each in ([], iter([]), 3, None)] == [True, True, False, False]
+    assert [module.LAYERS.holds(each) for each in ("auto", ["a"], 3, [1])] == [True, True, False, False]

@@ -1,8 +1,7 @@
 """The torchmetrics metric: one pass, any batches, any processes, and what torchmetrics promises of metrics."""
 
 import importlib
-import os
-import subprocess
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import deepnet
+from tests.torchrun import torchrun
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.errors import RequestError
 
@@ -159,10 +160,21 @@ dist.destroy_process_group()
 def test_two_processes_equal_one(tmp_path: Path):
     program = tmp_path / "processes.py"
     program.write_text(PROCESSES)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(program)]
-    ours = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run(launcher, capture_output=True, text=True, timeout=120, check=False, env=ours)
+    done = torchrun(2, program)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_script_on_the_page_prints_the_same_in_two_processes(tmp_path: Path, capsys):
+    page = (Path(deepnet.__file__).parent / "README.md").read_text(encoding="utf-8")
+    script = re.search(r"^```python\n(# collapse.py;.*?)^```", page, re.MULTILINE | re.DOTALL)[1]
+    exec(script, {})
+    program = tmp_path / "collapse.py"
+    program.write_text("import tests.lacking_operators\n" + script)
+    done = torchrun(2, program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == capsys.readouterr().out
+    assert re.fullmatch(r"NC1 0\.\d{6,} of 9 classes\n", done.stdout)
 
 
 REFUSED = {

@@ -3,46 +3,46 @@
 import pytest
 import torch
 
-from deepnet.data.augmentation import Moves, random_moves
+from deepnet.data.augmentation import random_moves
 from deepnet.settings import TrainSetting
 from deepnet.training.epoch import train_epoch
-from deepnet.training.recorded import FIRST, RecordedStep
+from deepnet.training.recorded import FIRST, Recorded, RecordedStep
 from deepnet.training.training import begin
 
 
 class Played:
-    """Runs what was recorded again, on what its inputs hold now, into the results of the recording."""
+    """Runs what was recorded again, into the results of the recording."""
+
+    def __init__(self, recorded):
+        self.function = recorded._function
+        self.results = recorded._results = self.function()
 
     def replay(self) -> None:
-        for result, again in zip(self.results, self.function(*self.inputs), strict=True):
+        for result, again in zip(self.results, self.function(), strict=True):
             result.copy_(again)
 
 
 @pytest.fixture
 def taken(monkeypatch):
-    """Sizes of the steps taken one by one, and how often the step was recorded."""
-    sizes, graphs = [], []
+    """The calls that were made as they are, and the recordings."""
+    calls, graphs = [], []
 
-    def aside(recorded, own, size, moves):
-        sizes.append(size)
-        return recorded._step(own, size, moves)
+    def aside(recorded):
+        calls.append(recorded)
+        return recorded._function()
 
-    def record(recorded, size, has_moves):
-        graph = Played()
-        own, *rest = graph.inputs = recorded._inputs
-        graph.function = lambda own, *rest: recorded._step(own, size, Moves(*rest) if has_moves else None)
-        graph.results = recorded._results = graph.function(own, *rest)
-        recorded._graph = graph
-        graphs.append(graph)
+    def record(recorded):
+        graphs.append(Played(recorded))
+        return graphs[-1]
 
-    monkeypatch.setattr(RecordedStep, "_aside", aside)
-    monkeypatch.setattr(RecordedStep, "_record", record)
-    return sizes, graphs
+    monkeypatch.setattr(Recorded, "_aside", aside)
+    monkeypatch.setattr(Recorded, "_record", record)
+    return calls, graphs
 
 
 @pytest.mark.parametrize("has_moves", [False, True])
 def test_every_batch_is_taken_with_its_own_contents(taken, has_moves):
-    sizes, graphs = taken
+    calls, graphs = taken
     step = RecordedStep(
         lambda own, size, moves: (own.sum() / size, own.max() + (moves.shifts.sum() if moves else 0)), 4
     )
@@ -53,7 +53,7 @@ def test_every_batch_is_taken_with_its_own_contents(taken, has_moves):
         found.append(step(own, 4, moves))
         expected.append((own.sum() / 4, own.max() + (moves.shifts.sum() if moves else 0)))
     assert found == expected  # none was overwritten by a later one
-    assert sizes == [4] * FIRST
+    assert len(calls) == FIRST
     assert len(graphs) == 1
     assert step(torch.arange(3), 3, None)[0] == 1
     assert len(graphs) == 1

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import math
 
 import pytest
 import torch
@@ -14,14 +13,14 @@ from deepnet.training import checkpoint
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.epoch import batches
 from deepnet.training.optimiser import relaxation_time, warning_of_time
-from deepnet.training.terminal import bytes_of_maps, is_raised, keep_statistics, terminal_block
+from deepnet.training.terminal import bytes_of_maps, keep_statistics, terminal_block
 from deepnet.training.training import begin
 from tests.deepnet.training.test_train import assert_same_run, in_folder, run
 from ufm.errors import RequestError
 
 TINY = TrainSetting(
     data="digits", net="resnet18", width=0.125, per_class=6, test_per_class=2, validation=0.2, epochs=2, terminal=4,
-    terminal_residual=1e-9, batch_size=20, lr=0.05, decay=0.01, clip=5.0,
+    terminal_iterations=50, terminal_residual=1e-9, batch_size=20, lr=0.05, decay=0.01, clip=5.0,
 )  # fmt: skip
 
 
@@ -47,42 +46,22 @@ def objective(training, decay: float) -> float:
 
 @pytest.mark.slow
 def test_every_block_decreases_the_objective_of_what_decays():
-    """The decay is raised twice, as soon as every image is right, and not in the last block."""
     training = begin(TINY)
-    training.epoch, training.raised_residual = TINY.epochs, 0.0
-    for factor in (1, 10, 10, 1):
-        before = objective(training, factor * TINY.decay)
+    training.epoch = TINY.epochs
+    for _ in range(2):
+        before = objective(training, TINY.decay)
         losses, end = terminal_block(training, lambda _: None)
-        assert end["decay"] == pytest.approx(factor * TINY.decay)
-        assert end["objective"] == pytest.approx(objective(training, factor * TINY.decay), rel=1e-5)
+        assert end["objective"] == pytest.approx(objective(training, TINY.decay), rel=1e-5)
         assert end["objective"] < before
         assert len(losses) > 10
         training.epoch += 1
 
 
-@pytest.mark.parametrize(("accuracy", "blocks_done", "raised", "residual", "expected"), [
-    (1.0, 0, 0, math.inf, True), (0.98, 0, 0, math.inf, False), (1.0, 2, 1, 0.05, True), (1.0, 3, 0, math.inf, False),
-    (1.0, 2, 2, 0.05, False), (1.0, 2, 2, 0.07, True), (1.0, 3, 2, 0.07, False),
-])  # fmt: skip
-def test_when_the_decay_is_raised(accuracy, blocks_done, raised, residual, expected):
-    """All images right; twice, and until stationary; not in the last of 4 blocks."""
-    training = begin(TINY)
-    training.epoch, training.raised, training.raised_residual = TINY.epochs + blocks_done, raised, residual
-    split = training.data.splits["train"]
-    logits = keep_statistics(training)
-    labels = logits.argmax(1)  # all right
-    if accuracy < 1:
-        labels[0] = (labels[0] + 1) % 10
-    training.data.splits["train"] = split._replace(labels=labels)
-    assert is_raised(training) is expected
-
-
 def test_blocks_are_lines_of_the_run(whole):
     metrics = checkpoint.read_metrics(whole)
     assert [line["lr"] for line in metrics[2:]] == [0.0] * 4
-    assert [line["decay"] for line in metrics[2:]] == [0.01, 0.1, 0.1, 0.01]
     assert all(line["residual"] > 0 and "train" in line for line in metrics[2:])
-    assert max(line["residual"] for line in metrics[4:]) < 0.06  # each at its own decay
+    assert max(line["residual"] for line in metrics[4:]) < 0.06
     assert [line["t"] for line in metrics[1:]] == [metrics[1]["t"]] * 5
 
 
@@ -118,9 +97,9 @@ def test_resume_is_bit_for_bit(whole, tmp_path, stop):
 def test_a_run_stops_at_the_residual_and_stays_stopped(tmp_path):
     folder = tmp_path / "run"
     assert run(in_folder(TINY, folder, terminal_residual=1e3, terminal=5)) is None
-    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 4  # 1 x, 10 x twice, and only then
+    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 1
     assert run(TrainSetting(resume=folder)) is None
-    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 4
+    assert len(checkpoint.read_metrics(folder)) == TINY.epochs + 1
 
 
 @pytest.mark.slow

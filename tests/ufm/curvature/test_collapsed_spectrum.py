@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum, spectrum_at_zero
 from ufm.curvature.orbit_bound import known_orbit
 from ufm.model.losses import CrossEntropy
 from ufm.model.problem import Problem
@@ -58,3 +58,35 @@ def test_a_hundred_classes_need_no_dense_matrix():
     assert orbit is not None
     assert 0 < orbit.curvature < 1e-3
     assert orbit.near(target_of(problem).point[None]).smallest_eigenvalue > -1e-9
+
+
+@pytest.mark.parametrize(("K", "d", "n"), [(2, 1, 1), (2, 3, 2), (3, 2, 1), (5, 4, 3)])
+@pytest.mark.parametrize("constant", [0.0, 0.3])
+def test_the_spectrum_at_zero_is_the_dense_one(K, d, n, constant, loss, decay_b):
+    problem = Problem(loss, K, d, n, 0.1, 0.02, decay_b)
+    y = torch.zeros(problem.size, dtype=torch.float64)
+    if problem.has_bias:
+        y[-K:] = constant
+    found = spectrum_at_zero(problem, y)
+    free = int(problem.has_free_bias and problem.is_shift_invariant)
+    assert found == pytest.approx(_dense(problem, y, free), rel=1e-8, abs=1e-12)
+
+
+def test_a_bias_that_tells_classes_apart_is_left_to_the_dense_spectrum_at_zero():
+    problem = Problem(CrossEntropy(), 3, 2, 1, 0.5, 0.5, 0.01)
+    y = torch.zeros(problem.size, dtype=torch.float64)
+    y[-1] = 1e-3
+    assert spectrum_at_zero(problem, y) is None
+    assert known_orbit(problem, y) is not None
+    assert spectrum_at_zero(dataclasses.replace(problem, sizes=(1, 1, 2)), 0 * y[[*range(len(y)), 0, 1]]) is None
+
+
+def test_a_thousand_classes_at_zero_are_certified():
+    """At c above 1/K, where the minimiser is zero; just below, zero goes down and is not."""
+    for decay, holds in ((1.001e-3, True), (0.999e-3, False)):
+        problem = Problem(CrossEntropy(), 1000, 1000, 1, decay, decay, 0.01)
+        zero = torch.zeros(problem.size, dtype=torch.float64)
+        orbit = known_orbit(problem, zero)
+        assert orbit is not None
+        assert bool(orbit.near(zero[None]).smallest_eigenvalue > 0) == holds
+        assert orbit.curvature == pytest.approx(decay - 1e-3, abs=1e-9)

@@ -14,11 +14,10 @@ OWN = {
     "next_trial",
     "_step",
     "_two_products",
-    "_load_first",
     "_load",
     "_four_products",
-    "_fill",
-    "_copy",
+    "_square",
+    "Queue",
     "loaded",
     "unset",
 }

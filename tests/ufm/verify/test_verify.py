@@ -37,6 +37,9 @@ def test_all_losses_hold(tmp_path, capsys):
         assert sum(verdict["saddle_statuses"].values()) == 32
         found = sum(row["found"] for row in verdict["saddles"]) + verdict["minimisers_among_saddles"]
         assert found == verdict["saddle_statuses"]["CONVERGED"]
+        evidence = verdict["saddle_evidence"]
+        assert evidence["spectrum"] + evidence["distance"] == found
+        assert len(verdict["saddles"]) <= evidence["spectrum"] < found / 2
         assert all(row["morse_index"] > 0 and row["curvature"] < 0 for row in verdict["saddles"])
     assert (tmp_path / "verification.png").read_bytes()[:4] == b"\x89PNG"
     printed = capsys.readouterr().out

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import array_of, copy, fill, kernel, sum_kernel
-from ufm.solve.end_points import EndPoints, Status
+from ufm.compiled import array_of, copy, kernel, part, sum_part
+from ufm.solve.end_points import EndPoints, Path, Status
 from ufm.solve.lbfgs.line_search_compiled import START, search
-from ufm.solve.lbfgs.rules import MEMORY, Rules
+from ufm.solve.lbfgs.rules import MEMORY, Metric, Rules
 
 RUNNING = int(Status.RUNNING)
 
@@ -48,6 +48,14 @@ class AtWork(NamedTuple):
         )
 
 
+class Queue(NamedTuple):
+    """All starts."""
+
+    x: Float[np.ndarray, "S P"]
+    step: Float[np.ndarray, " S"]
+    """Of the metric."""
+
+
 class CompiledLbfgs:
     """L-BFGS as compiled loops.
 
@@ -55,20 +63,23 @@ class CompiledLbfgs:
         starts: one start per row.
         width: how many are worked on at a time.
         rules: what is followed.
+        metric: that of the first direction.
+        path: of the first starts, to be filled in.
     """
 
     TICKS_BETWEEN_EXCHANGES = 1
 
-    def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules) -> None:
+    def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules, metric: Metric, path: Path) -> None:
         self.end = EndPoints.unknown(starts)
-        self._rules = rules
-        self._queue = array_of("starts", starts, tuple(starts.shape))
+        self._rules, self._last, self._path = rules, metric.last, path.numbers.numpy()
+        self._queue = Queue(array_of("starts", starts, tuple(starts.shape)), metric.step.expand(len(starts)).numpy())
         self._ends = tuple(getattr(self.end, field.name).numpy() for field in dataclasses.fields(EndPoints))
         self.active = self._next = min(width, len(starts))
         self._work = AtWork.unset(self.active, starts.shape[1])
         self._trial = torch.from_numpy(self._work.trial)
         self._there = np.empty((0, starts.shape[1]))
-        _load_first(self._work, self._queue)
+        first = np.arange(self.active)
+        _load(self._work, first, self._queue, first)
 
     @property
     def trial(self) -> Float[Tensor, "B P"]:
@@ -85,11 +96,11 @@ class CompiledLbfgs:
         work, shape = self._work, tuple(self.trial.shape)
         self._there = array_of("objective's gradient", g, shape)
         value = array_of("objective's value", f, shape[:1])
-        search(work.starts, work.vectors, work.trial, value, self._there, self._rules)
+        search(work.starts, work.vectors, work.trial, value, self._there, self._rules, self._path)
 
     def turn(self) -> None:
         """Move to the accepted points, remember the steps, and set a new direction where a line search is over."""
-        _turn(self._work, self._there)
+        _turn(self._work, self._there, self._last)
 
     def exchange(self) -> int:
         """Store the results of ended starts, replace them by waiting ones, and return how many ended."""
@@ -97,60 +108,46 @@ class CompiledLbfgs:
         return ended
 
 
-@kernel
-@no_type_check
-def _load_first(work, queue):
-    for place in range(len(work.starts)):
-        _load(work, place, queue, place)
+def _load(work: AtWork, places: Int[np.ndarray, " A"], queue: Queue, rows: Int[np.ndarray, " A"]) -> None:
+    """Waiting starts take these places."""
+    fresh = np.zeros(len(places), START)
+    fresh["row"], fresh["step"], fresh["is_new"], fresh["status"] = rows, queue.step[rows], 1, RUNNING
+    fresh["level"] = fresh["shortest"] = np.inf
+    work.starts[places] = fresh
+    work.vectors[places, 2] = 0
+    work.trial[places] = queue.x[rows]
+
+
+def _exchange(
+    work: AtWork, queue: Queue, ends: tuple[np.ndarray, ...], active: int, following: int
+) -> tuple[int, int, int]:
+    """Store the results of ended starts, and replace them by waiting ones or by the last at work."""
+    places = (work.starts["status"][:active] != RUNNING).nonzero()[0]
+    if not len(places):
+        return active, following, 0
+    ended = work.starts[places]
+    x, *of_ends = ends
+    x[ended["row"]] = work.vectors[places, 0]
+    for name, values in zip(("f", "norm", "status", "steps", "evaluations"), of_ends, strict=True):
+        values[ended["row"]] = ended[name]
+    incoming = np.arange(following, min(following + len(places), len(queue.x)))
+    _load(work, places[: len(incoming)], queue, incoming)
+    empty = places[len(incoming) :]
+    active -= len(empty)
+    holes, last = empty[empty < active], np.arange(active, active + len(empty))
+    movers = np.setdiff1d(last, empty, assume_unique=True)
+    for array in work:
+        array[holes] = array[movers]
+    return active, following + len(incoming), len(places)
 
 
 @kernel
 @no_type_check
-def _load(work, place, queue, row):
-    s = work.starts[place]
-    s.row, s.is_new, s.status = row, 1, RUNNING
-    s.level = s.shortest = np.inf
-    s.f = s.norm = s.slope = s.t = 0.0
-    s.trials = s.pairs = s.idle = s.steps = s.evaluations = 0
-    fill(0.0, work.vectors[place, 2])
-    copy(queue[row], work.trial[place])
-
-
-@kernel
-@no_type_check
-def _exchange(work, queue, ends, active, following):
-    starts, vectors, memory, products, trial = work
-    x, value, norm, status, steps, evaluations = ends
-    place = ended = 0
-    while place < active:
-        s = starts[place]
-        if s.status == RUNNING:
-            place += 1
-            continue
-        ended += 1
-        row = s.row
-        copy(vectors[place, 0], x[row])
-        value[row], norm[row], status[row] = s.f, s.norm, s.status
-        steps[row], evaluations[row] = s.steps, s.evaluations
-        if following < len(queue):
-            _load(work, place, queue, following)
-            following += 1
-        else:  # the last one at work moves here
-            active -= 1
-            starts[place] = starts[active]
-            copy(trial[active], trial[place])
-            copy(vectors[active].reshape(-1), vectors[place].reshape(-1))
-            copy(memory[active].reshape(-1), memory[place].reshape(-1))
-            copy(products[active].reshape(-1), products[place].reshape(-1))
-    return active, following, ended
-
-
-@kernel
-@no_type_check
-def _turn(work, there):
+def _turn(work, there, last):
     starts, vectors, memory, products, trial = work
     most = memory.shape[2]
     from_S, from_Y, Sg, Yg = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
+    first = there.shape[1] - last
     for place in range(len(there)):
         s = starts[place]
         # Indexed one by one: unpacking would lose that they are contiguous.
@@ -167,18 +164,19 @@ def _turn(work, there):
             continue
         for j in range(min(s.pairs, most)):
             newest = (s.pairs - 1) % most
-            Sg[j], Yg[j], sy, yy = _four_products(S[j], Y[j], g, Y[newest])
+            Sg[j], Yg[j], sy, yy = _four_products(S[j], Y[j], g, Y[newest], first, s.step)
             products[place, 0, j, newest] = sy
             products[place, 1, j, newest] = products[place, 1, newest, j] = yy
-        scale = _coefficients(s, products[place], Sg, Yg, from_S, from_Y)
-        _combine(-scale, g, from_S, S, from_Y, Y, min(s.pairs, most), d)
+        squared = s.norm * s.norm + (s.step - 1) * _square(g[first:])
+        scale = _coefficients(s, squared, products[place], Sg, Yg, from_S, from_Y)
+        _combine(-scale, g, from_S, S, from_Y, Y, min(s.pairs, most), d, first, s.step)
         for p in range(len(d)):
             trial[place, p] = x[p] + d[p]
         s.t, s.trials = 1.0, 0
         s.low_t, s.low_f, s.low_slope, s.high_t = 0.0, s.f, s.slope, np.inf
 
 
-@kernel
+@part
 @no_type_check
 def _remember(t, d, g, there, s, y):
     for p in range(len(d)):
@@ -186,10 +184,13 @@ def _remember(t, d, g, there, s, y):
         y[p] = there[p] - g[p]
 
 
-@kernel
+@part
 @no_type_check
-def _coefficients(s, products, Sg, Yg, from_S, from_Y):
-    """Direction -scale g + S' from_S + Y' from_Y and its slope; steepest descent where there is no memory."""
+def _coefficients(s, squared, products, Sg, Yg, from_S, from_Y):
+    """Direction -scale D g + S' from_S + D Y' from_Y and its slope; steepest descent where there is no memory.
+
+    D is the inverse metric, in which are `squared`, |g|^2, and the products of the changes Y.
+    """
     SY, YY = products[0], products[1]
     most = len(SY)
     count = min(s.pairs, most)
@@ -213,7 +214,7 @@ def _coefficients(s, products, Sg, Yg, from_S, from_Y):
             j = (s.pairs - 1 - older) % most
             along += from_S[j] * SY[j, i]
         from_S[i] = -from_Y[i] - along / SY[i, i]
-    slope = -scale * s.norm * s.norm
+    slope = -scale * squared
     for j in range(count):
         from_Y[j] *= scale
         slope += from_S[j] * Sg[j] + from_Y[j] * Yg[j]
@@ -221,28 +222,48 @@ def _coefficients(s, products, Sg, Yg, from_S, from_Y):
         s.slope = slope
         return scale
     s.pairs = 0
-    s.slope = -steepest * s.norm * s.norm
+    s.slope = -steepest * squared
     return steepest
 
 
-@kernel
+@part
 @no_type_check
-def _combine(scale, g, from_S, S, from_Y, Y, pairs, d):
+def _combine(scale, g, from_S, S, from_Y, Y, pairs, d, first, step):
     for p in range(len(d)):
         d[p] = scale * g[p]
+    for p in range(first, len(d)):
+        d[p] *= step
     for j in range(pairs):
         s, y, a, b = S[j], Y[j], from_S[j], from_Y[j]
-        for p in range(len(d)):
+        for p in range(first):
+            d[p] += a * s[p] + b * y[p]
+        b *= step
+        for p in range(first, len(d)):
             d[p] += a * s[p] + b * y[p]
 
 
-@sum_kernel
+@sum_part
 @no_type_check
-def _four_products(s, y, g, y_newest):
-    sg, yg, sy, yy = 0.0, 0.0, 0.0, 0.0
-    for p in range(len(s)):
+def _four_products(s, y, g, y_newest, first, step):
+    """s . g and s . y_newest, and in the metric y . g and y . y_newest."""
+    sg, yg, sy, yy, last_yg, last_yy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for p in range(first):
         sg += s[p] * g[p]
         yg += y[p] * g[p]
         sy += s[p] * y_newest[p]
         yy += y[p] * y_newest[p]
-    return sg, yg, sy, yy
+    for p in range(first, len(s)):
+        sg += s[p] * g[p]
+        last_yg += y[p] * g[p]
+        sy += s[p] * y_newest[p]
+        last_yy += y[p] * y_newest[p]
+    return sg, yg + step * last_yg, sy, yy + step * last_yy
+
+
+@sum_part
+@no_type_check
+def _square(v):
+    total = 0.0
+    for p in range(len(v)):
+        total += v[p] * v[p]
+    return total

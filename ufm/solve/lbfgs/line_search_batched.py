@@ -26,6 +26,8 @@ class Starts:
 
     row: Count
     """Its number among all starts."""
+    step: Each
+    """Of the metric."""
     f: Each
     norm: Each
     """|g|."""
@@ -60,7 +62,9 @@ class Starts:
     """g . d at the trial."""
 
 
-def search(s: Starts, d: Float[Tensor, "B P"], f: Each, g: Float[Tensor, "B P"], rules: Rules) -> None:
+def search(
+    s: Starts, d: Float[Tensor, "B P"], f: Each, g: Float[Tensor, "B P"], rules: Rules, path: Float[Tensor, "C T 2"]
+) -> None:
     """Accept the trial or not, end starts, and set the next trial step."""
     is_running = s.status == Status.RUNNING
     s.evaluations += is_running
@@ -72,6 +76,7 @@ def search(s: Starts, d: Float[Tensor, "B P"], f: Each, g: Float[Tensor, "B P"],
     s.status.masked_fill_(has_failed & (s.pairs == 0), int(Status.STALLED))
     s.pairs.masked_fill_(has_failed, 0)
     _accept(s, f, g.norm(dim=1), rules)
+    _note(s, path)
     _narrow(s, f, rules)
 
 
@@ -99,6 +104,16 @@ def _accept(s: Starts, f: Each, norm: Each, rules: Rules) -> None:
         (~torch.isfinite(s.f + s.norm), Status.NONFINITE),
     ):
         s.status.masked_fill_(s.is_accepted & condition, int(status))
+
+
+def _note(s: Starts, path: Float[Tensor, "C T 2"]) -> None:
+    """Keep value and gradient of the first starts after 0, 1, 2, 4, ... steps; the last row takes what is not kept."""
+    count = len(path) - 1
+    if count:
+        is_kept = s.is_accepted & (s.row < count) & (s.steps & (s.steps - 1) == 0)
+        powers = 2 ** torch.arange(path.shape[1] - 1, device=path.device)
+        bits = (s.steps[:, None] >= powers).sum(1)
+        path[torch.where(is_kept, s.row, count), bits] = torch.stack([s.f, s.norm], 1)
 
 
 def _narrow(s: Starts, f: Each, rules: Rules) -> None:

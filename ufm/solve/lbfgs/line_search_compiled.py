@@ -7,7 +7,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from ufm.compiled import kernel, sum_kernel
+from ufm.compiled import kernel, part, sum_part
 from ufm.solve.end_points import Status
 
 RUNNING, CONVERGED, OUT_OF_STEPS, STALLED, NONFINITE = (int(status) for status in Status)
@@ -15,6 +15,7 @@ RUNNING, CONVERGED, OUT_OF_STEPS, STALLED, NONFINITE = (int(status) for status i
 START = np.dtype(
     [
         ("row", "i8"),  # among all starts
+        ("step", "f8"),  # of the metric
         ("f", "f8"),
         ("norm", "f8"),  # |g|
         ("slope", "f8"),  # g . d
@@ -45,7 +46,7 @@ START = np.dtype(
 
 @kernel
 @no_type_check
-def search(starts, vectors, trial, f, g, rules):
+def search(starts, vectors, trial, f, g, rules, path):
     """Accept the trial or not, end the start, and set the next trial step."""
     for place in range(len(f)):
         s = starts[place]
@@ -57,6 +58,7 @@ def search(starts, vectors, trial, f, g, rules):
         s.is_turning = s.is_accepted or s.trials >= rules.trials
         if s.is_accepted:
             _accept(s, f[place], np.sqrt(squared), rules)
+            _note(s, path)
         elif not s.is_turning:
             _narrow(s, f[place], rules)
             _step(x, s.t, d, trial[place])
@@ -66,7 +68,7 @@ def search(starts, vectors, trial, f, g, rules):
             s.pairs = 0
 
 
-@kernel
+@part
 @no_type_check
 def _satisfies_wolfe(f0, slope0, t, f, slope, rules):
     decreased = f <= f0 + rules.armijo * t * slope0
@@ -75,7 +77,7 @@ def _satisfies_wolfe(f0, slope0, t, f, slope, rules):
     return is_flat and (decreased or (is_level and slope <= (2 * rules.armijo - 1) * slope0))
 
 
-@kernel
+@part
 @no_type_check
 def _accept(s, f, norm, rules):
     """Make the trial the current point, and end the start where a rule says so."""
@@ -96,7 +98,18 @@ def _accept(s, f, norm, rules):
         s.status = STALLED
 
 
-@kernel
+@part
+@no_type_check
+def _note(s, path):
+    """Keep value and gradient of the first starts after 0, 1, 2, 4, ... steps."""
+    if s.row < len(path) and s.steps & (s.steps - 1) == 0:
+        bits = 0
+        while s.steps >> bits:
+            bits += 1
+        path[s.row, bits, 0], path[s.row, bits, 1] = s.f, s.norm
+
+
+@part
 @no_type_check
 def _narrow(s, f, rules):
     """The trial becomes an end of the bracket, and the next one lies inside it, or beyond where there is none."""
@@ -110,14 +123,14 @@ def _narrow(s, f, rules):
         s.t = _cubic(s)
 
 
-@kernel
+@part
 @no_type_check
 def _is_too_long(f0, slope0, t, f, slope, rules):
     allowed = max(f0 + rules.armijo * t * slope0, f0 + rules.rounding * abs(f0))
     return f > allowed or slope > 0 or not np.isfinite(f + slope)
 
 
-@kernel
+@part
 @no_type_check
 def _secant(before, slope_before, t, slope):
     """Where the slope through two points vanishes; far out where it falls."""
@@ -125,7 +138,7 @@ def _secant(before, slope_before, t, slope):
     return t - slope / rise if rise > 0 else np.inf
 
 
-@kernel
+@part
 @no_type_check
 def _cubic(s):
     """Minimiser of the cubic through two values and slopes, kept off the ends; the middle where there is none."""
@@ -138,14 +151,14 @@ def _cubic(s):
     return min(max(t, s.low_t + 0.1 * width), s.high_t - 0.1 * width)
 
 
-@kernel
+@part
 @no_type_check
 def _step(x, t, d, trial):
     for p in range(len(d)):
         trial[p] = x[p] + t * d[p]
 
 
-@sum_kernel
+@sum_part
 @no_type_check
 def _two_products(g, d):
     gd, gg = 0.0, 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.solve.end_points import EndPoints
+from ufm.solve.end_points import EndPoints, Path
 
 MEMORY = 3
 """The pairs (step, change of gradient) that each start remembers."""
@@ -39,14 +39,29 @@ class Rules(NamedTuple):
     rounding: float = 16 * float(np.finfo(np.float64).eps)
 
 
+class Metric(NamedTuple):
+    """The metric that L-BFGS begins with: the last variables count otherwise than the rest (`ufm/solve/metric.py`).
+
+    Attributes:
+        last: how many variables.
+        step: the entry of the inverse metric for them, where the others have 1; of every start, or one for all.
+    """
+
+    last: int
+    step: Float[Tensor, " S"]
+
+
 class Lbfgs(Protocol):
-    """An implementation of L-BFGS, made from starts, the number of starts at work at a time, and the rules."""
+    """An implementation of L-BFGS.
+
+    Made from starts, the number of starts at work at a time, the rules, the metric, and the path that is to be kept.
+    """
 
     end: EndPoints
     """The results of the starts that have ended."""
     TICKS_BETWEEN_EXCHANGES: int
 
-    def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules) -> None: ...
+    def __init__(self, starts: Float[Tensor, "S P"], width: int, rules: Rules, metric: Metric, path: Path) -> None: ...
 
     @property
     def active(self) -> int:
