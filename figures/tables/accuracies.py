@@ -13,7 +13,7 @@ QUANTILE = 1.96
 
 
 def table(record: dict[str, Any]) -> str:
-    """Means over the seeds; the interval is that of one run's test set, the difference to the first loss seed by seed."""
+    """Means over the seeds; the interval is that of one run's test set, differences to the first loss are by seed."""
     runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
     for row in record["result"]["rows"]:
         runs[row["loss"]][row["seed"]] = row
