@@ -17,6 +17,8 @@ JOB = "compare"
 
 QUANTITIES = {"margin": "o", "p_y": "v", "|w|": "s", "|h|": "D", "training loss": "^"}
 """What is drawn, and its marker."""
+LINEAR = 0.1
+"""Deviations in per cent up to this are drawn to scale, larger ones on a logarithmic one."""
 FILLS = ("full", "none", "left", "right")
 """Of the markers of each net and data set."""
 
@@ -36,6 +38,8 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
         groups.setdefault((run["condition"], f"{setting['net']}, {setting['data']}"), []).append(run)
     conditions, sources = (list(dict.fromkeys(names)) for names in zip(*groups, strict=True))
     figure, (line, deviations) = subplots(2, 1, figsize=(COLUMN, 1.3 * COLUMN), height_ratios=(3, 2))
+    deviations.set_yscale("symlog", linthresh=LINEAR)
+    deviations.margins(y=0.1)
     for index, ((condition, source), group) in enumerate(sorted(groups.items())):
         colour = COLOURS[conditions.index(condition) % len(COLOURS)]
         look: dict[str, Any] = {"color": colour, "fillstyle": FILLS[sources.index(source) % len(FILLS)]}
@@ -48,7 +52,8 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
     figure.legend(fontsize=6, ncols=3, loc="outside lower center")
     deviations.axhline(0, color="0.5", linewidth=1)
     deviations.set_xticks(range(len(QUANTITIES)), QUANTITIES)
-    deviations.set(ylabel="measured / derived - 1, %")
+    deviations.yaxis.set_major_formatter("{x:g}")
+    deviations.set(ylabel=f"measured / derived - 1, %\n(linear up to {LINEAR:g} %)")
     return save(figure, path)
 
 

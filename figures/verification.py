@@ -27,7 +27,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         _saddles(below, verdict)
     if is_predicted:
         axes[0, 0].set_ylim(bottom=FLOOR / 3)
-    axes[0, 0].set_ylabel("deviation from the prediction" if is_predicted else "objective")
+    words = f"deviation from the prediction\n({FLOOR:g} or less: at the foot)"
+    axes[0, 0].set_ylabel(words if is_predicted else "objective")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
     axes[1, 0].set_ylabel("negative eigenvalues")
     return save(figure, path)
@@ -36,7 +37,9 @@ def draw(record: dict[str, Any], path: Path) -> Path:
 def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
     for colour, (name, label) in zip(COLOURS, MEASURES.items(), strict=False):
         values = verdict["quantiles"].get(name) or []
-        axes.semilogy([max(value, FLOOR) for value in values if value is not None], color=colour, label=label)
+        shown = [max(value, FLOOR) for value in values if value is not None]
+        dashed = {"linestyle": "--", "zorder": 3} if name == "value" else {}  # others lie at the foot, too
+        axes.semilogy(shown, color=colour, label=label, **dashed)
     name = verdict["spec"]["name"]
     axes.set_title(f"{name}: {'holds' if verdict['holds'] else 'FAILS'}")
     axes.set_xlabel("starts, sorted (%)")
