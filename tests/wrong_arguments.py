@@ -24,7 +24,7 @@ from ufm.curvature import collapsed_spectrum, hessian_lipschitz, orbit_bound
 from ufm.errors import RequestError
 from ufm.model import deep, factors, losses, own_loss, pick_all_labels, problem, spheres, starts
 from ufm.scan import outcomes
-from ufm.solve import condition_number, critical_points, hessian, minimise, newton, units
+from ufm.solve import condition_number, critical_points, end_points, hessian, minimise, newton, units
 from ufm.theory import (
     central_path,
     certificate,
@@ -147,7 +147,12 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (condition_number.condition_number, {"problem": PROBLEM, "x": X}),
     (
         convergence.convergence,
-        {"model": PROBLEM, "predicted": 0.1, "starts": X, "tolerance": 1e-3, "max_steps": 3},
+        {
+            "units": units.own_units(PROBLEM),
+            "predicted": 0.1,
+            "path": end_points.Path(torch.ones(2, 4, 2, dtype=torch.float64)),
+            "max_steps": 3,
+        },
     ),
     (outcomes.end_states, {"problem": PROBLEM, "x": X}),
     (units.own_units, {"model": PROBLEM}),
