@@ -146,7 +146,7 @@ def balanced_target(problem: Problem) -> Target:
     notes = []
     if not found.is_proved_global:
         notes.append("the prediction is the best point on the simplex ray, which is not proved to be global here.")
-    if abs(found.c / found.zero_threshold - 1) < NEAR_THRESHOLD:
+    if abs(found.c - found.zero_threshold) < NEAR_THRESHOLD * found.zero_threshold:  # which underflows to 0
         near = f"the decays are within {NEAR_THRESHOLD:.1%} of the threshold of the zero solution"
         notes.append(f"{near}; end points are inexact there.")
     return Target(

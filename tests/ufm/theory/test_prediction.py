@@ -8,7 +8,7 @@ from tests.reference_values import FOCAL_WINDOWS, MINIMISERS, SQUARED_ERROR_BY_B
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.model.problem import Problem
-from ufm.theory.prediction import focal_of_margin, focal_slope, predict, predicted_point
+from ufm.theory.prediction import balanced_target, focal_of_margin, focal_slope, predict, predicted_point
 
 
 @pytest.mark.parametrize("row", MINIMISERS, ids=lambda row: f"{row[0]}-{row[1]}-{row[2]}")
@@ -30,6 +30,17 @@ def test_squared_error_with_every_kind_of_bias(row):
     assert found.common == pytest.approx(common, rel=1e-11, abs=1e-15)
     assert found.bias == pytest.approx(bias, rel=1e-11, abs=1e-15)
     assert found.value == pytest.approx(value, rel=1e-11)
+
+
+def test_a_threshold_that_underflows_is_at_zero_and_not_near():
+    """Focal loss at zero has the slope p (1 - p)^(gamma - 1) (...), which is 0 in floats from gamma = 2600 at K = 4."""
+    far, near = (balanced_target(Problem(Focal(gamma), 4, 5, 2, 5e-3, 5e-3, None)) for gamma in (2600.0, 2.0))
+    assert (far.margin, far.facts["zero_threshold"], far.notes) == (0.0, 0.0, far.notes[:1])
+    assert near.facts["zero_threshold"] > 0
+    assert not any("threshold" in note for note in far.notes)
+    c = near.facts["zero_threshold"]
+    decay = 1.0005 * c / math.sqrt(2)
+    assert any("threshold" in note for note in balanced_target(Problem(Focal(2.0), 4, 5, 2, decay, decay, None)).notes)
 
 
 def test_predicted_point_is_critical_and_has_the_predicted_numbers(problem):
