@@ -19,7 +19,7 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """One atlas: its rows, and the Morse relations."""
     result, setting = record["result"], record["setting"]
     relations = result.get("morse", {}).get("dimensions", [])
-    ways = {way["row"]: way for way in result.get("descents", [])}
+    ways = {way["row"]: whole_way(way, result["rows"], setting["classes"]) for way in result.get("descents", [])}
     return [
         {
             "record": name,
@@ -28,6 +28,29 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
             "morse": [{"dimension": entry["dimension"], "holds": entry["holds"]} for entry in relations],
         }
     ]
+
+
+def whole_way(way: dict[str, Any], rows: list[Any], K: int) -> dict[str, Any]:
+    """A way down as stored, if the page can play it: each piece between two stops has as many frames as the others.
+
+    Raises:
+        ValueError: if a number is missing, or a row or class is none of the atlas's.
+    """
+    means, value = np.array(way["means"], dtype=float), np.array(way["value"], dtype=float)
+    stops = [way["row"], *(stop for stop in way["passes"] if stop is not None)]
+    is_whole = (
+        means.shape[:2] == (len(value), K)
+        and 1 <= means.shape[2] <= 3
+        and len(value) > 1
+        and way["passes"]
+        and (len(value) - 1) % len(way["passes"]) == 0
+        and np.isfinite(means).all()
+        and np.isfinite(value).all()
+        and all(type(stop) is int and 0 <= stop < len(rows) for stop in stops)
+    )
+    if not is_whole:
+        raise ValueError(f"the way down from row {way['row']} is not whole")
+    return way
 
 
 def _row(row: dict[str, Any], setting: dict[str, Any]) -> dict[str, Any]:

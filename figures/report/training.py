@@ -82,12 +82,15 @@ def _shapes(run: dict[str, Any]) -> list[dict[str, Any]]:
     """Class means, rows of W and spreads by epoch; none for runs of earlier versions.
 
     Raises:
-        ValueError: if a number is missing.
+        ValueError: if a number is missing, or epochs have not the same classes in the same space.
     """
     found: list[dict[str, Any]] = run.get("geometry_over_epochs", [])
     for shape in found:
         rows = np.array([shape["class_means"], shape["W"]], dtype=float)
-        if not (np.isfinite(rows).all() and len(shape["spread"]) == rows.shape[1]):
+        rest = np.array([*shape["spread"], shape["seen"], shape["epoch"]], dtype=float)
+        is_like = rows.shape == (2, len(shape["spread"]), *np.shape(found[0]["W"])[1:])
+        is_like = is_like and len(shape["spread"]) == len(found[0]["W"]) and 1 <= rows.shape[2] <= 3
+        if not (is_like and np.isfinite(rows).all() and np.isfinite(rest).all()):
             raise ValueError(f"the geometry of {run['run']} at epoch {shape['epoch']} is not whole")
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from figures.report import start
+from figures.report import atlas, start, training
 from figures.report.page import VIEWS, build, collect, embedded, kind
 from figures.report.start import BENIGN, FINDINGS
 from figures.stored import DATA
@@ -447,8 +447,8 @@ def test_the_way_down_is_played_and_its_frame_restored(page, moving):
 
 
 def test_every_way_down_falls_to_a_minimum():
-    (atlas,) = (entry for entry in collect(DATA)["views"]["atlas"] if entry["record"] == "atlas")
-    rows = atlas["rows"]
+    (shown,) = (entry for entry in collect(DATA)["views"]["atlas"] if entry["record"] == "atlas")
+    rows = shown["rows"]
     assert [row["descent"] is not None for row in rows] == [row["index"] > 0 for row in rows]
     for row in (row for row in rows if row["descent"]):
         value = row["descent"]["value"]
@@ -457,6 +457,71 @@ def test_every_way_down_falls_to_a_minimum():
             (row["value"], rows[row["descent"]["passes"][-1]]["value"]), rel=1e-5
         )
     assert [rows[stop]["rank"] for stop in rows[-1]["descent"]["passes"]] == [1, 2, 3]  # from zero, rank by rank
+
+
+BROKEN_WAYS = {
+    "row": {"row": 11},
+    "no stop": {"passes": []},
+    "stop outside": {"passes": [11]},
+    "stop that is true": {"passes": [True]},
+    "pieces of unequal length": {"passes": [1, 0, 0, 0, 0]},
+    "nan": {"value": [math.nan] * 13},
+    "four coordinates": {"means": [[[0.0] * 4] * 4] * 13},
+    "another number of classes": {"means": [[[0.0, 0.0, 0.0]] * 3] * 13},
+    "one frame": {"means": [[[0.0, 0.0, 0.0]] * 4], "value": [1.0]},
+    "frames without value": {"value": [1.0]},
+    "infinite place": {"means": [[[math.inf, 0.0, 0.0]] * 4] * 13},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_WAYS.values(), ids=BROKEN_WAYS)
+def test_a_way_down_that_cannot_be_played_is_named(broken):
+    record = json.loads((DATA / "atlas.json").read_text())
+    record["result"]["descents"] = record["result"]["descents"][:1]
+    (way,) = record["result"]["descents"]
+    assert (way["passes"], len(way["value"])) == ([0], 13)
+    assert any(row["descent"] for row in atlas.view("atlas", record)[0]["rows"])
+    way |= broken
+    with pytest.raises(ValueError, match="the way down from row"):
+        atlas.view("atlas", record)
+
+
+BROKEN_SHAPES = {
+    "four coordinates": {"class_means": [[0.0] * 4] * 10, "W": [[0.0] * 4] * 10},
+    "fewer classes": {"class_means": [[0.0] * 3] * 9, "W": [[0.0] * 3] * 9, "spread": [0.0] * 9},
+    "a plane among spaces": {"class_means": [[0.0] * 2] * 10, "W": [[0.0] * 2] * 10},
+    "spread of nan": {"spread": [math.nan] * 10},
+    "spread of fewer": {"spread": [0.0] * 9},
+    "nothing seen": {"seen": None},
+    "endless epoch": {"epoch": math.inf},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_SHAPES.values(), ids=BROKEN_SHAPES)
+def test_features_over_epochs_that_cannot_be_played_are_named(broken):
+    record = json.loads((DATA / "train_digits.json").read_text())
+    assert training.view("digits", record)[0]["shapes"]
+    record["result"]["geometry_over_epochs"][1] |= broken
+    with pytest.raises(ValueError, match="is not whole"):
+        training.view("digits", record)
+
+
+def test_a_plane_is_drawn_in_space(browser, tmp_path):
+    """Three classes span a plane: of their places two coordinates are stored."""
+    record = json.loads((DATA / "train_digits.json").read_text())
+    for shape in record["result"]["geometry_over_epochs"]:
+        shape["class_means"] = [row[:2] for row in shape["class_means"]]
+        shape["W"] = [row[:2] for row in shape["W"]]
+    (tmp_path / "digits.json").write_text(json.dumps(record))
+    (tmp_path / "report.html").write_text(build(tmp_path)[0], encoding="utf-8")
+    page = browser.new_page()
+    page.goto(f"{(tmp_path / 'report.html').as_uri()}#training")
+    page.select_option("#training-run", index=1)
+    drawn(page)
+    places = marks(page, "training-space")
+    assert len(places) == 10
+    assert not any("NaN" in at for _, at in places)
+    page.close()
 
 
 def test_features_are_played_over_the_epochs_and_the_epoch_is_restored(page, moving):

@@ -44,7 +44,8 @@ class Descent(TypedDict):
         row: where it begins, by its number from 0; `passes`: the saddles that it meets, and its end, as rows; None for
             a point that is in no row.
         value: objective at every frame.
-        means: class means at every frame, in the three directions along which those of all frames extend most.
+        means: class means at every frame, in the directions, at most three, along which those of all frames
+            extend most.
         seen: the share of the squared length of the class means that these directions show.
     """
 

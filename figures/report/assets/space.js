@@ -3,7 +3,7 @@ const [FIRST_TURN, FIRST_RISE, STEP, STEEPEST] = [0.8, 0.35, 0.2, 1.5];
 const camera = { turn: FIRST_TURN, rise: FIRST_RISE };
 const SIZE = 200; // half of the drawing's edge
 
-// What a place shows is { points, lines, reach }: points { at, label, colour, symbol, title } at three coordinates, perhaps
+// What a place shows is { points, lines, reach }: points { at, label, colour, symbol, title } at three coordinates or fewer, perhaps
 // with a halo of that radius, lines between two of them, and the furthest that any point may ever be from the middle.
 const scenes = new Map();
 
@@ -35,8 +35,8 @@ function turnBy(id, sideways, upwards) {
   paint(id);
 }
 
-// To the right, up, towards the reader.
-function seenFrom([x, y, z]) {
+// To the right, up, towards the reader; coordinates that a plane or a line lacks are zero.
+function seenFrom([x = 0, y = 0, z = 0]) {
   const along = Math.cos(camera.turn) * x + Math.sin(camera.turn) * y;
   return [
     Math.cos(camera.turn) * y - Math.sin(camera.turn) * x, Math.cos(camera.rise) * z - Math.sin(camera.rise) * along,
