@@ -61,9 +61,12 @@ class CompareFeatures(Job[CompareSetting, Compared]):
         W, b = (found.W, found.b) if setting.last_layer is None else read_last_layer(setting.last_layer)
         check(W is not None, "--last-layer", "", f"given where the file has no W ({setting.features})")
         decays = {"decay_H": setting.decay_H, "decay_b": setting.decay_b}
-        self._found: NetComparison = compare_net(
-            found.features, found.labels, W, b, loss=dict(setting.loss), decay=setting.decay, **decays
-        )
+        try:
+            self._found: NetComparison = compare_net(
+                found.features, found.labels, W, b, loss=dict(setting.loss), decay=setting.decay, **decays
+            )
+        except RequestError as error:
+            raise RequestError(f"{setting.features}: {error}".replace("`decay_H`", "`--decay-H`")) from None
         return {"source": str(setting.features), "comparison": self._found.as_dict()}
 
     def show(self, result: Compared) -> None:

@@ -12,6 +12,7 @@ through both is that of one bias with decay_b' = 1 / (1/decay_b + |v|^2/decay_W)
 - Where the decay of the features is given, the features are taken as they are.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -123,13 +124,15 @@ def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> 
     """
     H = tensor_of("features", features)
     check(H.ndim == 2 and H.is_floating_point(), "features", described(H), "a floating-point tensor (samples, d)")
+    check(0 not in H.shape, "features", described(H), "of at least one sample and one dimension")
     try:
         W, b = last_layer_of(weight, bias)
     except RequestError as error:
         raise RequestError(str(error).replace("`W`", "`weight`").replace("`b`", "`bias`")) from None
-    is_like = W is not None and W.ndim == 2 and W.shape[1] == H.shape[1] and len(W) >= 2
+    is_like = W is not None and W.ndim == 2 and W.shape[1] == H.shape[1]
     check(is_like, "weight", "nothing" if W is None else described(W), f"a tensor (classes, {H.shape[1]})")
     assert W is not None
+    check(len(W) >= 2, "weight", described(W), "a row for each of two classes or more")
     assert b is not None
     H, W, b = H.cpu(), W.cpu(), b.cpu()
     loss, y, kept = _numbered(labels, loss, H, len(W))
@@ -147,7 +150,8 @@ def in_frame(layer: Layer, decays: Decays) -> Frame:
     """The layer in the coordinates of the model, with the model's decays.
 
     Raises:
-        ValueError: if the decay of the features is to be read off features or a classifier that are zero.
+        ValueError: if the decay of the features is to be read off features or a classifier whose squares are zero or
+            infinite.
     """
     if decays.H is not None:
         square = float(layer.H.square().sum())
@@ -159,9 +163,9 @@ def in_frame(layer: Layer, decays: Decays) -> Frame:
     else:
         W = layer.W - (layer.W @ v)[:, None] * v / far if far else layer.W
     square = float((layer.H - v).square().sum())
-    is_some = square > 0 and bool((W != 0).any())
-    check(is_some, "decay_H", None, "given where features or weights are zero: it cannot be read off their balance")
-    decay_H = decays.W * float(W.square().sum()) / square
+    decay_H = decays.W * float(W.square().sum()) / square if square else 0.0
+    allowed = "given where the squares of features or weights are zero or infinite: it cannot be read off their balance"
+    check(0 < decay_H < math.inf, "decay_H", "nothing", allowed)
     return Frame(
         v, W, layer.means - v, layer.b + layer.W @ v, square, Decays(decays.W, decay_H, _of_offset(decays, far)), True
     )

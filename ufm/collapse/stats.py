@@ -134,6 +134,7 @@ class FeatureStats:
         W, b = last_layer_of(W, b)
         is_features = H.ndim >= 2 and H.is_floating_point()
         check(is_features, "H", described(H), "a floating-point tensor (..., samples, d)")
+        check(0 not in H.shape[-2:], "H", described(H), "of at least one sample and one dimension")
         if W is not None:
             check_features(H, W)
         K = number_of_classes(labels, W, num_classes, ignore_index)

@@ -265,7 +265,8 @@ REFUSED = {
     "a decay": ((H, Y, W), {"decay": 0.0}, "`decay` must be finite and > 0, got 0.0"),
     "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, "`decay_b` must be finite and >= 0"),
     "not convex": ((H[1:], Y[1:], W), {"loss": "focal"}, "`loss` must be convex"),
-    "nothing to balance": ((0 * H, Y, W), {}, "`decay_H` must be given where features or weights are zero"),
+    "one class": ((H, 0 * Y, W[:1]), {}, "`weight` must be a row for each of two classes or more"),
+    "nothing to balance": ((0 * H, Y, W), {}, "`decay_H` must be given where the squares of features or weights are"),
 }  # fmt: skip
 
 
