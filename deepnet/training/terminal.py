@@ -36,7 +36,7 @@ from ufm.tolerances import TERMINAL_CHANGE, TERMINAL_GRADIENT
 
 MEMORY = 2**32
 """Bytes of the steps and gradient differences that L-BFGS keeps: all of a block, if they find room. Forgetting costs
-squared error most, whose curvatures lie farthest apart (its table: `deepnet/comparison/README.md`)."""
+squared error most, whose curvatures lie farthest apart."""
 KEPT, SHARE = 2**31, 1 / 4
 """Bytes of maps of all training images that an evaluation keeps for its gradient, and on a CUDA device the share of the
 free memory; where there are more, those inside of blocks are computed twice. Pieces of the set would not do: each batch

@@ -68,7 +68,7 @@ def _of_problem(problem: Problem, x: Float[Tensor, "B P"]) -> Classified:
     waiting = groups_of(found.kinds.value, SAME_VALUE)
     for _ in range(ROUNDS):
         _classify(problem, x, [group[0] for group in waiting], found)
-        left = [_match(problem, x, group[0], torch.tensor(group[1:], dtype=torch.int64), found) for group in waiting]
+        left = [_match(problem, x, group[0], torch.tensor(group[1:]).to(x.device).long(), found) for group in waiting]
         waiting = [group for group in left if group]
     _classify(problem, x, [i for group in waiting for i in group], found)
     return found

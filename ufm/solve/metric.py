@@ -50,11 +50,13 @@ def _of_problem(problem: Problem) -> Metric:
 
 def _at_zero(problem: Problem) -> tuple[Float[Tensor, " S"], Float[Tensor, " S"]]:
     """|loss gradient| of a sample at zero logits, and its curvature there along a direction that adds up to zero."""
-    v = torch.ones(problem.K, dtype=torch.float64)
+    given = [value for part in (problem, problem.loss) for value in vars(part).values() if isinstance(value, Tensor)]
+    device = given[0].device if given else None
+    v = torch.ones(problem.K, dtype=torch.float64, device=device)
     v[1::2] = -1
     v = (v - v.mean()) / (v - v.mean()).norm()
     starts = max((len(value) for value in vars(problem.loss).values() if isinstance(value, Tensor)), default=1)
     logits = torch.stack([0 * v, STEP * v, -STEP * v]).expand(starts if is_per_start(problem.loss) else 1, -1, -1)
-    _, gradient = problem.loss.value_and_gradient(logits, torch.zeros(3, dtype=torch.int64))
+    _, gradient = problem.loss.value_and_gradient(logits, torch.zeros(3, dtype=torch.int64, device=device))
     zero, ahead, behind = gradient.unbind(1)
     return zero.norm(dim=1), (ahead - behind) @ v / (2 * STEP)

@@ -62,7 +62,7 @@ _MINIMISABLE = Rule(
 
 METHODS: dict[str, tuple[type[Lbfgs], int]] = {"cpu": (CompiledLbfgs, 2**25), "other": (BatchedLbfgs, 2**32)}
 """The implementation by type of device, and bytes for the starts at work: per CPU core, to fit into its caches and yet
-be so many that what a tick costs besides arithmetic (some 200 us) is a small share of it; on a CUDA device, where more
+be so many that what a tick costs besides arithmetic is a small share of it; on a CUDA device, where more
 at a time cost less each, at least this and `SHARE` of the free memory."""
 SHARE = 1 / 4
 
