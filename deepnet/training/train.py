@@ -51,8 +51,11 @@ def train(
         if failure := _failure(training, losses):
             return f"{failure} of epoch {line['epoch']}; try a smaller --lr."
         training.epoch += 1
-        drawn: list[Simplex] = []
-        line |= measure_splits(training, _drawing(training, drawn)) if _is_measured(training) else {}
+        shape: Simplex | None = None
+        for name, layer in _last_layers(training) if _is_measured(training) else ():
+            line[name] = _measures(training, layer)
+            if name == "train" and _is_drawn(training):
+                shape = simplex(layer)
         line |= _time(training)
         if is_terminal:
             training.residual = stationarity(line["train"], training.setting.decay)
@@ -60,7 +63,7 @@ def train(
         line["seconds"] = time.perf_counter() - start
         training.best = _best(training.best, line)
         if distributed.rank() == 0:
-            _write(training, folder, line, drawn)
+            _write(training, folder, line, shape)
         on_epoch(line)
     training.recorded = None  # gives its memory back
     return None
@@ -77,29 +80,30 @@ def _same_when_resumed(training: Training) -> Iterator[None]:
         yield
 
 
-def measure_splits(
-    training: Training, see: Callable[[LastLayer], None] = lambda _: None
-) -> dict[str, dict[str, float]]:
-    """All measures of each split by name, on images without augmentation; `see` is shown the training images' layer."""
-    found: dict[str, dict[str, float]] = {}
+def measure_splits(training: Training) -> dict[str, dict[str, float]]:
+    """All measures of each split by name, on images without augmentation."""
+    return {name: _measures(training, layer) for name, layer in _last_layers(training)}
+
+
+def _last_layers(training: Training) -> Iterator[tuple[str, LastLayer]]:
+    """The last layer on each split, by name; one at a time, since it holds all features."""
     for name, split in training.data.splits.items():
-        layer = last_layer(training.net, training.data, split, training.setting.precision)
-        found[name] = {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
-        if name == "train":
-            see(layer)
-    return found
+        yield name, last_layer(training.net, training.data, split, training.setting.precision)
 
 
-def _drawing(training: Training, drawn: list[Simplex]) -> Callable[[LastLayer], None]:
-    """What adds the geometry of a layer to a list, where its classes are few enough and an image has one."""
-    is_drawn = 2 <= training.data.classes <= MOST_CLASSES and training.setting.multilabel == 1
-    return lambda layer: drawn.append(simplex(layer)) if is_drawn else None
+def _measures(training: Training, layer: LastLayer) -> dict[str, float]:
+    return {key: value for part in training.measures for key, value in part(layer, training.loss).items()}
 
 
-def _write(training: Training, folder: Path, line: dict[str, Any], drawn: list[Simplex]) -> None:
+def _is_drawn(training: Training) -> bool:
+    """Whether classes are few enough for a drawing, and an image has one."""
+    return 2 <= training.data.classes <= MOST_CLASSES and training.setting.multilabel == 1
+
+
+def _write(training: Training, folder: Path, line: dict[str, Any], shape: Simplex | None) -> None:
     """Write checkpoint and metrics in the order that `deepnet.training.checkpoint` prescribes."""
     state = training.state()
-    for shape in drawn:
+    if shape is not None:
         shapes.append(folder, training.epoch, shape)
     checkpoint.append_metrics(folder, line)
     checkpoint.save(folder, state)
