@@ -119,3 +119,13 @@ def copy(source, target):
     """
     for i in range(len(source)):
         target[i] = source[i]
+
+
+@sum_part
+@no_type_check
+def square(v):
+    """The sum of squares."""
+    total = 0.0
+    for p in range(len(v)):
+        total += v[p] * v[p]
+    return total

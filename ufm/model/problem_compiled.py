@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ufm.compiled import array_of, kernel, part, sum_part
+from ufm.compiled import array_of, kernel, part, square, sum_part
 from ufm.errors import check
 
 LARGEST = 2**17
@@ -140,7 +140,7 @@ def _gradient(x, T, G, decays, gradient, penalty):
         decay_W, decay_H, decay_b = decays[start, 0], decays[start, 1], decays[start, 2]
         in_W, in_H = K * d, (K + N) * d
         W, H, b = x[start, :in_W], x[start, in_W:in_H], x[start, in_H:]
-        penalty[start] = (decay_W * _square(W) + decay_H * _square(H) + decay_b * _square(b)) / 2
+        penalty[start] = (decay_W * square(W) + decay_H * square(H) + decay_b * square(b)) / 2
         out = gradient[start]
         _scale(decay_W, W, out[:in_W])
         _add_products_of_rows(1 / N, G[start], T[start], out[:in_W].reshape(K, d))
@@ -165,15 +165,6 @@ def _transpose(factor, A, out):
 def _scale(factor, v, out):
     for i in range(len(v)):
         out[i] = factor * v[i]
-
-
-@sum_part
-@no_type_check
-def _square(v):
-    total = 0.0
-    for i in range(len(v)):
-        total += v[i] * v[i]
-    return total
 
 
 @sum_part

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ufm.compiled import array_of, copy, kernel, part, sum_part
+from ufm.compiled import array_of, copy, kernel, part, square, sum_part
 from ufm.solve.end_points import EndPoints, Path, Status
 from ufm.solve.lbfgs.line_search_compiled import START, search
 from ufm.solve.lbfgs.rules import MEMORY, Metric, Rules
@@ -167,7 +167,7 @@ def _turn(work, there, last):
             Sg[j], Yg[j], sy, yy = _four_products(S[j], Y[j], g, Y[newest], first, s.step)
             products[place, 0, j, newest] = sy
             products[place, 1, j, newest] = products[place, 1, newest, j] = yy
-        squared = s.norm * s.norm + (s.step - 1) * _square(g[first:])
+        squared = s.norm * s.norm + (s.step - 1) * square(g[first:])
         scale = _coefficients(s, squared, products[place], Sg, Yg, from_S, from_Y)
         _combine(-scale, g, from_S, S, from_Y, Y, min(s.pairs, most), d, first, s.step)
         for p in range(len(d)):
@@ -258,12 +258,3 @@ def _four_products(s, y, g, y_newest, first, step):
         sy += s[p] * y_newest[p]
         last_yy += y[p] * y_newest[p]
     return sg, yg + step * last_yg, sy, yy + step * last_yy
-
-
-@sum_part
-@no_type_check
-def _square(v):
-    total = 0.0
-    for p in range(len(v)):
-        total += v[p] * v[p]
-    return total
