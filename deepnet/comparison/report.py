@@ -67,9 +67,9 @@ def _off(condition: dict[str, Any]) -> dict[str, float | None]:
 
 
 def _of_features(condition: dict[str, Any]) -> list[str]:
-    dimensions = next(row["measured"]["mean"] for row in condition["rows"] if row["name"] == "dimensions of class means")
+    rows = {row["name"]: row["measured"]["mean"] for row in condition["rows"]}
     residual, nc1 = condition["stationarity"]["running"]["mean"], condition["nc1_trace"]["mean"]
-    return [_digits(residual, 2), _digits(dimensions, 3), _digits(nc1, 1)]
+    return [_digits(residual, 2), _digits(rows["dimensions of class means"], 3), _digits(nc1, 1)]
 
 
 def _above(condition: dict[str, Any]) -> str:
@@ -109,7 +109,7 @@ def _show_details(network: dict[str, Any]) -> None:
 def show_net(found: NetComparison) -> None:
     """Print the comparison of a net of any kind: theory, rows, residuals and verdict."""
     sizes = f"{found.samples} samples, {found.classes} classes, {found.dim} dimensions"
-    made = table(f"{found.theory}; {sizes}", "", "measured", "predicted", "ratio", "kind", left=["", "kind"], named=["", "kind"])
+    made = _of_rows(f"{found.theory}; {sizes}")
     for row in found.rows:
         ratio = "-" if row.ratio is None else f"{row.ratio:.6g}"
         made.add_row(row.name, f"{row.measured:.6g}", f"{row.predicted:.6g}", ratio, row.kind)
@@ -122,6 +122,12 @@ def show_net(found: NetComparison) -> None:
     for note in found.notes:
         print(note)
     print(found.verdict)
+
+
+def _of_rows(title: str) -> NamedTable:
+    """An empty table of measured against predicted."""
+    names = ["", "kind"]
+    return table(title, "", "measured", "predicted", "ratio", "kind", left=names, named=names)
 
 
 def spread_text(spread: dict[str, Any]) -> str:
@@ -162,7 +168,7 @@ def _show_condition(condition: dict[str, Any]) -> None:
     seeds = ", ".join(str(seed) for seed in condition["seeds"])
     if condition["derived"]:
         _show_derived(condition, f"{condition['condition']}; seeds {seeds}")
-    found = table(f"{condition['condition']}; seeds {seeds}", "", "measured", "predicted", "ratio", "kind", left=["", "kind"], named=["", "kind"])
+    found = _of_rows(f"{condition['condition']}; seeds {seeds}")
     for row in condition["rows"]:
         found.add_row(row["name"], *(spread_text(row[key]) for key in ("measured", "predicted", "ratio")), row["kind"])
     for name, spread in condition["stationarity"].items():
@@ -181,7 +187,7 @@ def _show_transfers(network: dict[str, Any]) -> None:
     entries = network["transfer_errors"]
     names = list(dict.fromkeys(name for entry in entries for name in entry["mean"]))
     title = "Predicted from other conditions, nothing fitted on the target: mean (worst) of |measured / predicted - 1|"
-    found = table(title, "target", "m", *names, "predictions", left=["target"])
+    found = table(title, "target", "m", *names, "predictions", left=["target"], section="transfer")
     for entry in entries:
         m = f"{entry['depth']:.3g}" + (" (fitted to the others)" if entry["is_fitted"] else "")
         cells = (f"{entry['mean'][n]:.1%} ({entry['worst'][n]:.1%})" if n in entry["mean"] else "-" for n in names)

@@ -8,7 +8,6 @@ from typing import Any
 
 from ufm.errors import check
 
-
 OF_THE_SCREEN = ("explain", "details")
 """Options that say what is printed, not what is computed; no record has them."""
 

@@ -27,9 +27,9 @@ LEAST_OF_TEXT = 16
 class NamedTable(Table):
     """A table that knows its names: headers that are not of the reader's `own` words, and cells of `named` columns."""
 
-    def __init__(self, named: Collection[str], own: Collection[str], **options: Any) -> None:
+    def __init__(self, named: Collection[str], own: Collection[str], section: str, **options: Any) -> None:
         super().__init__(**options)
-        self._named, self._own = named, own
+        self._named, self._own, self.section = named, own, section
 
     @property
     def names(self) -> list[str]:
@@ -48,7 +48,7 @@ class FittingConsole(Console):
         for it in objects:
             for part in blocks(it, self.width) if isinstance(it, Table) else [it]:
                 super().print(part, **options)
-            if isinstance(it, NamedTable) and (lines := legend(it.names, self.width)):
+            if isinstance(it, NamedTable) and (lines := legend(it.names, it.section, self.width)):
                 super().print(lines, markup=False, highlight=False)
 
 
@@ -88,13 +88,15 @@ def table(
     left: Collection[str] = (),
     named: Collection[str] = (),
     own: Collection[str] = (),
+    section: str = "",
     lines: bool = False,
 ) -> NamedTable:
     """An empty table; columns are aligned to the right, and their numbers never cut, except those of text in `left`.
 
-    The legend explains every header, but those that are the reader's `own`, and the cells of `named` columns.
+    The legend explains every header, but those that are the reader's `own`, and the cells of `named` columns, as the
+    words of the `section` have them (`ufm/cli/legend.py`).
     """
-    made = NamedTable(named, own, title=title, title_justify="left", show_lines=lines)
+    made = NamedTable(named, own, section, title=title, title_justify="left", show_lines=lines)
     for name in columns:
         made.add_column(name, justify="left" if name in left else "right", overflow="fold")
     return made

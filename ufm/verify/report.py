@@ -102,7 +102,7 @@ def command_of(setting: VerifySetting) -> str:
 def _profile_table(verdicts: list[Verdict]) -> Table:
     losses = [loss_text(verdict.spec) for verdict in verdicts]
     title = "Seconds by phase, summed over threads"
-    found = table(title, "phase", *losses, left=["phase"], named=["phase"], own=losses)
+    found = table(title, "phase", *losses, left=["phase"], named=["phase"], own=losses, section="profile")
     for name in sorted(verdicts[0].profile, key=lambda name: -verdicts[0].profile[name]):
         found.add_row(name, *(f"{verdict.profile.get(name, 0.0):.2f}" for verdict in verdicts))
     return found
@@ -116,11 +116,11 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     )
     losses = [loss_text(verdict.spec) for verdict in verdicts]
     text = ["claim", "evidence"]
-    found = table(title, "claim", "allowed", "evidence", *losses, left=text, named=text, own=losses)
+    found = table(title, "claim", "allowed", "evidence", *losses, left=text, named=text, own=losses, section="claims")
     rows = {
         "predicted objective": [f"{v.target.value:.10f}" if v.target else "none" for v in verdicts],
         "predicted margin": [f"{v.target.margin:.8f}" if v.target else "none" for v in verdicts],
-        "no point is lower": ["-" if not v.target else _proved(v.target.is_proved_global) for v in verdicts],
+        "proved global": ["-" if not v.target else _yes(v.target.is_proved_global) for v in verdicts],
     }
     for label, cells in rows.items():
         found.add_row(label, "", "", *cells)
@@ -144,8 +144,8 @@ def _rank(claims: list[Claim | None]) -> str:
     return "numeric" if "numeric" in ranks else ranks.pop()
 
 
-def _proved(is_proved: bool) -> str:
-    return "proved" if is_proved else "not proved"
+def _yes(is_true: bool) -> str:
+    return "yes" if is_true else "no"
 
 
 def _evidence_text(curvature: dict[str, Any]) -> str:
