@@ -37,7 +37,9 @@ def _summary(network: dict[str, Any]) -> NamedTable:
     setting, conditions = json.loads(network["network"]), network["conditions"]
     of = f"{setting['net']}, width {setting['width']:g}, {setting['data']}, {setting['epochs']} epochs"
     shared = _shared([condition["condition"] for condition in conditions])
-    columns = ("margin %", "|w| %", "|h| %", "residual", "dim.", "NC1 trace", "above bound %")
+    predicted = {row["name"]: row["predicted"]["mean"] for row in conditions[0]["rows"]}
+    dimensions = f"dim. of {predicted['dimensions of class means']:g}"
+    columns = ("margin %", "|w| %", "|h| %", "residual", dimensions, "NC1 trace", "above bound %")
     made = table(f"{of}{shared}: off the theory, in %", "condition", *columns, left=["condition"])
     for condition in conditions:
         off = _off(condition)
