@@ -33,6 +33,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
             values = [line[f"central_path_{term}"] for line in run["collapse"]]
             values = [float("nan") if value is None else value for value in values]
             axes.plot(epochs, values, color=f"C{number}", alpha=0.8, label=label if index == 0 else None)
-    axes.set(xlabel="epoch", yscale="log", title="Squared error along the central path, clean training images")
+    axes.set(
+        xlabel="epoch",
+        ylabel="value of the term",
+        yscale="log",
+        title="Squared error along the central path, clean training images",
+    )
     figure.legend(loc="outside lower center", ncols=2)
     return save(figure, path)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import accuracies
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, plain_numbers, save, subplots
 
 RECORDS = accuracies.RECORDS
 
@@ -29,6 +29,7 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
         axes.set_title(title, fontsize=9)
         if axes.has_data() and name != "nc4_disagreement":
             axes.set_yscale("log")
+            plain_numbers(axes.yaxis)
     for axes in panels[1]:
         axes.set_xlabel("epoch")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)

@@ -25,7 +25,9 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     axes[0].set_ylabel("objective less its value at zero")
     for name, label in (("low", "c_low"), ("maxwell", "c_M"), ("high", "c_high")):
         axes[0].axvline(result["thresholds"][name], color="grey", linewidth=0.6)
-        axes[0].annotate(label, (result["thresholds"][name], 0.02), xycoords=("data", "axes fraction"), fontsize=8)
+        place, frame = (result["thresholds"][name], 0.04), ("data", "axes fraction")
+        box = {"facecolor": "white", "linewidth": 0, "pad": 1}
+        axes[0].annotate(label, place, xycoords=frame, fontsize=8, ha="center", bbox=box)
     if result["window"]:
         first, last = result["window"]
         margin = 0.3 * (last - first)

@@ -30,10 +30,10 @@ def draw(record: dict[str, Any], path: Path) -> Path:
             axes.axvline(0, color="black", linewidth=0.8)
             axes.locator_params(axis="both", nbins=5)
     for (left, right), verdict in zip(rows, verdicts, strict=True):
-        left.set_ylabel(f"{loss_name(verdict['spec'])}\npercentiles", fontsize=8)
+        left.set_ylabel(loss_name(verdict["spec"]).replace(" (", "\n("), fontsize=8)
         right.set_ylabel("kinds", fontsize=8)
-    rows[0, 0].set_title("end points of all starts", fontsize=9)
-    rows[0, 1].set_title("critical points that are no minimisers", fontsize=9)
+    rows[0, 0].set_title("end points: share of starts, %", fontsize=9)
+    rows[0, 1].set_title("other critical points: kinds", fontsize=9)
     rows[-1, 0].set_xlabel(f"smallest eigenvalue, from below / {UNIT:g}")
     rows[-1, 1].set_xlabel("smallest eigenvalue")
     return save(figure, path)

@@ -17,6 +17,7 @@ import numpy as np
 from ufm.cli.records import atomic_file
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
@@ -25,6 +26,8 @@ Arguments = ParamSpec("Arguments")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse": "squared error"}
 """The names of losses in print."""
+FEW_DECADES = 300
+"""The ratio of the ends of a logarithmic axis up to which its numbers are written plainly."""
 COLUMN = 6.0
 """Width of a figure in inches."""
 PAPER = {1: 3.25, 2: 6.75}
@@ -116,6 +119,17 @@ def subplots(
         return figure, figure.subplots(rows, columns, **options)
     options["height_ratios"] = options.pop("width_ratios", None)
     return figure, figure.subplots(columns, rows, **options).T
+
+
+def plain_numbers(axis: "Axis") -> None:
+    """Write 0.2, 0.5, 1 along a logarithmic axis of few decades, not powers of ten and multiples of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    if low > 0 and high < FEW_DECADES * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: "Figure", path: Path) -> Path:

@@ -25,7 +25,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     """Loss, accuracies and NC1-NC3 on clean images, from a record of `deepnet train`."""
     metrics = record["result"]["metrics"]
     measured = [line for line in metrics if "train" in line]
-    figure, (loss, accuracy, collapse) = subplots(1, 3, figsize=(2 * COLUMN, COLUMN / 2))
+    figure, (loss, accuracy, collapse) = subplots(1, 3, figsize=(1.5 * COLUMN, COLUMN / 2))
     _curve(loss, metrics, "while training", lambda line: line["loss"])
     for split in (split for split in SPLITS if split in measured[-1]):
         _curve(loss, measured, split, lambda line, split=split: line[split]["loss"])
@@ -34,7 +34,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         _curve(collapse, measured, name, lambda line, key=key: line["train"][key], style)
     for axes, title in ((loss, "mean loss"), (accuracy, "accuracy"), (collapse, "collapse of the training features")):
         axes.set(title=title, xlabel="epoch", yscale="linear" if axes is accuracy else "log")
-        axes.legend()
+        axes.legend(fontsize=8)
     return save(figure, path)
 
 

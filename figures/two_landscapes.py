@@ -24,5 +24,5 @@ def draw(first: dict[str, Any], second: dict[str, Any], path: Path) -> Path:
         axes.set_xlabel("objective")
     panels[0].set_ylabel("Morse index")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title="area: labelled copies")
     return save(figure, path)

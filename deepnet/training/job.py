@@ -19,9 +19,9 @@ from deepnet.training.train import train
 from deepnet.training.training import Training
 from ufm.cli.command_line import INTERRUPTED
 from ufm.cli.job import draw, print_places
-from ufm.cli.legend import explained
 from ufm.cli.records import read_record
 from ufm.errors import RequestError
+from ufm.legend import explained
 
 FILES = (
     checkpoint.SETTING,

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ufm.cli import legend
+from ufm import legend
 from ufm.cli.common_setting import OutputSetting
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import read_record, says, write_record

@@ -1,6 +1,6 @@
 """The console and tables of reports: wide enough in a log; in a narrow terminal in blocks, so that no number is cut.
 
-Below a table stands the legend of its names where one is asked for (`ufm/cli/legend.py`).
+Below a table stands the legend of its names where one is asked for (`ufm/legend.py`).
 """
 
 import re
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from ufm.cli.legend import legend
+from ufm.legend import legend
 
 WIDTH = 150
 """The width, in characters, of output that is not a terminal."""
@@ -94,7 +94,7 @@ def table(
     """An empty table; columns are aligned to the right, and their numbers never cut, except those of text in `left`.
 
     The legend explains every header, but those that are the reader's `own`, and the cells of `named` columns, as the
-    words of the `section` have them (`ufm/cli/legend.py`).
+    words of the `section` have them (`ufm/legend.py`).
     """
     made = NamedTable(named, own, section, title=title, title_justify="left", show_lines=lines)
     for name in columns:

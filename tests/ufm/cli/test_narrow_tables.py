@@ -22,11 +22,10 @@ from theory_checks.report import show_all
 from theory_checks.verdict import Verdict
 from ufm.atlas import comparison_report
 from ufm.cli.command_line import main
-from ufm.cli.legend import meaning
 from ufm.cli.table import FittingConsole, blocks, table
 from ufm.cli.words import fixed, numbered
-from ufm.reports import focal_window_report, report_card_report, softmax_codes_report
-from ufm.reports.focal_window_setting import FocalWindowSetting
+from ufm.legend import meaning
+from ufm.reports import report_card_report, softmax_codes_report
 from ufm.reports.report_card import Card
 from ufm.reports.softmax_codes_setting import SoftmaxCodesSetting
 from ufm.theory.loss_properties import Property
@@ -94,11 +93,8 @@ def atlas_scan(_):
     comparison_report.show_scan(result["entries"], classes)
 
 
-def focal_window(_):
-    result = result_of("focal_window")
-    result["thresholds"] |= {"onset": 0.04}  # that record is older than some columns
-    result["states"] = [row | {"angle": 0.0} for row in result["states"]]
-    focal_window_report.show(FocalWindowSetting(classes=30, gamma=3.0), result)
+def focal_window(folder):
+    run("ufm", "focal-window", "--classes", 5, "--gamma", 3, "--at", 0.2, "--out", folder / "window")
 
 
 def report_card(_):

@@ -10,11 +10,11 @@ import pytest
 import ufm.collapse
 from deepnet.__main__ import COMMANDS
 from figures.stored import DATA
-from ufm.cli import legend
+from ufm import legend
 from ufm.cli.command_line import main
-from ufm.cli.legend import explained, meaning
 from ufm.cli.table import console, table
 from ufm.cli.words import CLAIMS
+from ufm.legend import explained, meaning
 from ufm.verify import report
 
 ROOT = Path(ufm.collapse.__file__).parent
