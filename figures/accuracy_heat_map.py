@@ -15,9 +15,9 @@ JOB = "grid"
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One row of maps: accuracy by loss; a second: difference to cross entropy by loss, and the variance."""
     maps = record["result"]["maps"]
-    accuracy = {_words(loss): _percent(values) for loss, values in maps["mean"].items()}
+    accuracy = {f"{_words(loss)}, %": _percent(values) for loss, values in maps["mean"].items()}
     difference = {
-        f"{_words(loss)}\nless cross entropy": _percent(values) for loss, values in maps["difference"].items()
+        f"{_words(loss)}\nless cross entropy, %": _percent(values) for loss, values in maps["difference"].items()
     }
     variance = 100 * _percent(maps["variance"])  # in squares of a percent
     columns = max(len(accuracy), len(difference) + 1)
@@ -26,16 +26,15 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         area.set_axis_off()
     low, high = _range(accuracy.values())
     for area, (title, values) in zip(areas[0], accuracy.items(), strict=False):
-        _map(area, maps, values, title, "accuracy, %", cmap="viridis", vmin=low, vmax=high)
+        _map(area, maps, values, title, cmap="viridis", vmin=low, vmax=high)
     _, most = _range(abs(values) for values in difference.values())
     for area, (title, values) in zip(areas[1], difference.items(), strict=False):
-        _map(area, maps, values, title, "%", cmap="RdBu", vmin=-most, vmax=most)
+        _map(area, maps, values, title, cmap="RdBu", vmin=-most, vmax=most)
     _map(
         areas[1][len(difference)],
         maps,
         variance,
-        "variance over losses",
-        "%²",
+        "variance over losses, %²",
         cmap="magma_r",
         vmin=0,
         vmax=_range([variance])[1],
@@ -55,12 +54,12 @@ def _range(maps: Any) -> tuple[float, float]:
 
 
 def _words(loss: str) -> str:
-    """The name of a loss in print, its parameters as they are."""
+    """The name of a loss in print, its parameters in a line of their own."""
     name, bracket, rest = loss.partition(" (")
-    return f"{LOSSES.get(name, name)}{bracket}{rest}"
+    return LOSSES.get(name, name) + (f"\n({rest}" if bracket else "")
 
 
-def _map(area: Any, maps: dict[str, Any], values: Any, title: str, unit: str, **look: Any) -> None:
+def _map(area: Any, maps: dict[str, Any], values: Any, title: str, **look: Any) -> None:
     area.set_axis_on()
     image = area.imshow(values, aspect="auto", origin="lower", **look)
     for (i, j), value in np.ndenumerate(values):
@@ -72,5 +71,5 @@ def _map(area: Any, maps: dict[str, Any], values: Any, title: str, unit: str, **
     area.set_yticks(range(len(maps["width"])), [f"{value:g}" for value in maps["width"]])
     area.set_xlabel("epochs", fontsize=8)
     area.set_ylabel("width", fontsize=8)
-    area.set_title(f"{title} [{unit}]", fontsize=8)
+    area.set_title(title, fontsize=8)
     area.grid(visible=False)

@@ -18,12 +18,14 @@ OUTCOMES = {
     "not decided": ("0.45", "D"),
     "did not show": (COLOURS[1], "s"),
 }
-LETTERS = 62
+LETTERS = 74
 """Of a line of a sentence."""
-BAND, NUMBER, END = 4.3, 6.2, 7.8
+BAND, NUMBER, END = 4.05, 6.0, 7.8
 """Where the intervals begin, where the numbers do, and the width of all, in inches; sentences begin at 0."""
-LINE = 0.135
+LINE = 0.12
 """Inches between lines of text."""
+GAP = 0.7
+"""Lines between sentences."""
 PADDING = 0.2
 """The share of what is shown of a number's axis that is added on both sides."""
 
@@ -39,7 +41,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     experiments = record["result"]["experiments"]
     rows = [row for experiment in experiments for row in experiment["statements"]]
     sentences = [textwrap.wrap(row["sentence"], LETTERS) for row in rows]
-    height = sum(LINE * (len(lines) + 0.8) for lines in sentences) + 3.2 * LINE * len(experiments)
+    height = sum(LINE * (len(lines) + GAP) for lines in sentences) + 3.2 * LINE * len(experiments)
     figure, axes = subplots(figsize=(END, height + 0.6), is_wide=True)
     place, rest = 0.0, iter(sentences)
     for experiment in experiments:
@@ -48,11 +50,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         place += LINE
         for row in experiment["statements"]:
             lines = next(rest)
-            middle = place + LINE * (len(lines) + 0.8) / 2
+            middle = place + LINE * (len(lines) + GAP) / 2
             axes.text(0, middle, "\n".join(lines), va="center", fontsize=7)
             _interval(axes, middle, row)
             axes.text(NUMBER, middle, _number(row), va="center", fontsize=7)
-            place += LINE * (len(lines) + 0.8)
+            place += LINE * (len(lines) + GAP)
     for outcome, (colour, marker) in OUTCOMES.items():
         axes.plot([], [], marker + "-", color=colour, label=outcome)
     axes.fill_between([], [], color="0.5", alpha=0.2, label="what the interval must lie in")
@@ -81,7 +83,9 @@ def _interval(axes: Axes, place: float, row: dict[str, Any]) -> None:
         share = missing if value is None else (value - first + padding) / width
         return BAND + share * (NUMBER - BAND - 0.15)
 
-    axes.fill_between([at(row["low"], 0), at(row["high"], 1)], place - LINE, place + LINE, color="0.5", alpha=0.2, lw=0)
+    axes.fill_between(
+        [at(row["low"], 0), at(row["high"], 1)], place - 0.7 * LINE, place + 0.7 * LINE, color="0.5", alpha=0.2, lw=0
+    )
     if interval:
         colour, marker = OUTCOMES[row["outcome"]]
         axes.plot([at(value, math.nan) for value in interval], [place, place], color=colour, linewidth=1.5)
@@ -94,5 +98,4 @@ def _number(row: dict[str, Any]) -> str:
     low, high = row["low"], row["high"]
     wanted = f"{above} {low:g}" if high is None else f"{below} {high:g}" if low is None else f"{low:g} to {high:g}"
     judged = "no number" if row["half_width"] is None else f"{row['mean']:.3g} ± {row['half_width']:.2g}"
-    of_predicted = "" if row["predicted"] is None else "predicted x "
-    return f"{of_predicted}{judged}\n{of_predicted and 'ratio '}{wanted}"
+    return f"{'' if row['predicted'] is None else 'ratio '}{judged} ({wanted})"

@@ -36,15 +36,16 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         shift = 0.6 * ((index + 0.5) / len(groups) - 0.5)
         _draw_group(axes, group, names, shift, COLOURS[index % len(COLOURS)])
         axes.plot([], [], "o", color=COLOURS[index % len(COLOURS)], label=label)
-    for kind, marker in MARKERS.items():
-        axes.plot([], [], marker, color="0.4", label=kind)
+    kinds = [axes.plot([], [], marker, color="0.4", markersize=4, label=kind)[0] for kind, marker in MARKERS.items()]
     axes.set_title(
         f"Trained last layer against the model: {sources[0]}" if len(sources) == 1 else "Trained last layers"
     )
     _scale(axes)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    handles = [line for line in axes.lines if line.get_label() in groups]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
+    axes.legend(handles=kinds, fontsize=8)
     return save(figure, path)
 
 

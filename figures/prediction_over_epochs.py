@@ -37,7 +37,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         residual.plot([], [], color=COLOURS[index % len(COLOURS)], label=condition)
     for axes in panels[:, 0]:
         axes.set_ylabel("measured / predicted")
-    residual.set_ylabel("0: at rest")
+    residual.set_ylabel("residual")
     for axes in panels[1]:
         axes.set_xlabel("epoch")
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
