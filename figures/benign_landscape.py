@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from figures.phase_diagram import boundary, edges
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 
 SCAN = "python -m ufm scan --loss focal --grid.gamma 0.4:10:25 --per-class 1 --decay-b 0 --starts 4"
 RECORDS = {
@@ -28,7 +28,7 @@ def draw(few: dict[str, Any], many: dict[str, Any], path: Path) -> Path:
         areas[0].plot([], [], "s", color=colour, label=name)
     areas[0].plot([], [], color="black", linewidth=1, label="c_low: zero becomes a local minimum")
     areas[0].plot([], [], ".", color="black", label="some start ends elsewhere")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    outside_legend(figure, loc="outside lower center", ncols=3)
     return save(figure, path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import feature_penalty
-from figures.style import COLUMN, in_our_style, save, subplots
+from figures.style import COLUMN, in_our_style, outside_legend, save, subplots
 
 RECORDS = feature_penalty.RECORDS
 JOB = "compare"
@@ -39,5 +39,5 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         yscale="log",
         title="Squared error along the central path, clean training images",
     )
-    figure.legend(loc="outside lower center", ncols=2)
+    outside_legend(figure, loc="outside lower center", ncols=2)
     return save(figure, path)

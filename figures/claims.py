@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 from ufm.cli.words import margin_text
 
 RECORDS = {"claims": "python -m theory_checks --json figures/data/claims.json"}
@@ -38,7 +38,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         axes.scatter([], [], marker="s", color=colour, label=name)
     axes.set(xlim=(0, END), ylim=(len(rows) - 0.5, -1.8))
     axes.axis("off")
-    figure.legend(loc="outside upper center", ncols=len(RIGOUR))
+    outside_legend(figure, loc="outside upper center", ncols=len(RIGOUR))
     return save(figure, path)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from figures.style import COLOURS, in_our_style, save, subplots
+from figures.style import COLOURS, in_our_style, outside_legend, save, subplots
 
 RECORDS = {"experiments": "python -m deepnet experiment --json figures/data/experiments.json"}
 JOB = "experiment"
@@ -43,32 +43,32 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     sentences = [textwrap.wrap(row["sentence"], LETTERS) for row in rows]
     height = sum(LINE * (len(lines) + GAP) for lines in sentences) + 3.2 * LINE * len(experiments)
     figure, axes = subplots(figsize=(END, height + 0.6), is_wide=True)
-    place, rest = 0.0, iter(sentences)
+    place, rest, size = 0.0, iter(sentences), 7 * figure.get_figwidth() / END
     for experiment in experiments:
         place += 2.2 * LINE
-        _heading(axes, place, experiment)
+        _heading(axes, place, experiment, size)
         place += LINE
         for row in experiment["statements"]:
             lines = next(rest)
             middle = place + LINE * (len(lines) + GAP) / 2
-            axes.text(0, middle, "\n".join(lines), va="center", fontsize=7)
+            axes.text(0, middle, "\n".join(lines), va="center", fontsize=size)
             _interval(axes, middle, row)
-            axes.text(NUMBER, middle, _number(row), va="center", fontsize=7)
+            axes.text(NUMBER, middle, _number(row), va="center", fontsize=size)
             place += LINE * (len(lines) + GAP)
     for outcome, (colour, marker) in OUTCOMES.items():
         axes.plot([], [], marker + "-", color=colour, label=outcome)
-    axes.fill_between([], [], color="0.5", alpha=0.2, label="what the interval must lie in")
+    axes.fill_between([], [], color="0.5", alpha=0.2, label="what the interval must lie in, each row on its own scale")
     axes.set(xlim=(0, END), ylim=(place + LINE, 0))
     axes.axis("off")
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    outside_legend(figure, loc="outside upper center", ncols=4, fontsize=size)
     return save(figure, path)
 
 
-def _heading(axes: Axes, place: float, experiment: dict[str, Any]) -> None:
+def _heading(axes: Axes, place: float, experiment: dict[str, Any], size: float) -> None:
     counts = Counter(row["outcome"] for row in experiment["statements"])
     outcomes = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
-    axes.text(0, place, experiment["name"].replace("_", " "), va="center", fontsize=8, weight="bold")
-    axes.text(BAND, place, outcomes, va="center", fontsize=7)
+    axes.text(0, place, experiment["name"].replace("_", " "), va="center", fontsize=size + 1, weight="bold")
+    axes.text(BAND, place, outcomes, va="center", fontsize=size)
 
 
 def _interval(axes: Axes, place: float, row: dict[str, Any]) -> None:

@@ -46,4 +46,4 @@ def _panel(axes: Axes, network: dict[str, Any]) -> None:
     ):
         axes.plot(ends, [centre[1] + rate * (x - centre[0]) for x in ends], style, color="0.4", label=label)
     axes.set(xlabel="log |h|", ylabel="log |W|²", title="Balance of norms, |W|² ~ |h|^slope")
-    axes.legend(fontsize=8)
+    axes.legend()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, save, subplots
 
 RECORDS = {
     "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
@@ -48,7 +48,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     else:
         _map(area, list(axes.items())[:2], shares, cells)
     if area.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+        outside_legend(figure, loc="outside lower center", ncols=3)
     area.set_title(title(record, list(axes)))
     return save(figure, path)
 

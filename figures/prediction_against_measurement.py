@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 
 RECORDS = {
     "compare": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/ce-0, runs/ls-0, runs/focal-0, runs/mse-0, "
@@ -30,7 +30,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     for run in runs:
         label = run["condition"] if len(sources) == 1 else f"{run['condition']} ({_source(run)})"
         groups.setdefault(label, []).append(run)
-    figure, axes = subplots(figsize=(1.3 * COLUMN, (0.26 + 0.02 * len(groups)) * len(names) + 1.4))
+    figure, axes = subplots(figsize=(1.3 * COLUMN, (0.26 + 0.02 * len(groups)) * len(names) + 1.4), is_wide=True)
     axes.axvline(1, color="0.5", linewidth=1)
     for index, (label, group) in enumerate(groups.items()):
         shift = 0.6 * ((index + 0.5) / len(groups) - 0.5)
@@ -41,11 +41,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         f"Trained last layer against the model: {sources[0]}" if len(sources) == 1 else "Trained last layers"
     )
     _scale(axes)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     handles = [line for line in axes.lines if line.get_label() in groups]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
-    axes.legend(handles=kinds, fontsize=8)
+    outside_legend(figure, handles=handles, loc="outside lower center", ncols=2)
+    axes.legend(handles=kinds)
     return save(figure, path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import prediction_against_measurement
-from figures.style import COLOURS, COLUMN, in_our_style, plain_numbers, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, plain_numbers, save, subplots
 
 RECORDS = prediction_against_measurement.RECORDS
 JOB = "compare"
@@ -28,8 +28,8 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         residual.plot(epochs, [line["stationarity"] for line in lines], color=colour, linewidth=1)
     for axes, name in zip(ratios, NAMES, strict=True):
         axes.axhline(1, color="0.5", linewidth=0.8, zorder=0)
-        axes.set_title(name, fontsize=8)
-    residual.set_title("residual: |G'H + decay W| / |decay W|", fontsize=8)
+        axes.set_title(name)
+    residual.set_title("residual: |G'H + decay W| / |decay W|")
     for axes in panels.flat:
         axes.set_yscale("log")
         plain_numbers(axes.yaxis)
@@ -40,7 +40,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     residual.set_ylabel("residual")
     for axes in panels[1]:
         axes.set_xlabel("epoch")
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    outside_legend(figure, loc="outside lower center", ncols=4)
     return save(figure, path)
 
 

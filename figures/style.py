@@ -72,6 +72,9 @@ LOOK = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
     "font.size": 9,
+    "axes.titlesize": 9,
+    "figure.titlesize": 9,
+    "legend.fontsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -121,6 +124,15 @@ def subplots(
     return figure, figure.subplots(columns, rows, **options).T
 
 
+def outside_legend(figure: "Figure", *entries: Any, ncols: int = 1, **options: Any) -> None:
+    """A legend beside the panels, of at most so many columns and of no more than fit into the width."""
+    for columns in range(ncols, 0, -1):
+        made = figure.legend(*entries, ncols=columns, **options)
+        if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return
+        made.remove()
+
+
 def plain_numbers(axis: "Axis") -> None:
     """Write 0.2, 0.5, 1 along a logarithmic axis of few decades, not powers of ten and multiples of them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -148,17 +160,12 @@ def save(figure: "Figure", path: Path) -> Path:
 
 
 def _fit(figure: "Figure") -> None:
-    """Break titles and legends that are wider than what they belong to."""
+    """Break titles that are wider than what they belong to."""
     figure.draw_without_rendering()
     titles = [(axes.title, axes.bbox.width) for axes in figure.axes]
     for title, width in titles + [(text, figure.bbox.width) for text in figure.texts]:
         wide = title.get_window_extent().width
         if wide > width > 0:
-            letters = max(8, int(0.95 * len(title.get_text()) * width / wide))
-            title.set_text(textwrap.fill(title.get_text(), letters))
-    for legend in figure.legends:
-        columns = len(legend.get_texts())
-        while legend.get_window_extent().width > figure.bbox.width and columns > 1:
-            columns -= 1
-            legend.set_ncols(columns)
-            figure.draw_without_rendering()
+            lines = title.get_text().splitlines()
+            letters = max(8, int(0.95 * max(map(len, lines)) * width / wide))
+            title.set_text("\n".join(textwrap.fill(line, letters) for line in lines))

@@ -34,7 +34,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         _curve(collapse, measured, name, lambda line, key=key: line["train"][key], style)
     for axes, title in ((loss, "mean loss"), (accuracy, "accuracy"), (collapse, "collapse of the training features")):
         axes.set(title=title, xlabel="epoch", yscale="linear" if axes is accuracy else "log")
-        axes.legend(fontsize=8)
+        axes.legend()
     return save(figure, path)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, save, subplots
 from ufm.cli.words import CLAIMS
 
 RECORDS = {"verify": "python -m ufm verify --json figures/data/verify.json"}
@@ -29,7 +29,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         axes[0, 0].set_ylim(bottom=FLOOR / 3)
     words = f"deviation from the prediction\n(shaded: {FLOOR:g} or less)"
     axes[0, 0].set_ylabel(words if is_predicted else "objective")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
+    outside_legend(figure, *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
     axes[1, 0].set_ylabel("negative eigenvalues")
     return save(figure, path)
 
@@ -41,14 +41,14 @@ def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
         dashed = {"linestyle": "--", "zorder": 3} if name == "value" else {}  # others lie at the foot, too
         axes.semilogy(shown, color=colour, label=label, **dashed)
     axes.axhspan(0, 1.5 * FLOOR, color="0.5", alpha=0.15, linewidth=0)
-    axes.set_title(f"{loss_name(verdict['spec'])}\n{'holds' if verdict['holds'] else 'FAILS'}", fontsize=9)
+    axes.set_title(f"{loss_name(verdict['spec'])}\n{'holds' if verdict['holds'] else 'FAILS'}")
     axes.set_xlabel("starts, sorted (%)")
 
 
 def _objectives(axes: Any, verdict: dict[str, Any]) -> None:
     """Where there is no prediction."""
     axes.plot(verdict["quantiles"]["objective"], color=COLOURS[0], label="objective")
-    axes.set_title(f"{loss_name(verdict['spec'])}\nno prediction", fontsize=9)
+    axes.set_title(f"{loss_name(verdict['spec'])}\nno prediction")
     axes.set_xlabel("starts, sorted (%)")
 
 
@@ -58,6 +58,6 @@ def _saddles(axes: Any, verdict: dict[str, Any]) -> None:
         [row["value"] for row in rows], [row["morse_index"] for row in rows], s=14, color=COLOURS[1], label="saddles"
     )
     axes.set_xlabel("objective")
-    axes.set_title(f"{len(rows)} kinds of other\ncritical points", fontsize=9)
+    axes.set_title(f"{len(rows)} kinds of other\ncritical points")
     if not rows:
         axes.text(0.5, 0.5, "none searched or found", ha="center", transform=axes.transAxes)
