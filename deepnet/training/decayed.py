@@ -29,8 +29,8 @@ def decayed(net: Network) -> list[nn.Parameter]:
     found = scales_before_head(net)
     if found is None:
         raise RequestError(
-            "`--terminal` must be 0 with a network that normalises and is your own, or `vit_unnormalised` behind a linear "
-            "map, unless --head is normalised: which parameters have a scale is not known there."
+            "`--terminal` must be 0 with a network that normalises and is your own, or `vit_unnormalised` behind a "
+            "linear map, unless --head is normalised: which parameters have a scale is not known there."
         )
     return [*net.classifier.parameters(), *found.parameters]
 
