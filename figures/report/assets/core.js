@@ -138,11 +138,17 @@ async function unpacked(text) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
+// A diagram fills its place, which also changes when one beside it goes.
+const resizing = new ResizeObserver((entries) => {
+  for (const { target } of entries) if (target.offsetWidth && target._fullLayout?.width !== target.offsetWidth) Plotly.Plots.resize(target);
+});
+
 function plot(id, traces, layout, onClick) {
   if (!window.Plotly) return unpackPlotly();
   const place = byId(id);
   const merged = { ...LAYOUT, ...layout };
-  Plotly.react(place, traces, merged, { responsive: true, displayModeBar: false });
+  Plotly.react(place, traces, merged, { displayModeBar: false });
+  resizing.observe(place);
   place.removeAllListeners?.("plotly_click");
   if (onClick) place.on("plotly_click", (event) => onClick(event.points[0]));
 }

@@ -36,7 +36,7 @@ VIEWS.phase = (values, scans) => {
     go({ x: within(x + step[0], width), y: within(y + step[1], height) }, true);
   };
   drawMap(scan, x, y, isProof);
-  showCell(scan, x, y);
+  showCell(scan, x, y, values.numbers);
   const row = scan.x.values.map((_, i) => i + width * y);
   const column = scan.y.values.map((_, j) => x + width * j);
   const at = (axis, i) => `${axis.label} = ${shown(axis.values[i])}`;
@@ -276,18 +276,19 @@ function cellText(scan, cell) {
     .map(([share, i]) => `${Math.round(1000 * share) / 10}% ${states[i]}`).join(", ");
 }
 
-function showCell(scan, x, y) {
+function showCell(scan, x, y, numbers) {
   const cell = x + scan.x.values.length * y;
   const names = Object.keys(scan.cells).filter((name) => !scan.hidden.includes(name));
   const value = (name) => { const found = scan.cells[name][cell]; return typeof found === "boolean" ? (found ? "yes" : "no") : scan.states[found] ?? found; };
   const row = (name) => [typeset(scan.words[name]), value(name)];
   const place = [[scan.x, x], [scan.y, y]].filter(([axis]) => axis.name);
-  const isOpen = byId("phase-detail").querySelector("details")?.open ?? matchMedia("(min-width: 60rem)").matches;
+  const isOpen = numbers ? numbers === "shown" : matchMedia("(min-width: 60rem)").matches;
+  const summary = element("summary", { id: "phase-numbers", onclick: () => keep({ numbers: summary.parentElement.open ? "hidden" : "shown" }) }, "All numbers of this cell");
   const parts = [
     element("h3", {}, typeset(place.map(([axis, i]) => `${axis.label}: ${shown(axis.values[i])}`).join("; "))),
     element("p", {}, `${scan.starts} starts: ${cellText(scan, cell)}`),
     isKnown(scan) ? provedAt(problemAt(scan, scan.x.values[x], scan.y.values[y])) : null,
-    element("details", { open: isOpen }, element("summary", {}, "All numbers of this cell"), table(["", "value"], names.map(row))),
+    element("details", { open: isOpen }, summary, table(["", "value"], names.map(row))),
   ];
   byId("phase-detail").replaceChildren(...parts.filter(Boolean));
 }
@@ -307,7 +308,7 @@ function drawShares(id, scan, along, cells, chosen, title, crossed) {
   const here = { ...verticalLine(along.values[chosen], "solid"), line: { color: "#999999", width: 5 }, opacity: 0.4 };
   const layout = {
     title: heading(title), xaxis: axisOf(along.label, along.type, along.values),
-    yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, shapes: [here, ...crossed.map(([place, dash]) => verticalLine(place, dash))],
+    yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, showlegend: true, shapes: [here, ...crossed.map(([place, dash]) => verticalLine(place, dash))],
   };
   plot(id, traces, layout, (point) => go(along === scan.x ? { x: point.pointNumber } : { y: point.pointNumber }));
 }

@@ -34,7 +34,9 @@ function setCamera(turn, rise) {
 
 function turnBy(id, sideways, upwards) {
   setCamera(camera.turn + sideways, camera.rise + upwards);
-  keep({ turn: `${camera.turn.toFixed(2)},${camera.rise.toFixed(2)}` });
+  const turn = `${camera.turn.toFixed(2)},${camera.rise.toFixed(2)}`;
+  setCamera(...turn.split(",").map(Number)); // as a link brings it back
+  keep({ turn });
   paint(id);
 }
 
