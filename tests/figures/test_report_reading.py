@@ -76,10 +76,11 @@ def numbers(page, place):
     """Of a drawing: the numbers at diamonds, and where they, the discs and the diamonds are."""
     return page.evaluate(
         """id => {
-            const scene = scenes.get(id);
-            const texts = [...document.querySelectorAll(`#${id} .number`)].filter((text) => text.dataset.row);
-            const discs = [...document.querySelectorAll(`#${id} .mark`)].map((mark) => mark.getAttribute("transform").match(/-?[\\d.]+/g).map(Number));
-            return { rows: texts.map((text) => [text.dataset.row, [Number(text.getAttribute("x")), Number(text.getAttribute("y")) - 4]]), discs, scene };
+            const each = (name) => [...document.querySelectorAll(`#${id} ${name}`)];
+            const at = (text) => [Number(text.getAttribute("x")), Number(text.getAttribute("y")) - 4];
+            const middle = (mark) => mark.getAttribute("transform").match(/-?[\\d.]+/g).map(Number);
+            const rows = each(".number").filter((text) => text.dataset.row).map((text) => [text.dataset.row, at(text)]);
+            return { rows, discs: each(".mark").map(middle), scene: scenes.get(id) };
         }""",
         place,
     )
@@ -128,20 +129,20 @@ def test_numbers_in_the_map_of_orbits_are_legible(page, address):
                 record,
                 boxes,
             )
-        ticks = page.locator("#atlas-map .ytick").all_inner_texts()
+        ticks = page.locator("#atlas-map .ytick").all_text_contents()
         assert len(ticks) == len(set(ticks)) > 1
 
 
 def test_orbits_7_and_8_share_a_label_and_the_chosen_has_a_ring(page, address):
     page.goto(f"{address}#atlas?row=6")
     drawn(page)
-    assert "7, 8" in page.locator("#atlas-map .textpoint").all_inner_texts()
+    assert "7, 8" in page.locator("#atlas-map .textpoint").all_text_contents()
     ring = page.evaluate("byId('atlas-map').data.find((trace) => trace.marker?.symbol === 'circle-open').x")
     assert ring == [page.evaluate("DATA.views.atlas[0].rows[6].value")]
 
 
 def edge(page, place):
-    """How dark the right edge of a table is between its lines of text: the least brightness of its columns, and their mean."""
+    """The brightness of a table's ground 11 dots from its right edge and at that edge."""
     box = page.locator(place).bounding_box()
     clip = {"x": box["x"] + box["width"] - 12, "y": box["y"], "width": 12, "height": box["height"]}
     picture = Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("L")
@@ -179,9 +180,8 @@ def test_the_margin_of_every_claim_is_explained(page, address):
     page.goto(f"{address}#theorems")
     note = page.locator("#theorems .note").inner_text()
     assert "how far the claim is from failing" in note
-    shown = page.evaluate(
-        "[...document.querySelectorAll('#theorems-table td:nth-child(4) span')].map((span) => [span.textContent, span.title])"
-    )
+    shown = page.evaluate("""() => [...document.querySelectorAll("#theorems-table td:nth-child(4) span")]
+        .map((span) => [span.textContent, span.title])""")
     claims = json.loads((DATA / "claims.json").read_text())["result"]["rows"]
     meanings = [row["verdict"]["margin_is"] for row in claims]
     assert len(shown) == len(meanings)
@@ -194,9 +194,8 @@ def test_the_margin_of_every_claim_is_explained(page, address):
 def test_every_small_plot_says_its_scales(page, address):
     page.goto(address)
     cards = page.evaluate("DATA.views.start.map((card) => card.picture)")
-    texts = page.evaluate(
-        "[...document.querySelectorAll('#start-cards article')].map((card) => [...card.querySelectorAll('figure text')].map((text) => text.textContent))"
-    )
+    texts = page.evaluate("""() => [...document.querySelectorAll("#start-cards article")]
+        .map((card) => [...card.querySelectorAll("figure text")].map((text) => text.textContent))""")
     charts = [(picture, words) for picture, words in zip(cards, texts, strict=True) if picture["kind"] == "chart"]
     assert len(charts) > 5
     for picture, words in charts:
@@ -218,7 +217,10 @@ def test_curves_of_the_diagram_are_smooth(page, address):
         const name = curvesCrossing(scan)[1];
         const far = places.map(([left, top]) => {
             const y = yaxis.p2c(top);
-            const ratio = (x) => { const problem = problemAt(scan, x, y); return ratioTo(problem, remembered(problem), name) ?? NaN; };
+            const ratio = (x) => {
+                const problem = problemAt(scan, x, y);
+                return ratioTo(problem, remembered(problem), name) ?? NaN;
+            };
             return Math.abs(xaxis.c2p(rootIn(ratio, 1e-3, 1)) - left);
         });
         return [Math.max(...far.filter(Number.isFinite)), far.filter(Number.isFinite).length, scan.y.values.length];
@@ -230,39 +232,50 @@ def test_curves_of_the_diagram_are_smooth(page, address):
 def test_areas_of_the_diagram_are_the_closed_forms(page, address):
     page.goto(f"{address}#phase?record=scan_benign_30&colour=proved")
     drawn(page)
-    wrong, kinds, width = page.evaluate("""() => {
+    wrong, looked, kinds, width = page.evaluate("""() => {
         const scan = DATA.views.phase.find(({ record }) => record === "scan_benign_30");
         const [x, y] = [finely(scan.x, PICTURE[0]), finely(scan.y, PICTURE[1])];
-        const rows = provedOf(scan).filter((_, j) => j % 40 === 7);
-        const wrong = rows.flatMap((row, j) => row.filter((mark, i) => mark !== provedHere(problemAt(scan, x[i], y[40 * j + 7]))));
-        return [wrong.length, new Set(rows.flat()).size, PICTURE[0]];
+        const rows = provedOf(scan).map((row, j) => [row, y[j]]).filter((_, j) => j % 10 === 4);
+        const right = (i, at) => provedHere(problemAt(scan, x[i], at));
+        const wrong = rows.flatMap(([row, at]) => row.filter((mark, i) => mark !== right(i, at)));
+        const looked = rows.flatMap(([row]) => row);
+        return [wrong.length, looked.length, new Set(looked).size, PICTURE[0]];
     }""")
-    assert (wrong, kinds) == (0, 4)
+    assert wrong < looked / 1000
+    assert kinds == 4
     image = page.locator("#phase-map .imagelayer image")
     plot = page.locator("#phase-map .nsewdrag")
     assert image.bounding_box() == pytest.approx(plot.bounding_box(), abs=1)
     assert width >= plot.bounding_box()["width"] / 2
     texts = page.evaluate("byId('phase-map').data[0].text.flat()")
-    assert len({text.split(";")[0] for text in texts}) == 4
+    assert len({text.split(";")[0] for text in texts}) == 3
 
 
 SNAPSHOT = """() => {
     const section = document.querySelector("main > section:not([hidden])");
-    const seen = [...section.querySelectorAll("select, input, details")].filter((each) => each.checkVisibility());
-    const drawings = [...section.querySelectorAll(".space")].filter((each) => each.checkVisibility());
-    return [seen.map((each) => [each.id, each.value ?? each.open, each.checked ?? null]), section.innerText, drawings.map((each) => each.outerHTML)];
+    const seen = (names) => [...section.querySelectorAll(names)].filter((each) => each.checkVisibility());
+    const controls = seen("select, input, details");
+    const drawings = seen(".space").map((each) => each.outerHTML);
+    const states = controls.map((each) => [each.id, each.value ?? each.open, each.checked ?? null]);
+    return [states, section.innerText, drawings];
 }"""
 CHANGE = """id => {
-    const [each, tell] = [document.getElementById(id), (kind) => each.dispatchEvent(new Event(kind, { bubbles: true }))];
+    const each = document.getElementById(id);
+    const tell = (kind) => each.dispatchEvent(new Event(kind, { bubbles: true }));
     if (!each?.checkVisibility() || each.disabled) return;
     if (each.type === "checkbox") return each.click();
-    if (each.tagName === "SELECT") { each.selectedIndex = (each.selectedIndex + 1) % each.options.length; return tell("change"); }
-    if (each.type === "range") each.value = String(0.63 * Number(each.min) + 0.37 * Number(each.max));
-    else each.value = each.type === "search" ? "focal" : String(Number(each.value) >= 1 ? Number(each.value) + 3 : 0.7 * Number(each.value));
+    if (each.tagName === "SELECT") {
+        each.selectedIndex = (each.selectedIndex + 1) % each.options.length;
+        return tell("change");
+    }
+    const number = Number(each.value);
+    if (each.type === "search") each.value = "the";
+    else if (each.type === "range") each.value = String(0.63 * Number(each.min) + 0.37 * Number(each.max));
+    else each.value = String(number >= 1 ? number + 3 : 0.7 * number);
     tell("input");
 }"""
 VIEWS = {
-    "theorems": ["theorems-claim-focal_landscape_is_benign_at_small_decays"],
+    "theorems": ["theorems-table button"],
     "phase": ["phase-numbers"],
     "explorer?bias=decayed&loss=ls": [],
     "atlas?record=atlas_focal&row=3": ["atlas-row-5", "atlas-geometry-left"],
@@ -283,7 +296,7 @@ def test_a_link_brings_back_every_control(page, address, view, buttons):
     for name in [each[0] for each in before[0] if each[0] not in keeping]:
         page.evaluate(CHANGE, name)
     for name in buttons:
-        page.evaluate("id => byId(id).click()", name)
+        page.evaluate("name => document.querySelector(`#${name}`).click()", name)
     after = page.evaluate(SNAPSHOT)
     changed = [old[0] for old, new in zip(before[0], after[0], strict=False) if old != new]
     assert len(changed) >= min(1, len(before[0]))
@@ -356,16 +369,21 @@ def test_a_diagram_fills_the_place_that_another_leaves(page, address):
 
 
 CONTRAST = """() => {
-    const parts = (colour) => { const found = colour.match(/[\\d.]+/g).map(Number); return found.length < 4 ? [...found, 1] : found; };
-    const light = (colour) => colour.map((v) => (v /= 255, v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const parts = (colour) => { const found = colour.match(/[\\d.]+/g).map(Number); return [...found, 1].slice(0, 4); };
+    const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const light = (rgb) => rgb.reduce((sum, v, i) => sum + linear(v / 255) * [0.2126, 0.7152, 0.0722][i], 0);
     const over = (top, below) => below.map((v, i) => top[i] * top[3] + v * (1 - top[3]));
-    const behind = (each) => (each ? over(parts(getComputedStyle(each).backgroundColor), behind(each.parentElement)) : [255, 255, 255]);
-    const texts = [...document.querySelectorAll("body *:not(script, style, option)")].filter((each) => each.checkVisibility() && [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
-    return texts.map((each) => {
-        const style = getComputedStyle(each);
+    const ground = (each) => (each
+        ? over(parts(getComputedStyle(each).backgroundColor), ground(each.parentElement)) : [255, 255, 255]);
+    const isText = (each) => each.checkVisibility()
+        && [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    return [...document.querySelectorAll("body *:not(script, style, option)")].filter(isText).map((each) => {
         const isDrawn = each.namespaceURI.endsWith("svg");
         const disc = each.closest(".mark")?.querySelector("rect");
-        const [a, b] = [light(parts(isDrawn ? style.fill : style.color).slice(0, 3)), light(disc ? parts(getComputedStyle(disc).fill).slice(0, 3) : behind(isDrawn ? each.closest("svg").parentElement : each))];
+        const below = disc ? over(parts(getComputedStyle(disc).fill), [255, 255, 255])
+            : ground(isDrawn ? each.closest("svg").parentElement : each);
+        const style = getComputedStyle(each);
+        const [a, b] = [light(over(parts(isDrawn ? style.fill : style.color), below)), light(below)];
         return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), each.textContent];
     });
 }"""

@@ -211,8 +211,8 @@ function provedHere(problem) {
   return known.onset && strength(problem) > known.onset ? 2 : 3;
 }
 
-const STRIDE = 4; // nothing is narrower, in dots
-// A row of few pieces: looked at here and there, and closely where two neighbours differ.
+const STRIDE = 4; // dots
+// A row of few pieces: looked at here and there, and closely where two neighbours differ; what is narrower may be missed.
 function filled(count, of) {
   const row = Array(count);
   const between = (from, to) => {
