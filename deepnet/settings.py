@@ -85,7 +85,8 @@ class TrainSetting(ResumableSetting):
     terminal_iterations: int = 100
     """Iterations of a block, >= 1. It begins with an empty memory: squared error needs long ones."""
     terminal_residual: float = 0.01
-    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
+    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0 (where W does not
+    decay, as in --head normalised and --head etf, all blocks are done)."""
     batches: Literal["random", "balanced"] = "random"
     """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100

@@ -23,7 +23,7 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "record": name,
-            "title": title(record),
+            "title": title(record).replace("\n", " model, "),
             "rows": [_row(row, setting) | {"descent": ways.get(i)} for i, row in enumerate(result["rows"])],
             "morse": [{"dimension": entry["dimension"], "holds": entry["holds"]} for entry in relations],
         }

@@ -69,7 +69,6 @@ def _entry(name: str, run: dict[str, Any], lines: list[dict[str, Any]]) -> dict[
             "net": setting.get("net", "wide_resnet"),
             "data": setting["data"],
         },
-        "title": f"{loss_name(setting['loss'])}, {setting['data']}, {_net(setting)}, seed {setting['seed']}",
         "splits": splits,
         "rows": run.get("rows", []),
         "predicted": _predicted(run),
@@ -101,10 +100,6 @@ def _residual(run: dict[str, Any]) -> dict[str, list[float]] | None:
         return None
     known = run.get("trajectory") or [{"epoch": run["epoch"], "stationarity": run["stationarity"]}]
     return {"epoch": [entry["epoch"] for entry in known], "value": [entry["stationarity"] for entry in known]}
-
-
-def _net(setting: dict[str, Any]) -> str:
-    return f"{setting.get('net', 'wide_resnet')} of width {setting['width']:g}"
 
 
 def _predicted(run: dict[str, Any]) -> dict[str, dict[str, list[float]]]:

@@ -7,7 +7,7 @@ VIEWS.atlas = (values, atlases) => {
   const rows = atlas.rows.map((row, i) => ({
     properties: { "aria-selected": String(i === chosen) },
     cells: [
-      element("button", { type: "button", onclick: () => go({ row: i, frame: "" }) }, `${i + 1}: ${row.apart}`),
+      element("button", { type: "button", id: `atlas-row-${i}`, onclick: () => go({ row: i, frame: "" }) }, `${i + 1}: ${row.apart}`),
       row.value, row.rank, row.index, row.copies, row.certificate?.is_proved ? "interval" : "numeric",
     ],
   }));
@@ -29,24 +29,38 @@ function noteOn(atlas) {
 
 function drawOrbits(atlas, chosen) {
   const largest = Math.max(...atlas.rows.map((row) => row.copies));
-  const size = (row) => 14 + 30 * Math.sqrt(row.copies / largest);
-  const ranks = [...new Set(atlas.rows.map((row) => row.rank))].sort();
+  const discs = atlas.rows.map((row, number) => ({ ...row, number, size: 14 + 30 * Math.sqrt(row.copies / largest) })).sort((a, b) => b.size - a.size);
+  const places = (rows) => ({ type: "scatter", x: rows.map((row) => row.value), y: rows.map((row) => row.index) });
+  const ranks = [...new Set(discs.map((row) => row.rank))].sort();
   const traces = ranks.map((rank) => {
-    const here = atlas.rows.map((row, number) => ({ row, number })).filter(({ row }) => row.rank === rank);
+    const here = discs.filter((row) => row.rank === rank);
     return {
-      type: "scatter", mode: "markers+text", name: `rank ${rank}`,
-      x: here.map(({ row }) => row.value), y: here.map(({ row }) => row.index), customdata: here.map(({ number }) => number),
-      text: here.map(({ number }) => String(number + 1)), textfont: { size: 11, color: "#000000" },
-      hovertext: here.map(({ row, number }) => plain(`${number + 1}: ${row.apart}, ${row.copies} ${row.copies === 1 ? "copy" : "copies"}`)),
-      hovertemplate: "%{hovertext}<extra></extra>",
-      marker: {
-        color: DATA.colours[rank % DATA.colours.length], opacity: 0.6, size: here.map(({ row }) => size(row)),
-        line: { color: "#000000", width: here.map(({ number }) => (number === chosen ? 3 : 0)) },
-      },
+      ...places(here), mode: "markers", name: `rank ${rank}`, customdata: here.map(({ number }) => number),
+      hovertext: here.map((row) => plain(`${row.number + 1}: ${row.apart}, ${row.copies} ${row.copies === 1 ? "copy" : "copies"}`)), hovertemplate: "%{hovertext}<extra></extra>",
+      marker: { color: DATA.colours[rank % DATA.colours.length], opacity: 0.6, size: here.map(({ size }) => size) },
     };
   });
-  const layout = { xaxis: axis("objective"), yaxis: { ...axis("Morse index"), tickformat: "d" } };
+  const ring = discs.filter(({ number }) => number === chosen);
+  const unheard = { hoverinfo: "skip", showlegend: false };
+  traces.push({ ...places(ring), ...unheard, mode: "markers", marker: { symbol: "circle-open", size: ring[0].size, color: "#000000", line: { width: 3 } } });
+  const labels = discLabels(discs);
+  traces.push({ ...places(labels), ...unheard, mode: "text", text: labels.map(({ text }) => text), textfont: { size: 12, color: "#000000" } });
+  const highest = Math.max(...discs.map((row) => row.index));
+  const layout = { xaxis: axis("objective"), yaxis: { ...axis("Morse index"), dtick: Math.max(1, Math.ceil(highest / 6)) } };
   plot("atlas-map", traces, { ...layout, legend: { ...LAYOUT.legend, itemsizing: "constant" } }, (point) => go({ row: point.customdata, frame: "" }));
+}
+
+const LABEL = [26, 14]; // pixels that a label takes
+// The numbers of the discs, one label for those that would cover each other's.
+function discLabels(discs) {
+  const { clientWidth, clientHeight } = byId("atlas-map");
+  const pixels = (key, size) => {
+    const values = discs.map((row) => row[key]);
+    return size / (Math.max(...values) - Math.min(...values) || 1);
+  };
+  const [along, up] = [pixels("value", 0.75 * clientWidth), pixels("index", 0.65 * clientHeight)];
+  const areTouching = (a, b) => along * Math.abs(a.value - b.value) < LABEL[0] && up * Math.abs(a.index - b.index) < LABEL[1];
+  return togetherAt(discs, areTouching).map((each) => ({ ...each, text: inWords(each.members.map(({ number }) => String(number + 1))) }));
 }
 
 const ORBIT_WORDS = {
@@ -76,7 +90,7 @@ function drawWay(values, atlas, chosen) {
   const frames = way?.means ?? [still];
   const reach = Math.max(...frames.flat().map(lengthOf), 1e-3);
   const show = (t) => {
-    space("atlas-geometry", classScene(between(frames, t), row.letters, reach), values);
+    space("atlas-geometry", classScene(between(frames, t), row.letters, reach));
     if (way) byId("atlas-fall").replaceChildren(fallOf(way, t));
   };
   byId("atlas-way").hidden = !way;

@@ -31,7 +31,7 @@ function drawDecays(card) {
     type: "scatter", mode: "lines+markers", name: card.states[state], x: card.decays, y, line: { color: card.shades[i] }, marker: { size: 4 },
   })).filter((trace) => trace.y.some((share) => share > 1e-9));
   const shapes = card.zero_stable ? [verticalLine(card.zero_stable, "dash")] : [];
-  const layout = { xaxis: axis("decay of W and H", "log"), yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, shapes };
+  const layout = { xaxis: logAxis("decay of W and H", card.decays), yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, shapes };
   const title = card.zero_stable ? "dashed: zero becomes a local minimum" : "";
   plot("cards-decays", traces, { ...layout, title: heading(title) });
 }

@@ -8,7 +8,7 @@ const LAYOUT = {
   margin: { l: 55, r: 15, t: 30, b: 20 },
   font: { family: "system-ui, sans-serif", size: 12 },
   colorway: DATA.colours,
-  legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
+  legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", itemclick: false, itemdoubleclick: false },
   hovermode: "closest",
   // On a touch screen a finger scrolls the page; it must not be caught by the first diagram.
   dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
@@ -16,15 +16,22 @@ const LAYOUT = {
 
 const byId = (id) => document.getElementById(id);
 
+// What the address is about to be: browsers refuse more than a few changes a second, and a slider asks for more.
+let [unwritten, writing] = [null, 0];
+const BETWEEN_WRITES = 400; // milliseconds
+
 function address() {
-  const [view, query] = location.hash.slice(1).split("?");
+  const [view, query] = (unwritten ?? location.hash).slice(1).split("?");
   const known = view in VIEWS ? view : FIRST_VIEW;
   return { view: known, values: Object.fromEntries(new URLSearchParams(view === known ? query : "")) };
 }
 
+// The focus stays where it was, though a table or a row of boxes is made anew.
 function go(changes, isContinuous = false) {
+  const { id } = document.activeElement;
   keep(changes, isContinuous);
   render();
+  if (id && document.activeElement.id !== id) byId(id)?.focus({ preventScroll: true });
 }
 
 // Writes into the address what is shown already.
@@ -33,8 +40,14 @@ function keep(changes, isContinuous = true) {
   const chosen = Object.entries({ ...values, ...changes }).filter(([, value]) => value !== "" && value !== null);
   const query = new URLSearchParams(chosen).toString();
   const hash = `#${view}${query ? "?" + query : ""}`;
-  if (isContinuous) history.replaceState(null, "", hash);
-  else history.pushState(null, "", hash);
+  if (!isContinuous) { write(); history.pushState(null, "", hash); return; }
+  unwritten = hash;
+  if (!writing) { write(); writing = setTimeout(() => { writing = 0; write(); }, BETWEEN_WRITES); }
+}
+
+function write() {
+  if (unwritten !== null) history.replaceState(null, "", unwritten);
+  unwritten = null;
 }
 
 function render() {
@@ -62,14 +75,14 @@ function element(tag, properties = {}, ...children) {
 
 function table(head, rows, properties = {}) {
   const isNumber = head.map((_, column) => rows.some((row) => typeof (row.cells ?? row)[column] === "number"));
-  const body = rows.map((row) => element("tr", row.properties ?? {}, ...(row.cells ?? row).map((content, i) => cell(content, isNumber[i]))));
+  const body = rows.map((row) => element("tr", row.properties ?? {}, ...(row.cells ?? row).map((content, i) => cell(content, isNumber[i], head[i]))));
   const first = element("tr", {}, ...head.map((text, i) => element("th", { scope: "col", className: isNumber[i] ? "number" : "" }, text)));
   return element("table", properties, element("thead", {}, first), element("tbody", {}, ...body));
 }
 
-function cell(content, isNumber) {
+function cell(content, isNumber, head) {
   const text = typeof content === "number" || content === null ? shown(content) : content;
-  return element("td", { className: isNumber || content === null ? "number" : "" }, text);
+  return element("td", { className: isNumber || content === null ? "number" : "", "data-head": head }, text);
 }
 
 function shown(value) {
@@ -125,11 +138,17 @@ async function unpacked(text) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
+// A diagram fills its place, which also changes when one beside it goes.
+const resizing = new ResizeObserver((entries) => {
+  for (const { target } of entries) if (target.offsetWidth && target._fullLayout?.width !== target.offsetWidth) Plotly.Plots.resize(target);
+});
+
 function plot(id, traces, layout, onClick) {
   if (!window.Plotly) return unpackPlotly();
   const place = byId(id);
   const merged = { ...LAYOUT, ...layout };
-  Plotly.react(place, traces, merged, { responsive: true, displayModeBar: false });
+  Plotly.react(place, traces, merged, { displayModeBar: false });
+  resizing.observe(place);
   place.removeAllListeners?.("plotly_click");
   if (onClick) place.on("plotly_click", (event) => onClick(event.points[0]));
 }
@@ -143,10 +162,8 @@ function badge(colour) {
 // Words of a plot: Greek letters, and an index where one letter bears it.
 const labelText = (text) => plain(text).replace(/\b(alpha|gamma)\b/g, (name) => GREEK[name]).replace(/\b([A-Za-z])_(\w+)/g, "$1<sub>$2</sub>");
 
-const axis = (title, type = "linear") => ({
-  title: { text: labelText(title), standoff: 8 }, type, automargin: true, exponentformat: "power", zeroline: false,
-  ...(type === "log" ? { tickfont: { size: 10 } } : {}), // powers are drawn larger
-});
+const axis = (title) => ({ title: { text: labelText(title), standoff: 8 }, automargin: true, exponentformat: "power", zeroline: false });
+const axisOf = (title, type, values) => (type === "log" ? logAxis(title, values) : axis(title));
 
 // A logarithmic axis over decades has a tick at each, or at every second one; over about one, at 1, 2 and 5.
 function logAxis(title, values) {
@@ -154,7 +171,7 @@ function logAxis(title, values) {
   const span = Math.max(...logs) - Math.min(...logs);
   const whole = { tickformat: Math.max(...logs) < -3 ? ".0e" : "~g" }; // not the first digit alone
   const ticks = span > 1.2 ? { dtick: Math.ceil(span / 6) } : { ...(span > 0.4 ? { dtick: "D2" } : {}), ...whole };
-  return { ...axis(title, "log"), ...ticks };
+  return { ...axis(title), type: "log", tickfont: { size: 10 }, ...ticks }; // powers are drawn larger
 }
 
 const heading = (text) => ({ text: labelText(text), font: { size: 13 } });
@@ -182,10 +199,24 @@ const verticalLine = (x, dash = "dot") => ({
   type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: "#000000", width: 1, dash },
 });
 
-window.addEventListener("hashchange", render);
-window.addEventListener("popstate", render);
+// A link shows its view from the top, and the keyboard goes on from there.
+let isArriving = false;
+document.addEventListener("click", (event) => { isArriving = Boolean(event.target.closest?.("a[href^='#']")); });
+const titleShown = () => document.querySelector("main > section:not([hidden]) h2");
+const arrive = () => {
+  unwritten = null;
+  render();
+  if (!isArriving) return;
+  isArriving = false;
+  scrollTo(0, 0);
+  if (!document.activeElement.closest("nav")) titleShown().focus();
+};
+window.addEventListener("hashchange", arrive);
+window.addEventListener("pagehide", write);
 window.addEventListener("DOMContentLoaded", () => {
   for (const place of document.querySelectorAll("[data-math]")) place.replaceChildren(typeset(place.textContent));
+  for (const title of document.querySelectorAll("h2")) title.tabIndex = -1;
+  byId("skip").onclick = () => titleShown().focus();
   const warning = byId("left-out");
   warning.hidden = !DATA.left_out.length;
   warning.append(`Left out: ${DATA.left_out.length} (`, element("a", { href: "#records" }, "which and why"), ").");

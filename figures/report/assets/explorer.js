@@ -65,7 +65,12 @@ function drawControls(problem) {
     if (!isShown) continue;
     Object.assign(box, { min: least, max: most, step: isWhole ? 1 : "any" });
     if (box !== document.activeElement) box.value = String(Number(now[key].toPrecision(12)));
-    box.oninput = () => { if (box.value !== "" && box.checkValidity()) go({ [key]: box.value }, true); };
+    box.oninput = () => {
+      const isAllowed = box.value !== "" && box.checkValidity();
+      byId("explorer-wrong").hidden = isAllowed;
+      byId("explorer-wrong").textContent = `${box.labels[0].textContent}: ${isWhole ? "a whole number" : "a number"} from ${least} to ${most}. What is shown is for ${shown(now[key])}.`;
+      if (isAllowed) go({ [key]: box.value }, true);
+    };
     Object.assign(range, { min: slider[0], max: slider[1], step: "any" });
     if (range !== document.activeElement) range.value = isLog ? Math.log10(now[key]) : now[key];
     range.setAttribute("aria-valuetext", shown(now[key]));
@@ -76,16 +81,23 @@ function drawControls(problem) {
   }
 }
 
-// The thresholds of focal loss lie so close that only a close-up shows their order.
-function drawCloseUp(marks, shapes, at, layout) {
-  const thresholds = marks.filter(({ name }) => name !== "here").map((mark) => mark.at);
+// The thresholds of focal loss lie so close that only a close-up shows their order. It reaches to the setting's own c where
+// that leaves the thresholds apart; else an arrow says on which side it is.
+const WIDEST = 4; // times as wide as the thresholds
+
+function drawCloseUp(c, thresholds, draw) {
   const [low, high] = [Math.min(...thresholds), Math.max(...thresholds)];
   byId("explorer-close").hidden = !(high > low && high < 1.5 * low);
   if (byId("explorer-close").hidden) return;
-  const range = [low - 0.4 * (high - low), high + 0.4 * (high - low)];
-  const places = Array.from({ length: 200 }, (_, i) => range[0] + ((range[1] - range[0]) * i) / 199);
-  const own = { title: heading("Close to the thresholds"), xaxis: { ...axis("c"), range }, shapes: shapes.filter(({ x0 }) => x0 >= range[0] && x0 <= range[1]) };
-  plot("explorer-close", [{ type: "scatter", mode: "lines", x: places, y: places.map(at) }], { ...layout, ...own });
+  const [least, most] = [Math.min(low, c), Math.max(high, c)];
+  const [from, to] = most - least <= WIDEST * (high - low) ? [least, most] : [low, high];
+  const range = [from - 0.4 * (high - low), to + 0.4 * (high - low)];
+  const places = Array.from({ length: 300 }, (_, i) => range[0] + ((range[1] - range[0]) * i) / 299);
+  const where = `here: c = ${shown(c)}`;
+  const aside = { xref: "paper", yref: "paper", y: 0.5, showarrow: false, bgcolor: "#ffffff", font: { color: HERE } };
+  const annotations = c < range[0] ? [{ ...aside, x: 0, xanchor: "left", text: `\u2190 ${where}` }]
+    : c > range[1] ? [{ ...aside, x: 1, xanchor: "right", text: `${where} \u2192` }] : [];
+  draw("explorer-close", places, { title: heading("Close to the thresholds"), xaxis: { ...axis("c, linear scale"), range, nticks: 5 }, annotations });
 }
 
 function showPrediction(problem, found) {
@@ -128,7 +140,7 @@ function drawRayOf(problem, found) {
   const margins = Array.from({ length: 200 }, (_, i) => (furthest * i) / 199);
   const traces = [
     { type: "scatter", mode: "lines", name: "objective", x: margins, y: margins.map(value) },
-    { type: "scatter", mode: "markers", name: "predicted", x: [found.margin], y: [found.value], marker: { size: 11, color: "#d55e00" } },
+    { type: "scatter", mode: "markers", name: "predicted", x: [found.margin], y: [found.value], marker: { size: 11, color: HERE } },
   ];
   plot("explorer-ray", traces, { title: heading("Objective of a simplex against its margin"), xaxis: axis("margin a"), yaxis: axis("objective"), showlegend: true });
 }
@@ -141,25 +153,49 @@ function alongRay(problem, found) {
   return (a) => found.value - simplex(found.margin) + simplex(a);
 }
 
-// The predicted margin against c, other things equal, and the thresholds.
+// The predicted margin against c, other things equal, the thresholds, and where the setting itself is.
+const HERE = "#c24e00";
+const THRESHOLDS = {
+  low: ["zero becomes a local minimum", "dash"], best: ["zero becomes the best", "solid"], high: ["the ETF ceases to exist", "dot"],
+  onset: ["c_x: a class at zero becomes a local minimum", "dashdot"],
+};
+
 function drawMargins(problem, known) {
   const c = strength(problem);
-  const highest = Math.max(known.high, known.onset ?? 0);
-  const places = Array.from({ length: 300 }, (_, i) => highest * 10 ** (-2.5 + (2.8 * i) / 299)).concat([known.best * (1 - 1e-9), known.best]).sort((x, y) => x - y);
-  const at = (strengthWanted) => {
-    const factor = strengthWanted / c;
-    return predictionOf({ ...problem, decay_W: problem.decay_W * factor, decay_H: problem.decay_H * factor }, known).margin;
+  const scaled = (wanted) => ({ ...problem, decay_W: problem.decay_W * (wanted / c), decay_H: problem.decay_H * (wanted / c) });
+  const names = Object.keys(THRESHOLDS).filter((name) => known[name] > 0 && (name === "best" || Math.abs(known[name] / known.best - 1) > 1e-9));
+  const lines = [...names.map((name) => ({ name: THRESHOLDS[name][0], at: known[name], colour: "#000000", dash: THRESHOLDS[name][1] })), { name: "here", at: c, colour: HERE, dash: "solid" }];
+  const shapes = lines.map(({ at, colour, dash }) => ({ ...verticalLine(at, dash), line: { color: colour, width: 2, dash } }));
+  const used = new Set();
+  const draw = (id, places, layout) => {
+    const pieces = provedAlong(places, scaled);
+    pieces.forEach(({ mark }) => used.add(mark));
+    plot(id, [{ type: "scatter", mode: "lines", x: places, y: places.map((at) => predictionOf(scaled(at), known).margin) }], {
+      yaxis: axis("margin a"), showlegend: false, margin: { ...LAYOUT.margin, b: 45 }, ...layout, shapes: [...pieces.map(areaOf), ...shapes],
+    });
   };
-  const marks = [{ name: "here", at: c, colour: "#d55e00", dash: "solid" }];
-  const words = { low: ["zero becomes a local minimum", "dash"], best: ["zero becomes the best", "solid"], high: ["the ETF ceases to exist", "dot"], onset: ["c_x: a class at zero", "dashdot"] };
-  for (const [name, [text, dash]] of Object.entries(words)) {
-    const isApart = name === "best" || Math.abs(known[name] / known.best - 1) > 1e-9;
-    if (known[name] > 0 && isApart) marks.push({ name: text, at: known[name], colour: "#000000", dash });
-  }
-  if (Number.isFinite(known.benign)) marks.push({ name: "proved benign below", at: known.benign, colour: "#0072b2", dash: "longdash" });
-  const shapes = marks.map(({ at: place, colour, dash }) => ({ ...verticalLine(place, dash), line: { color: colour, width: 2, dash } }));
-  const layout = { title: heading("Predicted margin against the strength of the decays"), xaxis: logAxis("c", places), yaxis: axis("margin a"), showlegend: false, margin: { ...LAYOUT.margin, b: 45 } };
-  plot("explorer-margins", [{ type: "scatter", mode: "lines", x: places, y: places.map(at) }], { ...layout, shapes });
-  byId("explorer-key").replaceChildren(...keyOf(marks));
-  drawCloseUp(marks, shapes, at, layout);
+  const thresholds = names.map((name) => known[name]);
+  const ends = [Math.min(known.best * 10 ** -2.5, 0.8 * c), Math.max(2 * Math.max(...thresholds), 1.25 * c)];
+  const places = Array.from({ length: 300 }, (_, i) => ends[0] * (ends[1] / ends[0]) ** (i / 299)).concat([known.best * (1 - 1e-9), known.best]).sort((x, y) => x - y);
+  draw("explorer-margins", places, { title: heading("Predicted margin against c"), xaxis: { ...logAxis("c, log scale", ends), range: ends.map(Math.log10) } });
+  drawCloseUp(c, thresholds, draw);
+  byId("explorer-key").replaceChildren(...keyOf([...lines, ...PROVED.map(([name, colour]) => ({ name, colour })).filter((_, i) => used.has(i))]));
 }
+
+// What is proved of all critical points along c, piece by piece.
+function provedAlong(places, scaled) {
+  const markAt = (c) => provedHere(scaled(c));
+  const pieces = [];
+  for (const [i, c] of places.entries()) {
+    const mark = markAt(c);
+    if (pieces.at(-1)?.mark === mark) { pieces.at(-1).to = c; continue; }
+    const edge = i ? rootIn((x) => (markAt(x) === pieces.at(-1).mark ? -1 : 1), places[i - 1], c) : c;
+    if (i) pieces.at(-1).to = edge;
+    pieces.push({ mark, from: edge, to: c });
+  }
+  return pieces;
+}
+
+const areaOf = ({ mark, from, to }) => ({
+  type: "rect", x0: from, x1: to, y0: 0, y1: 1, yref: "paper", fillcolor: PROVED[mark][1], line: { width: 0 }, layer: "below",
+});

@@ -11,19 +11,19 @@ VIEWS.geometry = (values, points) => {
     const box = element("input", { type: "checkbox", checked: classes.includes(k), id: `geometry-class-${k}` });
     const next = classes.includes(k) ? classes.filter((other) => other !== k) : [...classes, k].sort((a, b) => a - b);
     box.disabled = next.length > MOST_SPANNING || next.length < 2;
-    box.onchange = () => { go({ classes: next.join(",") }); byId(`geometry-class-${k}`).focus(); };
+    box.onchange = () => go({ classes: next.join(",") });
     return element("label", {}, box, ` ${k}`);
   });
   byId("geometry-classes").replaceChildren(byId("geometry-classes").firstElementChild, ...boxes);
   const { scene, share } = simplexScene(point, classes);
-  space("geometry-plot", scene, values);
+  space("geometry-plot", scene);
   byId("geometry-note").textContent =
     `Lines join the chosen class means. Means are centred, both sets scaled to unit mean square. Seen: ${Math.round(100 * share)} % of the class ` +
-    `means' squared length. Collapsed, the chosen classes form a regular simplex with the diamonds on the discs, all others in the middle.`;
+    `means' squared length. Collapsed, the chosen classes form a regular simplex with the diamonds on the discs, all others in the middle. Drag to turn it, or use the arrows.`;
   byId("geometry-key").replaceChildren(...geometryKey());
 };
 
-const geometryKey = () => keyOf([{ name: "class mean", colour: CLASS_COLOURS[0], symbol: "circle" }, { name: "row of W", colour: CLASS_COLOURS[0], symbol: "diamond" }]);
+const geometryKey = () => keyOf([{ name: "class mean", colour: CLASS_COLOURS[0], symbol: "circle" }, { name: "row of W, numbered where it is not on its class's disc", colour: CLASS_COLOURS[0], symbol: "diamond" }]);
 
 function centred(rows) {
   const mean = rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
@@ -38,7 +38,7 @@ function simplexScene(point, classes) {
   const corners = classes.map((k) => means[k]);
   const seen = placedIn(directions(corners.slice(1).map((row) => row.map((value, i) => value - corners[0][i]))));
   const points = [[W, "diamond", "row of W of class"], [means, "circle", "mean of class"]].flatMap(([rows, symbol, words]) => rows.map((row, k) => ({
-    at: seen(row), label: symbol === "circle" ? String(k) : "", colour: classColour(k, classes), symbol, title: `${words} ${k}`, inFront: classes.includes(k),
+    at: seen(row), label: String(k), colour: classColour(k, classes), symbol, title: `${words} ${k}`, inFront: classes.includes(k),
   })));
   const squares = (rows) => rows.reduce((sum, row) => sum + dot(row, row), 0);
   const share = squares(means) > 0 ? squares(means.map(seen)) / squares(means) : 1;

@@ -1,11 +1,12 @@
 // The phase diagram: cell x + width * y. Colours say where its starts end, or what is proved there of all critical points;
-// the curves are closed forms (theory.js), drawn on a grid much finer than the cells.
-const FINE = [141, 101]; // points of that grid along x and y
+// the curves are closed forms (theory.js), drawn on grids much finer than the cells.
+const FINE = [141, 101]; // points along x and y at which the curves' thresholds are worked out
+const PICTURE = [561, 401]; // points of the areas
 const DASHES = { "-": "solid", "--": "dash", ":": "dot", "-.": "dashdot" };
 const PROVED = [
   ["proved benign", "#9bd3f0"],
   ["proved not benign", "#e3a6c7"],
-  ["open, beyond c_x", "#e8c98f"],
+  ["open, beyond c_x, where a class at zero is a local minimum", "#e8c98f"],
   ["open", "#e4e4e4"],
 ];
 
@@ -35,7 +36,7 @@ VIEWS.phase = (values, scans) => {
     go({ x: within(x + step[0], width), y: within(y + step[1], height) }, true);
   };
   drawMap(scan, x, y, isProof);
-  showCell(scan, x, y);
+  showCell(scan, x, y, values.numbers);
   const row = scan.x.values.map((_, i) => i + width * y);
   const column = scan.y.values.map((_, j) => x + width * j);
   const at = (axis, i) => `${axis.label} = ${shown(axis.values[i])}`;
@@ -70,7 +71,7 @@ function sharesOf(scan, cell) {
 }
 
 function drawMap(scan, x, y, isProof) {
-  const { traces, key } = isProof ? proofTraces(scan) : stateTraces(scan);
+  const { traces, key, images = [] } = isProof ? proofTraces(scan) : stateTraces(scan);
   if (isKnown(scan) && scan.y.values.length > 1) {
     const curves = curvesCrossing(scan);
     traces.push(...curves.map((name) => curveTrace(scan, name)));
@@ -81,33 +82,55 @@ function drawMap(scan, x, y, isProof) {
     type: "scatter", mode: "markers", x: [scan.x.values[x]], y: [scan.y.values[y]], hoverinfo: "skip",
     marker: { symbol: "square-open", size: 12, color: "#000000", line: { width: 3 } },
   });
-  const range = (along) => { const ends = edgesOf(along); return along.type === "log" ? ends.map(Math.log10) : ends; };
+  const axisAlong = (along) => ({ ...axisOf(along.label, along.type, along.values), range: rangeOf(along), showgrid: false });
   const layout = {
-    title: heading(scan.title), showlegend: false, margin: { ...LAYOUT.margin, b: 45 }, xaxis: { ...axis(scan.x.label, scan.x.type), range: range(scan.x) },
-    yaxis: { ...axis(scan.y.label, scan.y.type), range: range(scan.y), showticklabels: scan.y.values.length > 1 },
+    title: heading(scan.title), showlegend: false, margin: { ...LAYOUT.margin, b: 45 }, images,
+    xaxis: axisAlong(scan.x), yaxis: { ...axisAlong(scan.y), showticklabels: scan.y.values.length > 1 },
   };
-  plot("phase-map", traces, layout, (point) => {
-    const nearest = (found, values) => values.reduce((best, value, i) => (Math.abs(value - found) < Math.abs(values[best] - found) ? i : best), 0);
-    go({ x: nearest(point.x, scan.x.values), y: nearest(point.y, scan.y.values) });
-  });
+  plot("phase-map", traces, layout, (point) => go({ x: nearest(scan.x, point.x), y: nearest(scan.y, point.y) }));
 }
+
+// The number of the value that is nearest on the axis's own scale.
+function nearest({ values, type }, found) {
+  const far = (value) => Math.abs(type === "log" ? Math.log(value / found) : value - found);
+  return values.reduce((best, value, i) => (far(value) < far(values[best]) ? i : best), 0);
+}
+
+// From edge to edge, as plotly has it: powers of ten where the scale is logarithmic.
+const rangeOf = (along) => edgesOf(along).map((end) => (along.type === "log" ? Math.log10(end) : end));
 
 function stateTraces(scan) {
-  const width = scan.x.values.length;
-  const grid = (of) => scan.y.values.map((_, j) => scan.x.values.map((_, i) => of(i + width * j)));
   const states = Object.values(scan.states);
-  const z = grid((cell) => { const shares = sharesOf(scan, cell); return shares && shares.indexOf(Math.max(...shares)); });
-  const map = areas(scan.x.values, scan.y.values, z, scan.shades);
+  const z = cellsOf(scan, (cell) => mostOf(scan, cell));
   const key = states.map((name, i) => ({ name, colour: scan.shades[i] })).filter((_, i) => z.flat().includes(i));
-  return { traces: [{ ...map, text: grid((cell) => cellText(scan, cell)), hovertemplate: "%{text}<extra></extra>" }], key };
+  return { traces: [cellTrace(scan, z, (cell) => cellText(scan, cell))], key };
 }
 
+// Something of every cell, row by row.
+const cellsOf = (scan, of) => scan.y.values.map((_, j) => scan.x.values.map((_, i) => of(i + scan.x.values.length * j)));
+
+// The state in which most starts of a cell end.
+function mostOf(scan, cell) {
+  const shares = sharesOf(scan, cell);
+  return shares && shares.indexOf(Math.max(...shares));
+}
+
+const cellTrace = (scan, z, words) => ({
+  type: "heatmap", x: scan.x.values, y: scan.y.values, z, zmin: -0.5, zmax: scan.shades.length - 0.5, showscale: false,
+  colorscale: scan.shades.flatMap((shade, i) => [[i / scan.shades.length, shade], [(i + 1) / scan.shades.length, shade]]),
+  text: cellsOf(scan, words), hovertemplate: "%{text}<extra></extra>",
+});
+
+// Areas as an image; the cells above it are unseen, and say what they are.
 function proofTraces(scan) {
-  const fine = fineOf(scan);
-  const text = fine.proved.map((row) => row.map((i) => labelText(PROVED[i][0])));
-  const map = { ...areas(fine.x, fine.y, fine.proved, PROVED.map(([, colour]) => colour)), text, hovertemplate: "%{text}<extra></extra>" };
-  const used = new Set(fine.proved.flat());
+  const z = provedOf(scan);
+  const used = new Set(z.flat());
   const key = PROVED.map(([name, colour]) => ({ name, colour })).filter((_, i) => used.has(i));
+  const words = (cell) => {
+    const [x, y] = [scan.x.values[cell % scan.x.values.length], scan.y.values[Math.floor(cell / scan.x.values.length)]];
+    return `${labelText(PROVED[provedHere(problemAt(scan, x, y))][0])}; starts: ${cellText(scan, cell)}`;
+  };
+  const cells = { ...cellTrace(scan, cellsOf(scan, () => 0), words), opacity: 0 };
   const width = scan.x.values.length;
   const missed = scan.cells.c.map((_, cell) => cell).filter((cell) => scan.cells[scan.cells.predicted_state[cell]]?.[cell] < 1 - 1e-9);
   const dots = {
@@ -115,14 +138,25 @@ function proofTraces(scan) {
     x: missed.map((cell) => scan.x.values[cell % width]), y: missed.map((cell) => scan.y.values[Math.floor(cell / width)]),
   };
   if (missed.length) key.push({ name: "some start ends elsewhere than predicted", colour: "#000000", symbol: "dot" });
-  return { traces: [map, dots], key };
+  const [[left, right], [bottom, top]] = [rangeOf(scan.x), rangeOf(scan.y)];
+  const image = {
+    source: painted(z, PROVED.map(([, colour]) => colour)).toDataURL(), layer: "below", sizing: "stretch",
+    xref: "x", yref: "y", x: left, y: top, sizex: right - left, sizey: top - bottom, xanchor: "left", yanchor: "top",
+  };
+  return { traces: [cells, dots], key, images: [image] };
 }
 
-// A heat map of classes 0, 1, ...
-const areas = (x, y, z, colours) => ({
-  type: "heatmap", x, y, z, zmin: -0.5, zmax: colours.length - 0.5, showscale: false,
-  colorscale: colours.flatMap((shade, i) => [[i / colours.length, shade], [(i + 1) / colours.length, shade]]),
-});
+// Rows of numbers, the first at the bottom, as dots of these colours.
+function painted(z, colours) {
+  const made = element("canvas", { width: z[0].length, height: z.length });
+  const brush = made.getContext("2d");
+  z.forEach((row, j) => row.forEach((value, i) => {
+    if (value === null) return;
+    brush.fillStyle = colours[value];
+    brush.fillRect(i, z.length - 1 - j, 1, 1);
+  }));
+  return made;
+}
 
 // Where a scan's first and last cells end, halfway on their own scale to a next one.
 function edgesOf(along) {
@@ -134,6 +168,7 @@ function edgesOf(along) {
 }
 
 function finely(along, count) {
+  if (along.values.length === 1) return along.values;
   const [to, back] = along.type === "log" ? [Math.log, Math.exp] : [(t) => t, (t) => t];
   const [first, last] = edgesOf(along).map(to);
   return Array.from({ length: count }, (_, i) => back(first + ((last - first) * i) / (count - 1)));
@@ -151,23 +186,50 @@ function distinct(scan, ratios) {
   return Object.keys(scan.curves).filter((name) => !same(name));
 }
 
-// What the closed forms say over the whole diagram; worked out once a scan.
+// The thresholds over the whole diagram; worked out once a scan.
 function fineOf(scan) {
   if (scan.fine) return scan.fine;
-  const [x, y] = [finely(scan.x, FINE[0]), finely(scan.y, scan.y.values.length > 1 ? FINE[1] : 1)];
-  const fine = { x, y: scan.y.values.length > 1 ? y : scan.y.values, proved: [], ratios: {} };
-  for (const name of Object.keys(scan.curves)) fine.ratios[name] = [];
-  for (const at of fine.y) {
+  const [x, y] = [finely(scan.x, FINE[0]), finely(scan.y, FINE[1])];
+  const fine = { x, y, ratios: Object.fromEntries(Object.keys(scan.curves).map((name) => [name, []])) };
+  for (const at of y) {
     const problems = x.map((value) => problemAt(scan, value, at));
-    const known = problems.map(remembered);
-    fine.proved.push(problems.map((problem, i) => {
-      const { status } = landscapeOf(problem, known[i]);
-      if (status !== "open") return status === "proved benign" ? 0 : 1;
-      return known[i].onset && strength(problem) > known[i].onset ? 2 : 3;
-    }));
-    for (const name of Object.keys(scan.curves)) fine.ratios[name].push(problems.map((problem, i) => ratioTo(problem, known[i], name)));
+    for (const name of Object.keys(scan.curves)) fine.ratios[name].push(problems.map((problem) => ratioTo(problem, remembered(problem), name)));
   }
   return (scan.fine = fine);
+}
+
+// Which of PROVED each dot of the picture has; worked out once a scan.
+function provedOf(scan) {
+  const x = finely(scan.x, PICTURE[0]);
+  return (scan.proved ??= finely(scan.y, PICTURE[1]).map((at) => filled(x.length, (i) => provedHere(problemAt(scan, x[i], at)))));
+}
+
+function provedHere(problem) {
+  const known = remembered(problem);
+  const { status } = landscapeOf(problem, known);
+  if (status !== "open") return status === "proved benign" ? 0 : 1;
+  return known.onset && strength(problem) > known.onset ? 2 : 3;
+}
+
+const STRIDE = 4; // dots
+// A row of few pieces: looked at here and there, and closely where two neighbours differ; what is narrower may be missed.
+function filled(count, of) {
+  const row = Array(count);
+  const between = (from, to) => {
+    if (row[from] === row[to]) { row.fill(row[from], from, to); return; }
+    if (to - from < 2) return;
+    const middle = (from + to) >> 1;
+    row[middle] = of(middle);
+    between(from, middle);
+    between(middle, to);
+  };
+  row[0] = of(0);
+  for (let i = 0; i < count - 1; i += STRIDE) {
+    const next = Math.min(i + STRIDE, count - 1);
+    row[next] = of(next);
+    between(i, next);
+  }
+  return row;
 }
 
 // Thresholds hang on the loss, K and the kind of bias alone.
@@ -214,18 +276,19 @@ function cellText(scan, cell) {
     .map(([share, i]) => `${Math.round(1000 * share) / 10}% ${states[i]}`).join(", ");
 }
 
-function showCell(scan, x, y) {
+function showCell(scan, x, y, numbers) {
   const cell = x + scan.x.values.length * y;
   const names = Object.keys(scan.cells).filter((name) => !scan.hidden.includes(name));
   const value = (name) => { const found = scan.cells[name][cell]; return typeof found === "boolean" ? (found ? "yes" : "no") : scan.states[found] ?? found; };
   const row = (name) => [typeset(scan.words[name]), value(name)];
   const place = [[scan.x, x], [scan.y, y]].filter(([axis]) => axis.name);
-  const isOpen = byId("phase-detail").querySelector("details")?.open ?? matchMedia("(min-width: 60rem)").matches;
+  const isOpen = numbers ? numbers === "shown" : matchMedia("(min-width: 60rem)").matches;
+  const summary = element("summary", { id: "phase-numbers", onclick: () => keep({ numbers: summary.parentElement.open ? "hidden" : "shown" }) }, "All numbers of this cell");
   const parts = [
     element("h3", {}, typeset(place.map(([axis, i]) => `${axis.label}: ${shown(axis.values[i])}`).join("; "))),
     element("p", {}, `${scan.starts} starts: ${cellText(scan, cell)}`),
     isKnown(scan) ? provedAt(problemAt(scan, scan.x.values[x], scan.y.values[y])) : null,
-    element("details", { open: isOpen }, element("summary", {}, "All numbers of this cell"), table(["", "value"], names.map(row))),
+    element("details", { open: isOpen }, summary, table(["", "value"], names.map(row))),
   ];
   byId("phase-detail").replaceChildren(...parts.filter(Boolean));
 }
@@ -244,8 +307,8 @@ function drawShares(id, scan, along, cells, chosen, title, crossed) {
   })).filter((trace) => trace.y.some((share) => share > 1e-9));
   const here = { ...verticalLine(along.values[chosen], "solid"), line: { color: "#999999", width: 5 }, opacity: 0.4 };
   const layout = {
-    title: heading(title), xaxis: axis(along.label, along.type),
-    yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, shapes: [here, ...crossed.map(([place, dash]) => verticalLine(place, dash))],
+    title: heading(title), xaxis: axisOf(along.label, along.type, along.values),
+    yaxis: { ...axis("share of starts"), range: [-0.03, 1.03] }, showlegend: true, shapes: [here, ...crossed.map(([place, dash]) => verticalLine(place, dash))],
   };
   plot(id, traces, layout, (point) => go(along === scan.x ? { x: point.pointNumber } : { y: point.pointNumber }));
 }

@@ -7,9 +7,10 @@ const SIZE = 200; // half of the drawing's edge
 // with a halo of that radius, lines between two of them, and the furthest that any point may ever be from the middle.
 const scenes = new Map();
 
-function space(id, scene, values) {
-  const [turn, rise] = (values.turn ?? "").split(",").map(Number);
-  if (values.turn && Number.isFinite(turn) && Number.isFinite(rise)) setCamera(turn, rise);
+function space(id, scene) {
+  const [turn, rise] = (address().values.turn ?? "").split(",").map(Number);
+  if (Number.isFinite(turn) && Number.isFinite(rise)) setCamera(turn, rise);
+  else setCamera(FIRST_TURN, FIRST_RISE);
   scenes.set(id, scene);
   paint(id);
   const place = byId(id);
@@ -19,10 +20,12 @@ function space(id, scene, values) {
   };
   place.onpointerdown = (event) => { place.setPointerCapture(event.pointerId); };
   place.onpointermove = (event) => { if (place.hasPointerCapture(event.pointerId)) turnBy(id, -0.01 * event.movementX, 0.01 * event.movementY); };
-  for (const button of document.querySelectorAll(`[data-turns="${id}"] button`)) {
-    button.onclick = () => turnBy(id, ...button.dataset.turn.split(",").map((part) => STEP * Number(part)));
-  }
+  document.querySelector(`[data-turns="${id}"]`).replaceChildren(...TURNS.map(([arrow, way, sideways, upwards]) => element("button", {
+    type: "button", "aria-label": `Turn ${way}`, title: `Turn ${way}`, id: `${id}-${way}`, onclick: () => turnBy(id, STEP * sideways, STEP * upwards),
+  }, arrow)));
 }
+
+const TURNS = [["\u2190", "left", -1, 0], ["\u2192", "right", 1, 0], ["\u2191", "up", 0, 1], ["\u2193", "down", 0, -1]];
 
 function setCamera(turn, rise) {
   camera.turn = turn % (2 * Math.PI);
@@ -31,7 +34,9 @@ function setCamera(turn, rise) {
 
 function turnBy(id, sideways, upwards) {
   setCamera(camera.turn + sideways, camera.rise + upwards);
-  keep({ turn: `${camera.turn.toFixed(2)},${camera.rise.toFixed(2)}` });
+  const turn = `${camera.turn.toFixed(2)},${camera.rise.toFixed(2)}`;
+  setCamera(...turn.split(",").map(Number)); // as a link brings it back
+  keep({ turn });
   paint(id);
 }
 
@@ -53,19 +58,63 @@ function paint(id) {
     const [from, to] = [flat(a), flat(b)];
     return svg("path", { d: `M${from.x.toFixed(1)} ${from.y.toFixed(1)}L${to.x.toFixed(1)} ${to.y.toFixed(1)}`, class: className });
   };
-  const marks = points.map((point) => ({ ...point, ...flat(point.at) })).sort((a, b) => (a.inFront ?? 0) - (b.inFront ?? 0) || a.near - b.near).map((point) => markOf(point, scale));
-  byId(id).replaceChildren(svg("svg", { viewBox: `${-SIZE} ${-SIZE} ${2 * SIZE} ${2 * SIZE}`, class: "space" }, ...axes.map(line("axis")), ...lines.map(line("edge")), ...marks));
+  const marks = points.map((point) => ({ ...point, ...flat(point.at) })).sort((a, b) => (b.inFront ?? 0) - (a.inFront ?? 0) || b.near - a.near);
+  const halos = marks.filter(({ halo }) => halo).map(({ x, y, halo, colour }) => svg("circle", { cx: x, cy: y, r: scale * halo, fill: colour, "fill-opacity": 0.15 }));
+  const [discs, diamonds] = ["circle", "diamond"].map((kind) => marks.filter(({ symbol }) => symbol === kind));
+  const named = togetherAt(discs);
+  byId(id).replaceChildren(svg("svg", { viewBox: `${-SIZE} ${-SIZE} ${2 * SIZE} ${2 * SIZE}`, class: "space" },
+    ...axes.map(line("axis")), ...lines.map(line("edge")), ...halos, ...diamonds.toReversed().map(diamondOf), ...named.toReversed().map(discsOf), ...togetherAt(diamonds).map((mark) => numberOf(mark, named))));
 }
 
-// A disc with its letter, or an empty diamond; what is nearer is larger.
-function markOf({ x, y, near, label, colour, symbol, title, halo = 0 }, scale) {
-  const r = (symbol === "diamond" ? 13 : 9.5) * (1 + 0.2 * near);
-  const wide = r + 4 * Math.max(0, label.length - 1);
-  const shape = symbol === "diamond" ? svg("path", { d: `M0 ${-r}L${r} 0L0 ${r}L${-r} 0Z`, fill: "none", stroke: colour, "stroke-width": 2.5 })
-    : svg("rect", { x: -wide, y: -r, width: 2 * wide, height: 2 * r, rx: r, fill: colour, stroke: "#ffffff", "stroke-width": 1 });
-  const cloud = halo ? [svg("circle", { r: scale * halo, fill: colour, "fill-opacity": 0.15 })] : [];
-  const text = label ? [svg("text", { y: 4, "text-anchor": "middle" }, label)] : [];
-  return svg("g", { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, class: "mark", "data-class": label }, svg("title", {}, title), ...cloud, shape, ...text);
+const TOUCHING = 12; // marks nearer than this, in units of the drawing, would hide each other's labels
+
+// Those that touch the foremost of them share its label.
+function togetherAt(marks, areTouching = (a, b) => Math.hypot(a.x - b.x, a.y - b.y) < TOUCHING) {
+  const found = [];
+  for (const mark of marks) {
+    const home = found.find((other) => areTouching(other, mark));
+    if (home) home.members.push(mark);
+    else found.push({ ...mark, members: [mark] });
+  }
+  return found;
+}
+
+// `0, 2`; three numbers and more that follow each other as `4–9`.
+function inWords(labels) {
+  const runs = [];
+  for (const label of labels.sort((a, b) => a.localeCompare(b, "en", { numeric: true }))) {
+    if (runs.length && Number(label) === Number(runs.at(-1).at(-1)) + 1) runs.at(-1).push(label);
+    else runs.push([label]);
+  }
+  return runs.map((run) => (run.length > 2 ? `${run[0]}–${run.at(-1)}` : run.join(", "))).join(", ");
+}
+
+const atPlace = ({ x, y }) => ({ transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
+const sizeAt = (size, { near }) => size * (1 + 0.2 * near); // what is nearer is larger
+
+// Discs with one label on them; a lozenge if it is long.
+function discsOf(mark) {
+  const label = inWords(mark.members.map((member) => member.label));
+  const r = sizeAt(9.5, mark);
+  const wide = r + 3.6 * (label.length - 1);
+  const behind = mark.members.slice(1).map((member) => svg("circle", { cx: member.x - mark.x, cy: member.y - mark.y, r: sizeAt(9.5, member), fill: member.colour }));
+  return svg("g", { ...atPlace(mark), class: "mark", "data-class": label }, svg("title", {}, mark.members.map(({ title }) => title).join("; ")), ...behind,
+    svg("rect", { x: -wide, y: -r, width: 2 * wide, height: 2 * r, rx: r, fill: mark.colour, stroke: "#ffffff", "stroke-width": 1 }), svg("text", { y: 4, "text-anchor": "middle" }, label));
+}
+
+function diamondOf(mark) {
+  const r = sizeAt(13, mark);
+  return svg("path", { ...atPlace(mark), d: `M0 ${-r}L${r} 0L0 ${r}L${-r} 0Z`, fill: "none", stroke: mark.colour, "stroke-width": 2.5 }, svg("title", {}, mark.title));
+}
+
+// The numbers of a diamond's classes, but for those whose own disc it lies on: in it, or beside it, where most room is, if a disc is in the way.
+function numberOf(mark, discs) {
+  const room = (x, y) => Math.min(...discs.map((disc) => Math.hypot(disc.x - x, disc.y - y)));
+  const isOn = ({ label }) => discs.some(({ x, y, members }) => Math.hypot(x - mark.x, y - mark.y) < TOUCHING && members.some((member) => member.label === label));
+  const label = inWords(mark.members.filter((member) => !isOn(member)).map((member) => member.label));
+  const around = Array.from({ length: 8 }, (_, i) => [mark.x + 19 * Math.cos((i * Math.PI) / 4), mark.y + 19 * Math.sin((i * Math.PI) / 4)]);
+  const [x, y] = room(mark.x, mark.y) > 2 * TOUCHING ? [mark.x, mark.y] : around.reduce((best, at) => (room(...at) > room(...best) ? at : best));
+  return svg("text", { x: x.toFixed(1), y: (y + 4).toFixed(1), "text-anchor": "middle", class: "number", fill: mark.colour, "data-row": label }, label);
 }
 
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
@@ -85,6 +134,6 @@ function directions(rows) {
 
 const placedIn = (basis) => (row) => [0, 1, 2].map((i) => (basis[i] ? dot(row, basis[i]) : 0));
 const pairsOf = (items) => items.flatMap((a, i) => items.slice(i + 1).map((b) => [a, b]));
-const classColour = (k, classes) => (classes.includes(k) ? CLASS_COLOURS[classes.indexOf(k) % CLASS_COLOURS.length] : "#8c959f");
+const classColour = (k, classes) => (classes.includes(k) ? CLASS_COLOURS[classes.indexOf(k) % CLASS_COLOURS.length] : "#6a737d");
 // Of the colours those on which a white letter can be read.
 const CLASS_COLOURS = ["#0072b2", "#c24e00", "#00795a", "#a3487a", "#000000", "#8a6100", "#2f6d8f", "#57606a"];

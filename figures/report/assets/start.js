@@ -23,11 +23,8 @@ function cardOf(card, number) {
 const PICTURES = {
   chart: (picture) => figureOf(chart(picture), [...(picture.lines ?? []), ...(picture.points ?? [])], `${picture.y} against ${picture.x}`),
   bars: ({ bars }) => figureOf(bar(bars), bars.map((entry) => ({ ...entry, name: `${entry.name}: ${entry.value}` })), ""),
-  proved: (picture) => areaPicture(picture.record, (scan) => {
-    const fine = fineOf(scan);
-    return { z: fine.proved, names: PROVED.map(([name]) => name), colours: PROVED.map(([, colour]) => colour) };
-  }),
-  ends: (picture) => areaPicture(picture.record, (scan) => ({ z: stateTraces(scan).traces[0].z, names: Object.values(scan.states), colours: scan.shades })),
+  proved: (picture) => areaPicture(picture.record, (scan) => ({ z: provedOf(scan), names: PROVED.map(([name]) => name), colours: PROVED.map(([, colour]) => colour) })),
+  ends: (picture) => areaPicture(picture.record, (scan) => ({ z: endsOf(scan), names: Object.values(scan.states), colours: scan.shades })),
   pairs: () => figureOf(pairs(), [], "six classes in opposite pairs, lower than any simplex"),
   frame: () => PICTURES.chart(framePicture()),
 };
@@ -51,10 +48,12 @@ function chart({ lines = [], points = [], diagonal = false, log, x, y }) {
   const [along, up] = [scale("x", left + 6, width - 8), scale("y", height - bottom - 6, 8)];
   const number = (value) => (value === 0 ? "0" : Math.abs(value) >= 1e-3 && Math.abs(value) < 1e4 ? String(Number(value.toPrecision(3))) : value.toExponential(0));
   const text = (words, at, where, anchor) => svg("text", { x: at, y: where, "text-anchor": anchor }, words);
+  const kind = (key) => `${log.includes(key) ? "log" : "linear"} scale`;
   const made = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${y} against ${x}` },
     svg("path", { d: `M${left} 4V${height - bottom}H${width - 2}`, class: "frame" }),
     text(number(up.ends[1]), left - 3, 14, "end"), text(number(up.ends[0]), left - 3, height - bottom - 2, "end"),
     text(number(along.ends[0]), left + 4, height - 8, "start"), text(number(along.ends[1]), width - 4, height - 8, "end"),
+    text(kind("x"), (left + width) / 2, height - 8, "middle"), svg("g", { transform: `translate(14 ${(height - bottom) / 2}) rotate(-90)` }, text(kind("y"), 0, 0, "middle")),
   );
   if (diagonal) made.append(svg("path", { d: `M${along.at(along.ends[0])} ${up.at(along.ends[0])}L${along.at(along.ends[1])} ${up.at(along.ends[1])}`, class: "frame" }));
   for (const line of lines) {
@@ -85,15 +84,19 @@ function areaPicture(record, of) {
   const scan = DATA.views.phase.find((entry) => entry.record === record);
   if (!scan || !isKnown(scan)) return null;
   const { z, names, colours } = of(scan);
-  const canvas = element("canvas", { width: z[0].length, height: z.length, role: "img", "aria-label": `${scan.title}: areas` });
-  const paint = canvas.getContext("2d");
-  z.forEach((row, j) => row.forEach((value, i) => {
-    if (value === null) return;
-    paint.fillStyle = colours[value];
-    paint.fillRect(i, z.length - 1 - j, 1, 1);
-  }));
+  const canvas = painted(z, colours);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `${scan.title}: areas`);
   const used = names.map((name, i) => ({ name, colour: colours[i], i })).filter(({ i }) => z.flat().includes(i));
-  return figureOf(canvas, used, `${scan.y.label} (up) against ${scan.x.label}; ${scan.title.split(", ").slice(1, 3).join(", ")}`);
+  return figureOf(canvas, used, `${extentOf(scan.y)}, up, against ${extentOf(scan.x)}; ${scan.title.split(", ").slice(1, 3).join(", ")}`);
+}
+
+const extentOf = ({ label, type, values }) => `${label} from ${shown(values[0])} to ${shown(values.at(-1))} (${type === "log" ? "log" : "linear"} scale)`;
+
+// Where most starts of the cell about each dot of the picture end.
+function endsOf(scan) {
+  const [x, y] = [[scan.x, PICTURE[0]], [scan.y, PICTURE[1]]].map(([along, count]) => finely(along, count).map((value) => nearest(along, value)));
+  return y.map((j) => x.map((i) => mostOf(scan, i + scan.x.values.length * j)));
 }
 
 // Six classes in three opposite pairs, seen from the side.

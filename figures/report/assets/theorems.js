@@ -16,8 +16,8 @@ VIEWS.theorems = (values, claims) => {
   const rows = kept.map((claim) => ({
     properties: { "aria-selected": String(claim.name === values.claim) },
     cells: [
-      element("button", { type: "button", onclick: () => choose(claim) }, typeset(claim.sentence)),
-      typeset(claim.source), claim.rigour, claim.margin, claim.status,
+      element("button", { type: "button", id: `theorems-claim-${claim.name}`, onclick: () => choose(claim) }, typeset(claim.sentence)),
+      typeset(claim.source), claim.rigour, element("span", { title: marginWords(claim) }, claim.margin), claim.status,
     ],
   }));
   byId("theorems-table").replaceChildren(table(["claim", "source", "evidence", "margin", "verdict"], rows));
@@ -48,7 +48,8 @@ function showClaim(claim) {
   const paragraphs = claim.text.split(/\n\n|\n(?=\d+\. )/).map((text) => element("p", {}, ...labelled(text.replaceAll("\n", " "))));
   const parts = [
     element("h3", {}, claim.name.replaceAll("_", " ")),
-    element("p", {}, `${claim.status}; ${claim.rigour} evidence; margin ${claim.margin}`, claim.margin_is ? " (" : "", typeset(claim.margin_is), claim.margin_is ? ")" : ""),
+    element("p", {}, `${claim.status}; ${claim.rigour} evidence`),
+    claim.margin_is && element("p", {}, element("strong", {}, "Margin: "), claim.margin, ": ", typeset(marginWords(claim))),
     claim.reason && element("p", {}, claim.reason),
     ...paragraphs,
     findings.length && element("h4", {}, "What was checked"),
@@ -57,6 +58,9 @@ function showClaim(claim) {
   ];
   detail.replaceChildren(...parts.filter(Boolean));
 }
+
+// What the number of a claim's margin is, without a second "exact".
+const marginWords = (claim) => claim.margin_is.replace(/^exact: /, "");
 
 // `Theme: ...`: the word before the colon stands out.
 function labelled(text) {

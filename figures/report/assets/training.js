@@ -15,7 +15,7 @@ const MEASURE_WORDS = {
   dimensions: "dimensions of class means", between_share: "variance between classes / total", gradient_norm: "norm of the loss's gradient", gradient_along_W: "the gradient along W",
   central_path_loss: "loss on the central path", central_path_nc1: "of it within classes", central_path_nc23: "of it between class means and W", central_path_away: "loss away from the central path",
 };
-const TELLS_APART = { loss: "loss", width: "width", seed: "seed", net: "net", data: "data" };
+const TELLS_APART = ["loss", "width", "seed", "net", "data"];
 const DASHES_OF_SPLITS = ["train", "validation", "test"];
 
 VIEWS.training = (values, runs) => {
@@ -23,8 +23,8 @@ VIEWS.training = (values, runs) => {
   const groups = [...new Set(runs.map((run) => run.group))];
   const group = chosen?.group ?? (groups.includes(values.group) ? values.group : groups[0]);
   const members = runs.filter((run) => run.group === group);
-  pick("training-group", groups.map((name) => [name, groupTitle(runs.filter((run) => run.group === name))]), group, (name) => ({ group: name, run: "", split: "", by: "", only: "" }));
-  pick("training-run", [["", `all ${members.length}, overlaid`], ...members.map((run) => [nameOf(run), run.title + (run.shapes.length ? ", features in space" : "")])], chosen ? nameOf(chosen) : "", (name) => ({ group, run: name, epoch: "" }));
+  pick("training-group", groups.map((name) => [name, groupTitle(runs.filter((run) => run.group === name))]), group, (name) => ({ group: name, run: "", split: "", by: "", only: "", epoch: "" }));
+  pick("training-run", [["", `all ${members.length}, overlaid`], ...members.map((run) => [nameOf(run), titleIn(members, run) + (run.shapes.length ? ", features in space" : "")])], chosen ? nameOf(chosen) : "", (name) => ({ group, run: name, epoch: "" }));
   for (const [id, isShown] of [["by", !chosen], ["split", !chosen], ["epoch", chosen]]) byId(`training-${id}`).closest("label").hidden = !isShown;
   byId("training-only").hidden = Boolean(chosen);
   byId("training-at").hidden = !chosen;
@@ -37,8 +37,12 @@ const nameOf = (run) => `${run.record}/${run.run}`;
 
 function groupTitle(runs) {
   const values = (key) => [...new Set(runs.map((run) => run.tells[key]))].join(", ");
-  return `${values("data")}, ${values("net")}, ${runs.length} run${runs.length > 1 ? "s" : ""} (${runs[0].group})`;
+  return `${values("data")}, ${values("net")} of width ${values("width")}, ${runs.length} run${runs.length > 1 ? "s" : ""} (${runs[0].group})`;
 }
+
+// What has more than one value among the runs of a group.
+const differing = (runs) => TELLS_APART.filter((key) => key === "loss" || new Set(runs.map((run) => run.tells[key])).size > 1);
+const titleIn = (runs, { tells }) => differing(runs).map((key) => (["width", "seed"].includes(key) ? `${key} ${tells[key]}` : tells[key])).join(", ");
 
 function pick(id, entries, chosen, changes) {
   const list = byId(id);
@@ -49,9 +53,9 @@ function pick(id, entries, chosen, changes) {
 
 // All runs of a group: a colour for each value of what tells them apart.
 function overlay(values, runs) {
-  const kinds = Object.keys(TELLS_APART).filter((key) => key === "loss" || new Set(runs.map((run) => run.tells[key])).size > 1);
+  const kinds = differing(runs);
   const by = kinds.includes(values.by) ? values.by : "loss";
-  pick("training-by", kinds.map((key) => [key, TELLS_APART[key]]), by, (key) => ({ by: key, only: "" }));
+  pick("training-by", kinds.map((key) => [key, key]), by, (key) => ({ by: key, only: "" }));
   const splits = DASHES_OF_SPLITS.filter((name) => runs.some((run) => run.splits[name]));
   const split = splits.includes(values.split) ? values.split : splits[0];
   pick("training-split", splits.map((name) => [name, name]), split, (name) => ({ split: name }));
@@ -62,18 +66,18 @@ function overlay(values, runs) {
     const box = element("input", { type: "checkbox", checked: kept.includes(i), id: `training-only-${i}` });
     const next = names.map((_, k) => k).filter((k) => kept.includes(k) !== (k === i));
     box.disabled = !next.length;
-    box.onchange = () => { go({ only: next.length === names.length ? "" : next.join(",") }); byId(`training-only-${i}`).focus(); };
+    box.onchange = () => go({ only: next.length === names.length ? "" : next.join(",") });
     return element("label", {}, box, badge(colours[name]), typeset(String(name)));
   });
   byId("training-only").replaceChildren(byId("training-only").firstElementChild, ...boxes);
   const shown = runs.filter((run) => kept.includes(names.indexOf(run.tells[by])));
   const isTrain = split === "train";
   byId("training-note").textContent = noteOf(isTrain && shown.some((run) => Object.keys(run.predicted).length));
-  drawPanels(shown.map((run) => ({ run, split, colour: colours[run.tells[by]], name: run.title, isPredicted: isTrain })), null);
+  drawPanels(shown.map((run) => ({ run, split, colour: colours[run.tells[by]], name: titleIn(runs, run), isPredicted: isTrain })), null);
   const measures = ["nc1_quotient", "nc2_etf_distance", "nc3_self_duality", "nc4_disagreement", "margin"];
   const last = (series) => series?.findLast((value) => value !== null) ?? null;
   const rows = shown.map((run) => [
-    element("button", { type: "button", onclick: () => go({ run: nameOf(run), epoch: "" }) }, run.title),
+    element("button", { type: "button", onclick: () => go({ run: nameOf(run), epoch: "" }) }, titleIn(runs, run)),
     ...measures.map((key) => last(run.splits[split]?.[key])), isTrain ? last(run.predicted.margin?.value) : null, isTrain ? last(run.residual?.value) : null,
   ]);
   byId("training-table").replaceChildren(
@@ -104,15 +108,15 @@ function oneRun(values, run) {
   byId("training-note").replaceChildren(...keyOf(Object.keys(run.splits).map((name, i) => ({ name, colour: DATA.colours[i] }))), noteOf(Object.keys(run.predicted).length));
   drawPanels(Object.keys(run.splits).map((split, i) => ({ run, split, colour: DATA.colours[i], name: split, isPredicted: split === "train" })), train.epoch[at]);
   readAt(run, at);
-  if (run.shapes.length) drawShapes(values, run.shapes, train.epoch[at]);
+  if (run.shapes.length) drawShapes(run.shapes, train.epoch[at]);
 }
 
 // The features of the training images at the epochs stored; the one shown is the last not after the epoch chosen.
-function drawShapes(values, shapes, epoch) {
+function drawShapes(shapes, epoch) {
   const frames = shapes.map(({ class_means: means, W, spread }) => ({ means, W, spread: [spread] }));
   const reach = Math.max(...frames.flatMap(({ means, W }) => [...means, ...W]).map(lengthOf), 1e-3);
   const part = (t, key) => between(frames.map((frame) => frame[key]), t);
-  const show = (t) => space("training-space", shapeScene(part(t, "means"), part(t, "W"), part(t, "spread")[0], reach), values);
+  const show = (t) => space("training-space", shapeScene(part(t, "means"), part(t, "W"), part(t, "spread")[0], reach));
   const name = (frame) => `epoch ${shapes[frame].epoch}: ${Math.round(100 * shapes[frame].seen)} % of the class means' squared length seen`;
   const at = Math.max(0, shapes.findLastIndex((shape) => shape.epoch <= epoch));
   player("training", shapes.length, at, show, name, (frame) => go({ epoch: shapes[frame].epoch }, true));
@@ -122,7 +126,7 @@ function drawShapes(values, shapes, epoch) {
 const FIRST_CLASSES = [0, 1, 2, 3];
 function shapeScene(means, W, spread, reach) {
   const points = [
-    ...W.map((at, k) => ({ at, label: "", colour: classColour(k, FIRST_CLASSES), symbol: "diamond", title: `row of W of class ${k}` })),
+    ...W.map((at, k) => ({ at, label: String(k), colour: classColour(k, FIRST_CLASSES), symbol: "diamond", title: `row of W of class ${k}` })),
     ...means.map((at, k) => ({ at, label: String(k), colour: classColour(k, FIRST_CLASSES), symbol: "circle", halo: spread[k], title: `mean of class ${k}` })),
   ];
   return { points, lines: pairsOf(means.slice(0, 4)), reach };
@@ -154,7 +158,7 @@ function drawPanel(key, title, type, limit, curves, epoch) {
   const shapes = limit === undefined ? [] : [limitLine(limit, type)];
   plot(`training-${key}-plot`, [...measured, ...predicted], {
     title: heading(limit === undefined ? title : `${title} (predicted: ${limit})`), xaxis: axis("epoch"), margin: { ...LAYOUT.margin, b: 40 },
-    yaxis: type === "log" ? logAxis("", values) : axis("", type), shapes: epoch === null ? shapes : [...shapes, verticalLine(epoch)], showlegend: false,
+    yaxis: axisOf("", type, values), shapes: epoch === null ? shapes : [...shapes, verticalLine(epoch)], showlegend: false,
   });
 }
 
