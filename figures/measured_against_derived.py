@@ -54,7 +54,7 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
     deviations.axhline(0, color="0.5", linewidth=1)
     deviations.set_xticks(range(len(QUANTITIES)), QUANTITIES)
     deviations.yaxis.set_major_formatter("{x:g}")
-    deviations.set(ylabel=f"measured / derived - 1, %\n(linear up to {LINEAR:g} %)")
+    deviations.set(ylabel=f"measured / derived - 1, %\n(linear to {LINEAR:g} %, logarithmic beyond)")
     return save(figure, path)
 
 

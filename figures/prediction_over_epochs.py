@@ -29,7 +29,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     for axes, name in zip(ratios, NAMES, strict=True):
         axes.axhline(1, color="0.5", linewidth=0.8, zorder=0)
         axes.set_title(name)
-    residual.set_title("residual: |G'H + decay W| / |decay W|")
+    residual.set_title("residual of the last layer")
     for axes in panels.flat:
         axes.set_yscale("log")
         plain_numbers(axes.yaxis)
@@ -37,7 +37,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         residual.plot([], [], color=COLOURS[index % len(COLOURS)], label=condition)
     for axes in panels[:, 0]:
         axes.set_ylabel("measured / predicted")
-    residual.set_ylabel("residual")
+    residual.set_ylabel("|G'H + decay W| / |decay W|", fontsize="small")
     for axes in panels[1]:
         axes.set_xlabel("epoch")
     outside_legend(figure, loc="outside lower center", ncols=4)

@@ -152,8 +152,7 @@ def save(figure: "Figure", path: Path) -> Path:
     """
     if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
         raise ValueError("there is nothing finite to draw")
-    if _columns.get() is not None:
-        _fit(figure)
+    _fit(figure)
     with atomic_file(path, "wb") as file:
         figure.savefig(file, format=path.suffix.removeprefix("."))
     return path

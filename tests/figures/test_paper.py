@@ -34,17 +34,18 @@ def drawn(monkeypatch):
     return figures
 
 
-@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("columns", [1, 2, None])
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in figure_scripts()]
 )
-def test_a_figure_for_a_paper(name, columns, drawn, tmp_path):
+def test_a_figure_for_a_paper_or_a_page(name, columns, drawn, tmp_path):
     path = tmp_path / "figure.pdf"
     with style.for_a_paper(columns):
         draw_stored(figure_scripts()[name], DATA, path)
     pdf = path.read_bytes()
     assert pdf.startswith(b"%PDF")
-    assert any(width_in_inches(pdf) == pytest.approx(style.PAPER[wide]) for wide in {columns, 2})
+    if columns:
+        assert any(width_in_inches(pdf) == pytest.approx(style.PAPER[wide]) for wide in {columns, 2})
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
     drawn[0].draw_without_rendering()
