@@ -15,13 +15,14 @@ JOB = "grid"
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One row of maps: accuracy by loss; a second: difference to cross entropy by loss, and the variance."""
     maps = record["result"]["maps"]
-    accuracy = {f"{_words(loss)}, %": _percent(values) for loss, values in maps["mean"].items()}
+    accuracy = {_words(loss): _percent(values) for loss, values in maps["mean"].items()}
     difference = {
-        f"{_words(loss)}\nless cross entropy, %": _percent(values) for loss, values in maps["difference"].items()
+        f"{_words(loss)}\nless cross entropy": _percent(values) for loss, values in maps["difference"].items()
     }
     variance = 100 * _percent(maps["variance"])  # in squares of a percent
     columns = max(len(accuracy), len(difference) + 1)
     figure, areas = subplots(2, columns, figsize=(COLUMN * max(1, columns / 2.8), 4.6), squeeze=False)
+    figure.suptitle("test accuracy, and less that of cross entropy, in per cent; variance in squares of a per cent")
     for area in areas.flat:
         area.set_axis_off()
     low, high = _range(accuracy.values())
@@ -34,7 +35,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         areas[1][len(difference)],
         maps,
         variance,
-        "variance over losses, %²",
+        "variance over losses",
         cmap="magma_r",
         vmin=0,
         vmax=_range([variance])[1],
