@@ -328,7 +328,7 @@ def test_the_geometry_is_projected_on_the_chosen_classes_and_turns(page, address
     page.keyboard.press("ArrowRight")
     turned = marks(page, "geometry-plot")
     assert turned != before
-    page.click("#geometry [data-turns] >> text=Turn up")
+    page.click("#geometry-plot-up")
     turned = marks(page, "geometry-plot")
     box = page.locator("#geometry-plot").bounding_box()
     page.mouse.move(box["x"] + 50, box["y"] + 50)
