@@ -1,6 +1,7 @@
 """Every command's tables in terminals of 80, 100 and 160 columns: no number is cut or wrapped."""
 
 import dataclasses
+import importlib
 import io
 import json
 import re
@@ -125,6 +126,13 @@ SHOWN = {
     "grid": lambda _: show_grid(result_of("grid_small")["maps"], result_of("grid_small")["failures"]),
     "theory_checks": claims,
 }
+
+
+def test_every_command_that_prints_a_table_is_here():
+    packages = [importlib.import_module(f"{name}.__main__").COMMANDS for name in ("ufm", "deepnet")]
+    commands = {name: command.setting for commands in packages for name, command in commands.items()}
+    assert all("explain" in {field.name for field in dataclasses.fields(setting)} for setting in commands.values())
+    assert {*commands} <= {name for entry in SHOWN for name in re.split(", | --", entry)}
 
 
 def unexplained(tables):
