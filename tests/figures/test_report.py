@@ -198,7 +198,7 @@ def test_the_diagram_opens_on_the_main_scan_and_says_what_is_proved(page, addres
     page.select_option("#phase-record", "scan_benign_30")
     page.select_option("#phase-colour", "proved")
     said = [text.strip() for text in key.locator("> span").all_text_contents()]
-    assert [words.split("\u2060")[0] for words in said[:4]] == [
+    assert [words.split(", where")[0] for words in said[:4]] == [
         "proved benign",
         "proved not benign",
         "open, beyond cx",
