@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ufm.cli.common_setting import CommonSetting, OutputSetting, ResumableSetting
+from ufm.cli.common_setting import CommonSetting, ResumableSetting, TableSetting
 from ufm.errors import check
 from ufm.specs import HeadSpec, LossSpec
 
@@ -85,7 +85,8 @@ class TrainSetting(ResumableSetting):
     terminal_iterations: int = 100
     """Iterations of a block, >= 1. It begins with an empty memory: squared error needs long ones."""
     terminal_residual: float = 0.01
-    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0."""
+    """Stop after a block whose stationarity residual |G'H + decay W| / |decay W| is below this, > 0 (where W does not
+    decay, as in --head normalised and --head etf, all blocks are done)."""
     batches: Literal["random", "balanced"] = "random"
     """Images of a step: any, or of every class its share of the training images."""
     batch_size: int = 100
@@ -185,7 +186,7 @@ class MeasureSetting(CommonSetting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSetting(OutputSetting):
+class EvaluateSetting(TableSetting):
     """Neural collapse of features from elsewhere: files of features and labels, of any network.
 
     FEATURES is a file .npz, .pt, .safetensors (needs the extra `metrics`) or .parquet with arrays `features`
@@ -227,8 +228,9 @@ class EvaluateSetting(OutputSetting):
 class CompareSetting(CommonSetting):
     """Compare the last layer of trained networks with what the unconstrained feature model predicts.
 
-    The model is the mean loss + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2. Of nets whose price of features is
-    derived (deepnet/comparison/price.py) a first table has nothing fitted: measured, derived, deviation, and for convex
+    The model is the mean loss + decay_W/2 |W|^2 + decay_H/2 |H|^2 + decay_b/2 |b|^2. A row per loss and decay has what
+    decides how close it is to theory; --details prints every table. Of nets whose price of features is derived
+    (deepnet/comparison/price.py) one has nothing fitted: measured, derived, deviation, and for convex
     losses the objective over a lower bound. Then the decay of the features is read off the balance decay_W |W|^2 =
     decay_H |H|^2 (unless --decay-H gives it), so that |w| / |h| is a calibration; identities test whether the last
     layer is stationary and collapsed; predictions could fail where it is both (deepnet/comparison/compare.py). The
@@ -257,6 +259,8 @@ class CompareSetting(CommonSetting):
     """Where the images are; default: where the runs had them."""
     code: str = ""
     """Code of your own that the runs may run, with commas between: mymodule.MyLoss,mymodule:make_net."""
+    details: bool = False
+    """Print every table, those between conditions too, beside the one with a row per condition."""
     depths: list[float] = field(default_factory=lambda: [1.0])
     """Values of m for the feature penalty decay |H|^(2/m) that one run calibrates for the others; 1 is the model's."""
     features: Path | None = None
@@ -277,6 +281,7 @@ class CompareSetting(CommonSetting):
         check(self.runs is not None or self.features is not None, "--runs", "", "given (or --features)")
         if self.features is not None:
             check(self.runs is None, "--features", self.features, "left out with --runs")
+            check(not self.details, "--details", "true", "left out with --features, whose table has everything")
             check(self.decay is not None, "--decay", "", "given with --features, > 0")
         of_features = {"last_layer": self.last_layer, "decay": self.decay, "decay_H": self.decay_H}
         for name, value in (of_features | {"decay_b": self.decay_b}).items():

@@ -119,8 +119,9 @@ class Wandb:
     def __init__(self, folder: Path, setting: Mapping[str, Any]) -> None:
         import wandb
 
+        where = str(folder.absolute())  # wandb's own process stays in the directory of the first run
         self.run = wandb.init(
-            project="neural-collapse", dir=str(folder), group=folder.name, name=folder.name, config=dict(setting)
+            project="neural-collapse", dir=where, group=folder.name, name=folder.name, config=dict(setting)
         )
 
     def log(self, values: Values, step: int) -> None:

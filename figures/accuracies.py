@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import training_curves
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, save, subplots
 from figures.training_curves import SPLITS, TRAIN
 
 RECORDS = training_curves.RECORDS | {
@@ -26,5 +26,5 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
             axes.plot(*zip(*points, strict=True), marker=".", color=colour, label=label)
         axes.set(title=split, xlabel="epoch", ylim=(0, 1.03))
     panels[0].set_ylabel("accuracy")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(records), fontsize=8)
+    outside_legend(figure, *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(records))
     return save(figure, path)

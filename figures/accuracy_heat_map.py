@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLUMN, in_our_style, save, subplots
+from figures.style import COLUMN, LOSSES, in_our_style, save, subplots
 
 RECORDS = {"grid_small": "python -m deepnet grid --preset small --json figures/data/grid_small.json"}
 JOB = "grid"
@@ -15,20 +15,30 @@ JOB = "grid"
 def draw(record: dict[str, Any], path: Path) -> Path:
     """One row of maps: accuracy by loss; a second: difference to cross entropy by loss, and the variance."""
     maps = record["result"]["maps"]
-    accuracy = {loss: _percent(values) for loss, values in maps["mean"].items()}
-    difference = {f"{loss} - ce": _percent(values) for loss, values in maps["difference"].items()}
+    accuracy = {f"{_words(loss)}, %": _percent(values) for loss, values in maps["mean"].items()}
+    difference = {
+        f"{_words(loss)}\nless cross entropy, %": _percent(values) for loss, values in maps["difference"].items()
+    }
     variance = 100 * _percent(maps["variance"])  # in squares of a percent
     columns = max(len(accuracy), len(difference) + 1)
-    figure, areas = subplots(2, columns, figsize=(COLUMN * max(1, columns / 3), 4.4), squeeze=False)
+    figure, areas = subplots(2, columns, figsize=(COLUMN * max(1, columns / 2.8), 4.6), squeeze=False)
     for area in areas.flat:
         area.set_axis_off()
     low, high = _range(accuracy.values())
     for area, (title, values) in zip(areas[0], accuracy.items(), strict=False):
-        _map(area, maps, values, f"{title} [%]", cmap="viridis", vmin=low, vmax=high)
+        _map(area, maps, values, title, cmap="viridis", vmin=low, vmax=high)
     _, most = _range(abs(values) for values in difference.values())
     for area, (title, values) in zip(areas[1], difference.items(), strict=False):
-        _map(area, maps, values, f"{title} [%]", cmap="RdBu", vmin=-most, vmax=most)
-    _map(areas[1][len(difference)], maps, variance, "variance [%²]", cmap="magma_r", vmin=0, vmax=_range([variance])[1])
+        _map(area, maps, values, title, cmap="RdBu", vmin=-most, vmax=most)
+    _map(
+        areas[1][len(difference)],
+        maps,
+        variance,
+        "variance over losses, %²",
+        cmap="magma_r",
+        vmin=0,
+        vmax=_range([variance])[1],
+    )
     return save(figure, path)
 
 
@@ -43,6 +53,12 @@ def _range(maps: Any) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
+def _words(loss: str) -> str:
+    """The name of a loss in print, its parameters in a line of their own."""
+    name, bracket, rest = loss.partition(" (")
+    return LOSSES.get(name, name) + (f"\n({rest}" if bracket else "")
+
+
 def _map(area: Any, maps: dict[str, Any], values: Any, title: str, **look: Any) -> None:
     area.set_axis_on()
     image = area.imshow(values, aspect="auto", origin="lower", **look)
@@ -53,6 +69,7 @@ def _map(area: Any, maps: dict[str, Any], values: Any, title: str, **look: Any) 
         area.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if is_dark else "black")
     area.set_xticks(range(len(maps["epochs"])), [str(value) for value in maps["epochs"]])
     area.set_yticks(range(len(maps["width"])), [f"{value:g}" for value in maps["width"]])
-    area.set(xlabel="epochs", ylabel="width")
-    area.set_title(title.replace(" (", "\n(", 1), fontsize=7)
+    area.set_xlabel("epochs")
+    area.set_ylabel("width")
+    area.set_title(title)
     area.grid(visible=False)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from figures.phase_diagram import edges
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.phase_diagram import boundary, edges
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 
 SCAN = "python -m ufm scan --loss focal --grid.gamma 0.4:10:25 --per-class 1 --decay-b 0 --starts 4"
 RECORDS = {
@@ -28,7 +28,7 @@ def draw(few: dict[str, Any], many: dict[str, Any], path: Path) -> Path:
         areas[0].plot([], [], "s", color=colour, label=name)
     areas[0].plot([], [], color="black", linewidth=1, label="c_low: zero becomes a local minimum")
     areas[0].plot([], [], ".", color="black", label="some start ends elsewhere")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    outside_legend(figure, loc="outside lower center", ncols=3)
     return save(figure, path)
 
 
@@ -41,11 +41,12 @@ def _map(area: Any, record: dict[str, Any]) -> None:
     colours = [[to_rgb(STATUSES[status]) for status in row] for row in cells["landscape"]]
     area.pcolormesh(edges(decay), edges(gamma), np.array(colours))
     threshold = np.log(cells["c"].astype(float)) - np.log(cells["c_zero_stable"].astype(float))
-    area.contour(decay, gamma, threshold, levels=[0.0], colors="black", linewidths=1)
+    boundary(area, decay, gamma, threshold)
     as_predicted = cells["predicted_state"] == "etf", cells["predicted_state"] == "zero"
     share = np.where(as_predicted[0], cells["etf"], np.where(as_predicted[1], cells["zero"], np.nan)).astype(float)
     rows, columns = np.nonzero(share < 1)
     area.plot(decay[columns], gamma[rows], ".", color="black", markersize=2)
+    area.set(xlim=edges(decay)[[0, -1]], ylim=edges(gamma)[[0, -1]])
     area.set(xlabel="c = sqrt(n decay_W decay_H)", title=f"K = {setting['classes']}, free bias")
     area.grid(visible=False)
 

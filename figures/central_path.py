@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import feature_penalty
-from figures.style import COLUMN, in_our_style, save, subplots
+from figures.style import COLUMN, in_our_style, outside_legend, save, subplots
 
 RECORDS = feature_penalty.RECORDS
 JOB = "compare"
@@ -33,6 +33,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
             values = [line[f"central_path_{term}"] for line in run["collapse"]]
             values = [float("nan") if value is None else value for value in values]
             axes.plot(epochs, values, color=f"C{number}", alpha=0.8, label=label if index == 0 else None)
-    axes.set(xlabel="epoch", yscale="log", title="Squared error along the central path, clean training images")
-    figure.legend(loc="outside lower center", ncols=2)
+    axes.set(
+        xlabel="epoch",
+        ylabel="value of the term",
+        yscale="log",
+        title="Squared error along the central path, clean training images",
+    )
+    outside_legend(figure, loc="outside lower center", ncols=2)
     return save(figure, path)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import accuracies
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, plain_numbers, save, subplots
 
 RECORDS = accuracies.RECORDS
 
@@ -26,10 +26,11 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
             points = [(epoch, value) for epoch, value in lines if value is not None]
             if points:
                 axes.plot(*zip(*points, strict=True), ".-", color=colour, label=loss_name(record["setting"]["loss"]))
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title)
         if axes.has_data() and name != "nc4_disagreement":
             axes.set_yscale("log")
+            plain_numbers(axes.yaxis)
     for axes in panels[1]:
         axes.set_xlabel("epoch")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
+    outside_legend(figure, *panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return save(figure, path)

@@ -30,7 +30,6 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     axes.set_title(
         f"Hessian of the objective, decays included, at the ETF: "
         f"K = {setting['classes']}, d = {setting['dim']}, n = {setting['per_class']}",
-        fontsize=9,
     )
     if axes.has_data():
         axes.legend()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, save, subplots
 from figures.verification import FLOOR
 
 RECORDS = {
@@ -27,8 +27,11 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         axes.set_xscale("symlog", base=2, linthresh=1)
         axes.set(xlabel="steps of L-BFGS", ylabel=label, yscale="log")
     counts = {verdict["convergence"]["starts"] for verdict in verdicts}
-    panels[0].set_title(f"{', '.join(map(str, sorted(counts)))} starts a loss: median, least to greatest", fontsize=9)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.suptitle(
+        f"{', '.join(map(str, sorted(counts)))} starts a loss: median, band from least to greatest "
+        f"({FLOOR:g} or less: drawn there)",
+    )
+    outside_legend(figure, *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return save(figure, path)
 
 

@@ -40,7 +40,10 @@ def _panel(axes: Axes, network: dict[str, Any]) -> None:
     centre = [sum(values) / len(points) for values in zip(*points, strict=True)]
     ends = [min(x for x, _ in points), max(x for x, _ in points)]
     slope = network["depth_fit"]["slope"]
-    for rate, style, label in ((slope, "-", f"fitted, slope {slope:.2g}"), (2.0, ":", "m = 1, slope 2")):
+    for rate, style, label in (
+        (slope, "-", f"fitted, slope {slope:.2g}"),
+        (2.0, ":", "slope 2: the model, decay |H|² (m = 1)"),
+    ):
         axes.plot(ends, [centre[1] + rate * (x - centre[0]) for x in ends], style, color="0.4", label=label)
-    axes.set(xlabel="log |h|", ylabel="log |W|²", title="Balance of norms")
-    axes.legend(fontsize=6)
+    axes.set(xlabel="log |h|", ylabel="log |W|²", title="Balance of norms, |W|² ~ |h|^slope")
+    axes.legend()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 
 RECORDS = {"focal_window": "python -m ufm focal-window --classes 30 --gamma 3 --json figures/data/focal_window.json"}
 JOB = "focal-window"
@@ -25,7 +25,9 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     axes[0].set_ylabel("objective less its value at zero")
     for name, label in (("low", "c_low"), ("maxwell", "c_M"), ("high", "c_high")):
         axes[0].axvline(result["thresholds"][name], color="grey", linewidth=0.6)
-        axes[0].annotate(label, (result["thresholds"][name], 0.02), xycoords=("data", "axes fraction"), fontsize=8)
+        place, frame = (result["thresholds"][name], 0.04), ("data", "axes fraction")
+        box = {"facecolor": "white", "linewidth": 0, "pad": 1}
+        axes[0].annotate(label, place, xycoords=frame, ha="center", bbox=box)
     if result["window"]:
         first, last = result["window"]
         margin = 0.3 * (last - first)
@@ -33,10 +35,10 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         gain = min(row["value"] for row in result["states"]) - result["value_at_zero"]
         axes[1].set_ylim(2 * gain, -gain)
         axes[1].axvspan(first, last, color="grey", alpha=0.15, linewidth=0)
-        axes[1].set_title("shaded: neither zero nor the ETF is lowest", fontsize=9)
+        axes[1].set_title("shaded: neither zero nor the ETF is lowest")
         axes[1].locator_params(axis="x", nbins=4)
-    axes[0].set_title(f"focal {setting['gamma']:g}, K = {setting['classes']}", fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    axes[0].set_title(f"focal {setting['gamma']:g}, K = {setting['classes']}")
+    outside_legend(figure, *axes[0].get_legend_handles_labels(), loc="outside right center")
     return save(figure, path)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 
 _RUNS = ", ".join(f"runs/{loss}-{{seed}}" for loss in ("ce", "ls", "focal", "mse"))
 RECORDS = {
@@ -32,10 +32,11 @@ def fits(record: dict[str, Any]) -> bool:
 def draw(*records: dict[str, Any], path: Path) -> Path:
     """A point a run and quantity: derived and measured on logarithmic axes, and below the deviation."""
     runs = [run for record in records for run in record["result"]["runs"] if run["derived"]]
+    nets = {run["run_setting"]["net"] for run in runs}
+    shared = ("data",) if len(nets) == 1 else ("net", "data")
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in runs:
-        setting = run["run_setting"]
-        groups.setdefault((run["condition"], f"{setting['net']}, {setting['data']}"), []).append(run)
+        groups.setdefault((run["condition"], ", ".join(run["run_setting"][name] for name in shared)), []).append(run)
     conditions, sources = (list(dict.fromkeys(names)) for names in zip(*groups, strict=True))
     figure, (line, deviations) = subplots(2, 1, figsize=(COLUMN, 1.3 * COLUMN), height_ratios=(3, 2))
     deviations.set_yscale("symlog", linthresh=LINEAR)
@@ -46,10 +47,10 @@ def draw(*records: dict[str, Any], path: Path) -> Path:
         line.plot([], [], "o", **look, label=f"{condition} ({source})")
         _draw_group(line, deviations, group, look, 0.7 * ((index + 0.5) / len(groups) - 0.5))
     line.axline((1, 1), slope=1, color="0.5", linewidth=1, zorder=0)
-    line.set(xscale="log", yscale="log", xlabel="derived", ylabel="measured", title="Trained nets, nothing fitted")
-    for name, marker in QUANTITIES.items():
-        line.plot([], [], marker, color="0.4", label=name)
-    figure.legend(fontsize=6, ncols=3, loc="outside lower center")
+    of = f" ({nets.pop()})" if len(nets) == 1 else ""
+    line.set(xscale="log", yscale="log", xlabel="derived", ylabel="measured", title=f"Trained nets{of}, nothing fitted")
+    outside_legend(figure, ncols=2, loc="outside lower center")
+    line.legend(handles=[line.plot([], [], marker, color="0.4", label=name)[0] for name, marker in QUANTITIES.items()])
     deviations.axhline(0, color="0.5", linewidth=1)
     deviations.set_xticks(range(len(QUANTITIES)), QUANTITIES)
     deviations.yaxis.set_major_formatter("{x:g}")

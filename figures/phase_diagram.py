@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from figures.style import COLOURS, COLUMN, in_our_style, loss_name, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, save, subplots
 
 RECORDS = {
     "scan": "python -m ufm scan --loss focal --grid.gamma 0:6:13 --grid.decay 0.032:0.046:57 --classes 30 --dim 30 "
@@ -24,6 +24,10 @@ BOUNDARIES = {
 ROUNDING = 1e-12
 SAME = 1e-9
 """Boundaries as close as this everywhere are one."""
+LEAST_ROWS = 4
+"""From which on a curve is laid through the places of a boundary."""
+POINTS = 400
+"""Of a curve."""
 
 
 def fits(record: dict[str, Any]) -> bool:
@@ -44,7 +48,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     else:
         _map(area, list(axes.items())[:2], shares, cells)
     if area.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+        outside_legend(figure, loc="outside lower center", ncols=3)
     area.set_title(title(record, list(axes)))
     return save(figure, path)
 
@@ -85,7 +89,7 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
         if column != "c_zero_best" and np.nanmax(np.abs(distance - _distance(cells, "c_zero_best")), initial=0) < SAME:
             continue
         if np.nanmin(distance, initial=np.inf) < 0 < np.nanmax(distance, initial=-np.inf):
-            area.contour(x, y, distance, levels=[0.0], colors="black", linestyles=style, linewidths=1)
+            boundary(area, x, y, distance, linestyle=style)
             area.plot([], [], color="black", linestyle=style, linewidth=1, label=label)
     benign = cells.get("landscape", np.array([])) == "proved benign"
     if benign.any() and not benign.all():
@@ -94,8 +98,43 @@ def _map(area: Any, axes: list[Any], shares: Any, cells: dict[str, Any]) -> None
     for share, label, colour in zip(np.moveaxis(shares, -1, 0), STATES.values(), SHADES, strict=True):
         if np.nanmax(share, initial=0) > ROUNDING:
             area.plot([], [], "s", color=colour, label=label)
-    area.set(xlabel=name_x, ylabel=name_y, xscale=scale(x), yscale=scale(y))
+    area.set(xlabel=name_x, ylabel=name_y, xscale=scale(x), yscale=scale(y), xlim=edges(x)[[0, -1]])
+    area.set_ylim(edges(y)[[0, -1]])
     area.grid(visible=False)
+
+
+def boundary(area: Any, x: Any, y: Any, distance: Any, **look: Any) -> None:
+    """Draw where log(c / threshold) is zero, as a smooth curve where each row or column has one such place.
+
+    Thresholds are closed forms, evaluated in every cell. Where x is a decay, log c is linear in log x and the threshold
+    a number of the row, so that its place in every row is exact; between the rows it is interpolated by monotone cubic
+    pieces. The same with y for x. Other grids have the contour of the cells.
+    """
+    for along, across, values, is_turned in ((x, y, distance, False), (y, x, distance.T, True)):
+        places = _places(along, values)
+        if places is not None:
+            t = np.linspace(across[0], across[-1], POINTS)
+            curve = np.exp(_smooth(across, np.log(places), t))
+            area.plot(*((t, curve) if is_turned else (curve, t)), color="black", linewidth=1, **look)
+            return
+    area.contour(x, y, distance, levels=[0.0], colors="black", linewidths=1, linestyles=look.get("linestyle", "-"))
+
+
+def _places(along: Any, distance: Any) -> Any:
+    """The value of the axis at which each row's distance is zero, if that is linear in its logarithm; else None."""
+    if along.min() <= 0 or len(distance) < LEAST_ROWS or not np.isfinite(distance).all():
+        return None
+    logs = np.log(along)
+    slopes = np.diff(distance) / np.diff(logs)
+    if not (slopes > 0).all() or np.ptp(slopes) > SAME * slopes.max():
+        return None
+    return np.exp(logs[0] - distance[:, 0] / slopes[:, 0])
+
+
+def _smooth(nodes: Any, values: Any, t: Any) -> Any:
+    from scipy.interpolate import PchipInterpolator
+
+    return PchipInterpolator(nodes, values)(t)
 
 
 def edges(centres: Any) -> Any:

@@ -34,7 +34,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         right.axvline(result["zero_stable"], color="black", linestyle="--", linewidth=1, label="zero becomes a minimum")
     right.set(xlabel="decay of W and H", ylabel="share of starts")
     for axes in (left, right):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return save(figure, path)
 
 

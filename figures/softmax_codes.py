@@ -17,7 +17,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     exact = [(row["K"], row["exact"]) for row in rows if row["exact"] is not None]
     packings = [(row["K"], row["packing"]) for row in rows if row["packing"] is not None]
     if exact:
-        axes.plot(*zip(*exact, strict=True), color=COLOURS[1], linewidth=4, alpha=0.5, label="exact value")
+        axes.plot(*zip(*exact, strict=True), "s", color=COLOURS[1], fillstyle="none", markersize=9, label="exact value")
     if packings:
         axes.plot(*zip(*packings, strict=True), "x", color=COLOURS[6], label="best known packing")
     axes.plot([row["K"] for row in rows], [row["margin"] for row in rows], ".", color=COLOURS[0], label="code found")

@@ -17,6 +17,7 @@ import numpy as np
 from ufm.cli.records import atomic_file
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
@@ -25,6 +26,8 @@ Arguments = ParamSpec("Arguments")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LOSSES = {"ce": "cross entropy", "ls": "label smoothing", "focal": "focal", "mse": "squared error"}
 """The names of losses in print."""
+FEW_DECADES = 300
+"""The ratio of the ends of a logarithmic axis up to which its numbers are written plainly."""
 COLUMN = 6.0
 """Width of a figure in inches."""
 PAPER = {1: 3.25, 2: 6.75}
@@ -69,6 +72,9 @@ LOOK = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
     "font.size": 9,
+    "axes.titlesize": 9,
+    "figure.titlesize": 9,
+    "legend.fontsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -118,6 +124,26 @@ def subplots(
     return figure, figure.subplots(columns, rows, **options).T
 
 
+def outside_legend(figure: "Figure", *entries: Any, ncols: int = 1, **options: Any) -> None:
+    """A legend beside the panels, of at most so many columns and of no more than fit into the width."""
+    for columns in range(ncols, 0, -1):
+        made = figure.legend(*entries, ncols=columns, **options)
+        if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return
+        made.remove()
+
+
+def plain_numbers(axis: "Axis") -> None:
+    """Write 0.2, 0.5, 1 along a logarithmic axis of few decades, not powers of ten and multiples of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    if low > 0 and high < FEW_DECADES * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
 def save(figure: "Figure", path: Path) -> Path:
     """Write the figure in the format that `path` is named after, whole or not at all.
 
@@ -134,17 +160,12 @@ def save(figure: "Figure", path: Path) -> Path:
 
 
 def _fit(figure: "Figure") -> None:
-    """Break titles and legends that are wider than what they belong to."""
+    """Break titles that are wider than what they belong to."""
     figure.draw_without_rendering()
     titles = [(axes.title, axes.bbox.width) for axes in figure.axes]
     for title, width in titles + [(text, figure.bbox.width) for text in figure.texts]:
         wide = title.get_window_extent().width
         if wide > width > 0:
-            letters = max(8, int(0.95 * len(title.get_text()) * width / wide))
-            title.set_text(textwrap.fill(title.get_text(), letters))
-    for legend in figure.legends:
-        columns = len(legend.get_texts())
-        while legend.get_window_extent().width > figure.bbox.width and columns > 1:
-            columns -= 1
-            legend.set_ncols(columns)
-            figure.draw_without_rendering()
+            lines = title.get_text().splitlines()
+            letters = max(8, int(0.95 * max(map(len, lines)) * width / wide))
+            title.set_text("\n".join(textwrap.fill(line, letters) for line in lines))

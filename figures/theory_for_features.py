@@ -29,6 +29,6 @@ def draw(record: dict[str, Any], path: Path) -> Path:
         axes.plot(max(residual, LEAST), position, "x", color=COLOURS[1], markersize=5)
     names += [f"residual of the {name}" for name in found["residuals"]]
     axes.set(xscale="log", xlabel="|measured - predicted| / |predicted|", title=textwrap.fill(found["theory"], 42))
-    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     return save(figure, path)

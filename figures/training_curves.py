@@ -25,7 +25,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     """Loss, accuracies and NC1-NC3 on clean images, from a record of `deepnet train`."""
     metrics = record["result"]["metrics"]
     measured = [line for line in metrics if "train" in line]
-    figure, (loss, accuracy, collapse) = subplots(1, 3, figsize=(2 * COLUMN, COLUMN / 2))
+    figure, (loss, accuracy, collapse) = subplots(1, 3, figsize=(1.5 * COLUMN, COLUMN / 2))
     _curve(loss, metrics, "while training", lambda line: line["loss"])
     for split in (split for split in SPLITS if split in measured[-1]):
         _curve(loss, measured, split, lambda line, split=split: line[split]["loss"])

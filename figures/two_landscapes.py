@@ -5,7 +5,7 @@ from typing import Any
 
 from figures.landscape import RECORDS as ATLAS
 from figures.landscape import largest_area, scatter, title
-from figures.style import COLUMN, in_our_style, save, subplots
+from figures.style import COLUMN, in_our_style, outside_legend, save, subplots
 
 RECORDS = ATLAS | {
     "atlas_focal": "python -m ufm atlas --loss focal --loss.gamma 3 --classes 4 --dim 5 "
@@ -20,9 +20,11 @@ def draw(first: dict[str, Any], second: dict[str, Any], path: Path) -> Path:
     area = largest_area([*first["result"]["rows"], *second["result"]["rows"]])
     for axes, record in zip(panels, (first, second), strict=True):
         scatter(axes, record["result"]["rows"], area)
-        axes.set_title(title(record), fontsize=9)
+        axes.set_title(title(record))
         axes.set_xlabel("objective")
     panels[0].set_ylabel("Morse index")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    outside_legend(
+        figure, handles, labels, loc="outside lower center", ncols=len(labels), title="area: labelled copies"
+    )
     return save(figure, path)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
+from figures.style import COLOURS, COLUMN, in_our_style, loss_name, outside_legend, save, subplots
 from ufm.cli.words import CLAIMS
 
 RECORDS = {"verify": "python -m ufm verify --json figures/data/verify.json"}
@@ -20,16 +20,16 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     verdicts = record["result"]["verdicts"]
     is_predicted = all(verdict.get("no_prediction") is None for verdict in verdicts)
     figure, axes = subplots(
-        2, len(verdicts), figsize=(max(COLUMN, 2.6 * len(verdicts)), 5), squeeze=False, sharey="row"
+        2, len(verdicts), figsize=(max(COLUMN, 2.25 * len(verdicts)), 5), squeeze=False, sharey="row"
     )
     for above, below, verdict in zip(*axes, verdicts, strict=True):
         (_deviations if is_predicted else _objectives)(above, verdict)
         _saddles(below, verdict)
     if is_predicted:
         axes[0, 0].set_ylim(bottom=FLOOR / 3)
-    words = f"deviation from the prediction\n({FLOOR:g} or less: at the foot)"
+    words = f"deviation from the prediction\n(shaded: {FLOOR:g} or less)"
     axes[0, 0].set_ylabel(words if is_predicted else "objective")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
+    outside_legend(figure, *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MEASURES))
     axes[1, 0].set_ylabel("negative eigenvalues")
     return save(figure, path)
 
@@ -40,15 +40,15 @@ def _deviations(axes: Any, verdict: dict[str, Any]) -> None:
         shown = [max(value, FLOOR) for value in values if value is not None]
         dashed = {"linestyle": "--", "zorder": 3} if name == "value" else {}  # others lie at the foot, too
         axes.semilogy(shown, color=colour, label=label, **dashed)
-    name = verdict["spec"]["name"]
-    axes.set_title(f"{name}: {'holds' if verdict['holds'] else 'FAILS'}")
+    axes.axhspan(0, 1.5 * FLOOR, color="0.5", alpha=0.15, linewidth=0)
+    axes.set_title(f"{loss_name(verdict['spec'])}\n{'holds' if verdict['holds'] else 'FAILS'}")
     axes.set_xlabel("starts, sorted (%)")
 
 
 def _objectives(axes: Any, verdict: dict[str, Any]) -> None:
     """Where there is no prediction."""
     axes.plot(verdict["quantiles"]["objective"], color=COLOURS[0], label="objective")
-    axes.set_title(f"{verdict['spec']['name']}: no prediction")
+    axes.set_title(f"{loss_name(verdict['spec'])}\nno prediction")
     axes.set_xlabel("starts, sorted (%)")
 
 
@@ -58,6 +58,6 @@ def _saddles(axes: Any, verdict: dict[str, Any]) -> None:
         [row["value"] for row in rows], [row["morse_index"] for row in rows], s=14, color=COLOURS[1], label="saddles"
     )
     axes.set_xlabel("objective")
-    axes.set_title(f"{len(rows)} kinds of other critical points", fontsize=9)
+    axes.set_title(f"{len(rows)} kinds of other\ncritical points")
     if not rows:
         axes.text(0.5, 0.5, "none searched or found", ha="center", transform=axes.transAxes)

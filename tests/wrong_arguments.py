@@ -132,6 +132,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (certificate.certify, {"problem": PROBLEM, "x": X}),
     (orbit_bound.known_orbit, {"model": PROBLEM, "x": X[0]}),
     (collapsed_spectrum.collapsed_spectrum, {"small": PROBLEM, "y": X[0], "d": 4}),
+    (collapsed_spectrum.symmetrised, {"small": PROBLEM, "y": X[0]}),
     (
         hessian_lipschitz.lipschitz,
         {

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from theory_checks.listing import claims
 from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
-from ufm.cli.common_setting import OutputSetting
+from ufm.cli.common_setting import TableSetting
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckSetting(OutputSetting):
+class CheckSetting(TableSetting):
     """Check every claim, from one process per core.
 
     Exit code 1 when a claim fails or its check cannot run here.

@@ -19,7 +19,9 @@ the balance of nuclear norm and decays, and at two problems that |G|_2 = s at th
    |W|^2 = decay_H |H|^2 <= s |Z|_* <= (decay_W |W|^2 + decay_H |H|^2)/2, so all are equal; <G, Z'> >= -s |Z'|_* and G1
    = -decay_b b. Summed: f(W', H', b') >= f(W, H, b).
 
-False twin: squared error without a bias at d = K - 1. Its minimiser has |G|_2 > s in the direction that W leaves out.
+False twin: |G|_2 = s at the minimiser, on which the proof rests, for squared error without a bias at d = K - 1. It is
+larger there, in the direction that W leaves out. (Saddles may be strict there all the same: another proof, as of
+low-rank approximation.)
 """
 
 import sympy

@@ -1,4 +1,5 @@
-"""With a hidden linear layer and even K >= 6, cross entropy is never least at a simplex: a cross-polytope is lower.
+"""With a hidden linear layer, no bias and even K >= 6, cross entropy is never least at a simplex of margin a > 0: a
+cross-polytope is lower.
 
 Theme: more layers
 

@@ -39,7 +39,7 @@ bias. Balls show step 8 for all K at once; algebra the identities of 3, 5, 7 and
 9. So A > max(a, e)/(K - 1) suffices. It holds on an initial interval of sigma: where a >= e the difference A - a/(K -
    1) falls, as (K - 1) D(a) >= (K - 1)/(K + a) >= 1/(a + k) > D_-(A); where a < e, A falls.
 
-False twin: gamma <= 60. The bound of step 8 is above 1 there.
+False twin: the proof for gamma <= 60. The bound of step 8 passes 1 near gamma = 30 (what is true there is not known).
 """
 
 import itertools

@@ -72,7 +72,7 @@ def _verdict(square: Expr) -> Verdict:
                 is_zero((delta / sympy.sqrt(square) * sympy.sqrt(2)).subs(equal) - c * sympy.sqrt(2 * K) / decay_b),
             ),
         ],
-        sizes="all gamma > 0, K >= 2, class sizes, d >= K - 1, decays of W and H > 0; the bias free, decayed or absent",
+        sizes="all gamma > 0, K >= 2 (|u|^2: K = 4), class sizes, d >= K - 1, decays of W and H > 0; any bias",
     )
 
 

@@ -23,7 +23,7 @@ whose steps 1 to 3 hold at every critical point. Read on paper:
    left side is above A_0/sigma >= A_0 k/(2 S_max) >= k log S_0 by (ii).
 5. B is empty: all p >= 1/K >= p_infl, and steps 1, 5 and 7 of `focal_landscape_is_benign_at_small_decays` leave zero.
 
-False twin: gamma from 2 on. (i) is (K - gamma) log K <= 2 (K - 1), and 8 log 10 = 18.4.
+False twin: condition (i) for gamma from 2 on. It is (K - gamma) log K <= 2 (K - 1), and 8 log 10 = 18.4.
 """
 
 import sympy

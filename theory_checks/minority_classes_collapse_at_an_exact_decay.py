@@ -1,23 +1,24 @@
-"""Imbalanced cross entropy without bias, d >= K, three data sets: minority classes of n_B samples get one common
-classifier iff n_B <= N^2 decay_W decay_H.
+"""Imbalanced cross entropy without bias, d >= K, three data sets: minority classes of n_B samples have one common
+classifier at sqrt(decay_W decay_H) 2 % above sqrt(n_B)/N, and not at 10 % below.
 
 Theme: imbalance
 
 Source: Fang et al. 2021 (layer-peeled model), minority collapse; the exact threshold of the model with decays is
 derived here
 
-Evidence: certificate at two decays of each data set listed. Why it is so at all decays (an argument that no machine
-checks): let the minority classes coincide. On differences v of them the gradient in the logits is G v = -(1/N) Y v, as
-the probabilities of v cancel, of norm sqrt(n_B)/N |v|; beyond s no such point is optimal. The relaxation is convex and
-invariant under permutations of the minority classes, so the best coinciding point is invariant; then G v is orthogonal
-to the rest of G, which its optimality bounds by s, so that |G|_2 <= s iff sqrt(n_B)/N <= s. cvxpy confirms on both
-sides of s = sqrt(n_B)/N: the model restricted to coinciding minority classes reaches the dual bound above it, and stays
-above the free minimum below it.
+Evidence: certificate at two decays of each data set listed. Why sqrt(n_B)/N is the exact threshold, n_B <= N^2 decay_W
+decay_H (an argument that no machine checks): let the minority classes coincide. On differences v of them the gradient
+in the logits is G v = -(1/N) Y v, as the probabilities of v cancel, of norm sqrt(n_B)/N |v|; beyond s no such point is
+optimal. The relaxation is convex and invariant under permutations of the minority classes, so the best coinciding point
+is invariant; then G v is orthogonal to the rest of G, which its optimality bounds by s, so that |G|_2 <= s iff
+sqrt(n_B)/N <= s. On both sides of s = sqrt(n_B)/N: a point with coinciding minority classes reaches the dual bound
+above it; below it a dual point of the model restricted to such points lies above a free one's value.
 
 False twin: the threshold n_B <= N^2 decay_W decay_H / 0.9.
 """
 
 import numpy as np
+from scipy.special import softmax
 
 from theory_checks.verdict import DIGITS, Finding, Verdict, deviation, step
 
@@ -49,19 +50,19 @@ def _case(A: int, n_A: int, B: int, n_B: int, factor: float) -> list[Finding]:
     name = f"{A} x {n_A} + {B} x {n_B}"
     above, below = 1.02 * threshold, 0.9 * threshold
     collapsed, free = bracket(y, above, free_bias=False), bracket(y, below, free_bias=False)
-    gap = _tied(y, A, above) - collapsed.lower
-    loss = _tied(y, A, below) - free.upper
+    gap = _tied(y, A, above)[1] - collapsed.lower
+    loss = _tied(y, A, below)[0] - free.upper
     return [
         deviation(f"{name}: 2 % above, coinciding minorities less the dual bound", gap / collapsed.upper, ALLOWED),
         step(f"{name}: 10 % below, coinciding minorities cost {loss:.2g} more", loss > 100 * ALLOWED * free.upper),
     ]
 
 
-def _tied(y: np.ndarray, majority: int, radius: float) -> float:
-    """The least value when all minority classes have the same logits."""
+def _tied(y: np.ndarray, majority: int, radius: float) -> tuple[float, float]:
+    """Bounds of the least value when all minority classes have the same logits: of a dual point, and a point's own."""
     import cvxpy
 
-    from theory_checks.softmax_relaxation import solve, value
+    from theory_checks.softmax_relaxation import dual_value, solve, value
 
     N, K = y.shape
     reduced = cvxpy.Variable((N, majority + 1))
@@ -71,4 +72,6 @@ def _tied(y: np.ndarray, majority: int, radius: float) -> float:
     Z = reduced @ spread
     losses = cvxpy.sum(cvxpy.log_sum_exp(Z, axis=1)) - cvxpy.sum(cvxpy.multiply(y, Z))
     solve(cvxpy.Minimize(losses / N + radius * cvxpy.normNuc(Z)), [])
-    return value(y, radius, reduced.value @ spread, np.zeros(K))
+    found = reduced.value @ spread
+    among = np.linalg.pinv(spread) @ spread
+    return dual_value(y, softmax(found, axis=1), radius, among), value(y, radius, found, np.zeros(K))

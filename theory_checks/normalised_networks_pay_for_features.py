@@ -1,5 +1,5 @@
-"""A residual stream of J batch normalisations behind a ReLU pays at least k = K/((K - 1) J) for its features: |theta|^2
->= k mean_k |mu_k - mu_G|^2, theta their scales and shifts, and some networks pay no more.
+"""With equal class sizes a residual stream of J batch normalisations behind a ReLU pays at least k = K/((K - 1) J) for
+its features: |theta|^2 >= k mean_k |mu_k - mu_G|^2, theta their scales and shifts, and some networks pay no more.
 
 Theme: trained networks
 

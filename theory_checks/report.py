@@ -28,6 +28,8 @@ def show_all(rows: Sequence[Row]) -> None:
         "seconds",
         "verdict",
         left=text,
+        named=["rigour"],
+        section="checks",
         lines=True,
     )
     for row in rows:

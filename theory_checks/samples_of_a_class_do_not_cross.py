@@ -52,7 +52,7 @@ def _verdict(of_one_class: bool) -> Verdict:
             step("x is convex along a line: its second derivative is a variance", _is_variance()),
             cross_check("equal order and slope at an ETF, features apart by", _apart(of_one_class), 1e-14),
         ],
-        sizes="every loss psi(x) with psi' >= 0; every K, d, n, decay; an ETF at K = 4, n = 3",
+        sizes="every loss psi(x) with psi' >= 0; every K, d, n, decay (variance: 3 classes); an ETF at K = 4, n = 3",
     )
 
 

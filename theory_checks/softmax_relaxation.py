@@ -85,9 +85,18 @@ def _dual(y: ndarray, radius: float, *, free_bias: bool) -> float:
     found *= m / found.sum(1, keepdims=True)
     if free_bias:
         found = found - (found - y).mean(0)
-    # A convex combination with y shrinks G and keeps the rows in the simplex.
-    shrink = min(1.0, radius / np.linalg.norm((found - y) / N, 2))
-    found = y + shrink * (found - y)
+    return dual_value(y, found, radius, np.eye(K))
+
+
+def dual_value(
+    y: Float[ndarray, "N K"], q: Float[ndarray, "N K"], radius: float, among: Float[ndarray, "K K"]
+) -> float:
+    """A lower bound of the relaxed objective among Z with Z `among` = Z, `among` a projector: only G `among` counts.
+
+    A convex combination with y shrinks G and keeps the rows in the simplex.
+    """
+    N, m = len(y), y.sum(1, keepdims=True)
+    found = y + min(1.0, radius / np.linalg.norm((q - y) @ among / N, 2)) * (q - y)
     if found.min() < 0:
         return -np.inf
     return float((xlogy(m, m) - xlogy(found, found).sum(1, keepdims=True)).sum() / N)

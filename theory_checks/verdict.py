@@ -10,9 +10,10 @@ from typing import Literal
 Rigour = Literal["symbolic", "interval", "certificate", "numeric"]
 """Rank of evidence, strongest first.
 
-symbolic: computer algebra shows it for all parameters named. interval: balls of real numbers cover the whole region
-named (outward rounding). certificate: a dual point, whose feasibility is checked, bounds the optimum from below (in
-floating point). numeric: floating point at the sizes and starts named.
+symbolic: computer algebra shows identities and signs for all parameters named; what else the argument uses is read on
+paper, in the docstring. interval: balls of real numbers cover the whole region named (outward rounding). certificate: a
+dual point, whose feasibility is checked, bounds the optimum from below (in floating point). numeric: floating point at
+the sizes and starts named.
 """
 
 MOST_DIGITS = 16.0
@@ -36,7 +37,7 @@ class Verdict:
     """The verdict of one check.
 
     Attributes:
-        rigour: rank of the evidence, that of its weakest necessary step.
+        rigour: rank of the evidence, that of the weakest step that a machine checks.
         holds: whether every finding does.
         margin: the smallest margin of the findings, > 0 where the claim holds; None where all are identities.
         margin_is: what the margin measures.

@@ -34,8 +34,8 @@ class Compare(Job[CompareSetting, Study]):
         return study(runs, setting.depths)
 
     def show(self, result: Study) -> None:
-        """Print a table and a verdict per condition, then the comparisons between conditions."""
-        show(result)
+        """Print a row per condition; in detail every table, and the comparisons between conditions."""
+        show(result, in_detail=self.setting.details)
 
 
 class Compared(TypedDict):

@@ -1,5 +1,6 @@
 """Evaluation of the features in a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,9 +14,15 @@ from ufm.errors import RequestError, check
 
 
 def evaluate_file(
-    path: Path, last_layer: Path | None = None, test: Path | None = None, outside: Path | None = None
+    path: Path,
+    last_layer: Path | None = None,
+    test: Path | None = None,
+    outside: Path | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
     """The metrics of a file of features and labels; W and b from `last_layer` where that is given.
+
+    `progress` is called as by `FeatureStats.from_features`, with the number of samples in the file behind that.
 
     Raises:
         ValueError: if a file cannot be read, or its arrays do not belong together.
@@ -26,8 +33,9 @@ def evaluate_file(
         raise RequestError(f"`--features` must be a file with labels, got {path}.")
     if last_layer is not None:
         train = Features(train.features, labels, *read_last_layer(last_layer))
+    told = None if progress is None else lambda done: progress(done, len(labels))
     try:
-        stats = FeatureStats.from_features(train.features, labels, train.W, train.b)
+        stats = FeatureStats.from_features(train.features, labels, train.W, train.b, progress=told)
     except RequestError as error:
         raise RequestError(f"{path}: {error}".replace("`H`", "`features`")) from None
     others = {

@@ -15,7 +15,8 @@ COLUMNS = 6
 def show(found: list[Evaluation]) -> None:
     """Print a table with one row per metric and one column per evaluation."""
     shown = found if len(found) <= COLUMNS else [found[0], *found[1 - COLUMNS :]]
-    made = table(_title(found), "metric", *(Path(each.source).name for each in shown), left=("metric",))
+    files = [Path(each.source).name for each in shown]
+    made = table(_title(found), "metric", *files, left=["metric"], named=["metric"], own=files)
     for name in dict.fromkeys(name for each in shown for name in each.metrics):
         made.add_row(name, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "-" for each in shown))
     console().print(made)

@@ -5,8 +5,8 @@ added: NC1 in the quotient form beside the trace form, tau = 5 beside 30, calibr
 runs three times as long where the decay has to act (squared error, further layers). After a review of the first table
 were changed: NC1 of the fixed simplex at equal dimensions, the minimiser's margin at each tau in place of the best
 code's, the simplex by its worst pair, orthogonality by |cosine|, and imbalance with the model's own decays and runs six
-times as long. Later the runs with unequal classes and with several labels got a terminal phase in place of more epochs,
-since their closed forms are about stationary points; statements and bounds stayed.
+times as long. Later the runs behind closed forms, codes and ranks, which are about stationary points, got a terminal
+phase in place of more epochs; statements and bounds stayed.
 
 Measures are taken at every fourth epoch, so that numbers of epochs move in steps of four. All seeds share one test set.
 """

@@ -85,7 +85,7 @@ def train_unit(unit: Unit) -> str:
 def warning_of_units(units: Sequence[Unit]) -> str | None:
     """A warning if trainings have ended before t = 10, or None."""
     ends = [metrics[-1] for unit in units if (metrics := checkpoint.read_metrics(unit.folder))]
-    times = [line["t"] for line in ends if "t" in line and "residual" not in line]
+    times = [line["t"] for line in ends if "t" in line and "objective" not in line]
     slow = [time for time in times if time < RELAXED]
     if not slow:
         return None

@@ -8,13 +8,13 @@ number as the closed form says, with the feature decay balanced on the net itsel
 
 import math
 
-from deepnet.experiments.run import Run
+from deepnet.experiments.run import TERMINAL, Run
 from deepnet.experiments.statement import Runs, Statement
 from ufm.theory.multi_label_prediction import tag_wise_averages
 
 RUNS = {
-    "learned": {"multilabel": 2, "terminal": 6, "terminal_residual": 0.003},
-    "fixed": {"multilabel": 2, "head": {"name": "etf", "dim": 10}},
+    "learned": {"multilabel": 2, **TERMINAL},
+    "fixed": {"multilabel": 2, "head": {"name": "etf", "dim": 10}, **TERMINAL},
 }
 
 

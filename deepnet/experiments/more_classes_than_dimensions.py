@@ -13,14 +13,14 @@ from functools import partial
 
 import torch
 
-from deepnet.experiments.run import Run
+from deepnet.experiments.run import TERMINAL, Run
 from deepnet.experiments.statement import Runs, Statement
 from ufm.theory.softmax_codes import least_margin, margin_at_temperature
 
 WARM, COLD = 5.0, 30.0
 TRIED = "the other temperature."
 RUNS = {
-    f"{name}_{dim}d": {"head": {"name": "normalised", "temperature": tau, "dim": dim}}
+    f"{name}_{dim}d": {"head": {"name": "normalised", "temperature": tau, "dim": dim}, **TERMINAL}
     for dim in (2, 3)
     for name, tau in (("warm", WARM), ("cold", COLD))
 }

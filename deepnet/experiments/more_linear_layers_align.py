@@ -3,7 +3,7 @@
 Source: Tirer and Bruna 2022 (extended unconstrained features), Ergen and Pilanci 2021 (deep nets, convex duality)
 
 Squared error without bias, three layers after the body; in one run a ReLU follows each but the last. What is said of
-alignment and rank holds where the decay has had the time to act, so the runs are three times as long as the others.
+alignment and rank holds where the decay has had the time to act, so the runs end in a terminal phase.
 Alignment of linear layers is no prediction but an identity of stationarity, whatever the loss: W_l W_l' - W_{l+1}'
 W_{l+1} falls as exp(-2 decay t) under gradient flow, and it says that the decay had that time.
 """
@@ -14,14 +14,14 @@ from itertools import pairwise
 import torch
 
 from deepnet.experiments.measures import cosines_between_rows, share_of_top
-from deepnet.experiments.run import Run
+from deepnet.experiments.run import TERMINAL, Run
 from deepnet.experiments.statement import Runs, Statement
 from deepnet.nets.heads import Layers
 from ufm.collapse import FeatureStats, nc1_trace
 
 TRIED = "a third of the epochs, on the digits."
 RUNS = {
-    name: {"loss": {"name": "mse"}, "longer": 3, "head": {"name": "layers", "count": 3, "relu": relu}}
+    name: {"loss": {"name": "mse"}, **TERMINAL, "head": {"name": "layers", "count": 3, "relu": relu}}
     for name, relu in (("linear", False), ("relu", True))
 }
 

@@ -14,11 +14,16 @@ import math
 from functools import partial
 
 from deepnet.experiments.measures import collapses_sooner, distance_from_simplex
+from deepnet.experiments.run import TERMINAL
 from deepnet.experiments.statement import Runs, Statement
 
 TEMPERATURE = 5.0
 HEAD = {"name": "normalised", "temperature": TEMPERATURE}
-RUNS = {"free": {}, "normalised": {"head": HEAD}, "normalised_either_sign": {"head": {**HEAD, "dim": 64}}}
+RUNS = {
+    "free": TERMINAL,
+    "normalised": {"head": HEAD, **TERMINAL},
+    "normalised_either_sign": {"head": {**HEAD, "dim": 64}, **TERMINAL},
+}
 
 
 def _least_loss(runs: Runs, *, either_sign: bool) -> float:

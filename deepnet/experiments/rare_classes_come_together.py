@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 
 from deepnet.experiments.measures import cosines_between_rows
+from deepnet.experiments.run import TERMINAL
 from deepnet.experiments.statement import Runs, Statement
 from deepnet.measures.features import LastLayer
 from ufm.model.losses import CrossEntropy
@@ -27,7 +28,7 @@ from ufm.model.problem import Problem
 from ufm.theory.imbalance import imbalanced_target
 
 FACTOR = 10.0
-RUNS = {"balanced": {}, "imbalanced": {"imbalance": FACTOR, "terminal": 6, "terminal_residual": 0.003}}
+RUNS = {"balanced": {}, "imbalanced": {"imbalance": FACTOR, **TERMINAL}}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from deepnet.measures.features import LastLayer, last_layer
 from deepnet.training import checkpoint, own_code
 from deepnet.training.training import Training, reopen
 
+TERMINAL: dict[str, Any] = {"terminal": 6, "terminal_residual": 0.003}
+"""What a run changes in the common setting if a statement is about its stationary point."""
+
 
 @dataclass(frozen=True)
 class Run:

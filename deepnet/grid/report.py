@@ -18,7 +18,7 @@ MEMORY_OF_SPEED = 3600.0
 
 def show(found: Mapping[str, Any], failures: Sequence[Mapping[str, str]]) -> None:
     """Print a line per width and length with a column per loss, then failed runs."""
-    shown = table("test accuracy", "width", "epochs", *found["mean"], "std. deviation", "runs")
+    shown = table("test accuracy", "width", "epochs", *found["mean"], "std. deviation", "runs", own=[*found["mean"]])
     for i, width in enumerate(found["width"]):
         for j, epochs in enumerate(found["epochs"]):
             means = [_percent(mean[i][j]) for mean in found["mean"].values()]

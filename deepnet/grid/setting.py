@@ -25,7 +25,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 MOST_RUNS = 10_000
 LONGEST_NAME = 255
 """The most bytes of a folder's name."""
-_NO_AXES = ("given", "out", "json", "resume", "device", "data_folder", "download", "head")
+_NO_AXES = ("given", "out", "json", "explain", "resume", "device", "data_folder", "download", "head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class GridSetting(TrainSetting):
         preset = PRESETS[self.preset][0] if self.preset else {}
         kept = {each.name: getattr(self, each.name) for each in dataclasses.fields(TrainSetting)}
         base = kept | {name: value for name, value in preset.items() if name not in self.given}
-        base |= {"out": None, "json": None, "resume": None, "given": frozenset()}
+        base |= {"out": None, "json": None, "resume": None, "explain": False, "given": frozenset()}
         axes = self.axes
         points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         runs = [Run(_name(point), TrainSetting(**base | point)) for point in points]

@@ -36,7 +36,7 @@ from ufm.model.own_loss import loss_of
 
 GRID, RECORD = "grid.json", "record.json"
 Row = dict[str, Any]
-_OF_THE_CALL = ("out", "json", "resume", "workers", "engine", "download")
+_OF_THE_CALL = ("out", "json", "resume", "workers", "engine", "download", "explain")
 _MAY_MOVE = ("device", "data_folder")
 
 

@@ -62,13 +62,15 @@ def scales(net: Network) -> Scales | LayerScales | None:
 
     None: no batch normalisation, a linear map between the last one and the features, or a head that is not linear.
     """
-    if not isinstance(net.classifier, Linear):
-        return None
-    before = list(net.classifier.reduce.modules())[-1]  # the last thing that acts on what the last layer sees
+    is_read = isinstance(net.classifier, Linear) and isinstance(_before(net), nn.Identity | _BatchNorm)
+    return scales_before_head(net) if is_read else None
+
+
+def scales_before_head(net: Network) -> Scales | LayerScales | None:
+    """The scales of what any head, with linear maps of its own, begins with; None if they are not known."""
+    before = _before(net)
     if isinstance(before, _BatchNorm):
         return Scales((before,), is_rectified=False)
-    if not isinstance(before, nn.Identity):
-        return None
     match net.body:
         case ConvNet():
             return _of_maps(net.body)
@@ -76,6 +78,11 @@ def scales(net: Network) -> Scales | LayerScales | None:
             return LayerScales(tuple(last.parameters()))
         case _:
             return None
+
+
+def _before(net: Network) -> nn.Module:
+    """The last thing that acts on what the last layer sees."""
+    return list(net.classifier.reduce.modules())[-1]
 
 
 def writers(net: Network) -> list[nn.Parameter] | None:

@@ -2,32 +2,35 @@
 
 Weights that a batch normalisation follows have no scale: the loss does not change with their norm, which decay sends to
 zero, so that an objective with their decay has no minimiser. What the loss feels the scale of are the last layer and
-the scales and shifts of the batch normalisations whose sum the features are (`deepnet/nets/scales.py`). Shifts and
-scales of earlier batch normalisations are followed by another one.
+the scales and shifts of the batch normalisations whose sum the features are (`deepnet/nets/scales.py`), and linear maps
+between the two. Shifts and scales of earlier batch normalisations are followed by another one. Where features and rows
+of the last layer have norm 1, nothing has a scale.
 """
 
 import torch
 from torch import nn
 
-from deepnet.nets.heads import Linear
+from deepnet.nets.heads import Linear, Normalised
 from deepnet.nets.nets import Network
-from deepnet.nets.scales import Scales, scales, writers
+from deepnet.nets.scales import Scales, scales, scales_before_head, writers
 from ufm.errors import RequestError
 
 
 def decayed(net: Network) -> list[nn.Parameter]:
-    """The parameters that decay: last layer and scales of its features, or all where no normalisation takes a scale.
+    """The parameters that decay: the head and the scales of what it sees, or all where no normalisation takes a scale.
 
     Raises:
         ValueError: if the net normalises and the scales of its features are not known.
     """
+    if isinstance(net.classifier, Normalised):
+        return []
     if not _normalises(net) or writers(net) is not None:
         return [parameter for parameter in net.parameters() if parameter.requires_grad]
-    found = scales(net)
+    found = scales_before_head(net)
     if found is None:
         raise RequestError(
-            "`--terminal` must be 0 with batch or layer normalisation unless --head is linear without --head.dim, and "
-            "with a network of your own that normalises: which parameters have a scale is not known there."
+            "`--terminal` must be 0 with a network that normalises and is your own, or `vit_unnormalised` behind a "
+            "linear map, unless --head is normalised: which parameters have a scale is not known there."
         )
     return [*net.classifier.parameters(), *found.parameters]
 

@@ -21,6 +21,7 @@ from ufm.cli.command_line import INTERRUPTED
 from ufm.cli.job import draw, print_places
 from ufm.cli.records import read_record
 from ufm.errors import RequestError
+from ufm.legend import explained
 
 FILES = (
     checkpoint.SETTING,
@@ -51,7 +52,7 @@ class Train:
                 return 2  # every process finds the same mistake; the first says it
 
     def _train(self) -> int:
-        with opened(self.setting) as (training, folder):
+        with opened(self.setting) as (training, folder), explained(self.setting.explain):
             again = own_code.options_again(checkpoint.plain_setting(training.setting))
             go_on = f"go on with: python -m deepnet train --resume {folder}{again}"
             try:

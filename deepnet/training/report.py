@@ -7,7 +7,7 @@ from ufm.cli.table import console, table
 
 def print_measures(title: str, splits: dict[str, dict[str, float]]) -> None:
     """Print a table of measures, with one column per split and one row per measure."""
-    found = table(title, "", *splits, left=[""])
+    found = table(title, "", *splits, left=[""], named=[""], section="measures")
     for name in splits["train"]:
         found.add_row(name, *(_number(measures[name]) for measures in splits.values()))
     console().print(found)

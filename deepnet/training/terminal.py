@@ -57,7 +57,8 @@ class _Objective:
         images = training.data.normalise(split.images[own]).to(training.net.classifier.W.dtype)
         logits, _ = forward(training.net, images, training.setting.precision)
         loss = training.loss(logits, split.labels[own]).sum() / len(split.labels)
-        penalty = torch.stack([parameter.square().sum() for parameter in decayed(training.net)]).sum()
+        squares = [parameter.square().sum() for parameter in decayed(training.net)]
+        penalty = torch.stack([torch.zeros_like(loss), *squares]).sum()
         value: Tensor = loss + training.setting.decay / 2 * penalty / distributed.size()
         value.backward()  # type: ignore[no-untyped-call]
         distributed.total_gradient(training.net)
@@ -93,6 +94,7 @@ def terminal_block(training: Training, on_step: Callable[[int], None]) -> tuple[
         losses += _minimise(training, iterations - done, on_call, keeps_maps)[1]
         net.float()
     balance(net)
+    net.classifier.retract()
     value = float(_Objective(training)()[0])
     net.zero_grad()
     net.to(memory_format=net.memory_format)  # type: ignore[call-overload]

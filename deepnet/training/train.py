@@ -14,6 +14,7 @@ from deepnet.measures.features import LastLayer, last_layer
 from deepnet.measures.geometry import MOST_CLASSES, Simplex, simplex
 from deepnet.measures.reading import stationarity
 from deepnet.training import checkpoint, shapes
+from deepnet.training.decayed import decayed
 from deepnet.training.epoch import steps_of, train_epoch
 from deepnet.training.optimiser import learning_rate, relaxation_time
 from deepnet.training.terminal import terminal_block
@@ -57,7 +58,7 @@ def train(
             if name == "train" and _is_drawn(training):
                 shape = simplex(layer)
         line |= _time(training)
-        if is_terminal:
+        if is_terminal and any(parameter is training.net.classifier.W for parameter in decayed(training.net)):
             training.residual = stationarity(line["train"], training.setting.decay)
             line["residual"] = training.residual
         line["seconds"] = time.perf_counter() - start

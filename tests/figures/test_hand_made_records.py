@@ -3,13 +3,19 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from figures import collapse_curves, conditioning, experiments, phase_diagram, report_card, softmax_codes
+from figures.claims import paper
+from figures.prediction_against_measurement import ticks_between
 from figures.report import geometry
 from figures.tables import accuracies, compare, compare_similarity, compare_transfer, derived, unnormalised
 from figures.tables import experiments as experiments_table
 from ufm.cli.words import depth_sentence
+from ufm.model.losses import Focal
+from ufm.model.problem import Problem
+from ufm.theory.prediction import phase_boundaries
 
 SETTING = {"loss": {"name": "ce"}, "classes": 4, "dim": 6, "per_class": 3, "starts": 8}
 
@@ -50,6 +56,57 @@ def test_a_scan_over_one_axis_is_lines_with_its_boundaries(panels):
     assert panel.get_xscale() == "log"
 
 
+def closed_form(gammas, decays):
+    """A scan of focal loss with the thresholds of theory, and where zero becomes a local minimum at any gamma."""
+
+    def threshold(gamma):
+        return phase_boundaries(Problem(Focal(gamma), 10, 9, 1, 0.01, 0.01, None))[0]
+
+    rows = {
+        name: [value for gamma in gammas for value in [of(gamma)] * len(decays)]
+        for name, of in {"c_zero_stable": threshold, "c_zero_best": threshold, "c_etf_ends": threshold}.items()
+    }
+    cells = rows | {"c": [*decays] * len(gammas)}
+    cells |= {name: [float(name == "etf")] * len(cells["c"]) for name in ("etf", "zero", "partial", "other")}
+    return {"setting": SETTING, "result": {"axes": {"gamma": gammas, "decay": decays}, "cells": cells}}, threshold
+
+
+def test_a_boundary_is_smooth_and_between_the_rows_where_theory_has_it(panels):
+    """A polyline through the cells is further off than the curve by an order of magnitude."""
+    gammas, decays = [0.5 * step for step in range(1, 13)], [0.05 + 0.01 * step for step in range(12)]
+    record, threshold = closed_form(gammas, decays)
+    (panel,) = panels(phase_diagram, record)
+    c, gamma = next(line.get_data() for line in panel.lines if len(line.get_xdata()) > 2)
+    between = [0.25 + each for each in gammas[:-1]]
+    exact = [threshold(each) for each in between]
+    curve = np.abs(np.interp(between, gamma, c) - exact).max()
+    polyline = np.abs(np.interp(between, gammas, [threshold(each) for each in gammas]) - exact).max()
+    assert curve < 0.2 * polyline
+    assert (c.min(), c.max()) == pytest.approx((min(map(threshold, gammas)), max(map(threshold, gammas))), rel=1e-3)
+
+
+def test_a_boundary_over_axes_that_are_no_decays_is_a_contour(panels):
+    (panel,) = panels(phase_diagram, scan({"gamma": [0.0, 1.0], "decay": [1.0, 2.0, 4.0]}))
+    assert [len(line.get_xdata()) for line in panel.lines if len(line.get_xdata())] == []
+
+
+def test_ratios_beyond_a_hundred_have_numbers():
+    assert ticks_between(0.3, 1.8)[:5] == [0, 0.5, 1, 1.5, 2]
+    assert max(ticks_between(0, 300)) >= 300
+    assert {100, 1e3, 1e4} <= {*ticks_between(0, 2e4)}
+    assert len(ticks_between(0, 1e30)) < 20
+
+
+def test_a_source_is_authors_and_year():
+    sources = {
+        "Zhou et al. 2022 (all losses are created equal), Theorem 3.1": "Zhou et al. 2022",
+        "Tirer and Bruna 2022": "Tirer and Bruna 2022",
+        "Sukenik, Mondelli and Lampert 2024": "Sukenik et al. 2024",
+        "derived here, for this model; Sukenik, Mondelli and Lampert 2023": "derived here",
+    }
+    assert {source: paper(source) for source in sources} == sources
+
+
 def test_of_more_axes_the_first_two_are_shown_and_the_others_named(panels):
     (panel,) = panels(phase_diagram, scan({"gamma": [0.0, 1.0], "dim": [5, 6], "decay": [1.0, 2.0, 4.0]}))
     assert (panel.get_ylabel(), panel.get_xlabel()) == ("gamma", "dim")
@@ -74,12 +131,24 @@ def test_a_run_of_which_a_metric_is_never_a_number_has_no_curve_there(panels):
     assert all(panel.has_data() for panel in others)
 
 
-def test_one_experiment_leaves_a_panel_empty(panels):
-    curves = {"kind_of_run": [{"epoch": [1, 2], "nc1_trace": [1.0, 0.1]}] * 2}
-    entry = {"name": "some_claim", "curves": curves, "statements": [{"outcome": "showed"}, {"outcome": "not decided"}]}
-    shown, spare = panels(experiments, {"result": {"experiments": [entry]}})
-    assert shown.get_title() == "some claim\n1 not decided, 1 showed"
-    assert not spare.axison
+def test_a_statement_stands_beside_the_bounds_that_it_is_judged_by(panels):
+    """By hand: 0.5 ± 0.1 is below 1, 0.4 is half of what was predicted, a run that failed has no number."""
+    common = {"sentence": "it", "strict": True, "predicted": None, "low": None, "high": 1.0}
+    rows = [
+        common | {"mean": 0.5, "half_width": 0.1, "outcome": "showed"},
+        common
+        | {"mean": 0.4, "half_width": 0.1, "outcome": "did not show", "predicted": [2.0], "low": 0.9, "high": 1.1},
+        common | {"mean": None, "half_width": None, "outcome": "not decided"},
+    ]
+    (panel,) = panels(experiments, {"result": {"experiments": [{"name": "some_claim", "statements": rows}]}})
+    texts = [text.get_text() for text in panel.texts]
+    assert texts[:2] == ["some claim", "1 showed, 1 not decided, 1 did not show"]
+    assert texts[3::2] == ["0.5 ± 0.1 (< 1)", "ratio 0.4 ± 0.1 (0.9 to 1.1)", "no number (< 1)"]
+    lines = [line.get_xdata() for line in panel.lines if len(line.get_xdata()) == 2]
+    wanted = [part.get_paths()[0].get_extents() for part in panel.collections if part.get_paths()]
+    assert len(lines) == 2
+    assert wanted[0].x0 <= lines[0][0] < lines[0][1] < wanted[0].x1
+    assert lines[1][1] < wanted[1].x0
 
 
 def test_a_card_of_a_loss_whose_zero_is_never_stable_has_no_line_there(panels):

@@ -16,11 +16,13 @@ def width_in_inches(pdf):
 
 
 def cut(figure):
-    """The words that reach over the edge of the figure by more than a pixel."""
+    """The words that reach over the edge of the figure by more than a pixel; numbers along axes are matplotlib's."""
+    axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
+    numbers = {id(text) for axis in axes for text in (*axis.get_majorticklabels(), *axis.get_minorticklabels())}
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    boxes = {text.get_text(): text.get_window_extent() for text in texts if not text.get_clip_on()}
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if id(text) not in numbers]
     inside = figure.bbox.padded(1)
-    return [word for word, box in boxes.items() if box.width and not (inside.x0 <= box.x0 and box.x1 <= inside.x1)]
+    return [word for word, box in boxes if box.width and not (inside.x0 <= box.x0 and box.x1 <= inside.x1)]
 
 
 @pytest.fixture
@@ -47,6 +49,20 @@ def test_a_figure_for_a_paper(name, columns, drawn, tmp_path):
     assert b"/Type3" not in pdf
     drawn[0].draw_without_rendering()
     assert cut(drawn[0]) == []
+
+
+def test_a_legend_that_is_too_wide_is_seen_and_has_fewer_columns():
+    figure, axes = style.subplots(figsize=(3.25, 2))
+    for number in range(4):
+        axes.plot([0, 1], label=f"a rather long entry {number}")
+    figure.legend(loc="outside lower center", ncols=4)
+    figure.draw_without_rendering()
+    assert "a rather long entry 0" in cut(figure)
+    figure.legends[0].remove()
+    style.outside_legend(figure, loc="outside lower center", ncols=4)
+    figure.draw_without_rendering()
+    assert cut(figure) == []
+    assert len(figure.legends) == 1
 
 
 def test_as_on_a_page_it_is_another_width(tmp_path):

@@ -6,7 +6,7 @@ import sympy
 from flint import arb
 
 from theory_checks import intervals, symbols
-from theory_checks.softmax_relaxation import bracket
+from theory_checks.softmax_relaxation import bracket, dual_value
 
 
 def test_balls_cover_a_positive_function_and_refuse_one_with_a_zero():
@@ -56,3 +56,14 @@ def test_the_bracket_holds_the_zero_solutions_value():
     found = bracket(y, 1.0, free_bias=True)  # decays beyond the threshold: Z = 0, f = log K
     assert found.lower <= np.log(3) <= found.upper + 1e-12
     assert found.gap < 1e-7
+
+
+def test_a_dual_point_among_tied_logits_bounds_their_least_value_and_no_other():
+    """With one logit for all classes the least loss is log K, at Z = 0; untied it is less, and q may be anything."""
+    y, among = np.eye(3), np.full((3, 3), 1 / 3)
+    assert dual_value(y, np.full((3, 3), 1 / 3), 0.05, among) == pytest.approx(np.log(3))
+    free = bracket(y, 0.05, free_bias=False).upper
+    assert free < 0.8
+    for q in np.random.default_rng(0).dirichlet(np.ones(3), (50, 3)):
+        assert dual_value(y, q, 0.05, among) <= np.log(3)
+        assert dual_value(y, q, 0.05, np.eye(3)) <= free

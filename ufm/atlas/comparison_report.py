@@ -15,9 +15,11 @@ def show_comparison(folders: list[Path], records: list[dict[str, Any]], found: l
     """One line per kind with its values in every atlas, then one per comparison with the first."""
     rows = [record["result"]["rows"] for record in records]
     kinds = sorted({kind_of(row) for group in rows for row in group}, key=lambda kind: (-kind[0], kind[1:]))
-    atlases = (f"{folder} {loss_text(r['setting']['loss'])}" for folder, r in zip(folders, records, strict=True))
+    atlases = [f"{folder} {loss_text(r['setting']['loss'])}" for folder, r in zip(folders, records, strict=True)]
     columns = ["rank", "index", "copies", "apart", *atlases]
-    shown = table("rows by rank, index, copies and which classes are apart", *columns, left=columns)
+    shown = table(
+        "rows by rank, index, copies and which classes are apart", *columns, left=columns, own=atlases, section="atlas"
+    )
     for kind in kinds:
         cells = (" ".join(f"{row['value']:.6f}" for row in group if kind_of(row) == kind) or "-" for group in rows)
         shown.add_row(*map(str, kind), *cells)
@@ -32,7 +34,7 @@ def show_scan(entries: list[dict[str, Any]], classes: dict[str, list[Kind]]) -> 
     """A table of letters, one per isomorphism class, and what tells the classes apart."""
     out, losses = console(WIDTH), list(dict.fromkeys(loss_text(entry["loss"]) for entry in entries))
     columns = ["bias decay", "c", *losses]
-    shown = table("isomorphism class (orbits, labelled copies)", *columns, left=columns)
+    shown = table("isomorphism class (orbits, labelled copies)", *columns, left=columns, own=losses, section="atlas")
     for decay_b, strength in dict.fromkeys((entry["decay_b"], entry["strength"]) for entry in entries):
         here = {loss_text(e["loss"]): e for e in entries if (e["decay_b"], e["strength"]) == (decay_b, strength)}
         shown.add_row(bias_text(decay_b), f"{strength:g}", *(_cell(here.get(loss)) for loss in losses))

@@ -152,7 +152,7 @@ def _word(holds: bool) -> str:
 
 def _table(setting: AtlasSetting, atlas: Atlas) -> Table:
     names = ("", "value", "rank", "negative", "zero", "copies", "met", "apart", "found", "curvature", "along", "proved")
-    found = table(_title(setting, atlas), *names, left=["apart", "along", "proved"])
+    found = table(_title(setting, atlas), *names, left=["apart", "along", "proved"], section="atlas")
     for number, row in enumerate(atlas.rows, 1):
         zero = f"{row.nullity}" + (f", {row.expected_nullity} explained" if row.is_degenerate else "")
         along = row.direction_is if row.index else "-" if row.is_degenerate else "minimum"

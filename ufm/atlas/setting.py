@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ufm.cli.bounds import check_bias_decay, check_integer
-from ufm.cli.common_setting import CommonSetting, OutputSetting
+from ufm.cli.common_setting import CommonSetting, TableSetting
 from ufm.errors import check
 from ufm.specs import LOSS_NAMES, LossSpec, ModelSpec
 from ufm.theory.model_choice import ModelChoice
@@ -84,7 +84,7 @@ class AtlasSetting(CommonSetting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtlasCompareSetting(OutputSetting):
+class AtlasCompareSetting(TableSetting):
     """Compare atlases row by row: rank, index, labelled copies, which classes are apart.
 
     Exit code 0 when all are isomorphic to the first, 1 when one is not.

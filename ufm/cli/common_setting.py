@@ -8,6 +8,9 @@ from typing import Any
 
 from ufm.errors import check
 
+OF_THE_SCREEN = ("explain", "details")
+"""Options that say what is printed, not what is computed; no record has them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSetting:
@@ -40,7 +43,19 @@ def _is_within(path: Path, folder: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonSetting(OutputSetting):
+class TableSetting(OutputSetting):
+    """The options of commands that print tables."""
+
+    explain: bool = False
+    """Explain every row and column below the tables, in a sentence each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The setting as plain values for a record, which is the same whatever is printed."""
+        return {name: value for name, value in super().as_dict().items() if name not in OF_THE_SCREEN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSetting(TableSetting):
     """The options of commands that draw random numbers and compute with torch."""
 
     seed: int = 0

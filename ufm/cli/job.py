@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ufm import legend
 from ufm.cli.common_setting import OutputSetting
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import read_record, says, write_record
@@ -69,7 +70,8 @@ class Job(Generic[Setting, Result]):
 
     def run(self) -> int:
         """Run all steps; return the exit code."""
-        with self._held() as self.folder:
+        is_asked = getattr(self.setting, "explain", False)
+        with self._held() as self.folder, legend.explained(is_asked):
             result = self._computed()
             self._record_and_show(result)
             print_places(self.files() | {"record": self.path}, draw(self.name, self.path, self.folder))

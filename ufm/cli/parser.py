@@ -118,7 +118,8 @@ def _put_word(setting: type[Any], layer: Layer, name: str, value: str | None) ->
     """Note one option of the command line."""
     if not _is_option(setting, name[2:]):
         raise RequestError(errors.unknown_option(name if value is None else f"{name} {value}"))
-    _put(setting, layer, name[2:], Word(_given(name, value)), "--")
+    word = "true" if value is None and _is_flag(setting, name[2:]) else _given(name, value)
+    _put(setting, layer, name[2:], Word(word), "--")
 
 
 def _layer_of_file(setting: type[Any], path: str) -> Layer:
@@ -144,6 +145,11 @@ def _is_option(setting: type[Any], key: str) -> bool:
     if dataclasses.is_dataclass(kind):
         return not rest or _is_option(kind, rest)  # type: ignore[arg-type]
     return not rest or get_origin(kind) is dict
+
+
+def _is_flag(setting: type[Any], key: str) -> bool:
+    """Whether an option is true or false, so that its name alone says true."""
+    return get_type_hints(setting).get(key) is bool
 
 
 def _put(setting: type[Any], layer: Layer, key: str, raw: Raw, prefix: str) -> None:

@@ -1,4 +1,7 @@
-"""The console and tables of reports: wide enough in a log; in a narrow terminal in blocks, so that no number is cut."""
+"""The console and tables of reports: wide enough in a log; in a narrow terminal in blocks, so that no number is cut.
+
+Below a table stands the legend of its names where one is asked for (`ufm/legend.py`).
+"""
 
 import re
 import textwrap
@@ -11,6 +14,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from ufm.legend import legend
+
 WIDTH = 150
 """The width, in characters, of output that is not a terminal."""
 FRAME = 3
@@ -19,13 +24,32 @@ LEAST_OF_TEXT = 16
 """The width below which text is not wrapped."""
 
 
+class NamedTable(Table):
+    """A table that knows its names: headers that are not of the reader's `own` words, and cells of `named` columns."""
+
+    def __init__(self, named: Collection[str], own: Collection[str], section: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._named, self._own, self.section = named, own, section
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the order in which they are read, without formatting."""
+        cells = [cell for column in self.columns if column.header in self._named for cell in column.cells]
+        headers = [str(column.header) for column in self.columns if column.header not in self._own]
+        found = dict.fromkeys(Text.from_markup(str(name)).plain for name in [*headers, *cells])
+        return [name for name in found if name not in ("", "-")]
+
+
 class FittingConsole(Console):
     """A console that prints a table which is too wide for it in blocks of columns, the first column in each."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print what `rich.console.Console.print` prints, tables in blocks that fit."""
-        shown = [part for it in objects for part in (blocks(it, self.width) if isinstance(it, Table) else [it])]
-        super().print(*shown, **options)
+        for it in objects:
+            for part in blocks(it, self.width) if isinstance(it, Table) else [it]:
+                super().print(part, **options)
+            if isinstance(it, NamedTable) and (lines := legend(it.names, it.section, self.width)):
+                super().print(lines, markup=False, highlight=False)
 
 
 @dataclass(frozen=True)
@@ -58,9 +82,21 @@ def console(width: int = WIDTH) -> Console:
     return found
 
 
-def table(title: str, *columns: str, left: Collection[str] = (), lines: bool = False) -> Table:
-    """An empty table; columns are aligned to the right, and their numbers never cut, except those of text in `left`."""
-    made = Table(title=title, title_justify="left", show_lines=lines)
+def table(
+    title: str,
+    *columns: str,
+    left: Collection[str] = (),
+    named: Collection[str] = (),
+    own: Collection[str] = (),
+    section: str = "",
+    lines: bool = False,
+) -> NamedTable:
+    """An empty table; columns are aligned to the right, and their numbers never cut, except those of text in `left`.
+
+    The legend explains every header, but those that are the reader's `own`, and the cells of `named` columns, as the
+    words of the `section` have them (`ufm/legend.py`).
+    """
+    made = NamedTable(named, own, section, title=title, title_justify="left", show_lines=lines)
     for name in columns:
         made.add_column(name, justify="left" if name in left else "right", overflow="fold")
     return made

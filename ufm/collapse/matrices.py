@@ -9,14 +9,15 @@ from torch import Tensor
 EPS = torch.finfo(torch.float64).eps
 CHUNK_BYTES = 2**22
 """Features are processed in pieces of about this size, so that they and copies fit a processor's caches."""
+CHUNK_TILES = 8
 TILE = 2**22
 """Entries of a matrix of classes by classes, or samples by classes, that are in memory at a time."""
 
 
-def chunks(H: Float[Tensor, "*batch N d"]) -> Iterator[slice]:
-    """Slices of the sample axis, each about CHUNK_BYTES."""
+def chunks(H: Float[Tensor, "*batch N d"], K: int = 1) -> Iterator[slice]:
+    """Slices of the sample axis, each about CHUNK_BYTES, and no more than CHUNK_TILES tiles of samples by K classes."""
     per_sample = H.element_size() * H.numel() // max(1, H.shape[-2])
-    step = max(1, CHUNK_BYTES // max(per_sample, 1))
+    step = max(1, min(CHUNK_BYTES // max(per_sample, 1), CHUNK_TILES * TILE // K))
     return (slice(start, start + step) for start in range(0, H.shape[-2], step))
 
 

@@ -14,7 +14,7 @@ rho_k + mean(rho) is 0. eps is that of the features' dtype, or float32's where f
 hand in features in the precision in which they were computed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ufm.arguments import progress as progress_rule
 from ufm.collapse import sweeps
 from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, number_of_classes, tensor_of
 from ufm.collapse.matrices import EPS, centred, chunks, finite
@@ -119,17 +120,21 @@ class FeatureStats:
         *,
         num_classes: int | None = None,
         ignore_index: int = IGNORED,
+        progress: Callable[[int], object] | None = None,
     ) -> "FeatureStats":
         """The statistics of features in memory or in a memory-mapped file, read in pieces that fit a processor's cache.
 
         Arrays of numpy or tensors, in any precision, with or without a gradient: H (..., N, d), labels (N,), W
         (..., K, d) and b (..., K). Without W there are as many classes as `num_classes` says, or as the labels need;
         without b it is 0. Samples with the label `ignore_index` are left out, and so are classes without a sample.
+        `progress` is called with the number of samples done since the last call: each twice, for its class's mean and
+        for what is left around it.
 
         Raises:
             ValueError: if these are not of such shapes on one device, a label is no class, no sample is left, or one
                 set of features (without leading axes, where a failed start has metrics that are nan) is not finite.
         """
+        progress_rule.check("progress", progress)
         H, labels = tensor_of("H", H), labels_of(labels)
         W, b = last_layer_of(W, b)
         is_features = H.ndim >= 2 and H.is_floating_point()
@@ -140,7 +145,7 @@ class FeatureStats:
         K = number_of_classes(labels, W, num_classes, ignore_index)
         check(len(labels) == H.shape[-2], "labels", described(labels), f"one class per sample, ({H.shape[-2]},)")
         found = cls.from_sweeps(
-            lambda: ((H[..., rows, :], labels[rows]) for rows in chunks(H)),
+            lambda: _in_chunks(H, labels, K, progress),
             W,
             b,
             num_classes=K,
@@ -214,6 +219,16 @@ class FeatureStats:
             counts=counts,
             present=present,
         )
+
+
+def _in_chunks(
+    H: Tensor, labels: Tensor, K: int, progress: Callable[[int], object] | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The features in pieces, which are small where there are many classes; one is done when the next is asked for."""
+    for rows in chunks(H, K):
+        yield H[..., rows, :], labels[rows]
+        if progress is not None:
+            progress(len(labels[rows]))
 
 
 def _kept(sweep: Sweep, ignore_index: int, W: Tensor | None) -> Sweep:

@@ -12,10 +12,12 @@ over the reals) into
     S^(K-2,2):          symmetric, zero rows and zero diagonal ,
 
 so one vector of each, in D and in V, spans a space that the Hessian maps into itself with all eigenvalues that there
-are; how far it leaves it is measured, and counts as an error. Rotations are Omega = F'(u v' - v u')F, and where W has
-rank K, F'(s 1' - 1 s')F. Features that differ within a class (adding up to zero) meet nothing else: there the Hessian
-is decay_H I + W'A W / N, A that of the loss in the logits of one sample. An empty column has [[decay_W I, sqrt(n) G'],
-[sqrt(n) G, decay_H I]] with G the loss gradient of one sample of each class, and decay_H within classes.
+are; how far it leaves it is measured, and counts as an error. That holds at a point that has the symmetry, and if W has
+the rank of [W; M] (else the D F are too few): `symmetrised` moves a nearby point there. Rotations are
+Omega = F'(u v' - v u')F, and where W has rank K, F'(s 1' - 1 s')F. Features that differ within a class (adding up to
+zero) meet nothing else: there the Hessian is decay_H I + W'A W / N, A that of the loss in the logits of one sample. An
+empty column has [[decay_W I, sqrt(n) G'], [sqrt(n) G, decay_H I]] with G the loss gradient of one sample of each class,
+and decay_H within classes.
 
 At W = H = 0 and b = c 1 every column is such an empty one, and the bias meets nothing: a mean B of the loss's Hessians
 stands there, + decay_b. Both G and B are t I + u 11', so that one vector across 1, and 1, tell all: with |G s| = g for
@@ -31,10 +33,12 @@ from torch import Tensor
 from ufm.arguments import instance, integer, takes, tensor
 from ufm.model.model import Point
 from ufm.model.problem import Problem
+from ufm.tolerances import ORBIT_RANK
 
-SYMMETRIC = 1e-9
-"""Largest deviation of a point from the symmetry, relative to its squared largest entry if that is above 1; rounding
-is far below. Vectors up to this length count as zero."""
+NEARLY_SYMMETRIC, SYMMETRIC = 1e-9, 1e-13
+"""Distance from a point of the symmetry, relative to the norm: what a search may leave, and what rounding does."""
+NOTHING = 1e-9
+"""Vectors up to this length count as zero."""
 
 Interval = tuple[float, float]
 """The least eigenvalue across the symmetries, and the largest |eigenvalue|."""
@@ -44,7 +48,8 @@ Interval = tuple[float, float]
 def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interval | None:
     """The interval of a d-column model, from its point y in as many columns as the rank; None without symmetry."""
     tensor(small.size).check("y", y)
-    if not small.is_balanced or not _is_symmetric(small, y):
+    near = symmetrised(small, y)
+    if near is None or float((near - y).norm()) > SYMMETRIC * float(y.norm()):
         return None
     found = [_of_block(small, y, *block) for block in _blocks(small, y)]
     if small.n > 1:
@@ -58,11 +63,39 @@ def collapsed_spectrum(small: Problem, y: Float[Tensor, " Q"], d: int) -> Interv
 
 
 @takes(small=instance(Problem), y=tensor(None))
+def symmetrised(small: Problem, y: Float[Tensor, " Q"]) -> Float[Tensor, " Q"] | None:
+    """The point with the symmetry of the classes beside y, averaged over permutations; None if none is as near.
+
+    W = A F and M = C F with F the polar factor of W, of full column rank; A, C and the projector FF' are averaged.
+    """
+    tensor(small.size).check("y", y)
+    if not small.is_balanced:
+        return None
+    W, H, b = small.unpack(y)
+    left, lengths, right = torch.linalg.svd(W, full_matrices=False)
+    if small.d > small.K or float(lengths[-1]) <= ORBIT_RANK * float(lengths[0].clamp(min=1.0)):
+        return None
+    M = H.view(small.K, small.n, small.d).mean(1)
+    averaged = [_averaged(part @ right.mT @ left.mT) for part in (W, M)]
+    turned, _, across = torch.linalg.svd(_averaged(left @ left.mT) @ left @ right, full_matrices=False)
+    A, C = (part @ turned @ across for part in averaged)
+    result = small.pack(Point(A, C.repeat_interleave(small.n, 0), b.mean().expand(small.K)))
+    return result if float((result - y).norm()) <= NEARLY_SYMMETRIC * float(y.norm()) else None
+
+
+def _averaged(A: Float[Tensor, "K K"]) -> Float[Tensor, "K K"]:
+    """The mean of P A P' over all permutations P."""
+    K, own = len(A), A.diagonal().mean()
+    other = (A.sum() - A.diagonal().sum()) / (K * (K - 1))
+    return other + (own - other) * torch.eye(K).to(A)
+
+
+@takes(small=instance(Problem), y=tensor(None))
 def spectrum_at_zero(small: Problem, y: Float[Tensor, " Q"]) -> Interval | None:
     """The interval at W = H = 0, for any number of columns; None where the bias is not the same for all classes."""
     tensor(small.size).check("y", y)
     W, H, b = small.unpack(y)
-    if not small.is_balanced or bool(W.any() | H.any()) or not bool(((b - b.mean()).abs() <= SYMMETRIC).all()):
+    if not small.is_balanced or bool(W.any() | H.any()) or not bool(((b - b.mean()).abs() <= NOTHING).all()):
         return None
     K, labels = small.K, torch.arange(min(small.K, 3), device=y.device)
     share = torch.tensor([1.0, 1.0, K - 2.0][: len(labels)]).to(y) / K
@@ -84,7 +117,7 @@ def spectrum_at_zero(small: Problem, y: Float[Tensor, " Q"]) -> Interval | None:
 def _of_block(small: Problem, y: Tensor, vectors: Float[Tensor, "m Q"], along: Float[Tensor, "t Q"]) -> Interval:
     """The interval of the Hessian on the span of these vectors, less the norm of what leaves the span."""
     basis, lengths, _ = torch.linalg.svd(vectors.mT, full_matrices=False)
-    basis = basis[:, lengths > SYMMETRIC * lengths[0]]
+    basis = basis[:, lengths > NOTHING * lengths[0]]
     image = small.hessian(y)(basis.mT.contiguous()).mT
     block = basis.mT @ image
     least, largest = across((block + block.mT) / 2, basis.mT @ along.mT)
@@ -103,25 +136,12 @@ def _within_classes(small: Problem, y: Tensor, d: int) -> Interval:
 
 def across(matrix: Float[Tensor, "Q Q"], along: Float[Tensor, "Q T"]) -> Interval:
     """The least eigenvalue across the columns of `along` that are not zero, and the largest |eigenvalue| there."""
-    basis = torch.linalg.qr(along[:, along.norm(dim=0) > SYMMETRIC])[0]
+    basis = torch.linalg.qr(along[:, along.norm(dim=0) > NOTHING])[0]
     matrix = matrix - basis @ (basis.mT @ matrix)
     matrix = matrix - (matrix @ basis) @ basis.mT
     values = torch.linalg.eigvalsh(matrix + 2 * matrix.norm() * basis @ basis.mT)
     values = values[: len(values) - basis.shape[1]]
     return (float(values[0]), float(values.abs().amax())) if len(values) else (torch.inf, 0.0)
-
-
-def _is_symmetric(small: Problem, y: Tensor) -> bool:
-    """Whether samples of a class agree, and W W', M W' and M M' have one diagonal and one off-diagonal entry each."""
-    W, H, b = small.unpack(y)
-    M = H[:: small.n]
-    scale = SYMMETRIC * max(1.0, float(y.abs().max()) ** 2)
-    off = [H - M.repeat_interleave(small.n, 0), b - b.mean()]
-    one = torch.eye(small.K).to(y).bool()
-    for gram in (W @ W.mT, M @ W.mT, M @ M.mT):
-        own, other = gram[one], gram[~one]
-        off += [own - own.mean(), other - other.mean()]
-    return all(bool((part.abs() <= scale).all()) for part in off)
 
 
 def _blocks(small: Problem, y: Float[Tensor, " Q"]) -> list[tuple[Float[Tensor, "m Q"], Float[Tensor, "t Q"]]]:

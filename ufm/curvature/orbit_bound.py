@@ -21,7 +21,8 @@ from which Omega is now counted. With L a Lipschitz constant (`hessian_lipschitz
    delta^2 / 2 (J as in the constant's derivation).
 
 So every end point near the orbit is decided by its gradient and a distance. A point of the orbit need not be critical:
-what is proved holds for (X0, b0) as it is stored.
+what is proved holds for (X0, b0) as it is stored: the given point without columns that are zero up to `ORBIT_RANK` and,
+where it all but has the symmetry of the classes, moved there. Logits are compared up to a free constant of the bias.
 
 *Distance.* The r x d matrix X0^+ X, made orthogonal by Newton and Schulz's iteration, is a B with B B' = I - E; some Q
 is within |E| of it, so that |X - X0 B| + |X0| |E| bounds the distance of the matrices. It need not be the nearest point
@@ -29,7 +30,8 @@ of the orbit (for a simplex it is, to second order: there X0'X0 is a multiple of
 
 *Rounding.* Sums and products carry the error bounds of floating point (Higham 2002, section 3.1), added outwards. Two
 things are taken and not proved: the gradient of a sample's loss, in the model's own units, is right to
-`ENTRY_ROUNDING`, and m0, from eigenvalues, to `SPECTRUM_ROUNDING` times the largest one. So the rank of this evidence
+`ENTRY_ROUNDING`, and m0, from eigenvalues, to `SPECTRUM_ROUNDING` times the largest one (singular values to
+`SVD_ROUNDING`). So the rank of this evidence
 is *certificate*, in floating point.
 """
 
@@ -41,7 +43,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ufm.arguments import instance, tensor
-from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum, spectrum_at_zero
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum, spectrum_at_zero, symmetrised
 from ufm.curvature.hessian_lipschitz import DerivativeBounds, Size, derivative_bounds, jacobian, lipschitz
 from ufm.model.model import Model, Point
 from ufm.model.problem import Problem
@@ -52,6 +54,8 @@ DENSE_UP_TO = 2000
 """Variables, of the columns that the orbit uses, up to which its spectrum is that of a dense matrix."""
 UNIT = 2.0**-53
 """The rounding of one operation in float64."""
+SVD_ROUNDING = 1e-12
+"""Of singular values, relative to the largest: the routine is off by some `UNIT` times the size."""
 POLAR_STEPS = 3
 
 
@@ -80,7 +84,7 @@ class KnownOrbit:
         X: [W0; H0] in r columns, and b its bias.
         inverse: the pseudo-inverse of X.
         curvature: m0, the least eigenvalue across the symmetries, less its rounding.
-        largest: the largest |eigenvalue|.
+        largest: a bound of |H0|, the largest |eigenvalue| across the symmetries and 2 |g0| / s for the rest (by 2).
         least_singular, size: s, and norms of W0 and H0.
         gradient, loss_gradient: |g0|, and the norm of the gradients of all samples' losses.
         has_kernel: whether there are symmetries that move the point.
@@ -171,22 +175,30 @@ def _of_problem(problem: Problem, x: Float[Tensor, " P"]) -> KnownOrbit | None:
     tensor(problem.size).check("x", x)
     bounds = derivative_bounds(problem.loss, problem.K)
     small, y, rank = _in_used_columns(problem, x)
+    near = symmetrised(small, y) if rank else None
+    y = y if near is None else near
     spectrum = None if bounds is None or problem.is_mixed else _spectrum(small, y, rank, problem.d)
     if bounds is None or spectrum is None:
         return None
     (W, H, b), X = small.unpack(y), _matrix(small, y[None])[0][0]
     loss_gradient = float(problem.N * small.logit_gradient(y).norm())
-    rounding = _gradient_rounding(small, bounds, loss_gradient, y[None])
+    gradient = float(
+        small.value_and_gradient(y[None])[1].norm() + _gradient_rounding(small, bounds, loss_gradient, y[None])
+    )
+    singular = torch.linalg.svdvals(X)
+    least_singular = float(singular[-1] - SVD_ROUNDING * singular[0]) if rank else torch.inf
     return KnownOrbit(
         problem=problem,
         X=X[:, :rank],
         b=b,
         inverse=torch.linalg.pinv(X[:, :rank]),
         curvature=spectrum[0],
-        largest=spectrum[1],
-        least_singular=float(torch.linalg.svdvals(X)[-1]) * (1 - 1e-12) if rank else torch.inf,
-        size=Size(_spectral_norm(W), _spectral_norm(H), float(H.norm(dim=1).max())),
-        gradient=float(small.value_and_gradient(y[None])[1].norm() + rounding),
+        largest=spectrum[1] + 2 * gradient / least_singular,
+        least_singular=least_singular,
+        size=Size(
+            *(norm * (1 + SVD_ROUNDING) for norm in (_spectral_norm(W), _spectral_norm(H), float(H.norm(dim=1).max())))
+        ),
+        gradient=gradient,
         loss_gradient=loss_gradient,
         has_kernel=rank * problem.d > rank * (rank + 1) // 2 or _has_free_constant(problem),
         bounds=bounds,
@@ -238,7 +250,7 @@ def _spectrum(small: Problem, y: Float[Tensor, " Q"], rank: int, d: int) -> tupl
     found = collapsed_spectrum(small, y, d) if rank else spectrum_at_zero(small, y)
     if found is None and small.size <= DENSE_UP_TO:
         found = _dense_spectrum(small, y, rank, d)
-    return found and (found[0] - SPECTRUM_ROUNDING * found[1], found[1])
+    return found and (found[0] - SPECTRUM_ROUNDING * found[1], found[1] * (1 + SPECTRUM_ROUNDING))
 
 
 def _dense_spectrum(small: Problem, y: Float[Tensor, " Q"], rank: int, d: int) -> tuple[float, float]:

@@ -90,8 +90,8 @@ class Model(ABC):
 
     @property
     def is_balanced(self) -> bool:
-        """Whether every class is the only label of n samples."""
-        return self.sizes is None and self.loss.label_count(self.K) == self.K
+        """Whether every class is the only label of n samples, so that permutations of classes change nothing."""
+        return self.sizes is None and self.loss.label_sets(self.K) == tuple((k,) for k in range(self.K))
 
     def labels(self, device: torch.device | str = "cpu") -> Int[Tensor, " N"]:
         """The label of each sample, sorted."""

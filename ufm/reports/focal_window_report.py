@@ -65,7 +65,7 @@ def _verdict(setting: FocalWindowSetting, result: FocalWindow) -> list[str]:
 def _table(result: FocalWindow) -> Table:
     title = f"states at c = {result['at']:.12g} (value at zero {result['value_at_zero']:.12f})"
     columns = ("m", "others", "value", "less zero's", "t", "beta", "B", "angle", "smallest eigenvalue", "proved")
-    found = table(title, *columns, left=["others", "proved"])
+    found = table(title, *columns, left=["others", "proved"], section="window")
     for row in result["states"]:
         proof = row["proof"]
         numbers = (fixed(row[name], 9) for name in ("t", "beta", "bias", "angle"))

@@ -45,7 +45,13 @@ def answers(card: Card) -> dict[str, str]:
 def show(card: Card) -> None:
     """Print the answers, then the comparison."""
     columns = ["question", "answer"]
-    found = table(f"Report card: {_name(card.spec)} (numeric evidence)", *columns, left=columns)
+    found = table(
+        f"Report card: {_name(card.spec)} (numeric evidence)",
+        *columns,
+        left=columns,
+        named=["question"],
+        section="card",
+    )
     for question, answer in answers(card).items():
         found.add_row(question, answer)
     out = console()
@@ -81,7 +87,15 @@ def _where(rows: list[Row], state: str) -> str:
 
 def _comparison(card: Card) -> Table:
     first, losses = card.comparison[0], [str(row["loss"]).rpartition(".")[2] for row in card.comparison]
-    found = table(f"Best of {first['starts']} starts at decay {first['decay_W']:g}", "", *losses, left=[""])
+    found = table(
+        f"Best of {first['starts']} starts at decay {first['decay_W']:g}",
+        "",
+        *losses,
+        left=[""],
+        named=[""],
+        own=losses,
+        section="card",
+    )
     for name, label in COMPARED.items():
         found.add_row(label, *(_shown(row[name]) for row in card.comparison))
     for state in STATES:

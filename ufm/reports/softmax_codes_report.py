@@ -11,7 +11,7 @@ def show(setting: SoftmaxCodesSetting, rows: Sequence[Mapping[str, Any]]) -> Non
     """Print a line per K."""
     title = f"Softmax codes in {setting.dim} dimensions: least margin found (a lower bound of the largest)"
     columns = ("K", "margin", "exact value", "best known packing", "margin less it", "|h - w|", "starts", "s")
-    found = table(title, *columns)
+    found = table(title, *columns, section="codes")
     for entry in rows:
         known = entry["exact"] if entry["packing"] is None else entry["packing"]
         found.add_row(

@@ -37,7 +37,7 @@ def _table(scan: Scan, rows: list[Row | None]) -> Table:
     sizes = f"K = {setting.classes}, d = {setting.dim}, n = {setting.per_class}"
     title = f"{setting.loss['name']}, {sizes} where the grid does not say, {setting.starts} starts a cell{across}"
     numbers = ("not converged", "cells predicted zero", "mostly zero", "best - predicted", "smallest eigenvalue")
-    found = table(title, first, *STATES, *numbers)
+    found = table(title, first, *STATES, *numbers, own=[first], section="scan")
     width = len(rows) // len(setting.axes[first])
     for i, value in enumerate(setting.axes[first]):
         done = [row for row in rows[i * width : (i + 1) * width] if row is not None]

@@ -29,7 +29,7 @@ from ufm.model.own_loss import check_spec, is_own, source_of
 from ufm.scan.setting import ScanSetting
 
 SETTING, SHARDS = "setting.json", "shards"
-_OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine")
+_OF_THE_CALL = ("out", "json", "resume", "workers", "device", "engine", "explain")
 LARGEST = 2**24
 """The most bytes of a file, and values in it: a thousand times those of 32 rows of some thirty columns."""
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")

@@ -75,7 +75,7 @@ def _saddle_failure(setting: VerifySetting, verdict: Verdict, claim: Claim) -> s
 
 
 def _command(setting: VerifySetting, verdict: Verdict, **changes: Any) -> str:
-    return command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, **changes))
+    return command_of(dataclasses.replace(setting, loss=verdict.spec, out=None, json=None, explain=False, **changes))
 
 
 def model_text(setting: VerifySetting) -> str:
@@ -100,8 +100,9 @@ def command_of(setting: VerifySetting) -> str:
 
 
 def _profile_table(verdicts: list[Verdict]) -> Table:
-    losses = (loss_text(verdict.spec) for verdict in verdicts)
-    found = table("Seconds by phase, summed over threads", "phase", *losses, left=["phase"])
+    losses = [loss_text(verdict.spec) for verdict in verdicts]
+    title = "Seconds by phase, summed over threads"
+    found = table(title, "phase", *losses, left=["phase"], named=["phase"], own=losses, section="profile")
     for name in sorted(verdicts[0].profile, key=lambda name: -verdicts[0].profile[name]):
         found.add_row(name, *(f"{verdict.profile.get(name, 0.0):.2f}" for verdict in verdicts))
     return found
@@ -113,12 +114,13 @@ def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
         f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, decays W {setting.decay_W:g}, "
         f"H {setting.decay_H:g}, b {bias_text(setting.decay_b)}: worst of all converged starts"
     )
-    losses = (loss_text(verdict.spec) for verdict in verdicts)
-    found = table(title, "claim", "allowed", "evidence", *losses, left=["claim", "evidence"])
+    losses = [loss_text(verdict.spec) for verdict in verdicts]
+    text = ["claim", "evidence"]
+    found = table(title, "claim", "allowed", "evidence", *losses, left=text, named=text, own=losses, section="claims")
     rows = {
         "predicted objective": [f"{v.target.value:.10f}" if v.target else "none" for v in verdicts],
         "predicted margin": [f"{v.target.margin:.8f}" if v.target else "none" for v in verdicts],
-        "no point is lower": ["-" if not v.target else _proved(v.target.is_proved_global) for v in verdicts],
+        "proved global": ["-" if not v.target else _yes(v.target.is_proved_global) for v in verdicts],
     }
     for label, cells in rows.items():
         found.add_row(label, "", "", *cells)
@@ -142,8 +144,8 @@ def _rank(claims: list[Claim | None]) -> str:
     return "numeric" if "numeric" in ranks else ranks.pop()
 
 
-def _proved(is_proved: bool) -> str:
-    return "proved" if is_proved else "not proved"
+def _yes(is_true: bool) -> str:
+    return "yes" if is_true else "no"
 
 
 def _evidence_text(curvature: dict[str, Any]) -> str:

@@ -85,6 +85,18 @@ def test_other_samples_and_other_names(tmp_path, arrays):
     assert torch.equal(read_last_layer(train)[0], torch.from_numpy(W))
 
 
+def test_progress_counts_every_sample_twice_and_changes_nothing(tmp_path, monkeypatch, arrays):
+    path = written(tmp_path / "f.npz", arrays | {"labels": np.where(arrays["labels"] == 0, -100, arrays["labels"])})
+    plain, told = evaluate_file(path), []
+    monkeypatch.setattr("ufm.collapse.matrices.TILE", 8 * (K - 1))
+    monkeypatch.setattr("ufm.collapse.matrices.CHUNK_TILES", 2)
+    found = evaluate_file(path, progress=lambda done, samples: told.append((done, samples)))
+    assert found.metrics == pytest.approx(plain.metrics, rel=1e-12)
+    assert sum(done for done, _ in told) == 2 * N
+    assert {samples for _, samples in told} == {N}
+    assert len(told) == 2 * N // (2 * 8 * (K - 1) // K)
+
+
 def test_the_command_writes_record_picture_and_table(tmp_path, monkeypatch, arrays, capsys):
     monkeypatch.chdir(tmp_path)
     written(Path("one.npz"), arrays)

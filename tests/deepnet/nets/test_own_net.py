@@ -155,7 +155,7 @@ TINY = TrainSetting(data="digits", net="own_nets:Layered", per_class=4, test_per
 def test_the_terminal_phase_says_what_it_cannot():
     import dataclasses
 
-    with pytest.raises(RequestError, match="network of your own that normalises"):
+    with pytest.raises(RequestError, match="a network that normalises and is your own"):
         begin(dataclasses.replace(TINY, terminal=2))
     assert (
         begin(dataclasses.replace(TINY, terminal=2, net="own_nets:plain")).net.memory_format == torch.contiguous_format

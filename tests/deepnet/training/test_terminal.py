@@ -182,8 +182,40 @@ def test_what_decays():
         *("classifier.weight", "classifier.bias"),
     ]
     assert len(names(net="mlp")) == 8
+    assert names(head={"name": "normalised", "dim": 3}) == []
+    assert names(head={"name": "linear", "dim": 12})[-4:] == [
+        "body.blocks.7.normalisation.bias",
+        *("classifier.weight", "classifier.bias", "classifier.reduce.weight"),
+    ]
+    assert names(head={"name": "etf"})[-2:] == ["body.blocks.7.normalisation.bias", "classifier.reduce.weight"]
     with pytest.raises(RequestError, match="--terminal"):
-        begin(dataclasses.replace(TINY, head={"name": "linear", "dim": 12}))
+        begin(dataclasses.replace(TINY, net="vit_unnormalised", head={"name": "linear", "dim": 12}))
+
+
+@pytest.mark.parametrize("head", [{"name": "normalised", "dim": 3}, {"name": "etf"}, {"name": "layers", "count": 2}])
+def test_loss_feels_the_scale_of_what_decays_and_of_nothing_else(head):
+    """Twice a single convolution, or all parameters before what decays: the same logits; twice what decays: others."""
+    training = begin(dataclasses.replace(TINY, head=head))
+    images = training.data.normalise(training.data.splits["train"].images)
+    own = {id(parameter) for parameter in decayed(training.net)}
+
+    def logits(is_doubled):
+        net = copy.deepcopy(training.net).double().train()
+        for parameter, original in zip(net.parameters(), training.net.parameters(), strict=True):
+            if is_doubled(original):
+                parameter.data *= 2
+        return net(images.double())[0].detach()
+
+    before = logits(lambda _: False)
+    free = [p for p in training.net.parameters() if p.ndim == 4 and id(p) not in own]
+    for parameter in free[:1] + free[-1:]:
+        torch.testing.assert_close(logits(lambda p, chosen=parameter: p is chosen), before, atol=1e-3, rtol=1e-3)
+    for parameter in decayed(training.net):
+        if parameter.norm() > 0:
+            assert not torch.allclose(logits(lambda p, chosen=parameter: p is chosen), before, atol=1e-3)
+    if not own:
+        weight = training.net.classifier.weight
+        torch.testing.assert_close(logits(lambda p: p is weight), before)
 
 
 def test_balanced_batches_have_each_class_alike():

@@ -1,6 +1,7 @@
 """Every command's tables in terminals of 80, 100 and 160 columns: no number is cut or wrapped."""
 
 import dataclasses
+import importlib
 import io
 import json
 import re
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from deepnet.comparison import report
 from deepnet.comparison.report import show as show_comparison
 from deepnet.experiments.report import show as show_experiments
 from deepnet.grid.report import show as show_grid
@@ -23,6 +25,7 @@ from ufm.atlas import comparison_report
 from ufm.cli.command_line import main
 from ufm.cli.table import FittingConsole, blocks, table
 from ufm.cli.words import fixed, numbered
+from ufm.legend import meaning
 from ufm.reports import report_card_report, softmax_codes_report
 from ufm.reports.report_card import Card
 from ufm.reports.softmax_codes_setting import SoftmaxCodesSetting
@@ -61,18 +64,20 @@ def scan(folder):
 
 
 def evaluate(folder):
-    features, labels = np.random.default_rng(0).normal(size=(60, 6)), np.arange(60) % 3
-    np.savez(folder / "some.npz", features=features, labels=labels)
-    run("deepnet", "evaluate", folder / "some.npz", "--out", folder / "evaluation")
+    some = features(folder / "some.npz", np.arange(60) % 3)
+    run("deepnet", "evaluate", some, "--test", some, "--outside", some, "--out", folder / "evaluation")
 
 
 def compare_own(folder):
+    for name, labels in (("equal", np.arange(60) % 3), ("unequal", np.arange(60) ** 2 % 5 % 3)):
+        net = features(folder / f"{name}.npz", labels)
+        run("deepnet", "compare", "--features", net, "--loss", "ce", "--decay", 1e-3, "--out", folder / name)
+
+
+def features(path, labels):
     draw = np.random.default_rng(0)
-    arrays = {"features": draw.normal(size=(60, 6)), "labels": np.arange(60) % 3, "weight": draw.normal(size=(3, 6))}
-    np.savez(folder / "net.npz", **arrays)
-    run(
-        "deepnet", "compare", "--features", folder / "net.npz", "--loss", "ce", "--decay", 1e-3, "--out", folder / "own"
-    )
+    np.savez(path, features=draw.normal(size=(60, 6)), labels=labels, weight=draw.normal(size=(3, 6)))
+    return path
 
 
 def claims(folder):
@@ -90,7 +95,7 @@ def atlas_scan(_):
 
 
 def focal_window(folder):
-    run("ufm", "focal-window", "--classes", 20, "--gamma", 3, "--out", folder / "window")
+    run("ufm", "focal-window", "--classes", 5, "--gamma", 3, "--at", 0.2, "--out", folder / "window")
 
 
 def report_card(_):
@@ -114,12 +119,24 @@ SHOWN = {
     "train, measure": lambda _: print_measures("epoch 10", result_of("measure")["splits"]),
     "evaluate": evaluate,
     "compare --features": compare_own,
-    "compare": lambda _: show_comparison(result_of("compare_one_normalisation")),
-    "compare, nothing derived": lambda _: show_comparison(result_of("compare_no_normalisation")),
+    "compare": lambda _: show_comparison(result_of("compare_one_normalisation"), in_detail=False),
+    "compare, in detail": lambda _: show_comparison(result_of("compare_one_normalisation"), in_detail=True),
+    "compare, nothing derived": lambda _: show_comparison(result_of("compare_no_normalisation"), in_detail=True),
     "experiment": lambda _: show_experiments(result_of("experiments")),
     "grid": lambda _: show_grid(result_of("grid_small")["maps"], result_of("grid_small")["failures"]),
     "theory_checks": claims,
 }
+
+
+def test_every_command_that_prints_a_table_is_here():
+    packages = [importlib.import_module(f"{name}.__main__").COMMANDS for name in ("ufm", "deepnet")]
+    commands = {name: command.setting for commands in packages for name, command in commands.items()}
+    assert all("explain" in {field.name for field in dataclasses.fields(setting)} for setting in commands.values())
+    assert {*commands} <= {name for entry in SHOWN for name in re.split(", | --", entry)}
+
+
+def unexplained(tables):
+    return [name for made in tables for name in made.names if not meaning(name, made.section)]
 
 
 def rendered(things, width):
@@ -142,6 +159,7 @@ def test_no_number_is_cut_in_a_narrow_terminal(command, monkeypatch, tmp_path, c
         SHOWN[command](tmp_path)
     found = [thing for thing in found if isinstance(thing, Table)]
     assert found
+    assert unexplained(found) == []
     for width in WIDTHS:
         text = rendered(found, width)
         words = {*re.split(r"[\s,()│┃]+", text)}
@@ -167,6 +185,35 @@ def test_the_test_above_sees_a_number_that_is_cut():
     assert text.count("|W|^2") == 3  # in each block
     assert len([*blocks(made, 80)]) == 3
     assert len([*blocks(made, 160)]) == 1
+
+
+def test_the_summary_of_a_comparison_fits_80_columns(capsys):
+    for name in ("compare_one_normalisation", "compare_no_normalisation", "compare_terminal", "compare_transformers"):
+        result = result_of(name)
+        show_comparison(result, in_detail=False)
+        tables = [report._summary(network) for network in result["networks"]]
+        assert [len([*blocks(made, 80)]) for made in tables] == [1] * len(tables)
+        conditions = sum(len(network["conditions"]) for network in result["networks"])
+        assert len(capsys.readouterr().out.splitlines()) <= 2 * conditions + 9 * len(tables) + 1
+
+
+def first_cell(network):
+    return plain(next(iter(report._summary(network).columns[0].cells)))
+
+
+def test_a_verdict_is_that_of_the_worst_deviation():
+    """By hand: 4 % is close, 6 % is not; a residual of 6 % is not stationary."""
+    result = result_of("compare_terminal")
+    (network,) = result["networks"]
+    condition = next(each for each in network["conditions"] if each["condition"].startswith("ce"))
+    rows = {row["name"]: row for row in condition["derived"]["rows"]}
+    for deviation, residual, words in ((0.04, 0.04, "close"), (-0.06, 0.06, "fair, not stationary"), (1.0, 0.0, "far")):
+        rows["|h|"]["deviation"]["mean"], condition["stationarity"]["running"]["mean"] = deviation, residual
+        assert first_cell(network | {"conditions": [condition]}) == f"ce: {words}"
+    condition["derived"], condition["no_prediction"] = None, "why"
+    for row in condition["rows"]:
+        row["ratio"]["mean"] = None
+    assert first_cell(network | {"conditions": [condition]}) == "ce: no theory"
 
 
 def test_blocks_repeat_what_tells_the_rows_apart():

@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum, spectrum_at_zero
+from ufm.curvature.collapsed_spectrum import across, collapsed_spectrum, spectrum_at_zero, symmetrised
 from ufm.curvature.orbit_bound import known_orbit
 from ufm.model.losses import CrossEntropy
+from ufm.model.model import Point
+from ufm.model.pick_all_labels import PickAllLabels
 from ufm.model.problem import Problem
 from ufm.solve.hessian import dense_hessian
 from ufm.theory.model_choice import target_of
@@ -42,6 +44,39 @@ def test_a_point_without_the_symmetry_is_left_to_the_dense_spectrum(normal):
         moved = x.clone()
         moved[:36].view(12, 3)[rows] *= 1 + 1e-6
         assert collapsed_spectrum(problem, moved, 5) is None
+
+
+@pytest.mark.parametrize("off", [1e-11, 1e-7])
+def test_a_point_beside_the_symmetry_is_moved_there_or_left(off, normal):
+    """What is proved holds for the point that is stored, and its blocks are its spectrum only where it is symmetric."""
+    problem = Problem(CrossEntropy(), 4, 3, 2, 5e-3, 5e-3, 0.01)
+    x = target_of(problem).point
+    near = symmetrised(problem, x + off * normal(problem.size))
+    assert (near is not None) == (off < 1e-9)
+    if near is not None:
+        assert (near - x).norm() < 10 * off
+        assert collapsed_spectrum(problem, near, 3) == pytest.approx(collapsed_spectrum(problem, x, 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("features", [1.0, 0.0])
+def test_a_classifier_of_less_rank_than_the_point_has_no_blocks(features):
+    """W on fewer columns than features: the Gram matrix has the symmetry, but D F does not reach all columns."""
+    problem = Problem(CrossEntropy(), 3, 4, 1, 0.5, 0.5, None)
+    simplex = torch.linalg.svd(torch.eye(3).double() - 1 / 3)[0][:, :2]
+    zero = torch.zeros_like(simplex)
+    W, H = torch.cat([features * simplex, zero], 1), torch.cat([features * simplex, simplex], 1)
+    assert symmetrised(problem, problem.pack(Point(W, H, torch.zeros(3).double()))) is None
+
+
+@pytest.mark.parametrize("sets", [((0, 1), (1, 2), (0, 2)), ((0,), (0,), (0,))])
+def test_as_many_sets_as_classes_do_not_have_the_symmetry_of_the_classes(sets):
+    problem = Problem(PickAllLabels(sets), 3, 3, 1, 0.4, 0.4, None)
+    zero = torch.zeros(problem.size, dtype=torch.float64)
+    assert not problem.is_balanced
+    assert spectrum_at_zero(problem, zero) is None
+    orbit = known_orbit(problem, zero)
+    assert orbit is not None
+    assert orbit.curvature == pytest.approx(_dense(problem, zero, 0)[0], abs=1e-9)
 
 
 def test_the_least_eigenvalue_across_is_not_that_along():
