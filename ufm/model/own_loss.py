@@ -49,6 +49,10 @@ class OwnLoss(Loss):
         """The callable at these parameters."""
         return _frozen(self.make(**vars(self)))
 
+    def __str__(self) -> str:
+        """The callable's own name, and the parameters."""
+        return f"{_name(self)}({', '.join(f'{name}={value}' for name, value in vars(self).items())})"
+
     def __call__(self, logits: Logits, labels: Labels) -> PerSample:
         """The loss of all samples of all starts in one call, by `vmap` where parameters differ by start."""
         labels = checked_labels(labels, logits)

@@ -114,7 +114,9 @@ def _landscape(cell: Cell) -> str:
     bounds = {"free": found.free, "decayed": found.decayed, "no": found.none}
     said = {name: "every c" if math.isinf(c) else f"c < {c:.6g}" if c else "nothing said" for name, c in bounds.items()}
     words = ", ".join(f"{name} bias {text}" for name, text in said.items())
-    return f"psi(x) with L = {found.constant:.6g} on a grid (numeric), so benign for: {words} (d >= K - 1)"
+    beyond = f" up to x = {found.convex_up_to:.4g} and has slope >= {found.constant:.6g} beyond"
+    convex = "is convex" + ("" if math.isinf(found.constant) else beyond)
+    return f"psi(x) {convex}, on a grid (numeric), so benign for: {words} (d >= K - 1)"
 
 
 def asked(setting: ReportCardSetting) -> Cell:

@@ -100,9 +100,9 @@ def test_measure_and_compare_go_on_with_what_they_have(tmp_path, capsys):
     splits = json.loads((tmp_path / "measured/record.json").read_text())["result"]["splits"]
     assert splits == json.loads(Path("whole/record.json").read_text())["result"]["splits"]
     capsys.readouterr()
-    assert asked("compare", "--runs", "whole", *CODE, "--out", tmp_path / "compared") == 0
+    assert asked("compare", "--runs", "whole", *CODE, "--details", "--out", tmp_path / "compared") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "no prediction is known for the loss OwnLoss(epsilon=0.5)" in shown
+    assert "no prediction is known for the loss MyLoss(epsilon=0.5)" in shown
     assert "What this net pays for its features is not known" in shown
     run = json.loads((tmp_path / "compared/record.json").read_text())["result"]["runs"][0]
     predicted = {row["name"]: row["predicted"] for row in run["rows"]}
