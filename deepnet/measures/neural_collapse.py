@@ -28,6 +28,10 @@ try:
 except ImportError as error:
     needed = "needs torchmetrics: pip install 'neural-collapse-laboratory[metrics]'"
     raise ImportError(f"deepnet.NeuralCollapse {needed} ({error}).") from error
+except RuntimeError as error:  # torchmetrics imports torchvision, which fails so beside a torch it was not built for
+    reason = f"torchmetrics is installed but does not import ({error})"
+    remedy = "a torchvision that does not fit torch does that: install the one for this torch, or uninstall it"
+    raise ImportError(f"deepnet.NeuralCollapse: {reason}; {remedy}.") from error
 
 MOMENTS = tuple(field.name for field in fields(Moments))
 ADDED = ("counts", "total", "squares", "second")

@@ -25,12 +25,12 @@ FINDINGS = {
         "focal_landscape_is_benign_at_small_decays",
         "focal_landscape_is_benign_up_to_partial_collapse",
     ),
-    "What a normalised network pays for its features is known": ("normalised_networks_pay_for_features",),
-    "The benign landscape ends sharply": (
+    "What a normalised network pays at least for its features is known": ("normalised_networks_pay_for_features",),
+    "The benign landscape of focal loss ends sharply": (
         "partial_collapse_ends_the_benign_landscape",
         "focal_with_bias_can_beat_collapse",
     ),
-    "A hidden linear layer breaks collapse for cross entropy": ("deep_cross_entropy_prefers_low_rank",),
+    "A hidden linear layer breaks the simplex for cross entropy": ("deep_cross_entropy_prefers_low_rank",),
     "Label smoothing improves one condition number and worsens another": (
         "label_smoothing_improves_the_loss_part_of_the_hessian",
         "label_smoothing_worsens_the_hessian_with_decays",
@@ -43,10 +43,10 @@ MEANINGS = {
     BENIGN: "In the ranges below descent cannot get stuck: where the gradient vanishes, the objective is least, or "
     "there is a way down.",
     PRICE: "What weight decay charges a normalised network for its features has a least value that its layers tell.",
-    SHARP: "At one strength of the decays a state with a class at zero becomes a local minimum; at a greater one "
-    "neither the simplex nor zero is lowest.",
-    DEEP: "With one more linear layer and an even number of classes, six or more, opposite pairs cost less than "
-    "a simplex.",
+    SHARP: "With 20 or 30 classes and a free bias a state with a class at zero becomes a local minimum at one strength "
+    "of the decays; with 30, at a greater one, neither the simplex nor zero is lowest.",
+    DEEP: "With one more linear layer, no bias and an even number of classes, six or more, opposite pairs cost less "
+    "than a simplex of the same margin.",
     SMOOTH: "Near the minimiser smoothed labels even out the curvature of the loss itself; with the decays in it they "
     "make it less even.",
     FRAME: "The bias decides: free, class means form a simplex; without one, they are at right angles.",
@@ -174,9 +174,7 @@ def _verdict(is_stationary: bool, worst: float) -> str:
     """What the card of a comparison is called; `worst` is the largest relative deviation."""
     if not is_stationary:
         return "Nets that are not stationary, beside the prediction"
-    return (
-        "Trained nets obey the theory once they are stationary" if worst < CLOSE else "Stationary nets off the theory"
-    )
+    return "Stationary trained nets that obey the theory" if worst < CLOSE else "Stationary nets off the theory"
 
 
 def _pairs(run: dict[str, Any], is_derived: bool) -> list[tuple[str, float, float]]:

@@ -7,6 +7,7 @@ import math
 import pytest
 from PIL import Image
 
+from figures.report.page import build
 from figures.stored import DATA
 from tests.figures.browser import drawn, labelled, marks, reopened
 
@@ -176,6 +177,25 @@ def test_claims_on_a_phone_show_evidence_margin_and_verdict(page, address):
         ).startswith(f'"{name}')
 
 
+@ON_PHONE
+def test_no_line_begins_with_what_ends_a_formula(page, address):
+    page.goto(address)
+    lines = page.evaluate("""() => {
+        const found = [];
+        for (const math of document.querySelectorAll("#start-cards p math")) {
+            const next = math.nextSibling;
+            if (next?.nodeType !== 3 || !/^[.,;:)]/.test(next.textContent)) continue;
+            const range = document.createRange();
+            range.setStart(next, 0);
+            range.setEnd(next, 1);
+            found.push(range.getBoundingClientRect().left - math.getBoundingClientRect().right);
+        }
+        return found;
+    }""")
+    assert len(lines) > 15
+    assert max(map(abs, lines)) < 3
+
+
 def test_the_margin_of_every_claim_is_explained(page, address):
     page.goto(f"{address}#theorems")
     note = page.locator("#theorems .note").inner_text()
@@ -227,6 +247,25 @@ def test_curves_of_the_diagram_are_smooth(page, address):
     }""")
     assert far < 1
     assert corners > 3 * rows
+
+
+def test_a_scan_along_one_axis_leaves_no_empty_half_page(browser, tmp_path):
+    record = json.loads((DATA / "scan_benign_30.json").read_text())
+    axes, cells = record["result"]["axes"], record["result"]["cells"]
+    del axes["gamma"]
+    record["result"]["cells"] = {key: values[: len(axes["decay"])] for key, values in cells.items()}
+    (tmp_path / "scan.json").write_text(json.dumps(record))
+    (tmp_path / "report.html").write_text(build(tmp_path)[0], encoding="utf-8")
+    page = browser.new_page()
+    page.goto(f"{(tmp_path / 'report.html').as_uri()}#phase?colour=proved")
+    drawn(page)
+    assert page.locator("#phase-map .nsewdrag").bounding_box()["height"] < 120
+    square = page.locator("#phase-map .point").last.bounding_box()
+    plot = page.locator("#phase-map .nsewdrag").bounding_box()
+    assert square["y"] + square["height"] / 2 == pytest.approx(plot["y"] + plot["height"] / 2, abs=2)
+    page.goto(f"{(tmp_path / 'report.html').as_uri()}#start")
+    assert "from 0 to 0" not in page.locator("#start-cards").inner_text()
+    page.close()
 
 
 def test_areas_of_the_diagram_are_the_closed_forms(page, address):

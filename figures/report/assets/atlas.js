@@ -50,8 +50,8 @@ function drawOrbits(atlas, chosen) {
   plot("atlas-map", traces, { ...layout, legend: { ...LAYOUT.legend, itemsizing: "constant" } }, (point) => go({ row: point.customdata, frame: "" }));
 }
 
-const LABEL = [26, 14]; // pixels that a label takes
-// The numbers of the discs, one label for those that would cover each other's.
+const LABEL = [20, 14]; // pixels that a label takes
+// The numbers of the discs, one label in the middle of those that would cover each other's.
 function discLabels(discs) {
   const { clientWidth, clientHeight } = byId("atlas-map");
   const pixels = (key, size) => {
@@ -60,7 +60,10 @@ function discLabels(discs) {
   };
   const [along, up] = [pixels("value", 0.75 * clientWidth), pixels("index", 0.65 * clientHeight)];
   const areTouching = (a, b) => along * Math.abs(a.value - b.value) < LABEL[0] && up * Math.abs(a.index - b.index) < LABEL[1];
-  return togetherAt(discs, areTouching).map((each) => ({ ...each, text: inWords(each.members.map(({ number }) => String(number + 1))) }));
+  const mean = (members, key) => members.reduce((sum, member) => sum + member[key], 0) / members.length;
+  return togetherAt(discs, areTouching).map(({ members }) => ({
+    value: mean(members, "value"), index: mean(members, "index"), text: inWords(members.map(({ number }) => String(number + 1))),
+  }));
 }
 
 const ORBIT_WORDS = {

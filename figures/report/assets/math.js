@@ -211,14 +211,27 @@ function indexAt(tokens, i) {
 function typeset(text) {
   const made = document.createDocumentFragment();
   const parts = mathParts(String(text));
+  const touching = (part, pattern) => (typeof part === "string" ? pattern.exec(part)[0] : "");
+  let taken = 0; // characters of a text that stand with the formula before it
   for (const [i, part] of parts.entries()) {
-    if (typeof part === "string") { made.append(...codeIn(part)); continue; }
-    const [before, after] = [parts[i - 1], parts[i + 1]];
-    if (typeof before === "string" && /\S$/.test(before)) made.append(JOINER); // no line ends between a bracket and its formula
-    made.append(...formulas(part.tree));
-    if (typeof after === "string" && /^\S/.test(after)) made.append(JOINER);
+    if (typeof part === "string") {
+      made.append(...codeIn(i + 1 < parts.length ? part.slice(taken).replace(/\S+$/, "") : part.slice(taken)));
+      continue;
+    }
+    const before = touching(parts[i - 1]?.slice?.(taken), /\S*$/);
+    const after = touching(parts[i + 1], /^\S*/);
+    taken = after.length;
+    made.append(...held(before, formulas(part.tree), after));
   }
   return made;
+}
+
+// No line ends between a formula and what touches it.
+function held(before, nodes, after) {
+  const hold = (...inside) => element("span", { className: "held" }, ...inside);
+  if (before) nodes[0] = hold(...codeIn(before), nodes[0]);
+  if (after) nodes[nodes.length - 1] = hold(nodes.at(-1), ...codeIn(after));
+  return nodes;
 }
 
 // Names between backquotes; relations between words.
@@ -245,7 +258,6 @@ function formulas(tree) {
   });
 }
 
-const JOINER = "\u2060";
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const sizeOf = (node) => (typeof node === "string" ? 0 : ["mi", "mn", "mo"].includes(node[0]) ? node[1].length : node.slice(1).filter(Array.isArray).reduce((sum, child) => sum + sizeOf(child), 0));
 

@@ -25,9 +25,9 @@ VIEWS.phase = (values, scans) => {
   byId("phase-colour").onchange = () => go({ colour: byId("phase-colour").value });
   byId("phase-colour").parentElement.hidden = !isKnown(scan);
   const isProof = byId("phase-colour").value === "proved";
-  byId("phase-note").textContent = isProof
+  byId("phase-note").textContent = (isProof
     ? "Benign: every critical point is a global minimum or a strict saddle. Dots: cells in which some start does not end as predicted."
-    : "A cell has the colour of the state in which most of its starts end.";
+    : "A cell has the colour of the state in which most of its starts end.") + (isKnown(scan) ? " Areas of what is proved and all curves are closed forms." : "");
   byId("phase-map").onkeydown = (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] }[event.key];
     if (!step) return;
@@ -85,8 +85,9 @@ function drawMap(scan, x, y, isProof) {
   const axisAlong = (along) => ({ ...axisOf(along.label, along.type, along.values), range: rangeOf(along), showgrid: false });
   const layout = {
     title: heading(scan.title), showlegend: false, margin: { ...LAYOUT.margin, b: 45 }, images,
-    xaxis: axisAlong(scan.x), yaxis: { ...axisAlong(scan.y), showticklabels: scan.y.values.length > 1 },
+    xaxis: axisAlong(scan.x), yaxis: { ...axisAlong(scan.y), visible: scan.y.values.length > 1 },
   };
+  byId("phase-map").classList.toggle("strip", scan.y.values.length === 1);
   plot("phase-map", traces, layout, (point) => go({ x: nearest(scan.x, point.x), y: nearest(scan.y, point.y) }));
 }
 
@@ -160,9 +161,10 @@ function painted(z, colours) {
 
 // Where a scan's first and last cells end, halfway on their own scale to a next one.
 function edgesOf(along) {
+  if (along.values.length === 1) return [along.values[0] - 0.5, along.values[0] + 0.5];
   const [to, back] = along.type === "log" ? [Math.log, Math.exp] : [(t) => t, (t) => t];
   const t = along.values.map(to);
-  const [before, after] = t.length > 1 ? [(t[1] - t[0]) / 2, (t.at(-1) - t.at(-2)) / 2] : [0.5, 0.5];
+  const [before, after] = [(t[1] - t[0]) / 2, (t.at(-1) - t.at(-2)) / 2];
   const first = back(t[0] - before);
   return [first <= 0 && along.values[0] >= 0 ? along.values[0] / 2 : first, back(t.at(-1) + after)];
 }

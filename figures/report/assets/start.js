@@ -88,7 +88,8 @@ function areaPicture(record, of) {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${scan.title}: areas`);
   const used = names.map((name, i) => ({ name, colour: colours[i], i })).filter(({ i }) => z.flat().includes(i));
-  return figureOf(canvas, used, `${extentOf(scan.y)}, up, against ${extentOf(scan.x)}; ${scan.title.split(", ").slice(1, 3).join(", ")}`);
+  const up = scan.y.values.length > 1 ? `${extentOf(scan.y)}, up, against ` : "";
+  return figureOf(canvas, used, `${up}${extentOf(scan.x)}; ${scan.title.split(", ").slice(1, 3).join(", ")}`);
 }
 
 const extentOf = ({ label, type, values }) => `${label} from ${shown(values[0])} to ${shown(values.at(-1))} (${type === "log" ? "log" : "linear"} scale)`;

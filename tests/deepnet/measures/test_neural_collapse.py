@@ -121,6 +121,17 @@ def test_without_torchmetrics_it_says_what_to_install(monkeypatch):
         importlib.import_module("deepnet.measures.neural_collapse")
 
 
+def test_a_torchvision_that_does_not_fit_torch_is_named(monkeypatch, tmp_path):
+    (tmp_path / "torchmetrics.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("torchmetrics", "deepnet.measures.neural_collapse"):
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(
+        ImportError, match=r"does not import \(operator torchvision::nms .*\); a torchvision that does not fit"
+    ):
+        importlib.import_module("deepnet.measures.neural_collapse")
+
+
 PROCESSES = """
 import sys, torch, torch.distributed as dist
 import tests.lacking_operators
