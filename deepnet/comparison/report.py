@@ -11,7 +11,7 @@ from ufm.cli.table import NamedTable, console, table
 from ufm.cli.words import depth_sentence, fixed
 
 NOTHING_DERIVED = (
-    "what this net pays for its features is not known (it is for the nets of this laboratory that normalise their "
+    "What this net pays for its features is not known (it is for the nets of this laboratory that normalise their "
     "features, with the head linear, and a loss whose minimum is known), so its decay is fitted and no bound is given."
 )
 
@@ -84,7 +84,7 @@ def _notes(conditions: Sequence[dict[str, Any]]) -> list[str]:
     fitted = [condition["condition"] for condition in conditions if not condition["derived"]]
     unknown = [(each["condition"], why) for each in conditions if (why := each["no_prediction"])]
     lines = [f"{name}: the model's minimum is not known here: {why}" for name, why in unknown]
-    return [*lines, f"{'; '.join(fitted)}: {NOTHING_DERIVED}"] if fitted else lines
+    return [*lines, f"{NOTHING_DERIVED} So it is for {'; '.join(fitted)}."] if fitted else lines
 
 
 def _digits(value: float | None, digits: int) -> str:
@@ -182,7 +182,7 @@ def _show_condition(condition: dict[str, Any]) -> None:
     console().print(found)
     print(condition["verdict"])
     if not condition["derived"]:
-        print(NOTHING_DERIVED[0].upper() + NOTHING_DERIVED[1:])
+        print(NOTHING_DERIVED)
 
 
 def _show_transfers(network: dict[str, Any]) -> None:

@@ -82,8 +82,10 @@ def test_compare_takes_several_runs(tmp_path, capsys):
         small = [*SMALL, "--net", "resnet18", "--width", "0.125"]
         assert deepnet("train", *small, "--loss", run.name, "--out", run) == 0
     capsys.readouterr()
-    assert deepnet("compare", "--runs", f"[{runs[0]}, {runs[1]}]", "--depths", "[1, 3]", "--out", tmp_path / "out") == 0
+    asked = ["--runs", f"[{runs[0]}, {runs[1]}]", "--depths", "[1, 3]", "--out", tmp_path / "out"]
+    assert deepnet("compare", *asked, "--details") == 0
     shown = capsys.readouterr().out
+    assert shown.count(", not stationary") == 2  # in the table of a row per condition
     assert shown.count("calibration") == 2
     assert shown.count("Last layer not stationary") == 2
     pictures = {
@@ -98,7 +100,9 @@ def test_compare_takes_several_runs(tmp_path, capsys):
         *(f"{name}.png" for name in pictures),
     }
     assert all(str(tmp_path / "out" / name) in shown.replace("\n", "") for name in pictures)
-    result = json.loads((tmp_path / "out" / "record.json").read_text())["result"]
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    result = record["result"]
+    assert "details" not in record["setting"]
     assert {row["kind"] for row in result["runs"][0]["rows"]} == {"calibration", "identity", "prediction"}
     assert [line["epoch"] for line in result["runs"][0]["trajectory"]] == [1, 2]
     assert set(result["runs"][0]["stationarity_by_statistics"]) == {"running", "precise", "batch"}
