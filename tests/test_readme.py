@@ -139,7 +139,8 @@ def facts():
     yield f"| Poly-1 | + | + | + | ETF | {zero['poly1']:.3f} |"
     yield f"some partly collapsed | {zero['gce']:.3f} |"
     ratios, by_trace = (sooner["statements"][number] for number in (0, 1))
-    yield f"({min(ratios['measured']):.2g} to {max(ratios['measured']):.2g} of the epochs); by the trace form it is not decided"
+    least, most = min(ratios["measured"]), max(ratios["measured"])
+    yield f"({least:.2g} to {most:.2g} of the epochs); by the trace form it is not decided"
     assert (ratios["outcome"], by_trace["outcome"]) == ("showed", "not decided")
 
 

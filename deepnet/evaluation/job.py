@@ -10,6 +10,7 @@ from deepnet.evaluation.evaluation import Evaluation
 from deepnet.evaluation.files import evaluate_file
 from deepnet.settings import EvaluateSetting
 from ufm.cli.job import Job
+from ufm.cli.table import console
 
 PARTS = ("class means", "within classes", "between classes")
 """What a file's evaluation consists of; the time of the last does not depend on samples."""
@@ -40,7 +41,7 @@ class Evaluate(Job[EvaluateSetting, Evaluations]):
         """The evaluation of one file, with a bar for each of its parts."""
         setting = self.setting
         columns = "{task.description}", BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        with Progress(*columns, transient=True) as bars:
+        with Progress(*columns, transient=True, disable=not console().is_terminal) as bars:  # else leaves a blank line
             parts = [bars.add_task(f"{file.name}: {part}", total=None, start=False) for part in PARTS]
             bars.start_task(parts[0])
 

@@ -74,7 +74,10 @@ def test_a_scan_has_a_column_and_older_rows_are_readable():
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        (["ufm.example_losses.Poly1", "--loss.epsilon", 3], "psi(x) is convex up to x = 0.69 and has slope >= 1 beyond, on"),
+        (
+            ["ufm.example_losses.Poly1", "--loss.epsilon", 3],
+            "psi(x) is convex up to x = 0.69 and has slope >= 1",
+        ),
         (["ufm.example_losses.LogitNormalised"], "open: the loss is no increasing function psi(x)"),
         (["focal"], "the landscape is proved benign (symbolic): free bias"),
     ],
