@@ -77,9 +77,10 @@ def together(entries: list[Card]) -> list[Card]:
     One that `joins` a finding lends it its picture and its sentence, and its title if it says so, and is no card then.
     """
     findings = {card["title"]: card for card in entries if card["kind"] == "theory_checks"}
-    joined = {card["joins"]: card for card in entries if card.get("joins") in findings}
+    ordered = sorted(entries, key=_rank)
+    joined = {card["joins"]: card for card in reversed(ordered) if card.get("joins") in findings}
     shown: list[Card] = []
-    for card in sorted(entries, key=_rank):
+    for card in ordered:
         is_new = card["title"] not in [other["title"] for other in shown]
         if card.get("joins") not in findings and is_new:
             shown.append(_with(card, joined[card["title"]]) if card["title"] in joined else card)
