@@ -25,7 +25,7 @@ const PICTURES = {
   bars: ({ bars }) => figureOf(bar(bars), bars.map((entry) => ({ ...entry, name: `${entry.name}: ${entry.value}` })), ""),
   proved: (picture) => areaPicture(picture.record, (scan) => ({ z: provedOf(scan), names: PROVED.map(([name]) => name), colours: PROVED.map(([, colour]) => colour) })),
   ends: (picture) => areaPicture(picture.record, (scan) => ({ z: endsOf(scan), names: Object.values(scan.states), colours: scan.shades })),
-  pairs: () => figureOf(pairs(), [], "six classes in opposite pairs, lower than any simplex"),
+  pairs: () => figureOf(pairs(), [], "six classes in opposite pairs, lower than a simplex of the same margin"),
   frame: () => PICTURES.chart(framePicture()),
 };
 
