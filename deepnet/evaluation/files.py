@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deepnet.evaluation.evaluation import Evaluation, accuracy_of, metrics_of, on_other_samples
+from deepnet.evaluation.evaluation import Evaluation, accuracy_of, evaluation, metrics_of, on_other_samples
 from deepnet.evaluation.feature_files import Features, read_features, read_last_layer
 from ufm.collapse import FeatureStats
 from ufm.collapse.arrays import IGNORED
@@ -53,7 +53,7 @@ def evaluate_file(
         values["test_accuracy"] = accuracy_of(of_test.features, of_test.labels.long(), train.W, train.b, IGNORED)
     assert stats.present is not None
     sizes = len(kept), len(stats.present), int(stats.present.sum()), train.features.shape[1]
-    return Evaluation(str(path), *sizes, {"features": values})
+    return evaluation(str(path), sizes, {"features": values})
 
 
 def _others(path: Path, argument: str, like: Tensor) -> Features:

@@ -17,9 +17,15 @@ def show(found: list[Evaluation]) -> None:
     shown = found if len(found) <= COLUMNS else [found[0], *found[1 - COLUMNS :]]
     files = [Path(each.source).name for each in shown]
     made = table(_title(found), "metric", *files, left=["metric"], named=["metric"], own=files)
-    for name in dict.fromkeys(name for each in shown for name in each.metrics):
+    undefined = [name for each in found for names in each.undefined.values() for name in names]
+    for name in dict.fromkeys([*(name for each in shown for name in each.metrics), *undefined]):
         made.add_row(name, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "-" for each in shown))
     console().print(made)
+    if undefined:
+        print(
+            "-: not defined for these features (class means coincide, or squares are beyond float64): "
+            + ", ".join(dict.fromkeys(undefined))
+        )
 
 
 def export(found: list[Evaluation], folder: Path, kind: str) -> Path:

@@ -40,7 +40,10 @@ def labels_of(labels: Any) -> Tensor:
     labels = tensor_of("labels", labels)
     check_label_type(labels)
     check(labels.ndim == 1, "labels", described(labels), "one class per sample, a tensor (samples,)")
-    return labels.long()
+    whole = labels.long()
+    is_kept = labels.dtype != torch.uint64 or bool((whole >= 0).all())
+    check(is_kept, "labels", "integers of 2^63 or more", "integers below 2^63")
+    return whole
 
 
 def number_of_classes(labels: Tensor, W: Tensor | None, asked: int | None, ignore_index: int) -> int:

@@ -222,7 +222,7 @@ def test_help_tells_what_compare_takes():
 def test_loss_and_decay_are_asked_for():
     with pytest.raises(RequestError, match="`loss` must be a loss of ufm"):
         deepnet.compare(H, Y, W, decay=1.0)
-    with pytest.raises(RequestError, match="`decay` must be finite and > 0, got None"):
+    with pytest.raises(RequestError, match=r"`decay` must be in .1e-100, 1e100., got None"):
         deepnet.compare(H, Y, W, loss="ce")
 
 
@@ -258,12 +258,14 @@ REFUSED = {
     "W of other features": ((H, Y, np.eye(4)), {}, r"`weight` must be a tensor \(classes, 3\)"),
     "no W": ((H, Y, None), {}, r"`weight` must be a tensor \(classes, 3\), got nothing"),
     "nan": ((H * np.nan, Y, W), {}, "`features` must be finite"),
+    "squares of squares overflow": ((H * 1e200, Y, W), {"decay_H": 1.0}, "`features` must be zero, or its largest"),
+    "labels beyond int64": ((H, Y.astype(np.uint64) + 2**63, W), {}, "`labels` must be integers below 2.63"),
     "nothing left": ((H, 0 * Y - 100, W), {}, "`labels` must be such that a sample is left"),
     "a row without labels": ((H, np.zeros((8, 4), int), W), {}, "a 1 in every row"),
     "a loss for one label": ((H, np.ones((8, 4), int), W), {"loss": "mse"}, "`loss` must be ce with several labels"),
-    "a loss that is none": ((H, Y, W), {"loss": "cee"}, "`--loss` must be one of"),
-    "a decay": ((H, Y, W), {"decay": 0.0}, "`decay` must be finite and > 0, got 0.0"),
-    "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, "`decay_b` must be finite and >= 0"),
+    "a loss that is none": ((H, Y, W), {"loss": "cee"}, "`loss` must be one of"),
+    "a decay": ((H, Y, W), {"decay": 0.0}, "`decay` must be in .1e-100, 1e100., got 0.0"),
+    "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, "`decay_b` must be in .0, 1e100."),
     "not convex": ((H[1:], Y[1:], W), {"loss": "focal"}, "`loss` must be convex"),
     "one class": ((H, 0 * Y, W[:1]), {}, "`weight` must be a row for each of two classes or more"),
     "nothing to balance": ((0 * H, Y, W), {}, "`decay_H` must be given where the squares of features or weights are"),
@@ -275,6 +277,15 @@ def test_what_is_wrong_is_one_sentence(case):
     given, changed, sentence = REFUSED[case]
     with pytest.raises(RequestError, match=sentence):
         compare(*given, **{"loss": "ce", "decay": 1.0} | changed)
+
+
+def test_quantities_that_a_layer_leaves_undefined_are_named_and_no_number(capsys):
+    found = compare(0 * H, Y, W, np.array([0.1, 0, 0, 0]), loss="ce", decay=1.0, decay_H=1.0)
+    assert all(math.isfinite(row.measured) for row in found.rows)
+    (note,) = [note for note in found.notes if note.startswith("Not defined for this layer")]
+    assert "variance between classes" in note
+    assert "nan" not in str(found)
+    assert not [note for note in compare(H, Y, W, loss="ce", decay=1.0).notes if note.startswith("Not defined")]
 
 
 def test_more_variables_than_a_minimisation_may_have_are_refused(monkeypatch):

@@ -137,7 +137,10 @@ def test_features_of_one_class_have_numbers_and_no_picture(tmp_path, monkeypatch
     written(Path("one.npz"), {"features": np.ones((3, 2)), "labels": np.zeros(3, int)})
     assert main("python -m deepnet", "", COMMANDS, ["evaluate", "one.npz", "--out", "out"]) == 0
     assert json.loads(Path("out/record.json").read_text())["result"]["evaluations"][0]["present"] == 1
-    assert "picture" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "picture" not in shown
+    assert not any(word in shown for word in ("nan", "inf "))
+    assert "-: not defined for these features" in shown
     assert not Path("out/evaluated_features.png").exists()
 
 
