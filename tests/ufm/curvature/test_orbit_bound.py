@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
@@ -58,6 +59,26 @@ def test_derivatives_of_a_sample_stay_within_their_bounds(loss, normal):
     found = torch.tensor([_third_derivatives(loss, z[i], p[i], i % 4) for i in range(60)]).abs().amax(0)
     assert found[0] <= bounds.second
     assert found[1] <= bounds.third + 1e-12  # rounding, where it is 0
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 3.0, 20.0])
+def test_the_bounds_of_focal_loss_are_the_sums_of_the_largest_terms(gamma):
+    """Each factor's largest value from a grid of p, put together as the docstring derives it."""
+    p = np.linspace(1e-9, 1 - 1e-9, 400_001)
+    q = 1 - p
+    pl, pq, m = (np.abs(term).max() for term in (p * np.log(p), p * q, gamma * p - q))
+    psi = (
+        gamma * pl + 1,
+        gamma * m * pl + (2 * gamma + 1) * pq,
+        gamma * m**2 * pl + (2 * gamma + 1) * m * pq + gamma * (gamma + 1) * pq * pl + pq * (gamma * m + 2 * gamma + 1),
+    )
+    variance, skewness, e = 1 / 2, 2**1.5 / (6 * 3**0.5), 2**0.5
+    found = derivative_bounds(Focal(gamma), 4)
+    assert found is not None
+    loosest = gamma * (gamma + 1) / 4 * (1 / math.e - pl * pq * 4)  # where p l is taken at its largest by itself
+    assert found.second == pytest.approx(psi[1] * e**2 + psi[0] * variance, rel=1e-6)
+    third = psi[2] * e**3 + 3 * psi[1] * e * variance + psi[0] * skewness
+    assert third * (1 - 1e-6) <= found.third <= third + loosest * e**3 + 1e-6 * third
 
 
 def test_every_loss_that_theory_knows_here_has_bounds():

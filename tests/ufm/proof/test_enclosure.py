@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 from flint import arb, ctx
+from scipy.optimize import brentq
 
 from ufm.atlas.atlas import Atlas
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.model.problem import Problem
-from ufm.proof import enclosure
-from ufm.proof.ball_losses import in_balls
+from ufm.proof import enclosure, margin_enclosure
+from ufm.proof.ball_losses import _focal_slope_derivative, focal_slope_ball, in_balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, is_stationary
 from ufm.proof.enclosure import enclose
 from ufm.proof.margin_enclosure import enclose_margin, etf_ball
 from ufm.solve.hessian import dense_hessian
-from ufm.theory.prediction import predict
+from ufm.theory.prediction import focal_slope, predict
 from ufm.tolerances import BOX
 
 
@@ -187,6 +188,30 @@ def test_margins_are_enclosed(loss, margin):
     assert found.is_below_zero
     assert found.margin == pytest.approx(predict(problem).margin, rel=1e-14)
     assert arb(margin, 10.0 ** (-len(margin.split(".")[1]))).overlaps(arb(found.margin))
+
+
+@pytest.mark.parametrize("gamma", [0.5, 3.0])
+def test_the_slope_of_newtons_step_is_that_of_finite_differences(gamma):
+    with ctx.workprec(200):
+        a, h = arb("0.7"), arb("1e-20")
+        difference = (focal_slope_ball(a + h, 5, arb(gamma)) - focal_slope_ball(a - h, 5, arb(gamma))) / (2 * h)
+        assert abs(float(difference / _focal_slope_derivative(a, 5, arb(gamma))) - 1) < 1e-15
+
+
+def test_the_ray_is_below_zero_up_to_the_maxwell_point_and_no_further():
+    """K = 30, gamma = 3: the ETF is as low as zero at c = 0.0412288882 (`focal-window`, and the pages)."""
+    for c, is_below in ((0.0412288, True), (0.0412289, False)):
+        margin = brentq(lambda a, c=c: focal_slope(a, 30, 3.0) - 29 * c, 0.78, 0.9, xtol=1e-14)
+        found = enclose_margin(Problem(Focal(3.0), 30, 30, 1, c, c, 0.0), near=margin)
+        assert found is not None
+        assert found.is_below_zero == is_below
+
+
+def test_a_margin_whose_simplex_is_not_critical_in_the_full_model_is_refused(monkeypatch):
+    problem = Problem(CrossEntropy(), 4, 6, 3, 5e-3, 1e-3, 0.0)
+    assert enclose_margin(problem) is not None
+    monkeypatch.setattr(margin_enclosure, "etf_ball", lambda model, a: etf_ball(model, a * (1 + arb("1e-9"))))
+    assert enclose_margin(problem) is None
 
 
 def test_false_margins_are_refused():

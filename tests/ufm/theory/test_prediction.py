@@ -8,7 +8,9 @@ from tests.reference_values import FOCAL_WINDOWS, MINIMISERS, SQUARED_ERROR_BY_B
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.model.problem import Problem
+from ufm.model.spheres import SphereProblem
 from ufm.theory.prediction import balanced_target, focal_of_margin, focal_slope, predict, predicted_point
+from ufm.theory.sphere_prediction import sphere_target
 
 
 @pytest.mark.parametrize("row", MINIMISERS, ids=lambda row: f"{row[0]}-{row[1]}-{row[2]}")
@@ -109,6 +111,22 @@ def test_what_is_not_proved_is_not_claimed():
     assert predict(_with_strength(Focal(3.0), 30, inside, decay_b=None)).is_proved_global
     assert predict(_with_strength(Focal(3.0), 30, 1 / 30)).is_proved_global
     assert predict(_with_strength(Focal(3.0), 5, 0.24)).is_proved_global
+
+
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_the_target_says_whether_its_point_is_proved(is_proved):
+    problem = _with_strength(Focal(3.0), 30, 0.04122, decay_b=None if is_proved else 0.0)
+    target = balanced_target(problem)
+    assert target.is_proved_global == is_proved
+    assert any("not proved to be global" in note for note in target.notes) != is_proved
+
+
+@pytest.mark.parametrize(("K", "d", "bound"), [(4, 6, 8.0), (5, 7, 25 / 3), (10, 10, 16.0)])
+def test_the_temperatures_that_the_paper_covers_on_spheres(K, d, bound):
+    """Yaras et al. 2022: tau < 2 (d - 2) / (1 + (K mod 2)/K) and d > K."""
+    target = sphere_target(SphereProblem(CrossEntropy(), K, d, 2, temperature=bound * 0.999))
+    assert target.facts["temperature_bound"] == pytest.approx(bound)
+    assert target.facts["is_covered_by_theorem"] == (d > K)
 
 
 def test_a_dimension_too_small_for_the_geometry_is_refused():
