@@ -278,6 +278,7 @@ class CompareSetting(CommonSetting):
         if self.features is not None:
             check(self.runs is None, "--features", self.features, "left out with --runs")
             check(self.decay is not None, "--decay", "", "given with --features, > 0")
+            self._check_no_option_of_runs()
         of_features = {"last_layer": self.last_layer, "decay": self.decay, "decay_H": self.decay_H}
         for name, value in (of_features | {"decay_b": self.decay_b}).items():
             allowed = "left out with --runs, whose settings say it"
@@ -285,13 +286,20 @@ class CompareSetting(CommonSetting):
         is_asked = self.features is not None or self.loss == {"name": "ce"}
         check(is_asked, "--loss", self.loss.get("name"), "left out with --runs, whose settings say it")
         for name, value in (("--decay", self.decay), ("--decay-H", self.decay_H)):
-            check(value is None or 0 < value < math.inf, name, value, "finite and > 0")
-        check(self.decay_b is None or 0 <= self.decay_b < math.inf, "--decay-b", self.decay_b, "finite and >= 0")
+            check(value is None or 1e-100 <= value <= 1e100, name, value, "in [1e-100, 1e100]")
+        check(self.decay_b is None or 0 <= self.decay_b <= 1e100, "--decay-b", self.decay_b, "in [0, 1e100]")
         check(self.runs is None or len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
         names = ", ".join(map(str, self.folders))
         check(len({*self.folders}) == len(self.folders), "--runs", names, "runs that differ")
         is_allowed = bool(self.depths) and all(0 < m < math.inf for m in self.depths)
         check(is_allowed, "--depths", self.depths, "one number or more, finite and > 0")
+
+    def _check_no_option_of_runs(self) -> None:
+        """Refuse what says nothing of a file of features, which is compared on the CPU and without chance."""
+        plain = {"data_folder": None, "code": "", "depths": [1.0], "seed": 0, "device": "cpu"}
+        for name, default in plain.items():
+            value = getattr(self, name)
+            check(value == default, f"--{name.replace('_', '-')}", value, "left out with --features")
 
     @property
     def folders(self) -> list[Path]:

@@ -31,6 +31,8 @@ from ufm.model.pick_all_labels import PickAllLabels, indicators
 
 MOST_SETS = 10_000
 """The most different sets of labels."""
+LEAST, LARGEST = 1e-50, 1e50
+"""The sizes of features, weights and bias with whose squares of squares float64 can compute; zero is one, too."""
 SAME = 1e-9
 """Rounding, relative to the largest direction of the class means or to their length."""
 
@@ -139,6 +141,9 @@ def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> 
     H = H[kept].double()
     for name, part in (("features", H), ("weight", W), ("bias", b)):
         check(bool(part.isfinite().all()), name, "nan or infinity", "finite")
+        largest = float(part.abs().max()) if part.numel() else 0.0
+        is_sized = largest == 0 or LEAST <= largest <= LARGEST
+        check(is_sized, name, f"{largest:.1e}", f"zero, or its largest number of a size in [{LEAST}, {LARGEST}]")
     check(len(H) > 0, "labels", "none", "such that a sample is left")
     present, index, counts = torch.unique(y, return_inverse=True, return_counts=True)
     sums = H.new_zeros(len(present), H.shape[1]).index_add_(0, index, H)

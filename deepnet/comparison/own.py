@@ -22,9 +22,10 @@ from deepnet.comparison.compare import Comparison, Kind, Row, Sizes, html_of_row
 from deepnet.comparison.compare import compare as compare_reading
 from deepnet.comparison.layer import Decays, Frame, Layer, OfSamples, in_frame, layer_of, of_logits, of_samples
 from deepnet.comparison.theories import Theory, theory_for
-from deepnet.comparison.verdict import CLOSE, COLLAPSED, grade
+from deepnet.comparison.verdict import CLOSE, COLLAPSED, grade, number, percent
 from deepnet.measures.reading import Reading
-from ufm.arguments import Rule, not_negative, optional, positive
+from ufm.arguments import Rule, optional
+from ufm.arguments import number as number_in
 from ufm.collapse import cosines
 from ufm.errors import check
 from ufm.model.loss import Loss
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IDENTITIES = ("self-duality: cos(W, class means)", "mean cosine of class means")
+DECAY = number_in(1e-100, 1e100, "in [1e-100, 1e100]")
 LOSS = Rule(lambda v: isinstance(v, str | dict | Loss), "a loss of ufm, its name, or its name with parameters")
 
 
@@ -140,9 +142,9 @@ def compare(
         weight: (K, d), the last layer's.
         bias: (K,), None where the last layer has none.
         loss: a loss of ufm, its name, or its name with parameters ({"name": "focal", "gamma": 2}).
-        decay: of the weights, > 0, what an optimiser calls weight_decay (the objective has decay/2 |W|^2).
-        decay_H: of the features, > 0 (decay_H/2 |H|^2); None: read off the balance with the weights.
-        decay_b: of the bias, >= 0; None: `decay`.
+        decay: of the weights, in [1e-100, 1e100], an optimiser's weight_decay (the objective has decay/2 |W|^2).
+        decay_H: of the features, in the same bounds (decay_H/2 |H|^2); None: read off the balance with the weights.
+        decay_b: of the bias, in [0, 1e100]; None: `decay`.
         reading: of the second form only, as `sizes`: what is read off a run.
         sizes: classes, samples per class, dimension and decay of that run.
 
@@ -155,9 +157,9 @@ def compare(
     if reading is None:
         check(sizes is None, "sizes", sizes, "left out with features, which say it")
         LOSS.check("loss", loss)
-        positive.check("decay", decay)
-        optional(positive).check("decay_H", decay_H)
-        optional(not_negative).check("decay_b", decay_b)
+        DECAY.check("decay", decay)
+        optional(DECAY).check("decay_H", decay_H)
+        optional(number_in(0.0, 1e100, "in [0, 1e100]")).check("decay_b", decay_b)
         decays: dict[str, Any] = {"decay": decay, "decay_H": decay_H, "decay_b": decay_b}
         return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
     for name, value in {"bias": bias, "decay": decay, "decay_H": decay_H, "decay_b": decay_b}.items():
@@ -186,7 +188,8 @@ def compare_net(
     own = Decays(decay, decay_H, (decay if decay_b is None else decay_b) if layer.has_bias else None)
     frame = in_frame(layer, own)
     theory, found = theory_for(layer, frame), of_samples(layer, frame)
-    rows = _rows(layer, frame, theory, found)
+    every = _rows(layer, frame, theory, found)
+    rows = tuple(row for row in every if math.isfinite(row.measured))
     residuals = _residuals(layer, frame, own, found)
     nc1 = _nc1(layer)
     return NetComparison(
@@ -206,8 +209,13 @@ def compare_net(
         samples=len(layer.H),
         classes=len(layer.W),
         dim=layer.H.shape[1],
-        notes=theory.notes,
+        notes=(*theory.notes, *_on_undefined([row.name for row in every if row not in rows])),
     )
+
+
+def _on_undefined(names: list[str]) -> list[str]:
+    """The sentence on quantities that the layer leaves undefined."""
+    return [f"Not defined for this layer, where parts are zero or coincide: {', '.join(names)}."] if names else []
 
 
 def _rows(layer: Layer, frame: Frame, theory: Theory, found: OfSamples) -> tuple[Row, ...]:
@@ -221,7 +229,7 @@ def _rows(layer: Layer, frame: Frame, theory: Theory, found: OfSamples) -> tuple
         "p_y": ("identity", found.p_y, expected.p_y),
         "|w|": ("identity", measured["|w|"], predicted["|w|"]),
         "|h|": ("identity", measured["|h|"], predicted["|h|"]),
-        "|w| / |h|": (calibration, measured["|w|"] / measured["|h|"], _over(predicted["|w|"], predicted["|h|"])),
+        "|w| / |h|": (calibration, _over(measured["|w|"], measured["|h|"]), _over(predicted["|w|"], predicted["|h|"])),
         "training loss": ("identity", found.loss, expected.loss),
     }
     if not (layer.is_single and layer.loss.is_shift_invariant):
@@ -317,12 +325,12 @@ def _verdict(theory: Theory, rows: tuple[Row, ...], residuals: dict[str, float],
     state = "stationary" if residuals["weights"] <= CLOSE else "not stationary"
     collapse = "collapsed" if nc1 <= COLLAPSED else "not collapsed"
     head = f"{theory.name[0].upper()}{theory.name[1:]} ({theory.why})"
-    layer = f"last layer {state} (residual {residuals['weights']:.2g}) and {collapse} (NC1 trace {nc1:.2g})"
+    layer = f"last layer {state} (residual {number(residuals['weights'])}) and {collapse} (NC1 trace {number(nc1)})"
     if theory.is_zero:
         return f"{head} predicts zero at these decays; {layer}."
     off = {row.name: abs(row.ratio - 1) for row in rows if row.ratio is not None and row.kind != "calibration"}
     worst = max(off, key=lambda name: off[name])
-    return f"{head}; {layer}; {grade(off[worst])}: {worst} is off most, by {off[worst]:.2%}."
+    return f"{head}; {layer}; {grade(off[worst])}: {worst} is off most, by {percent(off[worst])}."
 
 
 def _over(part: float, whole: float) -> float:

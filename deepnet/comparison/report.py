@@ -5,6 +5,7 @@ from typing import Any
 
 from deepnet.comparison.own import NetComparison
 from deepnet.comparison.study import Study
+from deepnet.comparison.verdict import number
 from ufm.cli.table import console, table
 from ufm.cli.words import depth_sentence, fixed
 
@@ -35,7 +36,7 @@ def show_net(found: NetComparison) -> None:
         ratio = "-" if row.ratio is None else f"{row.ratio:.6g}"
         made.add_row(row.name, f"{row.measured:.6g}", f"{row.predicted:.6g}", ratio, row.kind)
     for name, value in found.residuals.items():
-        made.add_row(f"residual of the {name}", f"{value:.3g}", "0", "", "measured")
+        made.add_row(f"residual of the {name}", number(value, 3), "0", "", "measured")
     console().print(made)
     decay = "read off the balance" if found.is_fitted else "given"
     bias = "no bias" if found.decay_b is None else f"decay_b {found.decay_b:.4g}"

@@ -5,6 +5,7 @@ in the sentence. What is an identity for a stationary last layer on collapsed fe
 predicts with nothing fitted on its target.
 """
 
+import math
 from typing import Any
 
 CLOSE, FAIR = 0.05, 0.25
@@ -68,14 +69,14 @@ def _geometry(condition: dict[str, Any], rows: dict[str, Any]) -> str:
     share = dimensions["ratio"]["mean"]
     shape = "a simplex" if share is not None and share >= SIMPLEX else "short of a simplex"
     measured, predicted = dimensions["measured"]["mean"], dimensions["predicted"]["mean"]
-    return f"{collapse} (NC1 trace {_number(nc1)}), {shape} ({_number(measured)} of {predicted:.0f} dimensions)."
+    return f"{collapse} (NC1 trace {number(nc1)}), {shape} ({number(measured)} of {predicted:.0f} dimensions)."
 
 
 def _last_layer(condition: dict[str, Any], identity: tuple[float, str] | None) -> str:
     residuals = {name: spread["mean"] for name, spread in condition["stationarity"].items()}
     running = residuals["running"]
-    shown = f"residual {_number(running)}" + (
-        f", {_number(residuals['batch'])} in batches" if "batch" in residuals else ""
+    shown = f"residual {number(running)}" + (
+        f", {number(residuals['batch'])} in batches" if "batch" in residuals else ""
     )
     state = "stationary" if running is not None and running <= CLOSE else "not stationary"
     if identity is None:
@@ -98,5 +99,15 @@ def _worst(deviations: dict[str, float]) -> tuple[float, str]:
     return deviations[name], name
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2g}"
+def number(value: float | None, digits: int = 2) -> str:
+    """A number to so many digits, or the word for what is none."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value):
+        return "not defined" if math.isnan(value) else "infinite"
+    return f"{value:.{digits}g}"
+
+
+def percent(deviation: float) -> str:
+    """A relative deviation, such as 3.14%; one of a hundred or more as 2.7e+05 times."""
+    return f"{deviation:.2%}" if deviation < 100 else f"{deviation:.1e} times"

@@ -1,6 +1,7 @@
 """The result of an evaluation: the metrics of one set of features, or of several layers of a model."""
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NO_SIZES = ("layers", "last_layer", "undefined")
+"""The fields of an evaluation that are no columns of its table."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -26,6 +30,8 @@ class Evaluation:
             and of features of the last layer.
         layers: name of a layer -> its metrics; the last layer comes first.
         last_layer: the name of the linear map whose input is the last layer's features; None if it is not known.
+        undefined: the metrics of each layer that these features leave undefined or infinite: class means coincide, or
+            squares are beyond float64.
     """
 
     source: str
@@ -35,6 +41,7 @@ class Evaluation:
     dim: int
     layers: dict[str, dict[str, float]]
     last_layer: str | None = None
+    undefined: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -47,7 +54,7 @@ class Evaluation:
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat dict per layer, for a table of pandas."""
-        sizes = {name: value for name, value in asdict(self).items() if name not in ("layers", "last_layer")}
+        sizes = {name: value for name, value in asdict(self).items() if name not in NO_SIZES}
         return [{**sizes, "layer": layer, **values} for layer, values in self.layers.items()]
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
@@ -63,10 +70,19 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
-        names = dict.fromkeys(name for values in self.layers.values() for name in values)
+        names = dict.fromkeys(name for values in (*self.layers.values(), *self.undefined.values()) for name in values)
         rows = [(name, *(values.get(name) for values in self.layers.values())) for name in names]
         title = f"{self.source}: {self.samples} samples of {self.present} classes"
         return html_table(title, ("metric", *self.layers), rows)
+
+
+def evaluation(
+    source: str, sizes: tuple[int, int, int, int], values: dict[str, dict[str, float]], last_layer: str | None = None
+) -> Evaluation:
+    """The evaluation with these metrics by layer; those that are no finite numbers are named as undefined."""
+    layers = {layer: {name: x for name, x in of.items() if math.isfinite(x)} for layer, of in values.items()}
+    undefined = {layer: [name for name in of if name not in layers[layer]] for layer, of in values.items()}
+    return Evaluation(source, *sizes, layers, last_layer, {layer: names for layer, names in undefined.items() if names})
 
 
 def metrics_of(stats: FeatureStats) -> dict[str, float]:

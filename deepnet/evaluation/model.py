@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepnet.evaluation.evaluation import Evaluation, metrics_of, on_other_samples
+from deepnet.evaluation.evaluation import Evaluation, evaluation, metrics_of, on_other_samples
 from deepnet.evaluation.watched import LOADER, Watched, evaluating
 from ufm.arguments import Rule, each, function, instance, integer, optional
 from ufm.collapse import Moments
@@ -139,4 +139,4 @@ def _evaluation(watched: Watched, seen: dict[str, _Seen], others: dict[str, Tens
     main = next(iter(seen.values()))
     sums = main.sum_up()
     sizes = main.samples, watched.classes, int((sums.counts > 0).sum()), sums.shift.shape[1]
-    return Evaluation(type(watched.model).__name__, *sizes, results, watched.last)
+    return evaluation(type(watched.model).__name__, sizes, results, watched.last)

@@ -16,9 +16,15 @@ def show(found: list[Evaluation]) -> None:
     """Print a table with one row per metric and one column per evaluation."""
     shown = found if len(found) <= COLUMNS else [found[0], *found[1 - COLUMNS :]]
     made = table(_title(found), "metric", *(Path(each.source).name for each in shown), left=("metric",))
-    for name in dict.fromkeys(name for each in shown for name in each.metrics):
+    undefined = [name for each in found for names in each.undefined.values() for name in names]
+    for name in dict.fromkeys([*(name for each in shown for name in each.metrics), *undefined]):
         made.add_row(name, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "-" for each in shown))
     console().print(made)
+    if undefined:
+        print(
+            "-: not defined for these features (class means coincide, or squares are beyond float64): "
+            + ", ".join(dict.fromkeys(undefined))
+        )
 
 
 def export(found: list[Evaluation], folder: Path, kind: str) -> Path:

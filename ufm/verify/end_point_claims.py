@@ -56,7 +56,7 @@ class Claim:
 def measure(model: Model, target: Target, end: EndPoints) -> Measures:
     """The deviations of every end point from the prediction, by claim."""
     predicted = target.point.to(end.x.device)
-    scale = float(model.value(torch.zeros_like(predicted)))
+    scale = _at_zero(model)
     measures = {
         "gradient": end.gradient_norm,
         "value": (end.value - target.value).abs() / scale,
@@ -133,15 +133,31 @@ def _bounded(values: Tensor, about: Tensor, bound: float, first_start: int, evid
 
 
 def check_resolution(units: Units, tolerance: float) -> None:
-    """Refuse a tolerance that a start could meet far from any minimiser, because curvature is so small.
+    """Refuse a tolerance that a start could meet far from any minimiser, because curvature is so small, or f(0) is.
 
     Raises:
-        ValueError: naming the largest tolerance that means something.
+        ValueError: naming the largest tolerance that means something, or the loss if none does.
     """
     least = float(units.model.least_curvature)
     largest = FARTHEST * least / (RESOLVED * float(units.gradient))
     allowed = f"at most {largest:.1e}, since curvature at the minimiser is as small as {least:.1e}"
     check(tolerance <= largest, "--tolerance", tolerance, allowed)
+    at_zero = _at_zero(units.model)
+    check(at_zero > 0, "--loss", units.model.loss, "such that f(0), the unit of objectives, does not underflow to 0")
+    largest = (2 * least * FARTHEST * at_zero) ** 0.5 / (RESOLVED * float(units.gradient))
+    allowed = f"at most {largest:.1e}, since f(0), the unit of objectives, is as small as {at_zero:.1e}"
+    check(tolerance <= largest, "--tolerance", tolerance, allowed)
+
+
+def _at_zero(model: Model) -> float:
+    """f(0), in which objectives are measured."""
+    return float(model.value(torch.zeros(model.size, dtype=torch.float64)))
+
+
+def _resolved_value(units: Units, tolerance: float) -> float:
+    """How far above its minimum, relative to f(0), the objective of a start that has converged may be."""
+    gradient, least = tolerance * float(units.gradient), float(units.model.least_curvature)
+    return (RESOLVED * gradient) ** 2 / (2 * least) / _at_zero(units.model)
 
 
 def check_spread(units: Units, target: Target) -> None:
@@ -173,13 +189,14 @@ def _largest_curvature(model: Model, x: Float[Tensor, " P"]) -> float:
 
 def bounds_of(units: Units, tolerance: float) -> dict[str, float]:
     """What is allowed; negative: a lower bound. Where curvature is small, what a gradient of `tolerance` resolves."""
-    model, tolerance = units.model, tolerance * float(units.gradient)
+    model, gradient = units.model, tolerance * float(units.gradient)
     scale = float(model.curvature_scale)
-    distance = RESOLVED * tolerance / min(float(model.least_curvature), 1 / model.K)
+    value = max(VALUE, _resolved_value(units, tolerance))
+    distance = RESOLVED * gradient / min(float(model.least_curvature), 1 / model.K)
     return {
-        "value": VALUE,
+        "value": value,
         "below": -VALUE,
-        "states": VALUE,
+        "states": value,
         "geometry": max(GEOMETRY, distance),
         "duality gap": max(DUALITY_GAP, distance),
         "smallest eigenvalue": -max(NEGATIVE_CURVATURE * max(1.0, scale), distance * scale),
