@@ -27,7 +27,7 @@ from deepnet.measures.reading import Reading
 from ufm.arguments import Rule, optional
 from ufm.arguments import number as number_in
 from ufm.collapse import cosines
-from ufm.errors import check
+from ufm.errors import RequestError, check
 from ufm.model.loss import Loss
 from ufm.model.own_loss import loss_of
 
@@ -161,7 +161,10 @@ def compare(
         optional(DECAY).check("decay_H", decay_H)
         optional(number_in(0.0, 1e100, "in [0, 1e100]")).check("decay_b", decay_b)
         decays: dict[str, Any] = {"decay": decay, "decay_H": decay_H, "decay_b": decay_b}
-        return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
+        try:
+            return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
+        except RequestError as error:
+            raise RequestError(str(error).replace("`--loss", "`loss")) from None  # no option here
     for name, value in {"bias": bias, "decay": decay, "decay_H": decay_H, "decay_b": decay_b}.items():
         check(value is None, name, value, "left out with a reading, whose sizes say the decay")
     return compare_reading(reading, loss, sizes)  # type: ignore[arg-type]  # which refuses what is no loss

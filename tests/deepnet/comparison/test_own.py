@@ -330,3 +330,14 @@ def test_what_is_not_defined_is_named_and_no_row():
     for size in (2e-50, 1e50):
         rows = compare_net((0.3 - H) * size, Y, W, loss="ce", decay=0.1, decay_H=0.1).rows
         assert {"dimensions of class means", "|w| / |h|"} <= {row.name for row in rows}
+
+
+def test_a_wrong_loss_is_named_as_the_argument_of_the_call():
+    for loss, name in (
+        ("foo", "`loss`"),
+        ({"name": "focal", "gamma": -1}, "gamma"),
+        ({"name": "ce", "x": [1]}, "`loss.x`"),
+    ):
+        with pytest.raises(RequestError, match=name) as refused:
+            deepnet.compare(H, Y, W, loss=loss, decay=1.0)
+        assert "--" not in str(refused.value)
