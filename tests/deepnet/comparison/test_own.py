@@ -263,7 +263,7 @@ REFUSED = {
     "nothing left": ((H, 0 * Y - 100, W), {}, "`labels` must be such that a sample is left"),
     "a row without labels": ((H, np.zeros((8, 4), int), W), {}, "a 1 in every row"),
     "a loss for one label": ((H, np.ones((8, 4), int), W), {"loss": "mse"}, "`loss` must be ce with several labels"),
-    "a loss that is none": ((H, Y, W), {"loss": "cee"}, "`--loss` must be one of"),
+    "a loss that is none": ((H, Y, W), {"loss": "cee"}, "`loss` must be one of"),
     "a decay": ((H, Y, W), {"decay": 0.0}, r"`decay` must be in \[1e-100, 1e100\], got 0.0"),
     "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, r"`decay_b` must be in \[0, 1e100\]"),
     "not convex": ((H[1:], Y[1:], W), {"loss": "focal"}, "`loss` must be convex"),
