@@ -35,13 +35,25 @@ def check_label_type(labels: object) -> None:
     check(is_integer, "labels", described(labels), "a tensor of integers")
 
 
+def int64_of(labels: Integer[Tensor, "..."]) -> Integer[Tensor, "..."]:
+    """Integers as int64.
+
+    Raises:
+        ValueError: if a label of uint64 is no int64.
+    """
+    found = labels.long()
+    if labels.dtype == torch.uint64:
+        check(bool((found >= 0).all()), "labels", "2^63 or more", "integers below 2^63")
+    return found
+
+
 def labels_below(labels: Labels, count: int) -> Labels:
     """Integers as int64, if all lie in [0, count); read unless they are marked, or the code is compiled, which cannot.
 
     Raises:
         ValueError: naming a label outside.
     """
-    labels = labels.long()
+    labels = int64_of(labels)
     if torch.compiler.is_compiling() or _is_marked(labels, count) or labels.numel() == 0:
         return labels
     for label in torch.stack(torch.aminmax(labels)).tolist():

@@ -161,7 +161,10 @@ def compare(
         optional(DECAY).check("decay_H", decay_H)
         optional(number_in(0.0, 1e100, "in [0, 1e100]")).check("decay_b", decay_b)
         decays: dict[str, Any] = {"decay": decay, "decay_H": decay_H, "decay_b": decay_b}
-        return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
+        try:
+            return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
+        except RequestError as error:
+            raise RequestError(str(error).replace("`--loss", "`loss")) from None  # no option here
     for name, value in {"bias": bias, "decay": decay, "decay_H": decay_H, "decay_b": decay_b}.items():
         check(value is None, name, value, "left out with a reading, whose sizes say the decay")
     return compare_reading(reading, loss, sizes)  # type: ignore[arg-type]  # which refuses what is no loss
@@ -183,7 +186,7 @@ def compare_net(
     Raises:
         ValueError: as `compare`.
     """
-    made = _loss(loss)
+    made = loss if isinstance(loss, Loss) else loss_of({"name": loss} if isinstance(loss, str) else loss)
     layer = layer_of(features, labels, weight, bias, made)
     own = Decays(decay, decay_H, (decay if decay_b is None else decay_b) if layer.has_bias else None)
     frame = in_frame(layer, own)
@@ -211,16 +214,6 @@ def compare_net(
         dim=layer.H.shape[1],
         notes=(*theory.notes, *_on_undefined([row.name for row in every if row not in rows])),
     )
-
-
-def _loss(loss: Loss | str | dict[str, Any]) -> Loss:
-    """The loss asked for; what is wrong with it is said of the argument `loss`."""
-    if isinstance(loss, Loss):
-        return loss
-    try:
-        return loss_of({"name": loss} if isinstance(loss, str) else loss)
-    except RequestError as error:
-        raise RequestError(str(error).replace("`--loss", "`loss")) from None
 
 
 def _on_undefined(names: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ufm.collapse.arrays import tensor_of
 from ufm.errors import RequestError, check, reason_of
 from ufm.files import check_sums, opened
 
@@ -153,7 +154,11 @@ def _parquet(path: Path, names: set[str]) -> Arrays:
 def _tensors(found: Any, names: set[str]) -> Arrays:
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, no dict of tensors")
-    return {name: value for name, value in found.items() if name in names and isinstance(value, Tensor)}
+    tensors = {name: value for name, value in found.items() if name in names and isinstance(value, Tensor)}
+    for name, value in tensors.items():
+        if tensor_of(name, value).nbytes > value.untyped_storage().nbytes():
+            raise ValueError(f"{name} would unpack to {value.nbytes} bytes")
+    return tensors
 
 
 READERS: dict[str, Callable[[Path, set[str]], Arrays]] = {

@@ -11,6 +11,7 @@ from deepnet.evaluation.feature_files import Features, read_features, read_last_
 from ufm.collapse import FeatureStats
 from ufm.collapse.arrays import IGNORED
 from ufm.errors import RequestError, check
+from ufm.labels import int64_of, labels_below
 
 
 def evaluate_file(
@@ -45,12 +46,14 @@ def evaluate_file(
     }
     values = metrics_of(stats)
     if train.W is not None:
-        values["accuracy"] = accuracy_of(train.features, labels.long(), train.W, train.b, IGNORED)
+        values["accuracy"] = accuracy_of(train.features, int64_of(labels), train.W, train.b, IGNORED)
     kept = train.features[labels != IGNORED]
     values |= on_other_samples(stats, _features(others.get("test")), _features(others.get("outside")), kept)
     of_test = others.get("test")
     if of_test is not None and of_test.labels is not None and train.W is not None:
-        values["test_accuracy"] = accuracy_of(of_test.features, of_test.labels.long(), train.W, train.b, IGNORED)
+        values["test_accuracy"] = accuracy_of(
+            of_test.features, _classes(of_test.labels, len(train.W)), train.W, train.b, IGNORED
+        )
     assert stats.present is not None
     sizes = len(kept), len(stats.present), int(stats.present.sum()), train.features.shape[1]
     return evaluation(str(path), sizes, {"features": values})
@@ -66,6 +69,17 @@ def _others(path: Path, argument: str, like: Tensor) -> Features:
     is_labels = found.labels is None or (found.labels.shape == H.shape[:1] and not found.labels.is_floating_point())
     check(is_labels, argument, f"labels that are none in {path}", f"features with integers ({len(H)},) as labels")
     return found
+
+
+def _classes(labels: Tensor, count: int) -> Tensor:
+    """The labels of test samples, checked to be classes of the last layer."""
+    try:
+        labels = int64_of(labels)
+        labels_below(labels[labels != IGNORED], count)
+    except RequestError as error:
+        raise RequestError(f"--test: {error}") from None
+    check(bool((labels != IGNORED).any()), "--test", "none", "such that a sample has a label")
+    return labels
 
 
 def _features(of: Features | None) -> Tensor | None:

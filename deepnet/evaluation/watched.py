@@ -11,7 +11,7 @@ from deepnet.evaluation.last_linear import last_linear, logits_in, named
 from ufm.arguments import Rule
 from ufm.collapse.arrays import tensor_of
 from ufm.errors import RequestError, check, complaint
-from ufm.labels import check_label_type, described
+from ufm.labels import check_label_type, described, int64_of
 
 LABELS = ("labels", "label", "targets", "target")
 """Keys of the labels in a batch that is a dict; its other entries go to the model by name."""
@@ -150,7 +150,7 @@ def labels_in(batch: Any) -> Tensor:
     labels = tensor_of("labels", found)
     check_label_type(labels)
     check(labels.ndim in (1, 2), "labels", described(labels), "one class per sample or per token")
-    return labels.long()
+    return int64_of(labels)
 
 
 def rows_in(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ufm.errors import check
-from ufm.labels import check_label_type, described
+from ufm.labels import check_label_type, described, int64_of
 
 IGNORED = -100
 """The label of samples that are left out, as in `torch.nn.functional.cross_entropy`."""
@@ -28,7 +28,14 @@ def tensor_of(argument: str, value: Any) -> Tensor:
         with warnings.catch_warnings(action="ignore"):  # that it may not be written to: nobody will
             return torch.from_numpy(value)
     check(isinstance(value, Tensor), argument, shown(value), "a tensor or an array of numbers")
+    check(_is_dense(value), argument, str(value.dtype), "a dense tensor of integers or of floats of 16 bits or more")
     return value.detach()
+
+
+def _is_dense(value: Tensor) -> bool:
+    """Whether every number of a tensor lies in memory, in a type that can be computed with."""
+    is_laid_out = value.layout == torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
+    return is_laid_out and not (value.is_floating_point() and value.dtype.itemsize < 2)
 
 
 def labels_of(labels: Any) -> Tensor:
@@ -40,10 +47,7 @@ def labels_of(labels: Any) -> Tensor:
     labels = tensor_of("labels", labels)
     check_label_type(labels)
     check(labels.ndim == 1, "labels", described(labels), "one class per sample, a tensor (samples,)")
-    whole = labels.long()
-    is_kept = labels.dtype != torch.uint64 or bool((whole >= 0).all())
-    check(is_kept, "labels", "integers of 2^63 or more", "integers below 2^63")
-    return whole
+    return int64_of(labels)
 
 
 def number_of_classes(labels: Tensor, W: Tensor | None, asked: int | None, ignore_index: int) -> int:

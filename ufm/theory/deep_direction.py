@@ -18,7 +18,8 @@ def stationary_root(sigma: float, strength: float, M: int) -> float:
     least = (sigma * (M - 2) / (2 * M - 2)) ** (1 / M)  # where the equation's left side is least
     if equation(least) >= 0:
         return 0.0
-    return root(equation, least, sigma ** (1 / M))
+    most = sigma ** (1 / M)
+    return root(equation, least, most) if equation(most) > 0 else most  # up to rounding, at small strengths
 
 
 def energy(u: float, sigma: float, strength: float, M: int) -> float:

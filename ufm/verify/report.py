@@ -248,5 +248,7 @@ def _bound(name: str, allowed: float) -> str:
 def _cell(claim: Claim | None) -> str:
     if claim is None:
         return "-"
+    if math.isnan(claim.worst):
+        return "[bold red]nothing converged[/]"
     text = fixed(claim.worst, 0) if claim.worst.is_integer() else f"{claim.worst:.2g}"
     return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"

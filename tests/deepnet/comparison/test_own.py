@@ -222,7 +222,7 @@ def test_help_tells_what_compare_takes():
 def test_loss_and_decay_are_asked_for():
     with pytest.raises(RequestError, match="`loss` must be a loss of ufm"):
         deepnet.compare(H, Y, W, decay=1.0)
-    with pytest.raises(RequestError, match=r"`decay` must be in .1e-100, 1e100., got None"):
+    with pytest.raises(RequestError, match=r"`decay` must be in \[1e-100, 1e100\], got None"):
         deepnet.compare(H, Y, W, loss="ce")
 
 
@@ -258,14 +258,14 @@ REFUSED = {
     "W of other features": ((H, Y, np.eye(4)), {}, r"`weight` must be a tensor \(classes, 3\)"),
     "no W": ((H, Y, None), {}, r"`weight` must be a tensor \(classes, 3\), got nothing"),
     "nan": ((H * np.nan, Y, W), {}, "`features` must be finite"),
-    "squares of squares overflow": ((H * 1e200, Y, W), {"decay_H": 1.0}, "`features` must be zero, or its largest"),
-    "labels beyond int64": ((H, Y.astype(np.uint64) + 2**63, W), {}, "`labels` must be integers below 2.63"),
+    "squares of squares that overflow": ((H * 1e80, Y, W), {"decay_H": 1.0}, "`features` must be zero, or its largest"),
+    "squares that vanish": ((H, Y, W * 1e-200), {"decay_H": 1.0}, "`weight` must be zero, or its largest number"),
     "nothing left": ((H, 0 * Y - 100, W), {}, "`labels` must be such that a sample is left"),
     "a row without labels": ((H, np.zeros((8, 4), int), W), {}, "a 1 in every row"),
     "a loss for one label": ((H, np.ones((8, 4), int), W), {"loss": "mse"}, "`loss` must be ce with several labels"),
     "a loss that is none": ((H, Y, W), {"loss": "cee"}, "`loss` must be one of"),
-    "a decay": ((H, Y, W), {"decay": 0.0}, "`decay` must be in .1e-100, 1e100., got 0.0"),
-    "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, "`decay_b` must be in .0, 1e100."),
+    "a decay": ((H, Y, W), {"decay": 0.0}, r"`decay` must be in \[1e-100, 1e100\], got 0.0"),
+    "a decay of the bias": ((H, Y, W), {"decay_b": -1.0}, r"`decay_b` must be in \[0, 1e100\]"),
     "not convex": ((H[1:], Y[1:], W), {"loss": "focal"}, "`loss` must be convex"),
     "one class": ((H, 0 * Y, W[:1]), {}, "`weight` must be a row for each of two classes or more"),
     "nothing to balance": ((0 * H, Y, W), {}, "`decay_H` must be given where the squares of features or weights are"),
@@ -324,3 +324,29 @@ def test_a_result_shows_its_numbers_as_text_table_and_picture():
     drawn = sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o")
     assert drawn == sum(row.ratio is not None for row in found.rows)
     pyplot.close(figure)
+
+
+def test_what_is_not_defined_is_named_and_no_row():
+    """Class means that coincide, and features of zero, have no cosines; sizes at the bounds have all rows."""
+    found = compare_net(-np.ones((8, 3)), Y, W, loss="ce", decay=0.1, decay_H=0.1)
+    assert all(np.isfinite(row.measured) for row in found.rows)
+    assert "Not defined for this layer" in found.notes[-1]
+    assert "dimensions of class means" in found.notes[-1]
+    assert "nan" not in str(found)
+    assert not compare_net(0.3 - H, Y, W, loss="ce", decay=0.1, decay_H=0.1).notes
+    zero = compare_net(0 * H, Y, W, loss="ce", decay=0.1, decay_H=0.1)
+    assert "|w| / |h|" in zero.notes[-1]
+    for size in (2e-50, 1e50):
+        rows = compare_net((0.3 - H) * size, Y, W, loss="ce", decay=0.1, decay_H=0.1).rows
+        assert {"dimensions of class means", "|w| / |h|"} <= {row.name for row in rows}
+
+
+def test_a_wrong_loss_is_named_as_the_argument_of_the_call():
+    for loss, name in (
+        ("foo", "`loss`"),
+        ({"name": "focal", "gamma": -1}, "gamma"),
+        ({"name": "ce", "x": [1]}, "`loss.x`"),
+    ):
+        with pytest.raises(RequestError, match=name) as refused:
+            deepnet.compare(H, Y, W, loss=loss, decay=1.0)
+        assert "--" not in str(refused.value)

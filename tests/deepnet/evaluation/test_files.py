@@ -209,3 +209,62 @@ def test_other_samples_that_do_not_fit_are_refused(tmp_path, arrays):
         evaluate_file(path, outside=other)
     with pytest.raises(RequestError, match="`--features` must be a file with labels"):
         evaluate_file(other)
+
+
+def test_metrics_that_are_not_defined_are_named(tmp_path, arrays, capsys, monkeypatch):
+    """One class has no scatter between classes; two have."""
+    monkeypatch.chdir(tmp_path)
+    arrays["labels"] = 0 * arrays["labels"]
+    written(tmp_path / "one.npz", arrays)
+    assert main("deepnet", "", COMMANDS, ["evaluate", "one.npz"]) == 0
+    printed = capsys.readouterr().out
+    assert "nan" not in printed
+    assert "inf" not in printed
+    assert "-: not defined for these features" in printed
+    found = evaluate_file(Path("one.npz"))
+    assert {"nc1_pinv", "nc2_etf"} <= {*found.undefined["features"]}
+    assert not {*found.undefined["features"]} & {*found.metrics}
+    assert "<td>nc1_pinv</td><td>-</td>" in found._repr_html_()
+    arrays["labels"][::2] = 1
+    assert not evaluate_file(written(tmp_path / "two.npz", arrays)).undefined
+
+
+STRANGE = {
+    "sparse": lambda H: H.to_sparse(),
+    "float8": lambda H: H.to(torch.float8_e4m3fn),
+    "meta": lambda H: H.to("meta"),
+    "expanded": lambda H: torch.zeros(1, D).expand(10**9, D),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_tensor_whose_numbers_are_not_all_in_the_file_is_refused(tmp_path, arrays, kind):
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    torch.save(tensors | {"features": STRANGE[kind](tensors["features"])}, tmp_path / "f.pt")
+    with pytest.raises(
+        RequestError, match=r"`--features` must be .* (a dense tensor|would unpack to 24000000000 bytes)"
+    ):
+        evaluate_file(tmp_path / "f.pt")
+
+
+def test_labels_beyond_int64_do_not_wrap(tmp_path, arrays):
+    """2^64 - 100 is no -100, the label that is left out."""
+    sound = written(tmp_path / "sound.npz", arrays)
+    wide = arrays | {"labels": arrays["labels"].astype(np.uint64)}
+    assert evaluate_file(written(tmp_path / "wide.npz", wide)).metrics == evaluate_file(sound).metrics
+    wide["labels"][0] = 2**64 - 100
+    path = written(tmp_path / "beyond.npz", wide)
+    with pytest.raises(RequestError, match=r"`labels` must be integers below 2\^63"):
+        evaluate_file(path)
+    with pytest.raises(RequestError, match=r"--test: `labels` must be integers below 2\^63"):
+        evaluate_file(sound, test=path)
+
+
+def test_test_labels_are_classes(tmp_path, arrays):
+    sound = written(tmp_path / "sound.npz", arrays)
+    for labels, sentence in (
+        (arrays["labels"] + 1, r"in \[0, 4\), got 4"),
+        (0 * arrays["labels"] - 100, "a sample has"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            evaluate_file(sound, test=written(tmp_path / "test.npz", arrays | {"labels": labels}))

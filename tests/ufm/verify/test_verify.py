@@ -228,3 +228,23 @@ def test_the_program_as_a_user_calls_it(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "r.json").read_text())["command"].startswith("python -m ufm verify")
     assert "holds" in done.stdout
+
+
+def test_a_loss_that_is_tiny_at_zero_is_held_to_what_a_tolerance_resolves(tmp_path, capsys):
+    """For K = 4, f(0) = 0.75^100 log 4 is 4e-13; at gamma = 1e9 it underflows. Starts end at zero, as predicted."""
+    words = ("--loss", "focal", "--starts", "5", "--saddle-starts", "0", "--loss.gamma")
+    assert _verify("--out", str(tmp_path / "small"), *words, "100") == 0
+    claim = _record(tmp_path / "small")["result"]["verdicts"][0]["claims"]["value"]
+    assert 1e-10 < claim["allowed"] < 0.1
+    assert _verify("--out", str(tmp_path / "tiny"), *words, "300") == 2
+    assert "`--tolerance` must be at most 6.8e-22, since f(0), the unit of objectives, is" in capsys.readouterr().err
+    assert _verify("--out", str(tmp_path / "none"), *words, "1e9") == 2
+    assert "`--loss` must be such that f(0), the unit of objectives, does not underflow" in capsys.readouterr().err
+
+
+def test_starts_of_which_none_converged_have_no_numbers(tmp_path, capsys):
+    words = ("--loss", "ce", "--starts", "5", "--saddle-starts", "0", "--max-steps", "1")
+    assert _verify("--out", str(tmp_path), *words) == 1
+    printed = capsys.readouterr().out
+    assert "nothing converged" in printed
+    assert "nan" not in printed
