@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from deepnet.comparison import compare
+from deepnet.comparison import compare, layer_norm, price
 from deepnet.data import load
 from deepnet.measures import calibration, features, measure
 from deepnet.nets import heads, nets
 from deepnet.nn import criteria, etf, replace
 from ufm import plot, simplex
-from ufm.atlas import canonical, orbit, relabelling, symmetric_starts
+from ufm.atlas import atlas, canonical, descent, orbit, relabelling, symmetric_starts
 from ufm.cli import grid
 from ufm.curvature import collapsed_spectrum, hessian_lipschitz, orbit_bound
 from ufm.errors import RequestError
@@ -30,7 +30,9 @@ from ufm.theory import (
     certificate,
     focal_window,
     imbalance,
+    landscape,
     loss_properties,
+    margin_loss,
     model_choice,
     multi_label_prediction,
     prediction,
@@ -102,6 +104,17 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (prediction.focal_of_margin, {"a": 1.0, "K": 3, "gamma": 2.0}),
     (prediction.focal_slope, {"a": 1.0, "K": 3, "gamma": 2.0}),
     (prediction.focal_curvature_sign, {"a": 1.0, "K": 3, "gamma": 2.0}),
+    (prediction.focal_relative_fall, {"a": 1.0, "K": 3, "gamma": 2.0}),
+    *[
+        (function, {"problem": PROBLEM, "gamma": 2.0})
+        for function in (
+            prediction.focal_benign_bound,
+            prediction.focal_slope_allowed,
+            prediction.focal_zero_is_alone,
+        )
+    ],
+    (landscape.landscape, {"problem": PROBLEM}),
+    (margin_loss.margin_loss, {"loss": CE(), "K": 3}),
     (model_choice.target_of, {"model": PROBLEM}),
     (imbalance.imbalanced_target, {"problem": IMBALANCED}),
     (imbalance.class_sizes, {"problem": IMBALANCED}),
@@ -122,6 +135,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
             "max_steps": 9,
             "progress": None,
             "profile": None,
+            "path": None,
         },
     ),
     (
@@ -133,6 +147,8 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (orbit_bound.known_orbit, {"model": PROBLEM, "x": X[0]}),
     (collapsed_spectrum.collapsed_spectrum, {"small": PROBLEM, "y": X[0], "d": 4}),
     (collapsed_spectrum.symmetrised, {"small": PROBLEM, "y": X[0]}),
+    (collapsed_spectrum.spectrum_at_zero, {"small": PROBLEM, "y": 0 * X[0]}),
+    (descent.descents, {"atlas": atlas.Atlas(PROBLEM)}),
     (
         hessian_lipschitz.lipschitz,
         {
@@ -214,6 +230,14 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
         {"reading": READING, "loss": CE(), "sizes": compare.Sizes(3, 2, 3, 0.01)},
     ),
     (compare.bias_decay, {"decay": 0.1, "reading": READING}),
+    *[
+        (function, {"loss": CE(), "sizes": compare.Sizes(3, 2, 3, 0.01)})
+        for function in (layer_norm.in_ball, layer_norm.least_with_scale)
+    ],
+    *[
+        (function, {"source": price.FeatureSource(1, True), "loss": CE(), "sizes": compare.Sizes(3, 2, 3, 0.01)})
+        for function in (price.derived_prediction, price.lower_bound)
+    ],
     (
         nets.make_net,
         {"name": "mlp", "width": 0.02, "classes": 3, "shape": (1, 2, 2), "generator": _generator(), "head": None},
@@ -295,7 +319,7 @@ def _may_take(argument: str, value: str, right: Any) -> str:
     return ""
 
 
-OPTIONAL = {"decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile", "capacity"}
+OPTIONAL = {"path", "decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile", "capacity"}
 REALS = {"a", "predicted", "scale"}
 AT_LEAST_ZERO = {"decay_b", "gamma", "decay_W", "decay_H", "decay", "tolerance", "temperature", "alpha", "rescale"}
 AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first", "rank"}
