@@ -53,7 +53,8 @@ def certify(problem: Problem, x: Float[Tensor, "*batch P"]) -> Certificate:
     is_free = torch.as_tensor(problem.has_bias and problem.decay_b == 0, device=x.device)
     lower_bound = torch.where(is_free, -torch.inf, _dual_value(problem, G, radius))
     if problem.has_bias:  # G'1 = 0: what a free bias asks for, and better for one that is hardly decayed
-        lower_bound = torch.maximum(lower_bound, _dual_value(problem, G - G.mean(-2, keepdim=True), radius))
+        centred = _dual_value(problem, G - G.mean(-2, keepdim=True), radius, pays_for_bias=False)
+        lower_bound = torch.maximum(lower_bound, centred)
     return Certificate(_spectral_norm(G), radius, lower_bound, problem.value(x) - lower_bound)
 
 
@@ -68,11 +69,11 @@ def _of_problem(problem: Problem, x: Float[Tensor, "*batch P"]) -> Float[Tensor,
     return certify(problem, x).gap if problem.loss.has_conjugate else None
 
 
-def _dual_value(problem: Problem, G: Tensor, radius: Parameter) -> Tensor:
-    """The lower bound that G gives once it is scaled into the ball."""
+def _dual_value(problem: Problem, G: Tensor, radius: Parameter, *, pays_for_bias: bool = True) -> Tensor:
+    """The lower bound that G gives, scaled into the ball; the bias costs nothing where G'1 = 0 up to rounding."""
     G = (radius / _spectral_norm(G)).clamp(max=1.0)[..., None, None] * G
     value = -problem.loss.conjugate(problem.N * G, problem.labels(G.device)).mean(-1)
-    if problem.has_bias:
+    if problem.has_bias and pays_for_bias:
         of_bias = torch.as_tensor(problem.decay_b, dtype=G.dtype, device=G.device)
         value = value - torch.where(of_bias > 0, G.sum(-2).square().sum(-1) / (2 * of_bias), 0.0)
     return value

@@ -18,6 +18,14 @@ def test_the_predicted_minimiser_is_certified(loss, decay_b):
     assert abs(float(found.gap)) < 1e-14 * max(1, prediction.margin)  # rounding grows with the logits
 
 
+@pytest.mark.parametrize("decay_b", [1e-300, 1e-30, 1e-12])
+def test_a_bias_that_hardly_decays_costs_no_more_than_a_free_one(decay_b, normal):
+    free, hardly = (Problem(CrossEntropy(), 4, 6, 2, 5e-3, 1e-3, decay) for decay in (0.0, decay_b))
+    x = predicted_point(free, predict(free)) + 1e-6 * normal(5, free.size)
+    assert (certify(hardly, x).lower_bound >= certify(free, x).lower_bound).all()
+    assert certify(hardly, x).gap.max() < 1e-5
+
+
 @pytest.mark.parametrize("loss", CONVEX, ids=repr)
 def test_the_bound_holds_at_any_point(loss, decay_b, normal):
     """Weak duality: no point's bound lies above the minimum, and the gap is never negative."""
