@@ -270,7 +270,7 @@ class CompareSetting(CommonSetting):
     loss: LossSpec = field(default_factory=lambda: {"name": "ce"})
     """Loss that the network was trained with: one of {losses}."""
     decay: float | None = None
-    """Weight decay of W that it was trained with, as an optimiser takes it (the half joins the loss), in [1e-100, 1e100]."""
+    """Weight decay of W that it was trained with, as SGD takes it (the half joins the loss), in [1e-100, 1e100]."""
     decay_H: float | None = None
     """Decay of the features, in [1e-100, 1e100]; default: read off their balance with W."""
     decay_b: float | None = None

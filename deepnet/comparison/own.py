@@ -315,12 +315,10 @@ def _residuals(layer: Layer, frame: Frame, own: Decays, found: OfSamples) -> dic
 
 
 def _nc1(layer: Layer) -> float:
-    """tr S_W / tr S_B, every sample counting the same."""
-    N = layer.counts.sum()
-    mean = layer.counts @ layer.means / N
-    between = float(layer.counts @ (layer.means - mean).square().sum(1) / N)
-    within = float((layer.H - layer.means[torch.searchsorted(layer.present, layer.labels)]).square().sum() / N)
-    return _over(within, between)
+    """tr S_W / tr S_B as in `ufm/collapse`: samples weigh the same in S_W, class means in S_B."""
+    between = float((layer.means - layer.means.mean(0)).square().sum(1).mean())
+    own = layer.means[torch.searchsorted(layer.present, layer.labels)]
+    return _over(float((layer.H - own).square().sum(1).mean()), between)
 
 
 def _verdict(theory: Theory, rows: tuple[Row, ...], residuals: dict[str, float], nc1: float) -> str:

@@ -43,7 +43,7 @@ def collect(data: Path) -> dict[str, Any]:
         entries = []
         for stored, record in _of_kinds(records, module.KIND):
             try:
-                entries += use_record(f"{stored}.json", module.COMMAND, partial(module.view, stored, record))
+                entries += use_record(f"{stored}.json", str(record["command"]), partial(module.view, stored, record))
             except UnusableRecordError as error:
                 content["left_out"].append(str(error))
         if not entries:
@@ -60,8 +60,11 @@ def _of_kinds(records: dict[str, dict[str, Any]], kinds: tuple[str, ...]) -> lis
 
 
 def kind(record: dict[str, Any]) -> str:
-    """`ufm scan`, `theory_checks`: what wrote the record."""
+    """`ufm scan`, `theory_checks`: what wrote the record; of a file of features no view shows the comparison."""
     words = str(record["command"]).split()[2:4]
+    is_of_features = isinstance(record["result"], dict) and "comparison" in record["result"]
+    if words == ["deepnet", "compare"] and is_of_features:
+        words.append("--features")
     return " ".join(words[:1] if words[:1] == ["theory_checks"] else words)
 
 

@@ -143,6 +143,8 @@ def _compared(name: str, record: dict[str, Any]) -> list[Card]:
     runs = record["result"]["runs"]
     is_derived = all("derived" in run and run["derived"] for run in runs)
     pairs = [pair for run in runs for pair in _pairs(run, is_derived)]
+    if not pairs:  # of a loss without a prediction
+        return []
     residual, worst = max(run["stationarity"] for run in runs), max(abs(y / x - 1) for _, x, y in pairs)
     losses = list(dict.fromkeys(loss for loss, _, _ in pairs))
     points = [_curve(loss, i, [(x, y) for key, x, y in pairs if key == loss]) for i, loss in enumerate(losses)]

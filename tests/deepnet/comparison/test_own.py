@@ -18,6 +18,7 @@ from deepnet.measures.features import LastLayer
 from deepnet.measures.measure import measure
 from deepnet.measures.reading import Reading
 from ufm.cli.command_line import main
+from ufm.collapse import FeatureStats, nc1_trace
 from ufm.errors import RequestError
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.pick_all_labels import PickAllLabels, all_sets
@@ -242,6 +243,13 @@ def test_residuals_are_those_of_dense_formulas(normal):
     assert found.residuals == pytest.approx(expected, rel=1e-9)
     assert "not stationary" in found.verdict
     assert "not collapsed" in found.verdict
+
+
+def test_nc1_of_unequal_classes_is_that_of_evaluate(normal):
+    labels = torch.tensor([0] * 9 + [1] * 4 + [2] * 3 + [3])
+    H, W = normal(17, D), normal(4, D)
+    found = compare_net(H, labels, W, loss="ce", decay=0.1, decay_H=0.2)
+    assert found.nc1_trace == pytest.approx(float(nc1_trace(FeatureStats.from_features(H, labels))), rel=1e-12)
 
 
 def test_large_decays_predict_zero(normal):
