@@ -62,7 +62,8 @@ def _of_kinds(records: dict[str, dict[str, Any]], kinds: tuple[str, ...]) -> lis
 def kind(record: dict[str, Any]) -> str:
     """`ufm scan`, `theory_checks`: what wrote the record; of a file of features no view shows the comparison."""
     words = str(record["command"]).split()[2:4]
-    is_of_features = isinstance(record["result"], dict) and "comparison" in record["result"]
+    result = record.get("result")
+    is_of_features = isinstance(result, dict) and "comparison" in result
     if words == ["deepnet", "compare"] and is_of_features:
         words.append("--features")
     return " ".join(words[:1] if words[:1] == ["theory_checks"] else words)

@@ -608,6 +608,12 @@ def test_a_record_is_known_by_its_command(command, expected):
     assert kind({"command": command}) == expected
 
 
+def test_the_comparison_of_a_file_of_features_is_of_a_kind_of_its_own():
+    record = {"command": "python -m deepnet compare --features f.npz"}
+    assert kind(record | {"result": {"comparison": {}}}) == "deepnet compare --features"
+    assert kind(record | {"result": {"runs": []}}) == "deepnet compare"
+
+
 def test_embedded_json_is_json_without_markup():
     text = embedded({"a": "</script><!--&"})
     assert not set("<>&") & set(text)
