@@ -1,5 +1,5 @@
-"""Behind a layer normalisation with decayed scale, cross entropy is never least at a simplex of positive margin for even
-K >= 6 and d >= K/2 + 7: K/2 opposite pairs of classes in K/2 dimensions have a lower loss and a lower penalty.
+"""Behind a layer normalisation with decayed scale, cross entropy is never least at a simplex of positive margin for
+even K >= 6 and d >= K/2 + 7: K/2 opposite pairs of classes in K/2 dimensions have a lower loss and a lower penalty.
 
 Theme: trained networks
 
