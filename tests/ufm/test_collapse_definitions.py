@@ -119,7 +119,9 @@ def test_class_means_within_both_their_roundings_are_one_for_nc4_of_test_samples
 
     def train(gap: float) -> FeatureStats:
         H = torch.tensor([1.0, 1.0 + gap, -2.0]).repeat(2)[:, None]
-        return FeatureStats.from_features(H, torch.arange(3).repeat(2), torch.tensor([[0.0], [0], [0]]), torch.eye(3)[0])
+        return FeatureStats.from_features(
+            H, torch.arange(3).repeat(2), torch.tensor([[0.0], [0], [0]]), torch.eye(3)[0]
+        )
 
     rounding = float(train(0.0).rounding[0])
     assert float(nc4_held_out(train(apart * rounding), torch.tensor([[1.5]]))) == share

@@ -61,6 +61,8 @@ def test_measures_equal_the_dense_formulas():
     assert measures["least_margin"] == pytest.approx(min(gaps), rel=1e-5)
     assert measures["accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     assert measures["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-6)
+    angles = [float(M[i] @ M[j] / M[i].norm() / M[j].norm()) for i in range(K) for j in range(K) if i != j]
+    assert measures["mean_cosine"] == pytest.approx(sum(angles) / len(angles), rel=1e-6)
     assert all(math.isfinite(value) for value in measures.values())
 
 
