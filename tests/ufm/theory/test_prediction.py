@@ -141,6 +141,11 @@ def test_a_dimension_too_small_for_the_geometry_is_refused():
     assert predict(Problem(CrossEntropy(), 4, 1, 1, 1.0, 1.0)).is_zero
 
 
+def test_the_zero_solution_fits_into_any_dimension():
+    problem = Problem(CrossEntropy(), 4, 2, 1, 1.0, 1.0)
+    assert not predicted_point(problem, predict(problem)).any()
+
+
 def test_a_loss_without_theory_is_refused():
     class Unknown(Loss):
         """A loss nobody has analysed."""
