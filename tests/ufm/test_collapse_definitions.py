@@ -113,6 +113,20 @@ def test_nc4_of_test_samples_takes_training_means():
         nc4_held_out(FeatureStats.from_features(H, y), test)
 
 
+@pytest.mark.parametrize(("apart", "share"), [(1.5, 0.0), (3.0, 1.0)])
+def test_class_means_within_both_their_roundings_are_one_for_nc4_of_test_samples(apart, share):
+    """The classifier takes the first of two classes, the nearer mean is the second's."""
+
+    def train(gap: float) -> FeatureStats:
+        H = torch.tensor([1.0, 1.0 + gap, -2.0]).repeat(2)[:, None]
+        return FeatureStats.from_features(
+            H, torch.arange(3).repeat(2), torch.tensor([[0.0], [0], [0]]), torch.eye(3)[0]
+        )
+
+    rounding = float(train(0.0).rounding[0])
+    assert float(nc4_held_out(train(apart * rounding), torch.tensor([[1.5]]))) == share
+
+
 def test_nc5_and_neco_tell_what_is_outside():
     rng = np.random.default_rng(0)
     means = np.concatenate([np.eye(3), np.zeros((3, 5))], 1)

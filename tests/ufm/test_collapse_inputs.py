@@ -181,3 +181,4 @@ def test_one_pass_equals_two(family, offset, noise):
     for merged in (parts[0].merged(parts[1]).merged(parts[2]), parts[2].merged(parts[0].merged(parts[1]))):
         found = numbers(merged.stats(W, b))
         assert found == pytest.approx(expected, rel=1e-6 if noise < 1e-3 else 1e-9, abs=1e-12)
+    assert merged.stats(W).b is None

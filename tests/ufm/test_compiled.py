@@ -57,6 +57,15 @@ def test_the_deficit_of_what_is_not_a_number_is_none(normal):
     assert x.isnan().tolist() == [False, True, False, False]
 
 
+def test_which_starts_the_loops_take():
+    """Plain float64 rows that fit the core's cache, and nothing else."""
+    x = torch.zeros(2, 35, dtype=torch.float64)
+    assert problem_compiled.serves(x, 5, 4, 3)
+    for other in (x.float(), x[0], x.clone().requires_grad_(), x.to("meta")):
+        assert not problem_compiled.serves(other, 5, 4, 3)
+    assert not problem_compiled.serves(x, 5, 4, problem_compiled.LARGEST)
+
+
 @pytest.mark.parametrize(("K", "d", "n"), [(2, 1, 1), (3, 2, 5), (5, 7, 3), (4, 4, 4), (7, 9, 11), (6, 13, 2)])
 @pytest.mark.parametrize("decay_b", [None, 0.0, 0.02])
 def test_loops_compute_what_tensor_operations_do(K, d, n, decay_b, normal, monkeypatch):

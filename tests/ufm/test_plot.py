@@ -14,6 +14,7 @@ from deepnet.evaluation.evaluation import Evaluation
 from deepnet.measures.reading import Reading
 from ufm import CrossEntropy, Problem, RequestError, classify, find_critical_points, normal_starts, predict
 from ufm.html import html_table
+from ufm.solve.end_points import Status
 
 HISTORY = [
     {"nc1_pinv": 1.0, "nc4": 0.0, "accuracy": 0.5},
@@ -112,7 +113,9 @@ def test_tables_for_notebooks(points, comparison):
         "<tr><td>1.23457</td></tr><tr><td>-</td></tr><tr><td>2</td></tr></tbody></table>"
     )
     _, found, ends = points
-    assert f"<td>{int(ends.is_converged.sum())}</td>" in ends._repr_html_()
+    statuses = [(status.name, int((ends.status == status).sum())) for status in Status]
+    for name, count in statuses:
+        assert (f"<td>{name}</td><td>{count}</td>" in ends._repr_html_()) == (count > 0)
     assert f"{len(found.value)} critical points of {len(found.kinds())} kinds" in found._repr_html_()
     assert "<td>margin</td><td>identity</td><td>4</td>" in comparison._repr_html_()
     table = EVALUATION._repr_html_()

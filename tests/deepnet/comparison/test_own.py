@@ -13,6 +13,7 @@ from torch import Tensor
 import deepnet
 from deepnet.__main__ import COMMANDS
 from deepnet.comparison.compare import Sizes
+from deepnet.comparison.layer import _nearest
 from deepnet.comparison.own import NetComparison, compare, compare_net
 from deepnet.measures.features import LastLayer
 from deepnet.measures.measure import measure
@@ -358,3 +359,12 @@ def test_a_wrong_loss_is_named_as_the_argument_of_the_call():
         with pytest.raises(RequestError, match=name) as refused:
             deepnet.compare(H, Y, W, loss=loss, decay=1.0)
         assert "--" not in str(refused.value)
+
+
+def test_a_plane_through_zero_is_exactly_nearest_there(normal):
+    """Though one of the means is zero itself."""
+    means = torch.cat([normal(3, 5), torch.zeros(1, 5).double()])
+    assert not _nearest(means).any()
+    apart = torch.tensor([0.0, 0, 0, 0, 2]).double()
+    means[:, 4] = 0
+    torch.testing.assert_close(_nearest(means + apart), apart)

@@ -6,6 +6,7 @@ import torch
 from deepnet.measures import features
 from deepnet.measures.features import LastLayer, last_layer
 from deepnet.measures.measure import measure, top_accuracy
+from deepnet.measures.reading import stationarity
 from deepnet.settings import TrainSetting
 from deepnet.training.training import begin
 from ufm.model.losses import CrossEntropy
@@ -60,4 +61,17 @@ def test_measures_equal_the_dense_formulas():
     assert measures["least_margin"] == pytest.approx(min(gaps), rel=1e-5)
     assert measures["accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     assert measures["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-6)
+    angles = [float(M[i] @ M[j] / M[i].norm() / M[j].norm()) for i in range(K) for j in range(K) if i != j]
+    assert measures["mean_cosine"] == pytest.approx(sum(angles) / len(angles), rel=1e-6)
     assert all(math.isfinite(value) for value in measures.values())
+
+
+def test_stationarity_is_the_share_of_the_gradient_that_the_decay_leaves():
+    generator = torch.Generator().manual_seed(0)
+    labels, decay = torch.arange(15) % 3, 0.02
+    H, W, b = (torch.randn(*shape, generator=generator).double() for shape in ((15, 8), (3, 8), (3,)))
+    free = W.clone().requires_grad_()
+    (torch.nn.functional.cross_entropy(H @ free.mT + b, labels) + decay / 2 * free.square().sum()).backward()
+    found = stationarity(measure(LastLayer(H, labels, W, b), CrossEntropy()), decay)
+    assert found == pytest.approx(float(free.grad.norm() / (decay * W.norm())), rel=1e-6)
+    assert stationarity({"gradient_norm": 3.0, "gradient_along_W": -3.0 - 1e-15, "norm_W": 1.0}, 3.0) == 0.0

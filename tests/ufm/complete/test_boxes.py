@@ -189,3 +189,16 @@ def test_a_proof_about_a_smaller_box_closes_nothing(monkeypatch):
     smaller = dataclasses.replace(found, box=box / 2)
     monkeypatch.setattr(balls, "_closed", lambda *arguments: smaller)
     assert balls.close(reduced, box, np.zeros(reduced.size)) is None
+
+
+@pytest.mark.parametrize("off", [0.0, 0.02, 0.1])
+def test_the_bound_of_eigenvalues_is_below_them_and_not_far(off):
+    """Q'H Q near the identity; twin: by the diagonal alone, 1, it would be above them."""
+    generator = np.random.default_rng(3)
+    A = generator.normal(size=(4, 4))
+    H = A @ A.T + np.eye(4)
+    Q = np.linalg.inv(np.linalg.cholesky(H)).T + off * generator.normal(size=(4, 4))
+    least = np.linalg.eigvalsh(Q.T @ H @ Q)[0]
+    found = boxes._least(Q, np.stack([H, H]), np.arange(4))
+    assert found <= least + 1e-15
+    assert found > (0.99 if off == 0 else 0.3 if off == 0.02 else -1e-9)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from ufm.curvature.alignment import align
+from ufm.curvature.alignment import _relabelling, align
 from ufm.curvature.hessian_lipschitz import Size, derivative_bounds, lipschitz
 from ufm.curvature.orbit_classes import classify_by_orbit
 from ufm.model.factors import relabelled
@@ -117,3 +117,16 @@ def test_other_models_have_all_spectra_computed(normal):
         found = classify_by_orbit(problem, x if problem.is_mixed is False else normal(4, problem.size))
         assert found.distance.isnan().all()
         assert (found.shift == 0).all()
+
+
+@pytest.mark.parametrize("K", [5, 7])
+def test_classes_that_look_alike_are_told_apart_by_those_that_are_placed(K):
+    """The rows of W are the corners of a regular polygon: each is at the same angles to the others."""
+    problem = Problem(CrossEntropy(), K=K, d=2, n=1, decay_W=5e-3, decay_H=5e-3, decay_b=None)
+    angles = 2 * torch.pi / K * torch.arange(K, dtype=torch.float64)
+    corners = torch.stack([angles.cos(), angles.sin()], 1)
+    x = problem.pack(Point(corners, corners, torch.zeros(K).double()))
+    copies = _copies(problem, x)
+    R = _relabelling(problem, x, copies)
+    W = problem.unpack(copies).W
+    torch.testing.assert_close(W @ W.mT, R @ (corners @ corners.mT) @ R.mT)

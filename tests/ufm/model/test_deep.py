@@ -128,6 +128,14 @@ def test_collapse_is_not_the_minimum_of_deep_cross_entropy():
     assert float(singular[3]) < 1e-6
 
 
+@pytest.mark.parametrize(("K", "decay", "has_pairs"), [(6, 0.003, True), (6, 0.02, False), (5, 0.003, False)])
+def test_pairs_are_named_as_lower_where_the_simplex_is_not_zero_and_classes_are_even(K, decay, has_pairs):
+    """Label smoothing of 0.9 has a margin below 1."""
+    target = deep_target(_deep(LabelSmoothing(0.9), K, K, 1, (decay,) * 3, 0.0))
+    assert 0 <= target.margin < 0.7
+    assert any("opposite pairs" in note for note in target.notes) == has_pairs
+
+
 def test_wrong_models_are_refused():
     with pytest.raises(ValueError, match="inner"):
         _deep(CrossEntropy(), 3, 4, 2, (0.1, -1.0, 0.1))

@@ -65,6 +65,15 @@ def test_reference_values(K, counts, decay_W, decay_H, rho, margins, value):
     assert float(tag_wise_residual(problem, target.point)) < 1e-14
 
 
+@pytest.mark.parametrize("decay", [1e-5, 1e-9])
+def test_margins_far_below_their_bound_are_certified(decay):
+    """rho / (N decay_H), the bound of the margins, is beyond what exp takes."""
+    problem = _problem(4, (1, 1), decay, decay)
+    found = tag_wise_averages(4, counts_of(problem), decay, decay)
+    assert found.rho / (problem.N * decay) > 1e4
+    assert float(certify(problem, multi_label_target(problem).point).gap) == pytest.approx(0, abs=1e-12)
+
+
 def test_one_margin_for_all_multiplicities_is_not_the_minimum():
     K, counts, decays = 4, {1: 3, 2: 2, 3: 1}, (2e-3, 1e-3)
     found = tag_wise_averages(K, counts, *decays)

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from ufm.atlas.atlas import Atlas
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
-from ufm.model.problem import Problem
+from ufm.model.problem import Point, Problem
 from ufm.proof import enclosure, margin_enclosure
 from ufm.proof.ball_losses import _focal_slope_derivative, focal_slope_ball, in_balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, is_stationary
@@ -102,6 +102,20 @@ def test_a_lower_index_is_proved_but_not_as_exact(atlases):
     proof = enclose(small, row.x, row.index_within - 1, row.escapes, 4)
     assert proof.is_proved
     assert not proof.is_index_exact
+
+
+def test_a_point_with_an_unused_column_is_proved_but_not_with_an_exact_index(atlases):
+    """How many directions a further column has is told by the rank, which is below the number of columns here."""
+    atlas = atlases["ce"]
+    row = next(row for row in atlas.rows if row.columns == 1 and row.escapes)
+    small = dataclasses.replace(atlas.model, d=1)
+    wide = dataclasses.replace(atlas.model, d=2)
+    W, H, b = small.unpack(row.x)
+    x = wide.pack(Point(*(torch.nn.functional.pad(part, (0, 1)) for part in (W, H)), b))
+    proof = enclose(wide, x, row.index_within + row.escapes, row.escapes, 4)
+    assert proof.is_proved
+    assert not proof.is_index_exact
+    assert enclose(small, row.x, row.index_within, row.escapes, 4).is_index_exact
 
 
 def test_a_point_that_is_not_critical_is_refused(normal):

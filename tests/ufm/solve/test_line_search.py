@@ -1,6 +1,11 @@
+import math
+from types import SimpleNamespace
+
+import pytest
 import torch
 
 from ufm.solve.lbfgs.line_search_batched import is_too_long, next_trial, satisfies_wolfe
+from ufm.solve.lbfgs.line_search_compiled import RUNNING, STALLED, _narrow, search
 from ufm.solve.lbfgs.rules import Rules
 
 RULES = Rules(1e-8, 100)
@@ -23,6 +28,23 @@ def test_without_a_bracket_the_secant_leads_on_within_bounds():
     for minimum, expected in ((5.0, 5.0), (50.0, 10.0), (1.1, 2.0)):
         zero, one = _ends(lambda t, m=minimum: (t - m) ** 2, lambda t, m=minimum: 2 * (t - m), 0.0, 1.0)
         assert float(next_trial(one, no_end, zero)) == expected
+        alone = SimpleNamespace(
+            f=minimum**2, slope=-2 * minimum, t=1.0, slope_there=2 - 2 * minimum, high_t=math.inf,
+            low_t=0.0, low_f=minimum**2, low_slope=-2 * minimum,
+        )  # fmt: skip
+        _narrow(alone, (1 - minimum) ** 2, RULES)
+        assert alone.t == expected
+
+
+@pytest.mark.parametrize(("pairs", "status"), [(0, STALLED), (1, RUNNING)])
+def test_a_search_without_end_forgets_its_memory_and_ends_the_start_only_without_any(pairs, status):
+    """The value rises along the direction, though the slope says otherwise."""
+    start = SimpleNamespace(
+        f=0.0, slope=-1.0, t=1.0, trials=RULES.trials - 1, evaluations=0, is_new=False, pairs=pairs, status=RUNNING
+    )
+    vectors = torch.tensor([[[0.0], [-1.0], [1.0]]]).double().numpy()
+    search.py_func([start], vectors, torch.ones(1, 1).numpy(), [1.0], -torch.ones(1, 1).double().numpy(), RULES, [])
+    assert (start.status, start.pairs, start.is_accepted, start.is_turning) == (status, 0, False, True)
 
 
 def test_a_bracket_that_ends_at_infinity_is_halved():

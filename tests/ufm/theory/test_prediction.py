@@ -9,7 +9,7 @@ from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError, make_loss
 from ufm.model.problem import Problem
 from ufm.model.spheres import SphereProblem
-from ufm.theory.prediction import balanced_target, focal_of_margin, focal_slope, predict, predicted_point
+from ufm.theory.prediction import balanced_target, focal_of_margin, focal_slope, predict, predicted_point, ray_of
 from ufm.theory.sphere_prediction import sphere_target
 
 
@@ -41,8 +41,10 @@ def test_a_threshold_that_underflows_is_at_zero_and_not_near():
     assert near.facts["zero_threshold"] > 0
     assert not any("threshold" in note for note in far.notes)
     c = near.facts["zero_threshold"]
-    decay = 1.0005 * c / math.sqrt(2)
-    assert any("threshold" in note for note in balanced_target(Problem(Focal(2.0), 4, 5, 2, decay, decay, None)).notes)
+    for factor, is_near in ((0.998, False), (0.9995, True), (1.0005, True), (1.002, False)):
+        decay = factor * c / math.sqrt(2)
+        notes = balanced_target(Problem(Focal(2.0), 4, 5, 2, decay, decay, None)).notes
+        assert any("threshold" in note for note in notes) == is_near
 
 
 def test_predicted_point_is_critical_and_has_the_predicted_numbers(problem):
@@ -111,6 +113,8 @@ def test_what_is_not_proved_is_not_claimed():
     assert predict(_with_strength(Focal(3.0), 30, inside, decay_b=None)).is_proved_global
     assert predict(_with_strength(Focal(3.0), 30, 1 / 30)).is_proved_global
     assert predict(_with_strength(Focal(3.0), 5, 0.24)).is_proved_global
+    assert predict(_with_strength(Focal(3.0), 30, 0.999 / 29, decay_b=1e-3)).is_proved_global  # by (K - 1) c <= 1 alone
+    assert not predict(_with_strength(Focal(3.0), 30, 1.001 / 29, decay_b=1e-3)).is_proved_global
 
 
 @pytest.mark.parametrize("is_proved", [True, False])
@@ -137,12 +141,18 @@ def test_a_dimension_too_small_for_the_geometry_is_refused():
     assert predict(Problem(CrossEntropy(), 4, 1, 1, 1.0, 1.0)).is_zero
 
 
+def test_the_zero_solution_fits_into_any_dimension():
+    problem = Problem(CrossEntropy(), 4, 2, 1, 1.0, 1.0)
+    assert not predicted_point(problem, predict(problem)).any()
+
+
 def test_a_loss_without_theory_is_refused():
     class Unknown(Loss):
         """A loss nobody has analysed."""
 
     with pytest.raises(ValueError, match=r"no prediction is known"):
         predict(Problem(Unknown(), 4, 4, 1, 1e-3, 1e-3))
+    assert ray_of(Unknown(), 4) is None
 
 
 def test_tiny_decays_neither_underflow_nor_overflow():
