@@ -14,6 +14,9 @@ MOST = 10**6
 MOST_PIXELS = 4096
 """The most pixels of a side of an image."""
 
+LEAST_DECAY, LARGEST_DECAY = 1e-100, 1e100
+"""Between which float64 can compare a last layer with theory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSetting(ResumableSetting):
@@ -291,8 +294,10 @@ class CompareSetting(CommonSetting):
         is_asked = self.features is not None or self.loss == {"name": "ce"}
         check(is_asked, "--loss", self.loss.get("name"), "left out with --runs, whose settings say it")
         for name, value in (("--decay", self.decay), ("--decay-H", self.decay_H)):
-            check(value is None or 1e-100 <= value <= 1e100, name, value, "in [1e-100, 1e100]")
-        check(self.decay_b is None or 0 <= self.decay_b <= 1e100, "--decay-b", self.decay_b, "in [0, 1e100]")
+            is_allowed = value is None or LEAST_DECAY <= value <= LARGEST_DECAY
+            check(is_allowed, name, value, "in [1e-100, 1e100]")
+        is_allowed = self.decay_b is None or 0 <= self.decay_b <= LARGEST_DECAY
+        check(is_allowed, "--decay-b", self.decay_b, "in [0, 1e100]")
         check(self.runs is None or len(self.folders) >= 1, "--runs", self.runs, "one folder or more")
         names = ", ".join(map(str, self.folders))
         check(len({*self.folders}) == len(self.folders), "--runs", names, "runs that differ")

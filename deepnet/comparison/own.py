@@ -24,6 +24,7 @@ from deepnet.comparison.layer import Decays, Frame, Layer, OfSamples, in_frame, 
 from deepnet.comparison.theories import Theory, theory_for
 from deepnet.comparison.verdict import CLOSE, COLLAPSED, grade, number, percent
 from deepnet.measures.reading import Reading
+from deepnet.settings import LARGEST_DECAY, LEAST_DECAY
 from ufm.arguments import Rule, optional
 from ufm.arguments import number as number_in
 from ufm.collapse import cosines
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IDENTITIES = ("self-duality: cos(W, class means)", "mean cosine of class means")
-DECAY = number_in(1e-100, 1e100, "in [1e-100, 1e100]")
+DECAY = number_in(LEAST_DECAY, LARGEST_DECAY, "in [1e-100, 1e100]")
 LOSS = Rule(lambda v: isinstance(v, str | dict | Loss), "a loss of ufm, its name, or its name with parameters")
 
 
@@ -159,12 +160,13 @@ def compare(
         LOSS.check("loss", loss)
         DECAY.check("decay", decay)
         optional(DECAY).check("decay_H", decay_H)
-        optional(number_in(0.0, 1e100, "in [0, 1e100]")).check("decay_b", decay_b)
+        optional(number_in(0.0, LARGEST_DECAY, "in [0, 1e100]")).check("decay_b", decay_b)
         decays: dict[str, Any] = {"decay": decay, "decay_H": decay_H, "decay_b": decay_b}
         try:
-            return compare_net(features, labels, weight, bias, loss=loss, **decays)  # type: ignore[arg-type]  # not None
+            made = _made(loss)  # type: ignore[arg-type]  # not None
         except RequestError as error:
             raise RequestError(str(error).replace("`--loss", "`loss")) from None  # no option here
+        return compare_net(features, labels, weight, bias, loss=made, **decays)
     for name, value in {"bias": bias, "decay": decay, "decay_H": decay_H, "decay_b": decay_b}.items():
         check(value is None, name, value, "left out with a reading, whose sizes say the decay")
     return compare_reading(reading, loss, sizes)  # type: ignore[arg-type]  # which refuses what is no loss
@@ -186,7 +188,7 @@ def compare_net(
     Raises:
         ValueError: as `compare`.
     """
-    made = loss if isinstance(loss, Loss) else loss_of({"name": loss} if isinstance(loss, str) else loss)
+    made = _made(loss)
     layer = layer_of(features, labels, weight, bias, made)
     own = Decays(decay, decay_H, (decay if decay_b is None else decay_b) if layer.has_bias else None)
     frame = in_frame(layer, own)
@@ -214,6 +216,10 @@ def compare_net(
         dim=layer.H.shape[1],
         notes=(*theory.notes, *_on_undefined([row.name for row in every if row not in rows])),
     )
+
+
+def _made(loss: Loss | str | dict[str, Any]) -> Loss:
+    return loss if isinstance(loss, Loss) else loss_of({"name": loss} if isinstance(loss, str) else loss)
 
 
 def _on_undefined(names: list[str]) -> list[str]:

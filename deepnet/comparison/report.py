@@ -71,7 +71,7 @@ def _off(condition: dict[str, Any]) -> dict[str, float | None]:
 def _of_features(condition: dict[str, Any]) -> list[str]:
     rows = {row["name"]: row["measured"]["mean"] for row in condition["rows"]}
     residual, nc1 = condition["stationarity"]["running"]["mean"], condition["nc1_trace"]["mean"]
-    return [_digits(residual, 2), _digits(rows["dimensions of class means"], 3), _digits(nc1, 1)]
+    return [number(residual, 2), number(rows["dimensions of class means"], 3), number(nc1, 1)]
 
 
 def _above(condition: dict[str, Any]) -> str:
@@ -85,10 +85,6 @@ def _notes(conditions: Sequence[dict[str, Any]]) -> list[str]:
     unknown = [(each["condition"], why) for each in conditions if (why := each["no_prediction"])]
     lines = [f"{name}: the model's minimum is not known here: {why}" for name, why in unknown]
     return [*lines, f"{NOTHING_DERIVED} So it is for {'; '.join(fitted)}."] if fitted else lines
-
-
-def _digits(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def _short(value: float | None) -> str:

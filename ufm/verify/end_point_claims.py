@@ -56,7 +56,7 @@ class Claim:
 def measure(model: Model, target: Target, end: EndPoints) -> Measures:
     """The deviations of every end point from the prediction, by claim."""
     predicted = target.point.to(end.x.device)
-    scale = _at_zero(model)
+    scale = _at_zero(model, predicted.device)
     measures = {
         "gradient": end.gradient_norm,
         "value": (end.value - target.value).abs() / scale,
@@ -149,9 +149,9 @@ def check_resolution(units: Units, tolerance: float) -> None:
     check(tolerance <= largest, "--tolerance", tolerance, allowed)
 
 
-def _at_zero(model: Model) -> float:
+def _at_zero(model: Model, device: torch.device | str = "cpu") -> float:
     """f(0), in which objectives are measured."""
-    return float(model.value(torch.zeros(model.size, dtype=torch.float64)))
+    return float(model.value(torch.zeros(model.size, dtype=torch.float64, device=device)))
 
 
 def _resolved_value(units: Units, tolerance: float) -> float:

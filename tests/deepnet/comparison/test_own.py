@@ -288,15 +288,6 @@ def test_what_is_wrong_is_one_sentence(case):
         compare(*given, **{"loss": "ce", "decay": 1.0} | changed)
 
 
-def test_quantities_that_a_layer_leaves_undefined_are_named_and_no_number(capsys):
-    found = compare(0 * H, Y, W, np.array([0.1, 0, 0, 0]), loss="ce", decay=1.0, decay_H=1.0)
-    assert all(math.isfinite(row.measured) for row in found.rows)
-    (note,) = [note for note in found.notes if note.startswith("Not defined for this layer")]
-    assert "variance between classes" in note
-    assert "nan" not in str(found)
-    assert not [note for note in compare(H, Y, W, loss="ce", decay=1.0).notes if note.startswith("Not defined")]
-
-
 def test_more_variables_than_a_minimisation_may_have_are_refused(monkeypatch):
     monkeypatch.setattr("deepnet.comparison.theories.MOST_VARIABLES", 20)
     with pytest.raises(RequestError, match="`features` must be at most 20 variables"):
