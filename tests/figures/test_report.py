@@ -88,7 +88,7 @@ def test_it_opens_on_what_was_found_the_theorem_first(page, address):
     name = FINDINGS[BENIGN][0]
     assert page.locator("#theorems-detail h3").inner_text() == name.replace("_", " ")
     page.go_back()
-    assert page.locator("#start").is_visible()
+    page.locator("#start").wait_for()  # a link renders when its event comes
 
 
 def test_every_card_leads_to_a_view_that_shows_something(page, address):
@@ -101,7 +101,7 @@ def test_every_card_leads_to_a_view_that_shows_something(page, address):
         page.goto(address + link)
         view, _, query = link[1:].partition("?")
         key, _, value = query.partition("=")
-        assert page.locator(f"#{view}").is_visible()
+        page.locator(f"#{view}").wait_for()  # a link renders when its event comes
         assert not key or page.input_value(f"#{view}-{key}") == value
 
 
@@ -207,7 +207,7 @@ def test_the_diagram_opens_on_the_main_scan_and_says_what_is_proved(page, addres
     reopened(page)
     assert page.input_value("#phase-colour") == "proved"
     page.click("#phase-detail a >> text=Explore this setting")
-    assert page.locator("#explorer").is_visible()
+    page.locator("#explorer").wait_for()  # a link renders when its event comes
     assert page.input_value("#explorer-K") == "30"
 
 
