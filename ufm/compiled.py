@@ -1,9 +1,9 @@
 """Compilation of loops for CPU cores by numba, at first use; the result is cached for the next run.
 
 Compiled code runs without Python's lock, so that threads over chunks or parts use every core (`ufm/parallel.py`); no
-kernel starts threads itself. A kernel is kept with its own
-source file only: what it calls stands in the same file or here, what it is to follow is an argument. The tests' type
-checker must leave kernels alone, so `typing.no_type_check` stands below each decorator.
+kernel starts threads itself. What is kept of a kernel is made anew when a file changes whose functions it calls; any other
+value that it is to follow is an argument. The tests' type checker must leave kernels alone, so `typing.no_type_check`
+stands below each decorator.
 
 A kernel reads memory without looking at its bounds: every tensor that comes from outside goes through `array_of` once.
 """
@@ -33,7 +33,7 @@ def _compiled(**options: Any) -> Any:
             compiled = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
         except RuntimeError:
             return numba.njit(nogil=True, error_model="numpy", **options)(function)
-        compiled._cache = ForgivingCache(compiled._cache)
+        compiled._cache = ForgivingCache(compiled._cache, function)
         return compiled
 
     return decorate
@@ -85,6 +85,16 @@ def reinterpreted(typing_context: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+@intrinsic
+def bits_of(typing_context: Any, number: Any) -> Any:
+    """The 64 bits of a float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), generate
+
+
 @part
 @no_type_check
 def exp(x):
@@ -108,6 +118,40 @@ def exp(x):
     p = p * r + 1 / 6
     p = p * r + 1 / 2
     return ((p * r) * r + r + 1.0) * reinterpreted((np.int64(k) + 1023) << 52)
+
+
+@part
+@no_type_check
+def log1p(x):
+    """log(1 + x) for 0 <= x <= 1 in float64, to three units in the last place; nan stays nan.
+
+    2 artanh(x / (2 + x)), of half the argument beyond sqrt(2) - 1; compiled into the loop that calls it, as `exp`.
+    """
+    is_long = x > 0.41421356237309503
+    s = (x - 1.0) / (x + 3.0) if is_long else x / (2.0 + x)
+    w = s * s
+    p = 1 / 21
+    p = p * w + 1 / 19
+    p = p * w + 1 / 17
+    p = p * w + 1 / 15
+    p = p * w + 1 / 13
+    p = p * w + 1 / 11
+    p = p * w + 1 / 9
+    p = p * w + 1 / 7
+    p = p * w + 1 / 5
+    p = p * w + 1 / 3
+    rest = 2.0 * s + 2.0 * s * (w * p)
+    return LN2_HIGH + (LN2_LOW + rest) if is_long else rest
+
+
+@part
+@no_type_check
+def log(x):
+    """log(x) for finite x >= 1 in float64, to two units in the last place of it or of 1; nan stays nan."""
+    bits = bits_of(x)
+    power = np.float64((bits >> 52) - 1023)
+    fraction = reinterpreted((bits & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000) - 1.0
+    return power * LN2_HIGH + (power * LN2_LOW + log1p(fraction)) + 0.0 * x
 
 
 @part

@@ -182,6 +182,7 @@ SECTIONS = {
     "profile": {
         "phase": "part of the work, time summed over threads, in seconds.",
         "starts": "drawing the starts.",
+        "descent": "the minimiser, where objective and steps are one compiled loop.",
         "evaluation": "objective and gradient.",
         "line search": "length of each step.",
         "history": "directions of L-BFGS from earlier steps.",

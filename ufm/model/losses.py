@@ -26,7 +26,7 @@ from torch.nn import functional
 from ufm.arguments import check_fields, instance, one_of, takes
 from ufm.errors import check
 from ufm.labels import Labels
-from ufm.model import deficit_compiled
+from ufm.model import losses_compiled
 from ufm.model.loss import LogitOperator, Logits, Loss, PerSample, checked_labels
 from ufm.model.parameters import Parameter, along, check_parameter
 from ufm.specs import LOSS_ENTRIES
@@ -300,8 +300,8 @@ def _without_label(z: Tensor, labels: Tensor) -> Tensor:
 
 def _deficit(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The soft margin deficit x and its gradient u = w - e_y, w the softmax over the other classes."""
-    if deficit_compiled.serves(logits):
-        return deficit_compiled.deficit(logits, labels)
+    if losses_compiled.serves(logits):
+        return losses_compiled.deficit(logits, labels)
     others = _without_label(logits, labels)
     top = others.amax(-1, keepdim=True)
     w = torch.exp(others - top)

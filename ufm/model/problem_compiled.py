@@ -5,18 +5,49 @@ variables takes. Here every loop runs over the samples, whose number is the larg
 """
 
 from collections.abc import Callable
-from typing import no_type_check
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ufm.compiled import array_of, kernel, part, square, sum_part
 from ufm.errors import check
+from ufm.model.losses_compiled import losses
 
 LARGEST = 2**17
 """Features and logits per start, in numbers, up to which the loops are faster (they fit the core's cache)."""
+
+
+class Objective(NamedTuple):
+    """The objective of every start in numbers: all that `value_and_gradient` asks.
+
+    Attributes:
+        K, d: as in the problem.
+        form: of the loss, one that `losses` knows.
+        labels: class of each sample.
+        numbers: a start's factor of the summed losses, decays of W, H and b, and the two parameters of the loss.
+    """
+
+    K: int
+    d: int
+    form: int
+    labels: Int[np.ndarray, " N"]
+    numbers: Float[np.ndarray, "S 6"]
+
+
+class Room(NamedTuple):
+    """Memory for one evaluation: logits and their gradient, W', and 4 numbers a sample."""
+
+    Z: Float[np.ndarray, "K N"]
+    Wt: Float[np.ndarray, "d K"]
+    samples: Float[np.ndarray, "4 N"]
+
+    @classmethod
+    def unset(cls, K: int, d: int, N: int) -> "Room":
+        """Uninitialised."""
+        return cls(np.empty((K, N)), np.empty((d, K)), np.empty((4, N)))
 
 
 def serves(x: Tensor, K: int, d: int, N: int) -> bool:
@@ -78,6 +109,32 @@ def _points(x: Tensor, K: int, d: int, N: int) -> np.ndarray:
 def _features_and_loss(x: Tensor, T: Tensor, G: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Transposed features and gradient in the logits, of as many samples and starts as there are."""
     return array_of("T", T, (len(x), T.shape[1], G.shape[2])), array_of("G", G, (len(x), *G.shape[1:]))
+
+
+@kernel
+@no_type_check
+def value_and_gradient(objective, start, x, room, gradient):
+    """Value and gradient of the objective of one start at x, which is W, H' and b one after the other."""
+    numbers, labels = objective.numbers[start], objective.labels
+    scale, decay_W, decay_H, decay_b = numbers[0], numbers[1], numbers[2], numbers[3]
+    Z, Wt = room.Z, room.Wt
+    (K, N), d = Z.shape, len(Wt)
+    in_W, in_H = K * d, (K + N) * d
+    W, T, b = x[:in_W], x[in_W:in_H], x[in_H:]
+    for k in range(K):
+        for i in range(N):
+            Z[k, i] = b[k] if len(b) else 0.0
+    _add_product(W.reshape(K, d), T.reshape(d, N), Z)
+    value = scale * losses(objective.form, numbers[4], numbers[5], labels, Z, room.samples)
+    value += (decay_W * square(W) + decay_H * square(T) + decay_b * square(b)) / 2
+    _scale(decay_W, W, gradient[:in_W])
+    _add_products_of_rows(scale, Z, T.reshape(d, N), gradient[:in_W].reshape(K, d))
+    _transpose(scale, W.reshape(K, d), Wt)
+    _scale(decay_H, T, gradient[in_W:in_H])
+    _add_product(Wt, Z, gradient[in_W:in_H].reshape(d, N))
+    for k in range(len(b)):
+        gradient[in_H + k] = decay_b * b[k] + scale * _sum(Z[k])
+    return value
 
 
 @kernel

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -58,6 +59,10 @@ class EndPoints:
         values = [starts.new_full((len(starts),), torch.nan) for _ in range(2)]
         counts = [torch.zeros(len(starts), dtype=torch.int64, device=starts.device) for _ in range(3)]
         return cls(torch.empty_like(starts), *values, *counts)
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The CPU memory of every field, in their order."""
+        return tuple(getattr(self, field.name).numpy() for field in dataclasses.fields(self))
 
     @property
     def is_converged(self) -> Bool[Tensor, " S"]:

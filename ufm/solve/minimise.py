@@ -23,8 +23,10 @@ from ufm.profile import Profile, phases
 from ufm.solve.end_points import SOLVER_RULES, EndPoints, Path
 from ufm.solve.lbfgs.batched import BatchedLbfgs
 from ufm.solve.lbfgs.compiled import CompiledLbfgs
+from ufm.solve.lbfgs.descent_compiled import descend
 from ufm.solve.lbfgs.rules import MEMORY, Lbfgs, Rules
 from ufm.solve.metric import metric_of
+from ufm.solve.objective import compiled_objective
 from ufm.tolerances import MINIMISER_GRADIENT
 
 ValueAndGradient = Callable[[Float[Tensor, "B P"]], tuple[Float[Tensor, " B"], Float[Tensor, "B P"]]]
@@ -131,14 +133,18 @@ class _Request:
 def _run(request: _Request, starts: Tensor) -> EndPoints:
     """Minimise from all starts, as many at a time as memory allows; a start that ends makes room for the next one."""
     method, working_bytes = METHODS[starts.device.type if starts.device.type in METHODS else "other"]
+    rules, phase = Rules(request.tolerance, request.max_steps), phases(request.profile)
+    objective = compiled_objective(request.model, starts) if method is CompiledLbfgs else None
+    if objective is not None:
+        with phase("descent"):
+            metric = metric_of(request.model)
+            return descend(objective, starts, rules, metric, request.path, request.progress)
     if starts.device.type == "cuda":
         working_bytes = max(working_bytes, int(SHARE * torch.cuda.mem_get_info(starts.device)[0]))
     width = max(1, working_bytes // (8 * max(1, starts.shape[1]) * (2 * MEMORY + 10)))
     rounds = max(1, math.ceil(len(starts) / width))
     width = math.ceil(len(starts) / rounds)  # the last starts at work are as many as the first
-    phase = phases(request.profile)
     with phase("host"):
-        rules = Rules(request.tolerance, request.max_steps)
         work = method(starts, width, rules, metric_of(request.model), request.path)
         while work.active:
             for _ in range(work.TICKS_BETWEEN_EXCHANGES):

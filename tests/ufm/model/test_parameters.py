@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from tests.ufm.solve.forms import FORMS, use
 from ufm.model import problem_compiled
 from ufm.model.loss import Loss
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
@@ -13,9 +14,7 @@ from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.solve.critical_points import classify
 from ufm.solve.hessian import dense_hessian, smallest_eigenpair
-from ufm.solve.lbfgs.batched import BatchedLbfgs
-from ufm.solve.lbfgs.compiled import CompiledLbfgs
-from ufm.solve.minimise import METHODS, minimise
+from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
 from ufm.theory.certificate import certify
 from ufm.theory.prediction import predict
@@ -103,11 +102,11 @@ def test_certificates_are_those_of_each_problem_alone(problems, normal):
     assert found.radius.tolist() == [part.radius for part in parts]
 
 
-@pytest.mark.parametrize("form", [CompiledLbfgs, BatchedLbfgs])
+@pytest.mark.parametrize("form", list(FORMS))
 def test_every_start_finds_the_minimiser_of_its_own_problem(problems, form, monkeypatch):
     """More starts than fit at a time, so that places change hands; the prediction is the judge."""
     mixed, alone = problems
-    monkeypatch.setitem(METHODS, "cpu", (form, 8 * mixed.size * 16 * 7))
+    use(form, monkeypatch, 8 * mixed.size * 16 * 7)
     starts = normal_starts(mixed.size, 0, 0, 3).repeat(4, 1)
     problem = mixed.take(torch.arange(4).repeat_interleave(3))
     end = minimise(problem, starts, 1e-9)

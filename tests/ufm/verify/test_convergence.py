@@ -1,13 +1,12 @@
 import pytest
 import torch
 
+from tests.ufm.solve.forms import FORMS, use
 from ufm.model.losses import CrossEntropy
 from ufm.model.problem import Problem
 from ufm.model.starts import normal_starts
 from ufm.solve.end_points import Path
-from ufm.solve.lbfgs.batched import BatchedLbfgs
-from ufm.solve.lbfgs.compiled import CompiledLbfgs
-from ufm.solve.minimise import METHODS, minimise
+from ufm.solve.minimise import minimise
 from ufm.solve.units import own_units
 from ufm.theory.prediction import predict, predicted_point
 from ufm.verify.convergence import PERCENTILES, convergence
@@ -16,13 +15,10 @@ PROBLEM = Problem(CrossEntropy(), K=3, d=3, n=2, decay_W=5e-3, decay_H=5e-3, dec
 STARTS = normal_starts(PROBLEM.size, seed=0, first=0, count=9)
 
 
-METHOD = {"compiled": CompiledLbfgs, "batched": BatchedLbfgs}
-
-
-@pytest.fixture(params=list(METHOD), autouse=True)
+@pytest.fixture(params=list(FORMS), autouse=True)
 def method(request, monkeypatch):
-    """Both forms of the method, whatever the device."""
-    monkeypatch.setitem(METHODS, "cpu", (METHOD[request.param], METHODS["cpu"][1]))
+    """Every form of the method, whatever the device."""
+    use(request.param, monkeypatch)
 
 
 def path_to(predicted, starts, max_steps=10_000):

@@ -6,7 +6,6 @@ one call. The direction is the two-loop recursion written in scalar products (Ch
 L-BFGS using MapReduce").
 """
 
-import dataclasses
 from typing import NamedTuple, no_type_check
 
 import numpy as np
@@ -73,7 +72,7 @@ class CompiledLbfgs:
         self.end = EndPoints.unknown(starts)
         self._rules, self._last, self._path = rules, metric.last, path.numbers.numpy()
         self._queue = Queue(array_of("starts", starts, tuple(starts.shape)), metric.step.expand(len(starts)).numpy())
-        self._ends = tuple(getattr(self.end, field.name).numpy() for field in dataclasses.fields(EndPoints))
+        self._ends = self.end.arrays()
         self.active = self._next = min(width, len(starts))
         self._work = AtWork.unset(self.active, starts.shape[1])
         self._trial = torch.from_numpy(self._work.trial)
@@ -100,7 +99,7 @@ class CompiledLbfgs:
 
     def turn(self) -> None:
         """Move to the accepted points, remember the steps, and set a new direction where a line search is over."""
-        _turn(self._work, self._there, self._last)
+        turn(self._work, self._there, self._last)
 
     def exchange(self) -> int:
         """Store the results of ended starts, replace them by waiting ones, and return how many ended."""
@@ -143,7 +142,8 @@ def _exchange(
 
 @kernel
 @no_type_check
-def _turn(work, there, last):
+def turn(work, there, last):
+    """Move to the accepted points, remember the steps, and set a new direction where a line search is over."""
     starts, vectors, memory, products, trial = work
     most = memory.shape[2]
     from_S, from_Y, Sg, Yg = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
