@@ -1,9 +1,9 @@
 """Compilation of loops for CPU cores by numba, at first use; the result is cached for the next run.
 
 Compiled code runs without Python's lock, so that threads over chunks or parts use every core (`ufm/parallel.py`); no
-kernel starts threads itself. What is kept of a kernel is made anew when a file changes whose functions it calls; any other
-value that it is to follow is an argument. The tests' type checker must leave kernels alone, so `typing.no_type_check`
-stands below each decorator.
+kernel starts threads itself. What is kept of a kernel is made anew when a file changes whose functions it calls; any
+other value that it is to follow is an argument. The tests' type checker must leave kernels alone, so
+`typing.no_type_check` stands below each decorator.
 
 A kernel reads memory without looking at its bounds: every tensor that comes from outside goes through `array_of` once.
 """
