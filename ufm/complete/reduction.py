@@ -34,7 +34,7 @@ sample), s = sqrt(decay_W decay_H), c = s sqrt(n); losses: cross entropy, smooth
 7. *Symmetries.* [P] Relabelling permutes (w, h, b), a rotation of feature space turns (w, h). r = 1: w_1 >= ... >= w_K,
    and w_1 + w_K >= 0 by the sign. r = 2 (K = 4): w_1 is the longest row and lies along the first axis, the second
    entries are y_2 >= y_3 >= y_4 with y_3 >= 0; y_1 = 0, whose equation the others imply (w_1 is not 0).
-8. [I] `ufm/complete/boxes.py` discards boxes of that domain. The *energy lemma* encloses (h, b) there. Let y = (h, b),
+8. [I] `ufm/complete/boxes/` discards boxes of that domain. The *energy lemma* encloses (h, b) there. Let y = (h, b),
    y0 near y(w0), Q Q' about the inverse of F_yy(w0, y0), Q'F_yy(w0, y0) Q >= lambda, and for w in the box
    y(w) - y0 = Q xi. [P] Along z0 + t v a softmax variance changes at a rate of at most range(v) of itself (third
    cumulant). Let kappa |xi| be at least the range of dz_k = (dz_k/dy) Q xi at w, D_w that of (w - w0) h0_k, and
@@ -183,7 +183,7 @@ class Reduced:
 
     @property
     def parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Shape, decays and loss as `ufm/complete/boxes.py` takes them."""
+        """Shape, decays and loss as `ufm/complete/boxes/` takes them."""
         with ctx.workprec(PRECISION):
             c = self.c()
             decays = np.array([-_above(-c), _above(c), float(self.problem.decay_b or 0.0)])

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from ufm.complete import boxes
 from ufm.complete.balls import Found, close
+from ufm.complete.boxes.branch_and_bound import search
 from ufm.complete.reduction import Reduced
 from ufm.errors import check
 
@@ -56,7 +56,7 @@ class Search:
         reduced, limits = self.reduced, np.array([self.reduced.square, NARROWEST])
         work = self.stack, self.guesses, self.size, self.kept, self.kept_guesses, self.count
         fixed = reduced.outer, reduced.inner, reduced.parameters, reduced.domain, limits
-        self.size, self.count, done = boxes.search(*work, *fixed, budget)
+        self.size, self.count, done = search(*work, *fixed, budget)
         self.looked_at += done
 
     def closed(self) -> tuple[list[Found], np.ndarray]:

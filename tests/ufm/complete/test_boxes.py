@@ -9,8 +9,9 @@ import pytest
 import torch
 from flint import arb, ctx
 
-from ufm.complete import balls, boxes
+from ufm.complete import balls
 from ufm.complete.balls import ReducedBalls
+from ufm.complete.boxes import branch_and_bound, derivatives, inner, intervals
 from ufm.complete.reduction import Reduced
 from ufm.complete.search import Search
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
@@ -34,7 +35,7 @@ def enclosed(reduced, box):
     K, m = reduced.K, reduced.size
     free = np.array([np.full((K, K, K), -1e300), np.full((K, K, K), 1e300)])
     G, H = np.empty((2, m)), np.empty((2, m, m))
-    boxes.derivatives(box, free, reduced.parameters, G, H)
+    derivatives.derivatives(box, free, reduced.parameters, G, H)
     return G, H
 
 
@@ -48,13 +49,13 @@ def test_exp_and_log_hold_the_true_value():
     )
     with mpmath.workdps(60):
         for value in x.tolist():
-            low, high = boxes._exp((value, value))
+            low, high = intervals.exp((value, value))
             true = mpmath.exp(mpmath.mpf(value))
             assert low <= true <= high
             if abs(value) < 700:
                 assert high - low <= 1e-13 * low
             size = math.exp(value / 3)
-            low, high = boxes._log((size, size))
+            low, high = intervals.log((size, size))
             assert low <= mpmath.log(mpmath.mpf(size)) <= high
             assert high - low < 1e-12 * max(1.0, abs(low))
 
@@ -63,7 +64,7 @@ def test_the_proved_error_of_exp_is_kept_and_not_loose_by_much():
     """6 u was proved; twin: an error of u / 8 would be refused."""
     x = np.random.default_rng(2).uniform(-700, 700, 3000).tolist()
     with mpmath.workdps(40):
-        worst = max(abs(mpmath.mpf(boxes._exp_near(v)) / mpmath.exp(mpmath.mpf(v)) - 1) for v in x)
+        worst = max(abs(mpmath.mpf(intervals._exp_near(v)) / mpmath.exp(mpmath.mpf(v)) - 1) for v in x)
     assert 2.0**-56 < worst < 6 * 2.0**-53
 
 
@@ -75,7 +76,7 @@ def test_slopes_of_focal_loss_hold_those_of_mpmath(gamma):
     with mpmath.workdps(40):
         for odds in (1e-6, 0.03, 1.0, 2.0, 40.0, 1e7):
             v = -mpmath.log(1 + mpmath.mpf(odds))
-            A, B = boxes.slopes((odds, odds), gamma)
+            A, B = derivatives.slopes((odds, odds), gamma)
             assert A[0] <= -mpmath.diff(phi, v) <= A[1]
             assert B[0] - 1e-9 <= mpmath.diff(phi, v, 2) <= B[1] + 1e-9
             assert A[1] - A[0] < 1e-8 * max(1, A[1])
@@ -158,7 +159,7 @@ def test_no_box_with_a_critical_point_is_discarded(setting):
             assert holds_after(reduced, box, point, everywhere)
         beside = np.zeros((2, reduced.size))
         beside[:, reduced.outer] = point.x[reduced.outer] + 0.01, point.x[reduced.outer] + 0.0101
-        assert not boxes.examine(beside, point.x.copy(), *arguments(reduced, everywhere))
+        assert not branch_and_bound.examine(beside, point.x.copy(), *arguments(reduced, everywhere))
 
 
 def arguments(reduced, domain):
@@ -167,16 +168,16 @@ def arguments(reduced, domain):
 
 def holds_after(reduced, box, point, domain):
     """Whether the box is kept, and still holds the point after it has been contracted."""
-    is_kept = boxes.examine(box, np.zeros(reduced.size), *arguments(reduced, domain))
+    is_kept = branch_and_bound.examine(box, np.zeros(reduced.size), *arguments(reduced, domain))
     o = point.x[reduced.outer]
     return is_kept and bool(np.all((box[0, reduced.outer] <= o) & (o <= box[1, reduced.outer])))
 
 
 def test_an_infinite_end_leaves_zero_in_a_product():
-    low, high = boxes._mul((0.0, 1.0), (2.0, math.inf))
+    low, high = intervals.mul((0.0, 1.0), (2.0, math.inf))
     assert low <= 0.0
     assert not high < math.inf
-    low, high = boxes._mul((-math.inf, math.inf), (0.0, 0.0))
+    low, high = intervals.mul((-math.inf, math.inf), (0.0, 0.0))
     assert not low > 0.0
     assert not high < 0.0
 
@@ -199,6 +200,6 @@ def test_the_bound_of_eigenvalues_is_below_them_and_not_far(off):
     H = A @ A.T + np.eye(4)
     Q = np.linalg.inv(np.linalg.cholesky(H)).T + off * generator.normal(size=(4, 4))
     least = np.linalg.eigvalsh(Q.T @ H @ Q)[0]
-    found = boxes._least(Q, np.stack([H, H]), np.arange(4))
+    found = inner._least(Q, np.stack([H, H]), np.arange(4))
     assert found <= least + 1e-15
     assert found > (0.99 if off == 0 else 0.3 if off == 0.02 else -1e-9)
