@@ -9,6 +9,7 @@ import torch
 
 from ufm.collapse import FeatureStats, Moments, all_metrics, collapse_metrics, nc1_pinv, sweeps
 from ufm.errors import RequestError
+from ufm.tolerances import HULL_DISTANCE
 
 K, D, N = 4, 6, 40
 LABELS = torch.arange(N) % K
@@ -30,6 +31,12 @@ def numbers(stats: FeatureStats) -> dict[str, float]:
     return {name: float(value) for name, value in all_metrics(stats).items()}
 
 
+def up_to_rounding(expected: dict[str, float]) -> dict[str, object]:
+    """Of the same numbers computed in another order; `gnc2` is an iteration that ends at a tolerance."""
+    close = {name: pytest.approx(value, rel=1e-12) for name, value in expected.items()}
+    return close | {"gnc2": pytest.approx(expected["gnc2"], abs=HULL_DISTANCE)}
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint64, ">i4"])
 def test_labels_of_any_integer_type_and_arrays_of_numpy(given, dtype):
     H, y, W, b = given
@@ -37,7 +44,7 @@ def test_labels_of_any_integer_type_and_arrays_of_numpy(given, dtype):
     read_only = np.asfortranarray(H.numpy())[::-1]
     read_only.flags.writeable = False
     arrays = read_only, y.numpy()[::-1].astype(dtype), W.numpy(), b.numpy()
-    assert numbers(FeatureStats.from_features(*arrays)) == pytest.approx(expected, rel=1e-12)
+    assert numbers(FeatureStats.from_features(*arrays)) == up_to_rounding(expected)
 
 
 def test_features_that_carry_a_gradient(given):
@@ -57,7 +64,7 @@ def test_ignored_samples_and_absent_classes_are_as_if_they_had_not_been_there(gi
     wide[sparse], bias[sparse] = W, b
     kept = labels != -100
     found = FeatureStats.from_features(torch.where(kept[:, None], H, torch.inf), labels, wide, bias)
-    assert numbers(found) == pytest.approx(numbers(FeatureStats.from_features(H[kept], y[kept], W, b)), rel=1e-12)
+    assert numbers(found) == up_to_rounding(numbers(FeatureStats.from_features(H[kept], y[kept], W, b)))
     assert found.present.nonzero()[:, 0].tolist() == sparse.tolist()
     assert found.counts.tolist() == [float((y[kept] == k).sum()) for k in range(K)]
     other = FeatureStats.from_features(H, torch.where(kept, labels, 11), num_classes=12, ignore_index=11)
@@ -127,8 +134,8 @@ def test_a_sweep_that_gives_nothing_or_only_once_is_refused(given):
 def _trace(seed: int) -> float:
     """By the compiled loops, and too small for torch's own threads, which no fork survives."""
     sweeps.FEW = 0
-    H = torch.randn(500, 16, generator=torch.Generator().manual_seed(seed))
-    return float(collapse_metrics(FeatureStats.from_features(H, torch.arange(500) % 4))["nc1_trace"])
+    H = torch.randn(100, 4, generator=torch.Generator().manual_seed(seed))
+    return float(collapse_metrics(FeatureStats.from_features(H, torch.arange(100) % 4))["nc1_trace"])
 
 
 def test_forked_workers_compute_what_their_parent_does():
