@@ -81,10 +81,10 @@ def test_more_classes_are_a_code_that_is_searched():
 
 
 def test_a_search_ends_near_the_largest_margin_and_starts_are_in_order():
-    ends = least_margin(*annealed_codes(5, 2, 3))
+    ends = least_margin(*annealed_codes(5, 2, 16))
     assert (ends[:-1] >= ends[1:]).all()
     assert exact_margin(5, 2) - math.log(5 * 4) / 4096 < ends[0] < exact_margin(5, 2) + 1e-12
-    assert ends[-1] < 0.69
+    assert ends[-1] < 0.69  # not every start gets there
 
 
 def test_too_many_classes_are_refused_in_a_sentence():
