@@ -129,7 +129,7 @@ class Problem(Model):
 
     def value_and_gradient(self, x: Float[Tensor, "*batch P"]) -> tuple[Float[Tensor, "*batch"], Tensor]:
         """The objective f and its gradient at each point; points do not influence each other."""
-        self._check(x)
+        self.check_batch(x)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
             loss, G = self.loss.value_and_gradient(Z.mT, self.labels(x.device))
@@ -150,7 +150,7 @@ class Problem(Model):
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
         """The Hessian of f at each point, as a function that maps Q directions per point to their Hessian products."""
-        self._check(x)
+        self.check_batch(x)
         labels = self.labels(x.device)
         if problem_compiled.serves(x, self.K, self.d, self.N):
             Z, T = problem_compiled.logits(x, self.K, self.d, self.N)
@@ -205,8 +205,12 @@ class Problem(Model):
             return of_numbers(decay_W, decay_H)
         return of_tensors(torch.as_tensor(decay_W + 0 * decay_H), torch.as_tensor(decay_H + 0 * decay_W))
 
-    def _check(self, x: Tensor) -> None:
-        """Refuse points of another length, or of another number than there are parameters per start."""
+    def check_batch(self, x: Tensor) -> None:
+        """Refuse points of another length, or of another number than there are parameters per start.
+
+        Raises:
+            ValueError: says which points are allowed.
+        """
         check_points(x, self.size)
         every = [value for part in (self, self.loss) for value in vars(part).values() if isinstance(value, Tensor)]
         if every:

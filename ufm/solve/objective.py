@@ -40,6 +40,7 @@ def _of_problem(problem: Problem, starts: Tensor) -> Objective | None:
     form = FORMS.get(type(problem.loss))
     if type(problem) is not Problem or form is None or not serves(starts, problem.K, problem.d, problem.N):
         return None
+    problem.check_batch(starts)
     number, parameters = form
     columns = (1 / problem.N, *problem.decays, *parameters(problem.loss, problem.K))
     numbers = np.empty((len(starts), len(columns)))
