@@ -4,7 +4,7 @@ Source: Jiang et al. 2024 (generalized neural collapse for a large number of cla
 
 Their temperature is 1/tau here. The margin of rows W and class means H is the least <w_k - w_j, h_k> (unit vectors);
 the softmax code has the largest. At a finite tau the minimiser of cross entropy has less of it: for ten classes in
-space 0.5695 at tau = 5 and 0.5833 at tau = 30 against 0.5964 of the best code known; in the plane it is the regular
+space 0.5695 at tau = 5 and 0.5833 at tau = 30 against 0.5956 of the best code known; in the plane it is the regular
 polygon at both, 0.1910. The prediction is the lowest of many minimisations (`ufm/theory/softmax_codes.py`): numeric, no
 proof that there is nothing lower.
 """

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from deepnet.__main__ import COMMANDS
+from deepnet.experiments import more_classes_than_dimensions
 from deepnet.experiments.conduct import Unit, train_unit
 from deepnet.experiments.experiment import find, list_experiments, setting_of
 from deepnet.experiments.measures import (
@@ -180,6 +181,11 @@ def test_margin_of_the_minimiser_at_a_temperature(d, temperature, expected):
     found = margin_at_temperature(10, d, temperature)
     assert found == pytest.approx(expected, abs=5e-5)
     assert found < (packing_margin(10, d) or 1)
+
+
+def test_the_experiment_on_codes_says_the_margin_of_the_best_one_known():
+    said = " ".join(more_classes_than_dimensions.__doc__.split())
+    assert f"{packing_margin(10, 3):.4f} of the best code known" in said
 
 
 def test_the_models_minimum_moved_by_a_common_mean_is_read_as_the_model():
