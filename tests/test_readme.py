@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ def _worst_transfer(name):
     return max(value for value in plain if value is not None)
 
 
+def _blocks(record, is_squared_error):
+    """The terminal blocks that the runs with that loss, or with the others, took."""
+    runs = [run for run in result(record)["runs"] if (run["run_setting"]["loss"]["name"] == "mse") == is_squared_error]
+    return {run["epoch"] - run["run_setting"]["epochs"] for run in runs}
+
+
+def _before_and_after():
+    """Outcomes of the statements that were judged again with a last layer that is stationary."""
+    again = [each for path in DATA.glob("experiments_*.json") for each in result(path.stem)["experiments"]]
+    names = {each["name"] for each in again}
+    before = [each for each in result("experiments")["experiments"] if each["name"] in names]
+    return [Counter(row["outcome"] for each in those for row in each["statements"]) for those in (before, again)]
+
+
 def facts():
     """What the prose says in numbers, made from the records (of measured nets and of report cards)."""
     resnet = result("compare")
@@ -142,6 +157,17 @@ def facts():
     least, most = min(ratios["measured"]), max(ratios["measured"])
     yield f"({least:.2g} to {most:.2g} of the epochs); by the trace form it is not decided"
     assert (ratios["outcome"], by_trace["outcome"]) == ("showed", "not decided")
+    before, after = _before_and_after()
+    yield f"Of the {before.total()} statements {before['showed']} showed above, {before['did not show']} did not"
+    yield f"now {after['showed']} show, {after['did not show']} does not and {after['not decided']} are not decided"
+    codes = next(each for each in result("experiments")["experiments"] if "classes_than_dim" in each["name"])
+    yield "{:.2f}, {:.2f}, {:.2f} and {:.2f} before)".format(
+        *(row["mean"] for row in codes["statements"] if row["predicted"])
+    )
+    softmax = _blocks("compare_terminal", False) | _blocks("compare_terminal_cifar", False)
+    yield "The softmax losses took {} or {} blocks".format(*sorted(softmax))
+    yield "Squared error took {} on digits".format(*_blocks("compare_terminal", True))
+    yield "stopped after {} to {}".format(*sorted(_blocks("compare_terminal_cifar", True)))
 
 
 def test_the_prose_says_what_the_records_say():
