@@ -99,6 +99,15 @@ def test_the_welch_gap_is_that_of_the_cosines_and_zero_for_tight_frames_alone(K,
     assert float(nc2_welch_gap(polygon(K))) < 1e-12
 
 
+def test_a_softmax_code_need_not_be_a_tight_frame():
+    axes = torch.eye(3, dtype=torch.float64)
+    octahedron = torch.cat([axes, -axes])[:5]
+    bipyramid = torch.cat([torch.nn.functional.pad(polygon(3), (0, 1)), axes[2:], -axes[2:]])
+    for code in (octahedron, bipyramid):
+        assert float(gnc2(code)) == pytest.approx(1, abs=HULL_DISTANCE)
+        assert float(nc2_welch_gap(code)) > 0.01
+
+
 def test_nc4_of_test_samples_takes_training_means():
     """One dimension: means at -1 and 1, a classifier that decides at 0.5; a test sample at 0.2 is between the two."""
     H, y = torch.tensor([[-1.4], [-0.6], [0.6], [1.4]]), torch.tensor([0, 0, 1, 1])
