@@ -11,9 +11,9 @@ Evidence: symbolic, for all real M >= 4 and M = 3, n, decays and widths d >= 2. 
 samples: collapsed, and n = 1 but for scales. *The ReLU lowers the nuclear norm* of d x 2 matrices: (s1 + s2)^2 = tr G +
 2 sqrt(det G), G the Gram matrix of the columns. Rows (-, -) only lower A = relu(B); rows (+, +) are the same in both,
 P; the others give Q to B and diag(u1, u2) to A. *The classifier* leaves (decay_W/2) sum h(s_i), h(s) = 1/(s^2 + c),
-with the singular values of A, while |B|_p >= T = s1 + s2. M = 3: each s_i pays on its own. M >= 4: at fixed T the sum
-is least for s = (T/2, T/2), the pair, or (T, 0), which at its best, if lower than zero, has T^2 >= (M - 2) c >= 2 c and
-is not below the pair. Numeric cross-check: the norms on 2000 random matrices.
+with the singular values of A, while |B|_p >= T = s1 + s2. M = 3: each s_i pays on its own; an orthogonal frame ties.
+M >= 4: at fixed T the sum is least for s = (T/2, T/2), the pair, or (T, 0), which at its best, if lower than zero, has
+T^2 >= (M - 2) c >= 2 c and is not below the pair. Numeric cross-check: the norms on 2000 random matrices.
 
 False twin: three classes, where the ReLU can raise the nuclear norm.
 """

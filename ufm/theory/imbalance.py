@@ -1,4 +1,4 @@
-"""The minimum with unequal class sizes: no closed form is known, but a convex relaxation is tight and certifies it.
+"""The minimum with unequal class sizes: in general without a closed form, but a convex relaxation certifies it.
 
 Features collapse to one per class for every convex loss (averaging the samples of a class cannot raise the relaxed
 objective). What else is known: with cross entropy, classes of the same size n_k share one classifier row exactly when
