@@ -37,7 +37,8 @@ class Verdict:
     """The verdict of one check.
 
     Attributes:
-        rigour: rank of the evidence, that of the weakest step that a machine checks.
+        rigour: rank of the evidence, that of the weakest step that a machine checks and that the claim rests on; a
+            cross-check in floating point must hold too.
         holds: whether every finding does.
         margin: the smallest margin of the findings, > 0 where the claim holds; None where all are identities.
         margin_is: what the margin measures.

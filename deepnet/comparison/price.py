@@ -36,8 +36,8 @@ the objective without the decay of the other weights: those that a batch normali
 decay only adds. If the loss is convex, it is no larger at the class means,
 and L is at least the least value of the unconstrained feature model with decay_H = decay k / N and a free bias.
 Behind a ReLU it is met only at orthogonal class means of one length, so with d >= K, maps constant over pixels, all u_j
-alike and eps = 0 (with eps > 0 approached as v grows). For d < K the bound holds, strictly. Focal loss is not convex:
-there the same value is a prediction and no bound.
+alike and eps = 0 (with eps > 0 approached as v grows). For d < K the bound holds, strictly unless zero attains it.
+Focal loss is not convex: there the same value is a prediction and no bound.
 
 *Statistics.* So far x^_j has the moments that the statistics of all images give it. Under others, such as running
 averages over batches, let q >= 1 be the largest eigenvalue of its matrix ((mean x^^2, mean x^), (mean x^, 1)) over all
