@@ -1,8 +1,10 @@
-"""Whatever takes a device gives there what it gives on the CPU; skipped where torch sees no CUDA device.
+"""Whatever takes a device gives there what it gives on the CPU.
 
-`pytest tests/test_accelerator.py -n 0` on a machine that has one.
+`pytest tests/test_accelerator.py -n 0` on a machine that has a CUDA device; elsewhere with FAKE_CARD=1 on one that is
+none, which finds what mixes devices (`tests/fake_card.py`). `tests/test_fake_card.py` does that.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,6 +21,7 @@ from deepnet.training.epoch import train_epoch
 from deepnet.training.recorded import Recorded
 from deepnet.training.terminal import terminal_block
 from deepnet.training.training import begin
+from tests import fake_card
 from tests.conftest import LOSSES
 from ufm import (
     CrossEntropy,
@@ -42,11 +45,22 @@ from ufm import (
 from ufm.curvature.orbit_bound import known_orbit
 from ufm.verify.verify import saddle_starts
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
-DEVICE = "cuda"
+HAS_CARD = torch.cuda.is_available()
+DEVICE = "cuda" if HAS_CARD else fake_card.NAME
+pytestmark = pytest.mark.skipif(
+    not (HAS_CARD or os.environ.get("FAKE_CARD")), reason="neither a CUDA device nor FAKE_CARD"
+)
+needs_card = pytest.mark.skipif(not HAS_CARD, reason="torch sees no CUDA device")
+long_without_card = pytest.mark.skipif(False, reason="") if HAS_CARD else pytest.mark.slow
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 """What rounding in another order of sums may change."""
 HERE = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def a_card():
+    with contextlib.nullcontext() if HAS_CARD else fake_card.a_fake_card():
+        yield
 
 
 def equal(here, there, **bounds):
@@ -55,8 +69,9 @@ def equal(here, there, **bounds):
 
 
 def run(*arguments, folder, module="ufm"):
+    program = ["-m"] if HAS_CARD else ["-c", "import sys; from tests.fake_card import main; main(*sys.argv[1:])"]
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [sys.executable, *program, module, *map(str, arguments)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True,
@@ -71,6 +86,7 @@ def record(path):
     return json.loads(Path(path).read_text(encoding="utf-8"))["result"]
 
 
+@long_without_card
 def test_every_start_ends_where_it_ends_on_the_cpu(problem):
     starts = normal_starts(problem.size, 0, 0, 40)
     here, there = minimise(problem, starts, 1e-10), minimise(problem, starts.to(DEVICE), 1e-10)
@@ -91,6 +107,7 @@ def test_every_model_is_evaluated_alike(model):
     equal(model.normalised(x), model.normalised(moved))
 
 
+@long_without_card
 def test_every_model_is_minimised_alike(model):
     starts = normal_starts(model.size, 0, 0, 20)
     here, there = minimise(model, starts, 1e-8, 3000), minimise(model, starts.to(DEVICE), 1e-8, 3000)
@@ -101,6 +118,7 @@ def test_every_model_is_minimised_alike(model):
     assert int(both.sum()) >= 0.5 * len(starts)
 
 
+@long_without_card
 def test_critical_points_are_the_same_kinds(loss):
     problem = Problem(loss, K=3, d=4, n=2, decay_W=5e-3, decay_H=2e-3, decay_b=0.01)
     kinds = []
@@ -202,6 +220,7 @@ def test_modules_train_there(criterion, generator):
     assert H.grad.isfinite().all()
 
 
+@long_without_card
 def test_verify_says_the_same(tmp_path):
     given = ("verify", "--starts", 300, "--saddle-starts", 64)
     run(*given, "--json", "cpu.json", "--out", "cpu", folder=tmp_path)
@@ -218,6 +237,7 @@ def test_verify_says_the_same(tmp_path):
         }
 
 
+@long_without_card
 @pytest.mark.parametrize(
     "model",
     [
@@ -233,6 +253,7 @@ def test_other_models_hold(model, tmp_path):
     run("verify", "--model", *given, *small, "--out", "gpu", "--device", DEVICE, folder=tmp_path)
 
 
+@long_without_card
 def test_scans_agree(tmp_path):
     given = (
         "scan",
@@ -257,6 +278,7 @@ def test_scans_agree(tmp_path):
     assert there["best_minus_predicted"] == pytest.approx([0.0] * 4, abs=1e-12)
 
 
+@long_without_card
 @pytest.mark.parametrize("command", ["report-card --loss focal", "report-card --loss ufm.example_losses.Poly1"])
 def test_other_commands_take_the_device(command, tmp_path):
     run(*command.split(), "--device", DEVICE, "--out", "gpu", folder=tmp_path)
@@ -265,6 +287,7 @@ def test_other_commands_take_the_device(command, tmp_path):
 SMALL = ("--data", "digits", "--net", "resnet18", "--width", 0.125, "--per-class", 10, "--batch-size", 50, "--lr", 0.05)
 
 
+@long_without_card
 @pytest.mark.parametrize("loss", ["ce", "ls", "focal", "mse --loss.rescale 15 --loss.convention mean"])
 def test_a_run_trains_ends_in_the_terminal_phase_and_is_compared(loss, tmp_path):
     given = (*SMALL, "--decay", 0.01, "--schedule", "cosine", "--clip", 5, "--epochs", 6, "--terminal", 3)
@@ -272,7 +295,7 @@ def test_a_run_trains_ends_in_the_terminal_phase_and_is_compared(loss, tmp_path)
     run("measure", "--run", "run", "--device", DEVICE, "--out", "measured", module="deepnet", folder=tmp_path)
     run("compare", "--runs", "run", "--device", DEVICE, "--out", "compared", module="deepnet", folder=tmp_path)
     run("compare", "--runs", "run", "--out", "compared-cpu", module="deepnet", folder=tmp_path)
-    assert record(tmp_path / "run" / "record.json")["device"].startswith("NVIDIA")
+    assert record(tmp_path / "run" / "record.json")["device"].startswith("NVIDIA") or not HAS_CARD
 
 
 def trained(count, **changes):
@@ -286,6 +309,7 @@ def trained(count, **changes):
     return losses, [parameter.detach().cpu() for parameter in training.net.parameters()], training
 
 
+@needs_card
 @pytest.mark.parametrize(
     "changes",
     [
@@ -310,6 +334,7 @@ def test_a_recorded_step_is_the_step(changes, monkeypatch):
         assert float((one - two).norm()) < 0.02 * float(two.norm()) + 1e-3  # sums in another order, over 48 steps
 
 
+@needs_card
 @pytest.mark.parametrize("loss", [{"name": "ce"}, {"name": "mse", "rescale": 15, "convention": "mean"}])
 def test_a_recorded_terminal_block_is_the_block(loss, monkeypatch):
     ends, played = [], []
@@ -334,11 +359,12 @@ def test_a_recorded_terminal_block_is_the_block(loss, monkeypatch):
     assert one["objective"] == pytest.approx(two["objective"], rel=0.02)
 
 
+@long_without_card
 @pytest.mark.parametrize(
     "more",
     [
-        "--precision bf16 --augment true",
-        "--net wide_resnet --precision bf16",
+        pytest.param("--precision bf16 --augment true", marks=needs_card),
+        pytest.param("--net wide_resnet --precision bf16", marks=needs_card),
         "--net mlp --optimiser adam",
         "--head.name normalised",
         "--multilabel 2",

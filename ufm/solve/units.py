@@ -133,10 +133,11 @@ def _loss_unit(loss: Loss, K: int) -> Parameter:
     """1 for a loss that says so; for others, the median ratio of its gradient to that of cross entropy."""
     if loss.has_unit_gradient:
         return 1.0
-    labels = torch.arange(SAMPLES) % loss.label_count(K)
-    z = torch.randn(SAMPLES, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    starts = max((len(value) for value in vars(loss).values() if isinstance(value, Tensor)), default=1)
-    of_loss = loss.value_and_gradient(z.expand(starts, -1, -1), labels)[1].norm(dim=-1)
-    ratio = (of_loss / CrossEntropy().value_and_gradient(z, torch.arange(SAMPLES) % K)[1].norm(dim=-1)).median(-1)[0]
+    given = [value for value in vars(loss).values() if isinstance(value, Tensor)]
+    starts, device = (len(given[0]), given[0].device) if given else (1, torch.device("cpu"))
+    samples = torch.arange(SAMPLES, device=device)
+    z = torch.randn(SAMPLES, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(device)
+    of_loss = loss.value_and_gradient(z.expand(starts, -1, -1), samples % loss.label_count(K))[1].norm(dim=-1)
+    ratio = (of_loss / CrossEntropy().value_and_gradient(z, samples % K)[1].norm(dim=-1)).median(-1)[0]
     ratio = torch.where((ratio > 0) & torch.isfinite(ratio), ratio, 1.0)
     return ratio if is_per_start(loss) else float(ratio)
