@@ -43,6 +43,9 @@ from ufm import (
     target_of,
 )
 from ufm.curvature.orbit_bound import known_orbit
+from ufm.model.own_loss import loss_of
+from ufm.model.parameters import stackable
+from ufm.solve.units import own_units
 from ufm.verify.verify import saddle_starts
 
 HAS_CARD = torch.cuda.is_available()
@@ -145,6 +148,24 @@ def test_certificates_are_the_same(problem):
             equal(getattr(near, field.name), getattr(moved, field.name), rtol=1e-6, atol=1e-9)
     pair, other = smallest_eigenpair(problem, x), smallest_eigenpair(problem, x.to(DEVICE))
     equal(pair.value, other.value, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "spec", [{"name": "focal"}, {"name": "ufm.example_losses.Poly1"}], ids=lambda spec: spec["name"]
+)
+def test_losses_whose_parameters_differ_by_start(name):
+    """As a scan makes them, in the units in which it minimises."""
+    loss = loss_of({"name": name})
+    (parameter,) = stackable(loss)
+    starts = normal_starts(44, 0, 0, 2)
+    found = []
+    for device in ("cpu", DEVICE):
+        values = torch.tensor([0.5, 1.0], dtype=torch.float64, device=device)
+        units = own_units(
+            Problem(dataclasses.replace(loss, **{parameter: values}), 4, 3, 2, 5e-3 * values, values, None)
+        )
+        found.append(minimise(units, starts[:, : units.model.size].to(device).contiguous(), 1e-6, 20))
+    equal(found[0].value, found[1].value, rtol=1e-7, atol=1e-9)
 
 
 def test_spheres_and_their_target():
