@@ -1,5 +1,6 @@
-"""The objective of a batch-normalised residual stream with cross entropy is at least the least value of the model with
-decay_H = decay k/N, k = K/((K - 1) J): no network of 1,200 random and 60 descended ones is below it.
+"""The objective of a batch-normalised residual stream with cross entropy and classes of one size is at least the least
+value of the model with decay_H = decay k/N, k = K/((K - 1) J): no network of 1,200 random and 60 descended ones is
+below it.
 
 Theme: trained networks
 

@@ -1,5 +1,5 @@
-"""ReLU after M - 1 >= 2 linear factors, two classes, d >= 2, squared error, no bias: the global minimum is an opposite
-pair or zero.
+"""ReLU after M - 1 >= 2 linear factors, two classes, d >= 2, squared error, no bias: an opposite pair or zero is a
+global minimiser.
 
 Theme: more layers
 

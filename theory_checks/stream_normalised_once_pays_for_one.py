@@ -1,6 +1,6 @@
 """A residual stream that is normalised once, behind its last block, and then goes through a ReLU pays at least k =
-K/(K - 1) for its features: none of 1,200 random and 20 descended networks of two pre-activation blocks has a lower
-objective, and one attains it.
+K/(K - 1) for its features, where classes have one size: none of 1,200 random and 20 descended networks of two
+pre-activation blocks has a lower objective, and one attains it.
 
 Theme: trained networks
 
