@@ -9,6 +9,7 @@ from tests import type_checks
 type_checks.install()  # before our other modules are imported
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -30,6 +31,9 @@ if os.environ.get("FAKE_CARD"):
 with warnings.catch_warnings():  # of the first use; an error raised inside would leave torch.func in disorder
     warnings.simplefilter("ignore")
     torch.func.hessian(lambda x: x.pow(3).sum())(torch.ones(2))
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background jobs and their children ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CORES = torch.get_num_threads()
 torch.set_num_threads(1)  # models and nets are tiny here, and workers share the cores

@@ -12,8 +12,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SIGNS = (signal.SIGKILL, signal.SIGINT)
 MOMENTS = 20
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background jobs and their children ignore Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start(*words: object) -> subprocess.Popen[str]:

@@ -57,6 +57,21 @@ def test_every_block_decreases_the_objective_of_what_decays():
         training.epoch += 1
 
 
+@pytest.mark.parametrize(("done", "left"), [(3, []), (1, [(2, torch.float64)])])
+def test_iterations_that_single_precision_leaves_are_done_in_double(monkeypatch, done, left):
+    training, called = begin(dataclasses.replace(TINY, terminal_iterations=3)), []
+
+    def minimise(training, iterations, on_call, keeps_maps):
+        called.append((iterations, training.net.classifier.weight.dtype))
+        return done, [float(len(called))]
+
+    monkeypatch.setattr("deepnet.training.terminal._minimise", minimise)
+    losses, _ = terminal_block(training, lambda _: None)
+    assert called == [(3, torch.float32), *left]
+    assert losses == [1.0, 2.0][: len(called)]
+    assert training.net.classifier.weight.dtype == torch.float32
+
+
 def test_blocks_are_lines_of_the_run(whole):
     metrics = checkpoint.read_metrics(whole)
     assert [line["lr"] for line in metrics[2:]] == [0.0] * 4

@@ -30,12 +30,16 @@ def reduced_of(loss, K, r, decay_b, c=0.1):
     return Reduced(Problem(loss=loss, K=K, d=K, n=1, decay_W=c, decay_H=c, decay_b=decay_b), r)
 
 
+def unknown(K):
+    """Bounds of differences of logits of which nothing is known."""
+    return np.array([np.full((K, K, K), -1e300), np.full((K, K, K), 1e300)])
+
+
 def enclosed(reduced, box):
     """Gradient and Hessian over a box."""
     K, m = reduced.K, reduced.size
-    free = np.array([np.full((K, K, K), -1e300), np.full((K, K, K), 1e300)])
     G, H = np.empty((2, m)), np.empty((2, m, m))
-    derivatives.derivatives(box, free, reduced.parameters, G, H)
+    derivatives.derivatives(box, unknown(K), reduced.parameters, G, H)
     return G, H
 
 
@@ -203,3 +207,63 @@ def test_the_bound_of_eigenvalues_is_below_them_and_not_far(off):
     found = inner._least(Q, np.stack([H, H]), np.arange(4))
     assert found <= least + 1e-15
     assert found > (0.99 if off == 0 else 0.3 if off == 0.02 else -1e-9)
+
+
+@pytest.mark.parametrize("setting", [*KNOWN[:3], (CrossEntropy(), 4, 2, None)], ids=str)
+def test_radii_by_energy_are_those_of_the_lemma(setting):
+    """Its bounds against the worst of points in the box, in numpy; the radii from these; solutions are within them."""
+    reduced = reduced_of(*setting)
+    K, r, m, half = reduced.K, reduced.r, (reduced.K - 1) * reduced.r, 0.01
+    outer, within, generator = np.arange(m), np.arange(m, reduced.size), np.random.default_rng(5)
+    of, n, x = reduced.parameters, reduced.size - m, np.zeros(reduced.size)
+    x[outer] = generator.normal(size=m)
+    x[within] = solution(reduced, x, within) + 1e-2 * generator.normal(size=n)
+    G0, H0 = enclosed(reduced, np.array([x, x]))
+    V = np.linalg.inv(H0.mean(0)[np.ix_(within, within)])
+    Q, box, free = np.linalg.cholesky(V), np.array([x, x]), unknown(K)
+    box[:, outer] += np.array([[-half], [half]])
+    moved, epsilon = inner._turn(box, x, *of[:2])
+    kappa = max(inner._reach(box, k, i, j, Q, of[0]) for k in range(K) for i in range(K) for j in range(i))
+    force = inner._force(box, x, Q, within, outer, G0, enclosed(reduced, box)[1])
+
+    def spread(z):
+        return max(np.linalg.norm(z[i] - z[j]) for i in range(K) for j in range(i))
+
+    def all_rows(w):
+        w = w.reshape(K - 1, -1)
+        return np.vstack([w, -w.sum(0)])
+
+    worst = np.zeros(4)
+    corners = x[outer] + half * np.array(np.meshgrid(*m * [[-1, 1]])).reshape(m, -1).T
+    for w in corners:
+        step, there = all_rows(w - x[outer]), np.concatenate([w, x[within]])
+        logits = [np.kron(np.eye(K)[k], all_rows(w)) for k in range(K)]
+        if reduced.problem.has_bias:
+            logits = [np.hstack([z, all_rows(np.eye(K - 1))]) for z in logits]
+        at_w = [
+            max(spread(step @ h) for h in x[m : m + K * r].reshape(K, r)),
+            spread(step) / 2 / math.sqrt(K * 0.1),
+            max(spread(z @ Q) for z in logits),
+            np.linalg.norm(Q.T @ enclosed(reduced, np.array([there, there]))[0].mean(0)[within]),
+        ]
+        worst = np.maximum(worst, at_w)
+    found = np.array([moved, epsilon, kappa, force])
+    assert np.all(found >= worst * (1 - 1e-9))
+    assert np.all(found <= worst * np.array([1.01, 1.01 * math.sqrt(r), 1.05, 2.0]))
+
+    tau = kappa * force * math.exp(moved) / (inner._least(Q, H0, within) * (1 - epsilon))
+    radii = np.linalg.norm(Q, axis=1) * -math.log(1 - tau) / kappa
+    G, H, rough = np.empty(G0.shape), np.empty(H0.shape), np.zeros(n)
+    assert inner.by_energy(box, x, free, free.copy(), within, outer, of, G0, H0, V, G, H, rough)
+    assert np.all(rough >= radii * (1 - 1e-9))
+    assert np.all(rough <= radii * (1 + 1e-6))
+    for w in corners:
+        assert np.all(np.abs(solution(reduced, np.concatenate([w, x[within]]), within) - x[within]) <= rough)
+
+
+def solution(reduced, x, within):
+    """The inner variables at these outer ones."""
+    box = np.array([x, x])
+    G, H, V = np.empty(box.shape), np.empty((2, *2 * [len(x)])), np.empty(2 * [len(within)])
+    assert inner.solve_inner(box, unknown(reduced.K), within, reduced.parameters, G, H, V)
+    return box[0, within]

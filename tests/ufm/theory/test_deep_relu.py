@@ -151,7 +151,8 @@ def _verify(folder, *words):
     [(0.01, 4, 3, 3, 0.0632634440), (0.08, 4, 3, 3, 0.4643256499), (0.01, 3, 4, 5, None)],
 )
 def test_without_a_prediction_verify_shows_what_it_found_and_claims_nothing(tmp_path, capsys, decay, M, K, d, known):
-    words = ["--classes", str(K), "--dim", str(d), "--per-class", "2", "--starts", "60", "--model.factors", str(M)]
+    words = ["--classes", str(K), "--dim", str(d), "--per-class", "2", "--model.factors", str(M)]
+    words += ["--starts", "60", "--max-steps", "1000"]  # a start that stalls takes all of them
     words += [word for name in ("--decay-W", "--decay-H", "--model.decay") for word in (name, str(decay))]
     code, result = _verify(tmp_path, *words)
     assert code == 0
