@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepnet.measures.geometry import Simplex
-from ufm.cli.records import atomic_file
+from ufm.cli.records import atomic_file, named_in_errors
 from ufm.errors import RequestError
 from ufm.files import LARGEST_LINES, opened, parse_json, read_lines
 
@@ -26,7 +26,7 @@ def append(folder: Path, epoch: int, shape: Simplex) -> None:
     line = {"epoch": epoch, **shape}
     if not _is_finite(list(line.values())):
         return
-    with (folder / FILE).open("a", encoding="utf-8") as file:
+    with named_in_errors(folder / FILE), (folder / FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
         file.flush()
         os.fsync(file.fileno())
