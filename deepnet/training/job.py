@@ -56,7 +56,8 @@ class Train:
             again = own_code.options_again(checkpoint.plain_setting(training.setting))
             go_on = f"go on with: python -m deepnet train --resume {folder}{again}"
             try:
-                failure = _train_with_progress(training, folder, self.setting.log)
+                with distributed.all_there():
+                    failure = _train_with_progress(training, folder, self.setting.log)
                 if failure is None and distributed.rank() == 0:
                     _finish(training, folder, self.setting.json)
             except KeyboardInterrupt:
