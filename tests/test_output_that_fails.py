@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from deepnet.measures.geometry import Simplex
 from deepnet.trackers import tracker
 from deepnet.training import checkpoint, shapes
 from figures.stored import DATA
@@ -112,10 +113,11 @@ def log_of_many_steps(folder: Path) -> None:
         log.log({"x": float(step)}, step)
 
 
+SHAPE: Simplex = {"class_means": [[1.0] * 99], "W": [], "spread": [], "seen": 1.0}
 WRITERS: dict[str, Callable[[Path], object]] = {
     "record.json": lambda folder: write_record(folder / "record.json", {}, {"x": [1.0] * 99}),
     checkpoint.METRICS: lambda folder: checkpoint.append_metrics(folder, {"x": dict.fromkeys(map(str, range(99)), 1)}),
-    shapes.FILE: lambda folder: shapes.append(folder, 1, {"class_means": [[1.0] * 99], "W": [], "spread": [], "seen": 1}),
+    shapes.FILE: lambda folder: shapes.append(folder, 1, SHAPE),
     "log.csv": log_of_many_steps,
 }
 

@@ -1,7 +1,7 @@
 """The file `geometry.jsonl` of a run: class means, rows of W and spreads at every measured epoch, to be played.
 
 It is written before the epoch's line of metrics (`deepnet/training/checkpoint.py` on the order), so that no epoch is
-without; what a kill or a full disk leaves beyond the checkpoint, part of a line too, is cut off when the run is resumed.
+without; what a kill or a full disk leaves beyond the checkpoint, be it part of a line, is cut off by a resumed run.
 """
 
 import json
