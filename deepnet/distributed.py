@@ -58,6 +58,32 @@ def first_goes_ahead() -> Iterator[None]:
         distributed.barrier()
 
 
+@contextmanager
+def all_there() -> Iterator[None]:
+    """Make one sentence of what libraries raise where they wait for a process that has ended.
+
+    Raises:
+        ConnectionError: if another process has ended, or cannot be reached.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if size() > 1 and (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise ConnectionError("another process of this run has ended, or cannot be reached") from error
+        raise
+
+
+def meet() -> None:
+    """Wait until every process is here.
+
+    Raises:
+        ConnectionError: as `all_there`.
+    """
+    if size() > 1:
+        with all_there():
+            distributed.barrier()
+
+
 def total(value: Tensor) -> Tensor:
     """The sum over all processes, in place."""
     if size() > 1:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from ufm.cli.records import atomic_file
+from ufm.cli.records import atomic_file, named_in_errors
 from ufm.errors import RequestError
 
 LOGS = ("csv", "tensorboard", "wandb")
@@ -76,7 +76,7 @@ class Csv:
             self.names += new
             self._write_all()
             return
-        with self.path.open("a", encoding="utf-8", newline="") as file:
+        with named_in_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self.names).writerow(row)
 
     def close(self) -> None:

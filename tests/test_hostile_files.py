@@ -1,5 +1,6 @@
 """Every reader refuses every hostile file in its own words, soon: no traceback, no wait, no memory."""
 
+import errno
 import gzip
 import itertools
 import json
@@ -334,17 +335,31 @@ def test_the_page_goes_on_without_a_record_of_huge_numbers(tmp_path, capsys):
     assert "Traceback" not in found.err
 
 
-def test_a_lack_of_memory_is_one_sentence(tmp_path, capsys, monkeypatch):
-    """`MemoryError` says nothing: what is printed must not be looked for in its message."""
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "MemoryError"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "[Errno 12] Cannot allocate memory"),
+        (ImportError("_agg.so: failed to map segment from shared object"), None),
+        (OSError("liba.so: failed to map segment from shared object"), None),
+    ],
+)
+def test_a_lack_of_memory_is_one_sentence(tmp_path, capsys, monkeypatch, error, said):
+    """`MemoryError` says nothing, and a library that did not fit is called missing by the one that wanted it."""
 
     def none(path: Path) -> object:
-        raise MemoryError
+        try:
+            raise error
+        except OSError as first:
+            if first.errno is None:
+                raise OSError("Could not find/load shared object file 'liba.so'.") from first
+            raise
 
-    monkeypatch.setattr("ufm.cli.records.read_json", none)
-    (tmp_path / "scan.json").touch()
+    monkeypatch.setattr("figures.jobs.build", none)
     command = ["report", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main("python -m figures", "", figures.__main__.COMMANDS, command) == 3
-    assert capsys.readouterr().err == "python -m figures: this needs more memory than there is (MemoryError).\n"
+    sentence = f"python -m figures: this needs more memory than there is ({said or error}).\n"
+    assert capsys.readouterr().err == sentence
 
 
 def test_a_file_that_changes_after_it_was_looked_at(tmp_path, monkeypatch):

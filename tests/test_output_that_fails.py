@@ -3,20 +3,25 @@
 import io
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from deepnet.measures.geometry import Simplex
+from deepnet.trackers import tracker
+from deepnet.training import checkpoint, shapes
 from figures.stored import DATA
 from theory_checks.__main__ import CHECK, CLAIMS, CheckSetting
 from ufm.cli.command import Command, job
 from ufm.cli.command_line import main
+from ufm.cli.records import write_record
 from ufm.cli.showing import forgiving_streams
 
 ROOT = Path(__file__).parent.parent
@@ -100,6 +105,32 @@ def test_record_and_exit_code_do_not_depend_on_the_reader(request_, inputs, tmp_
     assert result_of(tmp_path / "broken") == result_of(tmp_path / "peace")
     files = [{path.relative_to(folder) for path in folder.rglob("*")} for folder in tmp_path.iterdir()]
     assert files[0] == files[1]
+
+
+def log_of_many_steps(folder: Path) -> None:
+    log = tracker("csv", folder, {})
+    for step in range(99):
+        log.log({"x": float(step)}, step)
+
+
+SHAPE: Simplex = {"class_means": [[1.0] * 99], "W": [], "spread": [], "seen": 1.0}
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "record.json": lambda folder: write_record(folder / "record.json", {}, {"x": [1.0] * 99}),
+    checkpoint.METRICS: lambda folder: checkpoint.append_metrics(folder, {"x": dict.fromkeys(map(str, range(99)), 1)}),
+    shapes.FILE: lambda folder: shapes.append(folder, 1, SHAPE),
+    "log.csv": log_of_many_steps,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_cannot_be_written_is_named(name, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match=rf"File too large: '.*/{name}'"):
+            WRITERS[name](tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def shell(script: str) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,7 @@ import torch
 
 from deepnet.settings import TrainSetting
 from deepnet.training import own_code
-from ufm.cli.records import atomic_file
+from ufm.cli.records import atomic_file, named_in_errors
 from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
@@ -205,7 +205,7 @@ def resumed_setting(setting: TrainSetting) -> TrainSetting:
 
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     """Add one epoch to `metrics.jsonl` (nan and infinities become null)."""
-    with (folder / METRICS).open("a", encoding="utf-8") as file:
+    with named_in_errors(folder / METRICS), (folder / METRICS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
         file.flush()
         os.fsync(file.fileno())

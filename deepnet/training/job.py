@@ -18,7 +18,7 @@ from deepnet.training.run import finish, opened
 from deepnet.training.train import train
 from deepnet.training.training import Training
 from ufm.cli.command_line import INTERRUPTED
-from ufm.cli.job import draw, print_places
+from ufm.cli.job import draw, print_files, print_pictures
 from ufm.cli.records import read_record
 from ufm.errors import RequestError
 from ufm.legend import explained
@@ -56,7 +56,8 @@ class Train:
             again = own_code.options_again(checkpoint.plain_setting(training.setting))
             go_on = f"go on with: python -m deepnet train --resume {folder}{again}"
             try:
-                failure = _train_with_progress(training, folder, self.setting.log)
+                with distributed.all_there():
+                    failure = _train_with_progress(training, folder, self.setting.log)
                 if failure is None and distributed.rank() == 0:
                     _finish(training, folder, self.setting.json)
             except KeyboardInterrupt:
@@ -109,4 +110,5 @@ def _finish(training: Training, folder: Path, json: Path | None) -> None:
     print_measures(f"{folder}, epoch {training.epoch}", result["splits"])
     print_best(result["best"])
     files = {Path(name).stem: folder / name for name in FILES if (folder / name).exists()}
-    print_places(files | {"record": record}, draw("train", record, folder))
+    print_files(files | {"record": record})
+    print_pictures(draw("train", record, folder))

@@ -29,16 +29,20 @@ def opened(setting: TrainSetting) -> Iterator[tuple[Training, Path]]:
 
     Raises:
         ValueError: if the setting cannot be met, or the folder is in use or damaged.
+        ConnectionError: if another process of the run has ended, as the first does on such an error.
     """
     if setting.resume is None:
         training = begin(setting)
         with _new_folder(training) as folder:
+            distributed.meet()  # where the first was refused the folder, nobody begins
             yield training, folder
     else:
         checkpoint.read_setting(setting.resume)  # refused here if it is no run's
         is_first = distributed.rank() == 0
         with claimed(setting.resume, "--resume") if is_first else nullcontext():
-            yield _resumed(setting, setting.resume), setting.resume
+            training = _resumed(setting, setting.resume)
+            distributed.meet()
+            yield training, setting.resume
 
 
 def result(training: Training, folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The file `geometry.jsonl` of a run: class means, rows of W and spreads at every measured epoch, to be played.
 
 It is written before the epoch's line of metrics (`deepnet/training/checkpoint.py` on the order), so that no epoch is
-without; what a kill leaves beyond the checkpoint is cut off when the run is resumed.
+without; what a kill or a full disk leaves beyond the checkpoint, be it part of a line, is cut off by a resumed run.
 """
 
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from deepnet.measures.geometry import Simplex
-from ufm.cli.records import atomic_file
+from ufm.cli.records import atomic_file, named_in_errors
 from ufm.errors import RequestError
-from ufm.files import parse_json, read_lines
+from ufm.files import LARGEST_LINES, opened, parse_json, read_lines
 
 FILE = "geometry.jsonl"
 MOST_SHOWN = 24
@@ -26,7 +26,7 @@ def append(folder: Path, epoch: int, shape: Simplex) -> None:
     line = {"epoch": epoch, **shape}
     if not _is_finite(list(line.values())):
         return
-    with (folder / FILE).open("a", encoding="utf-8") as file:
+    with named_in_errors(folder / FILE), (folder / FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -49,22 +49,30 @@ def cut(folder: Path, epochs: int) -> None:
     Raises:
         ValueError: as `read`.
     """
+    if not (folder / FILE).exists():
+        return
     lines = _lines(folder)
-    if lines and lines[-1]["epoch"] > epochs:
-        with atomic_file(folder / FILE) as file:
-            file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines if line["epoch"] <= epochs)
+    with atomic_file(folder / FILE) as file:
+        file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines if line["epoch"] <= epochs)
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
-    """Every line, up to one that a kill has cut short."""
+    """Every line but one that has no end."""
     path = folder / FILE
     if not path.exists():
         return []
     try:
         with closing(read_lines(path)) as lines:
-            return [_shape(text) for text in lines]
+            texts = list(lines)
+        return [_shape(text) for text in texts[: None if _has_end(path) else -1]]
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(f"{path} must hold one JSON object a line, an epoch's geometry ({error}).") from None
+
+
+def _has_end(path: Path) -> bool:
+    with opened(path, LARGEST_LINES) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read() == b"\n"
 
 
 def _shape(text: bytes) -> dict[str, Any]:

@@ -110,6 +110,40 @@ def test_a_wrong_request_is_said_once(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_refused_folder_ends_every_process(tmp_path):
+    (tmp_path / "mine").touch()
+    done = torchrun(2, *TRAIN, "--data=digits", "--per-class=2", "--net=mlp", "--out", tmp_path)
+    assert done.stderr.count("`--out` must be a new or empty folder") == 1
+    assert done.stderr.count("another process of this run has ended") == 1
+    assert "deepnet/training/train.py" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
+    """The second dies within a step: the first waits for its share of a sum."""
+    program = tmp_path / "die.py"
+    program.write_text(
+        "import os, signal, sys\n"
+        "from deepnet import distributed\n"
+        "from deepnet.training import train\n"
+        "from deepnet.__main__ import program\n"
+        "step = train.train_epoch\n"
+        "def dying(training, on_step):\n"
+        "    if training.epoch == 1 and distributed.rank() == 1:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return step(training, on_step)\n"
+        "train.train_epoch = dying\n"
+        "sys.exit(program())\n"
+    )
+    folder = tmp_path / "run"
+    words = ["train", "--data=digits", "--per-class=5", "--net=resnet18", "--width=0.0625", "--epochs=3"]
+    done = torchrun(2, program, *words, "--out", folder)
+    sentence = "another process of this run has ended, or cannot be reached; the last good state is kept, go on with: "
+    assert f"python -m deepnet: {sentence}python -m deepnet train --resume {folder}\n" in done.stderr
+    assert "deepnet/training/job.py" not in done.stderr  # no traceback of ours
+    assert checkpoint.load(folder)["epoch"] == 1
+
+
 BLOCK = dataclasses.replace(TERMINAL, terminal_iterations=10)
 BLOCKS = """
 import dataclasses, sys, torch

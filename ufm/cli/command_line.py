@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ufm import errors, start
@@ -65,12 +65,11 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return 3
     except Exception as error:
-        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            print(f"{prog}: this needs more memory than there is ({reason_of(error)}).", file=sys.stderr)
+        if lack := next((each for each in _with_causes(error) if _is_lack_of_memory(each)), None):
+            print(f"{prog}: this needs more memory than there is ({reason_of(lack)}).", file=sys.stderr)
+        elif isinstance(error, OSError):
+            print(f"{prog}: {error}", file=sys.stderr)
         else:
             traceback.print_exc()
         return 3
@@ -97,8 +96,19 @@ def _parser(prog: str, description: str, commands: Mapping[str, Command], asked:
     return Parser(prog, description, commands)
 
 
-_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
-"""torch's messages on a lack of memory, on a CPU and on an accelerator."""
+_OUT_OF_MEMORY = re.compile("(can't|cannot) allocate memory|out of memory|failed to map segment", re.IGNORECASE)
+"""The messages on a lack of memory of torch, on a CPU and on an accelerator, of the system and of its loader."""
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those behind it: a library that did not fit may be called missing by the one that wanted it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _made(setting: type[Any], values: Mapping[str, Any]) -> Any:

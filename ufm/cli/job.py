@@ -74,7 +74,8 @@ class Job(Generic[Setting, Result]):
         with self._held() as self.folder, legend.explained(is_asked):
             result = self._computed()
             self._record_and_show(result)
-            print_places(self.files() | {"record": self.path}, draw(self.name, self.path, self.folder))
+            print_files(self.files() | {"record": self.path})  # before a disk is full of pictures
+            print_pictures(draw(self.name, self.path, self.folder))
             return self.exit_code(result)
 
     def _held(self) -> AbstractContextManager[Path]:
@@ -110,9 +111,13 @@ def draw(name: str, record: Path, folder: Path) -> list[Path]:
     return pictures
 
 
-def print_places(files: Mapping[str, Path | str], pictures: Sequence[Path]) -> None:
-    """Print the paths of files and pictures."""
+def print_files(files: Mapping[str, Path | str]) -> None:
+    """Print the paths of files by name."""
     for name, path in files.items():
         print(f"{name}: {path}")
+
+
+def print_pictures(pictures: Sequence[Path]) -> None:
+    """Print the paths of pictures, if there are any."""
     if pictures:
         print(f"picture{'s' * (len(pictures) > 1)}: {', '.join(map(str, pictures))}")

@@ -16,7 +16,7 @@ from ufm.cli import config_file, manual
 from ufm.cli.command import Command
 from ufm.cli.typed import default_of, typed
 from ufm.cli.yaml_core import NULLS, Plain, Quoted, Raw, Word, dumped, parsed, shown
-from ufm.errors import RequestError, complaint
+from ufm.errors import RequestError, check, complaint
 
 _VALUE = re.compile(r"(?!-)|-$|-(\.?\d|inf|nan)|-.* ", re.DOTALL)
 """How a word begins that is no option: a negative number is a value."""
@@ -111,7 +111,17 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 def _given(name: str, value: str | None) -> str:
     if value is None:
         raise complaint(errors.option(name[2:]), "", "followed by a value")
+    check(_is_unicode(value), errors.option(name[2:]), value, "text in UTF-8, as records are")
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no byte of another encoding, which Python represents by half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _put_word(setting: type[Any], layer: Layer, name: str, value: str | None) -> None:

@@ -76,6 +76,17 @@ def pass_on_if_full(error: OSError) -> None:
 
 
 @contextlib.contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Name the file in an error that says no more than that a disk is full or a file too large."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of `path` that takes its place once written and synced; on error nothing is left.
 
@@ -84,7 +95,7 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     start = path.name[:40]  # with all of a long name it would be too long
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=".part")
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with named_in_errors(path), os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -43,7 +43,7 @@ def parsed(text: str) -> Raw:
     """Parse one document.
 
     Raises:
-        ValueError: if it is no YAML, has an anchor, a tag or a key twice, or is nested too deep.
+        ValueError: if it is no YAML or no Unicode, has an anchor, a tag or a key twice, or is nested too deep.
     """
     import yaml
 
@@ -52,6 +52,7 @@ def parsed(text: str) -> Raw:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise ValueError(f"anchors and tags are not allowed, line {event.start_mark.line + 1} has one")
+            getattr(event, "value", "").encode()  # half a character, which no record can hold, is refused here
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise ValueError(f"more than {DEEPEST} levels")

@@ -18,8 +18,12 @@ def test_lines_come_back_and_are_cut_at_the_checkpoint(tmp_path):
     assert shapes.read(tmp_path) == [{"epoch": epoch, **SHAPE} for epoch in (1, 5, 10)]
     shapes.cut(tmp_path, 7)
     assert [line["epoch"] for line in shapes.read(tmp_path)] == [1, 5]
+    with (tmp_path / shapes.FILE).open("a") as file:
+        file.write('{"epoch": 8, "class_means": [[1.0')  # a full disk, or a kill between two parts of a long line
     shapes.cut(tmp_path, 7)
     assert [line["epoch"] for line in shapes.read(tmp_path)] == [1, 5]
+    shapes.append(tmp_path, 8, SHAPE)
+    assert [line["epoch"] for line in shapes.read(tmp_path)] == [1, 5, 8]
 
 
 def test_a_long_run_is_thinned_and_keeps_both_ends(tmp_path):

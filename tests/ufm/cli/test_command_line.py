@@ -143,11 +143,32 @@ def test_what_is_dumped_is_read_again(values):
 
 
 @pytest.mark.parametrize(
-    "text", ["a: 1\na: 2", "a: {b: 1, b: 2}", "a: [{b: 1, b: 2}]", "a: &x 1", "a: !!int 1", "[" * 30, "a: {[1]: 2}"]
+    "text",
+    [
+        "a: 1\na: 2",
+        "a: {b: 1, b: 2}",
+        "a: [{b: 1, b: 2}]",
+        "a: &x 1",
+        "a: !!int 1",
+        "[" * 30,
+        "a: {[1]: 2}",
+        'a: "\\udcff"',
+        '"\\udcff": 1',
+    ],
 )
 def test_what_yaml_may_not_say(text):
-    with pytest.raises(ValueError, match=r"twice|anchors|levels|one word"):
+    with pytest.raises(ValueError, match=r"twice|anchors|levels|one word|surrogates"):
         parsed(text)
+
+
+@pytest.mark.parametrize("name", ["--out", "--json", "--config", "--loss"])
+def test_a_byte_of_another_encoding_is_refused_before_a_record_has_it(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main("it", "", UFM, ["verify", name, "a\udcff"])
+    option = name.replace("loss", "loss.name")
+    assert capsys.readouterr().err == f"it: `{option}` must be text in UTF-8, as records are, got a?.\n"
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_number_with_colons_is_no_parameter():

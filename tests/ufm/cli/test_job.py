@@ -69,6 +69,13 @@ def test_the_record_is_written_before_anything_is_shown(tmp_path, capsys):
     assert capsys.readouterr().out == f"record: {tmp_path / 'out' / RECORD}\n"
 
 
+def test_the_record_is_named_before_a_picture_can_fail(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ufm.cli.job.draw", full)
+    with pytest.raises(OSError, match="No space left"):
+        Count(Setting(out=tmp_path / "out")).run()
+    assert capsys.readouterr().out == f"record: {tmp_path / 'out' / RECORD}\n"
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), RuntimeError()])
 def test_what_is_finished_stays_and_the_user_is_told(tmp_path, error):
     count = Count(Setting(out=tmp_path / "out"), error)
