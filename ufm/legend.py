@@ -228,7 +228,7 @@ SECTIONS = {
         "partial": "share of starts that end with some classes collapsed and the others together or at zero.",
         "other": "share of starts that converge to none of these.",
         "not converged": "starts whose gradient did not reach the tolerance.",
-        "cells predicted zero": "settings of the row in which theory says that zero is the minimum.",
+        "cells predicted zero": "settings of the row in which theory says that zero is the minimum; -: it says nothing.",
         "mostly zero": "settings of the row in which most starts end at zero.",
         "best - predicted": "lowest objective less the prediction, the largest deviation of the row.",
         "smallest eigenvalue": "smallest Hessian eigenvalue of the best end points; 0 up to rounding at minima.",
