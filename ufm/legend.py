@@ -103,7 +103,8 @@ SHARED = {
     "deviation": "measured / derived - 1, in per cent; 0 where theory holds.",
     "ratio": "measured / predicted; 1 where theory holds.",
     "kind": "what the row tests: calibration, identity or prediction.",
-    "calibration": "1 by construction, as the decay of the features is read off it.",
+    "calibration": "1 by construction, as the decay of the features is read off it; with unequal classes "
+    "as far as the rows of W sum to 0.",
     "identity": "holds at any last layer that is at rest and collapsed, whatever the features cost.",
     "prediction": "could fail at a last layer that is at rest; of features, into which nothing was fitted.",
     "condition": "loss and decay, mean over its seeds: close if margin, |w| and |h| are within 5 % of theory, fair "
