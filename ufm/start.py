@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
+PROGRAMS = {"ufm": "ufm", "deepnet": "deepnet", "theory_checks": "theory_checks", "ncfigures": "figures"}
+"""The package of each program that an installation brings."""
 _AS_A_PROGRAM = ("__main__", "__mp_main__")
 """How the module is called that runs as one, and in the worker processes of one."""
 

@@ -68,7 +68,7 @@ def warning_of_time(setting: TrainSetting, steps: int) -> str | None:
     if setting.terminal or setting.optimiser != "sgd" or time >= RELAXED:
         return None
     return (
-        "the last layer is unlikely to be stationary at the end: what only the weight decay moves relaxes like exp(-t), "
-        f"and t, the sum of lr decay / (1 - momentum) over the steps, reaches {time:.2g}, less than {RELAXED:g} "
+        "the last layer is unlikely to be stationary at the end: what only the weight decay moves relaxes like "
+        f"exp(-t), and t, the sum of lr decay / (1 - momentum) over the steps, reaches {time:.2g}, less than {RELAXED:g} "
         "(--terminal brings the last layer to rest)"
     )

@@ -37,7 +37,7 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
 
 
 def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
-    """The words with the default command if none is named, and with the name of a positional option; many are a list."""
+    """The words with the default command if none is named, and with the name of a positional option (many: a list)."""
     words = _normalised(argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
