@@ -69,6 +69,6 @@ def warning_of_time(setting: TrainSetting, steps: int) -> str | None:
         return None
     return (
         "the last layer is unlikely to be stationary at the end: what only the weight decay moves relaxes like "
-        f"exp(-t), and t, the sum of lr decay / (1 - momentum) over the steps, reaches {time:.2g}, less than {RELAXED:g} "
-        "(--terminal brings the last layer to rest)"
+        f"exp(-t), and t, the sum of lr decay / (1 - momentum) over the steps, reaches {time:.2g}, less than "
+        f"{RELAXED:g} (--terminal brings the last layer to rest)"
     )
