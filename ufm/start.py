@@ -25,9 +25,11 @@ class OurPackages:
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         """Where one of the packages is; None for everything else."""
+        if name not in PACKAGES:  # first: the next import asks here for its own module where it is not loaded yet
+            return None
         from importlib.machinery import PathFinder
 
-        return PathFinder.find_spec(name, [HOME]) if name in PACKAGES else None
+        return PathFinder.find_spec(name, [HOME])
 
 
 def begin(name: str, prog: str) -> None:
