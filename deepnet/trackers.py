@@ -11,6 +11,7 @@ from ufm.cli.records import atomic_file
 from ufm.errors import RequestError
 
 LOGS = ("csv", "tensorboard", "wandb")
+CSV = "log.csv"
 Values = Mapping[str, float | int | None]
 
 
@@ -58,7 +59,7 @@ class Csv:
     """A tracker that writes `log.csv`, with one row per epoch and one column per number."""
 
     def __init__(self, folder: Path, last: int) -> None:
-        self.path = folder / "log.csv"
+        self.path = folder / CSV
         self.rows: list[dict[str, Any]] = []
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as file:

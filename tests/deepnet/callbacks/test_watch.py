@@ -133,6 +133,9 @@ def test_a_loop_of_ones_own_has_a_table(data, tmp_path):
     assert [row["epoch"] for row in rows] == ["2", "4"]
     assert float(rows[0]["nc/train/nc3"]) == found[1]["nc/train/nc3"]
     assert watched.history[0]["epoch"] == 2
+    with pytest.raises(RequestError, match=r"`folder` must be a folder without log\.csv, .* got .*w\."):
+        watch(net, loaders, log="csv", folder=tmp_path / "w")
+    assert len((tmp_path / "w" / "log.csv").read_text().splitlines()) == 3
 
 
 def test_what_is_wrong_is_one_sentence(data):
