@@ -200,14 +200,14 @@ class EvaluateSetting(TableSetting):
     Examples:
         python -m deepnet evaluate features.npz
         python -m deepnet evaluate train.pt --test test.pt --outside other.pt --export csv
-        python -m deepnet evaluate --features '[epoch-1.npz, epoch-2.npz]' --last-layer fc.safetensors
+        python -m deepnet evaluate epoch-1.npz epoch-2.npz --last-layer fc.safetensors
 
     Writes: record.json and evaluated_features.png (curves where there are several files) into --out, and
     metrics.csv or metrics.parquet with --export.
     """
 
     features: list[Path] | Path
-    """File of features, or several, such as those of checkpoints in order: '[one.npz, two.npz]'."""
+    """File of features, or several, as of checkpoints in order: the first words, or '[one.npz, two.npz]'."""
     last_layer: Path | None = None
     """File with W and b, the last layer; default: those in the file of features, if any."""
     test: Path | None = None

@@ -11,6 +11,7 @@ from ufm.cli.records import atomic_file, named_in_errors
 from ufm.errors import RequestError
 
 LOGS = ("csv", "tensorboard", "wandb")
+CSV = "log.csv"
 Values = Mapping[str, float | int | None]
 
 
@@ -19,7 +20,7 @@ class Tracker(Protocol):
     """A destination for the numbers of a training."""
 
     def log(self, values: Values, step: int) -> None:
-        """Store the numbers of a step (such as an epoch); values of None are left out."""
+        """Store the numbers of a step, which is an epoch; values of None are left out."""
 
     def close(self) -> None:
         """Finish: no further numbers come."""
@@ -55,21 +56,21 @@ def tracker(kind: str, folder: Path, setting: Mapping[str, Any], last: int = 0) 
 
 
 class Csv:
-    """A tracker that writes `log.csv`, with one row per step and one column per number."""
+    """A tracker that writes `log.csv`, with one row per epoch and one column per number."""
 
     def __init__(self, folder: Path, last: int) -> None:
-        self.path = folder / "log.csv"
+        self.path = folder / CSV
         self.rows: list[dict[str, Any]] = []
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
-        self.rows = [row for row in self.rows if int(row["step"]) <= last]
-        self.names = list(self.rows[0]) if self.rows else ["step"]
+                self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit()]
+        self.rows = [row for row in self.rows if int(row["epoch"]) <= last]
+        self.names = list(self.rows[0]) if self.rows else ["epoch"]
         self._write_all()
 
     def log(self, values: Values, step: int) -> None:
         """Append a row; if it has a new column, rewrite all rows."""
-        row = {"step": step, **values}
+        row = {"epoch": step, **values}
         self.rows.append(row)
         new = [name for name in row if name not in self.names]
         if new:

@@ -75,11 +75,12 @@ class BuildPage(Job[ReportSetting, Built]):
 
     def __init__(self, setting: ReportSetting) -> None:
         super().__init__(setting)
-        _check_folder(setting.data)
+        for folder in setting.folders:
+            _check_folder(folder)
 
     def compute(self) -> Built:
         """Write the page, whole or not at all."""
-        page, left_out = build(self.setting.data)
+        page, left_out = build(*self.setting.folders)
         with atomic_file(self.folder / PAGE) as file:
             file.write(page)
         return {"left_out": left_out}

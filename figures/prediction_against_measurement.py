@@ -20,6 +20,11 @@ LINEAR = 2
 MARKERS = {"calibration": "s", "identity": "o", "prediction": "D"}
 
 
+def fits(record: dict[str, Any]) -> bool:
+    """Whether the model predicts the minimum of one of the runs."""
+    return any(run["no_prediction"] is None for run in record["result"]["runs"])
+
+
 @in_our_style
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Every row of every condition in a record of `deepnet compare`; lines reach from the lowest to the highest run."""

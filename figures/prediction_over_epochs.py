@@ -8,6 +8,7 @@ from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, plain_n
 
 RECORDS = prediction_against_measurement.RECORDS
 JOB = "compare"
+fits = prediction_against_measurement.fits
 
 NAMES = ("margin", "|w|", "|h|", "variance between classes / total", "dimensions of class means")
 

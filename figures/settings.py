@@ -48,9 +48,22 @@ class ReportSetting(OutputSetting):
     Examples:
         python -m figures report
         python -m figures report --data results --out page
+        python -m figures report --data '[results, runs]'
 
     Writes: report.html, which needs no network, and record.json into --out.
     """
 
-    data: Path = STORED
-    """Folder of records: NAME.json each, or folders that commands wrote. Default: those of the repository."""
+    data: list[Path] | Path = STORED
+    """Folder of records, NAME.json each, or of folders that commands wrote; or several: '[results, runs]'.
+
+    Default: those of the repository.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(len(self.folders) >= 1, "--data", self.data, "one folder or more")
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders as a list."""
+        return [self.data] if isinstance(self.data, Path) else self.data

@@ -78,16 +78,19 @@ def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
         raise UnusableRecordError(f"{name} cannot be shown ({reason}); made by: {command}") from error
 
 
-def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Every record of a folder by its name, and a sentence for each file that is none.
+def read_any(*folders: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Every record of folders by its name, from the folder on if there are several, and a sentence for each other file.
 
     A record is NAME.json in the folder itself, or the `record.json` of a command's folder anywhere below it. Names that
-    begin with a dot are other programs' (macOS leaves `._NAME.json` beside a file).
+    begin with a dot are other programs' (macOS leaves `._NAME.json` beside a file), and a run's or a scan's
+    `setting.json` is none.
     """
     records, refused = {}, []
-    for path in sorted({*data.glob("[!.]*.json"), *data.glob("**/record.json")}):
+    found = [(folder, path) for folder in folders for path in sorted(_in(folder))]
+    for folder, path in found:
         try:
-            name = path.relative_to(data).with_suffix("").as_posix().removesuffix("/record")
+            place = path if len(folders) > 1 else path.relative_to(folder)
+            name = place.with_suffix("").as_posix().removesuffix("/record")
             record = read_record(path)
             check(
                 record.keys() >= {*ORIGIN}, str(path), f"keys {', '.join(record)}", f"a record with {', '.join(ORIGIN)}"
@@ -96,6 +99,10 @@ def read_any(data: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
         except ValueError as error:
             refused.append(str(error))
     return records, refused
+
+
+def _in(folder: Path) -> set[Path]:
+    return {*folder.glob("[!.]*.json"), *folder.glob("**/record.json")} - {folder / "setting.json"}
 
 
 def _read(path: Path, command: str) -> dict[str, Any]:

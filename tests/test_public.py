@@ -1,6 +1,7 @@
 """What users import from the top of the packages, and the programs that an installation brings."""
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 
 import ufm
 from ufm import simplex_etf
-
-PROGRAMS = {"ufm": "ufm", "deepnet": "deepnet", "theory_checks": "theory_checks", "ncfigures": "figures"}
+from ufm.cli.records import write_record
+from ufm.start import PROGRAMS
 
 
 @pytest.mark.parametrize("package", ["ufm", "deepnet", "deepnet.nn", "theory_checks"])
@@ -68,6 +69,16 @@ def test_a_program_runs_in_a_folder_full_of_files_of_our_names(tmp_path, program
     done = subprocess.run([found, "--nonsense"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"{program}: `")
+
+
+@pytest.mark.parametrize(
+    ("path", "package"), [*PROGRAMS.items(), ("ufm.exe", "ufm"), ("theory_checks/__main__.py",) * 2]
+)
+def test_the_record_of_a_program_has_the_command_that_python_takes(tmp_path, monkeypatch, path, package):
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys, "argv", [f"/somewhere/bin/{path}", "report", "--out", "two words"])
+    record = json.loads(write_record(tmp_path / "record.json", {}, {}).read_text())
+    assert record["command"] == f"python -m {Path(package).parts[0]} report --out 'two words'"
 
 
 def test_a_program_finds_a_module_of_the_users(tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from figures.readme import PAGES
+from ufm.start import PROGRAMS
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = {
@@ -111,6 +112,9 @@ def test_the_wheel_needs_no_checkout(tmp_path):
     for words in asked:
         done = call(f"{python} -m {words}", empty, plain_environment())
         assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
+    for program in PROGRAMS:
+        done = call(f"{python.parent / program} --version", empty, plain_environment())
+        assert done.returncode == 0, done.stderr[-2000:]
     where = call(f"{python} -c 'import ufm; print(ufm.__file__)'", empty, plain_environment()).stdout
     assert where.startswith(str(tmp_path / "venv")), where
     assert {path.name for path in empty.iterdir()} == {"v", "s", "a", "r", "t", "d", "c"}

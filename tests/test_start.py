@@ -114,3 +114,11 @@ def test_loops_are_compiled_whatever_numba_is_told(tmp_path):
     assert done.stderr.splitlines()[-1].endswith(
         "`NUMBA_DISABLE_JIT` must be 0 or not set: these loops run compiled only, got 1."
     )
+
+
+def test_our_finder_needs_no_module_that_it_finds():
+    """An editable installation loads `importlib.machinery` beforehand, one of a wheel does not."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ufm import start; "
+    code += "sys.modules.pop('importlib.machinery', None); start.begin('__main__', 'ufm'); import colorsys"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd="/")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -63,9 +63,11 @@ def wrong_command(word: str, names: Collection[str]) -> str:
 
 
 def unknown_option(words: str) -> str:
-    """The message on an unknown option, with a hint if it is a parameter of a loss."""
+    """The message on an unknown option, with a hint if it is a parameter of a loss, or no option at all."""
     found = LOSS_PARAMETER.match(words)
     hint = f" (a loss's parameter is --loss.{found[1]}, an axis of a scan --grid.{found[1]})" if found else ""
+    if not words.startswith("-"):
+        hint = " (several values of an option that takes them are one word, '[a, b]')"
     return f"`{words}` must be left out: there is no such option, --help lists those there are{hint}."
 
 

@@ -61,10 +61,9 @@ SHARED = {
     "allowed": "bound that the worst start must keep for the claim to hold.",
     "evidence": "weakest rank of evidence of the claim among the losses: symbolic, interval, certificate or numeric.",
     "loss": "loss of the model, with its parameters.",
-    "value": "the objective, mean loss with all decays.",
     "rank": "rank of W, the dimensions that the classifier uses: K - 1 at collapse, 0 at zero.",
-    "negative": "negative eigenvalues of the Hessian, the Morse index: 0 at a minimum, 1 or more at a strict saddle.",
-    "zero": "zero eigenvalues of the Hessian (nullity), directions in which the point may move.",
+    "index": "Morse index, negative eigenvalues of the Hessian: 0 at a minimum, 1 or more at a strict saddle.",
+    "nullity": "zero eigenvalues of the Hessian, directions in which the point may move.",
     "smallest eigenvalue": "smallest eigenvalue of the Hessian: below 0 at a strict saddle, 0 up to rounding at a "
     "minimum with symmetries.",
     "curvature along": "second derivative of the objective along the direction of the next column: below 0 at a "
@@ -84,7 +83,7 @@ SHARED = {
     "|h|": "root mean square length of the features less their mean.",
     "|w| / |h|": "ratio of the two lengths, sqrt(n decay_H / decay_W) where the decays balance.",
     "training loss": "mean loss over the training images, without decays.",
-    "objective": "training loss with the decays of all weights.",
+    "objective": "mean loss with all decays: of W, H and b in the model, of all weights in a net.",
     "objective / its lower bound (numeric)": "1 at the least objective that any such net can have; never below.",
     "dimensions": "what is derived for the dimensions that class means fill, where it is not K - 1.",
     "self-duality: cos(W, class means)": "cosine between W and the class means, both centred; 1 at collapse.",
@@ -103,7 +102,8 @@ SHARED = {
     "deviation": "measured / derived - 1, in per cent; 0 where theory holds.",
     "ratio": "measured / predicted; 1 where theory holds.",
     "kind": "what the row tests: calibration, identity or prediction.",
-    "calibration": "1 by construction, as the decay of the features is read off it.",
+    "calibration": "1 by construction, as the decay of the features is read off it; with unequal classes "
+    "as far as the rows of W sum to 0.",
     "identity": "holds at any last layer that is at rest and collapsed, whatever the features cost.",
     "prediction": "could fail at a last layer that is at rest; of features, into which nothing was fitted.",
     "condition": "loss and decay, mean over its seeds: close if margin, |w| and |h| are within 5 % of theory, fair "
@@ -194,12 +194,11 @@ SECTIONS = {
     "atlas": {
         "copies": "labelled copies of the orbit: classes x samples; set: a continuum of them.",
         "met": "class copies that starts have reached.",
-        "apart": "classes that differ, a and b together, c alone, (d) at zero; * where features do not collapse.",
+        "classes": "classes that differ, a and b together, c alone, (d) at zero; * where features do not collapse.",
         "curvature": "second derivative along the direction of the next column; below 0 at a strict saddle.",
         "along": "rank one: the theory's direction; eigenvector: that of the smallest eigenvalue; minimum: no such "
         "direction.",
-        "proved": "what a ball of real numbers around the point proves: its index, and the ball's radius.",
-        "index": "Morse index, negative eigenvalues of the Hessian; 0 at a minimum.",
+        "proved": "what a ball of real numbers around the point proves: its index, and within what distance.",
         "bias decay": "decay of the bias; none: no bias, 0: a free one.",
         "c": "sqrt(n decay_W decay_H), on which the model depends.",
     },
@@ -211,7 +210,7 @@ SECTIONS = {
         "beta": "squared scale of the direction that tells the m classes from the others.",
         "B": "bias that tells them apart.",
         "angle": "angle to the feature that all classes share, in radians; 0 with a free bias.",
-        "proved": "what a ball of real numbers proves, minimum or critical point, and its radius.",
+        "proved": "what a ball of real numbers proves, minimum or critical point, and within what distance.",
     },
     "codes": {
         "margin": "least margin of the best code found, a lower bound of the largest.",
@@ -228,7 +227,7 @@ SECTIONS = {
         "partial": "share of starts that end with some classes collapsed and the others together or at zero.",
         "other": "share of starts that converge to none of these.",
         "not converged": "starts whose gradient did not reach the tolerance.",
-        "cells predicted zero": "settings of the row in which theory says that zero is the minimum.",
+        "cells predicted zero": "settings of the row in which theory has zero as the minimum; -: it says nothing.",
         "mostly zero": "settings of the row in which most starts end at zero.",
         "best - predicted": "lowest objective less the prediction, the largest deviation of the row.",
         "smallest eigenvalue": "smallest Hessian eigenvalue of the best end points; 0 up to rounding at minima.",

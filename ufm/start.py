@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGES = ("ufm", "deepnet", "theory_checks", "figures")
+PROGRAMS = {"ufm": "ufm", "deepnet": "deepnet", "theory_checks": "theory_checks", "ncfigures": "figures"}
+"""The package of each program that an installation brings."""
 _AS_A_PROGRAM = ("__main__", "__mp_main__")
 """How the module is called that runs as one, and in the worker processes of one."""
 
@@ -23,9 +25,11 @@ class OurPackages:
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         """Where one of the packages is; None for everything else."""
+        if name not in PACKAGES:  # first: the next import asks here for its own module where it is not loaded yet
+            return None
         from importlib.machinery import PathFinder
 
-        return PathFinder.find_spec(name, [HOME]) if name in PACKAGES else None
+        return PathFinder.find_spec(name, [HOME])
 
 
 def begin(name: str, prog: str) -> None:

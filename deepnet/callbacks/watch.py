@@ -16,7 +16,7 @@ from torch import nn
 from deepnet import distributed
 from deepnet.callbacks.probe import collapse_of
 from deepnet.callbacks.share import by_split
-from deepnet.trackers import LOGS, Tracker, tracker
+from deepnet.trackers import CSV, LOGS, Tracker, tracker
 from ufm.arguments import instance, integer, one_of, optional
 from ufm.errors import check
 from ufm.plot import curves
@@ -98,12 +98,15 @@ def watch(
         folder: where the log goes.
 
     Raises:
-        ValueError: if an argument is out of these bounds, or a folder is given and no log.
+        ValueError: if an argument is out of these bounds, a folder is given and no log, or it has a `log.csv` already.
     """
     instance(nn.Module).check("model", model)
     integer(1).check("every", every)
     optional(one_of(LOGS)).check("log", log)
     check(folder is None or log is not None, "folder", folder, f"left out unless `log` is one of {', '.join(LOGS)}")
     writes = log is not None and distributed.rank() == 0
-    made = tracker(str(log), Path(folder or FOLDER), {}) if writes else None
+    place = Path(folder or FOLDER)
+    if writes:
+        check(not (place / CSV).exists(), "folder", place, f"a folder without {CSV}, which is of another training")
+    made = tracker(str(log), place, {}) if writes else None
     return Watch(model, by_split(loader), every, layer, made)

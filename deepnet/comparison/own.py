@@ -329,10 +329,12 @@ def _nc1(layer: Layer) -> float:
 
 def _verdict(theory: Theory, rows: tuple[Row, ...], residuals: dict[str, float], nc1: float) -> str:
     """One sentence: the theory, whether the layer is stationary and collapsed, and what is off most."""
-    state = "stationary" if residuals["weights"] <= CLOSE else "not stationary"
+    own = [value for name, value in residuals.items() if name != "features"]  # which no network sets freely
+    state = "stationary" if max(own) <= CLOSE else "not stationary"
+    far = ", ".join(f"{name} {number(value)}" for name, value in residuals.items())
     collapse = "collapsed" if nc1 <= COLLAPSED else "not collapsed"
     head = f"{theory.name[0].upper()}{theory.name[1:]} ({theory.why})"
-    layer = f"last layer {state} (residual {number(residuals['weights'])}) and {collapse} (NC1 trace {number(nc1)})"
+    layer = f"last layer {state} (residuals: {far}) and {collapse} (NC1 trace {number(nc1)})"
     if theory.is_zero:
         return f"{head} predicts zero at these decays; {layer}."
     off = {row.name: abs(row.ratio - 1) for row in rows if row.ratio is not None and row.kind != "calibration"}

@@ -114,12 +114,20 @@ def show_net(found: NetComparison) -> None:
     for name, value in found.residuals.items():
         made.add_row(f"residual of the {name}", number(value, 3), "0", "", "measured")
     console().print(made)
-    decay = "read off the balance" if found.is_fitted else "given"
-    bias = "no bias" if found.decay_b is None else f"decay_b {found.decay_b:.4g}"
-    print(f"decay_W {found.decay_W:.4g}, decay_H {found.decay_H:.4g} ({decay}), {bias}; {found.evidence}")
+    print(_decays(found))
+    print(f"Evidence for the prediction: {found.evidence}.")
     for note in found.notes:
         print(note)
     print(found.verdict)
+
+
+def _decays(found: NetComparison) -> str:
+    """The decays of the model that the layer is held against, and what was not given as it stands."""
+    of_H = "read off the balance decay_W |W|^2 = decay_H |H|^2" if found.is_fitted else "given"
+    of_b = f"decay_b {found.decay_b:.4g}" if found.decay_b is not None else "no bias"
+    if found.shift and found.decay_b:
+        of_b = f"decay_b' {found.decay_b:.4g} (of what bias and shared features add to the logits)"
+    return f"The model: decay_W {found.decay_W:.4g}, decay_H {found.decay_H:.4g} ({of_H}), {of_b}."
 
 
 def _of_rows(title: str) -> NamedTable:

@@ -136,7 +136,8 @@ def _collapsed(layer: Layer, frame: Frame) -> Theory:
     found = model.minimum(starts)
     gap = (found.value - found.lower_bound) / model.unit
     numeric = f"numeric: the lowest of {starts} minimisations"
-    evidence = f"certificate: dual bound {max(gap, 0):.1g} f(0) below" if gap <= PROOF_GAP else numeric
+    certificate = f"certificate: no point of the model is lower by more than {max(gap, 0):.1g} f(0)"
+    evidence = certificate if gap <= PROOF_GAP else numeric
     if is_code:
         name, why = "more classes than dimensions + 1: softmax code", f"{K} classes in {d} dimensions"
     else:

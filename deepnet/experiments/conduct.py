@@ -90,9 +90,9 @@ def warning_of_units(units: Sequence[Unit]) -> str | None:
     if not slow:
         return None
     return (
-        f"{len(slow)} of {len(units)} trainings end at t = sum of lr decay / (1 - momentum) below {RELAXED:g}, the "
-        f"least at {min(slow):.2g}: what only the decay moves relaxes like exp(-t), so their last layers may not be "
-        "stationary"
+        f"the last layers of {len(slow)} of {len(units)} trainings may not be stationary: what only the weight decay "
+        "moves relaxes like exp(-t), and t, the sum of lr decay / (1 - momentum) over the steps, reaches less than "
+        f"{RELAXED:g} there, the least {min(slow):.2g}"
     )
 
 

@@ -68,6 +68,7 @@ def warning_of_time(setting: TrainSetting, steps: int) -> str | None:
     if setting.terminal or setting.optimiser != "sgd" or time >= RELAXED:
         return None
     return (
-        f"t = sum of lr decay / (1 - momentum) ends at {time:.2g}, below {RELAXED:g}: what only the decay moves "
-        "relaxes like exp(-t), so the last layer will not be stationary (--terminal makes it so)"
+        "the last layer is unlikely to be stationary at the end: what only the weight decay moves relaxes like "
+        f"exp(-t), and t, the sum of lr decay / (1 - momentum) over the steps, reaches {time:.2g}, less than "
+        f"{RELAXED:g} (--terminal brings the last layer to rest)"
     )

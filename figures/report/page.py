@@ -19,9 +19,9 @@ DIGITS, GEOMETRY_DIGITS = 6, 7
 SCRIPTS = ("core", "math", "theory", "explorer", "player", "space", *VIEWS, "records")
 
 
-def build(data: Path) -> tuple[str, list[str]]:
+def build(*folders: Path) -> tuple[str, list[str]]:
     """The page as HTML, and what is left out of it and why."""
-    content = collect(data)
+    content = collect(*folders)
     parts = {
         "styles": _asset("page.css"),
         "plotly": _plotly(),
@@ -34,10 +34,10 @@ def build(data: Path) -> tuple[str, list[str]]:
     return page, content["left_out"]
 
 
-def collect(data: Path) -> dict[str, Any]:
+def collect(*folders: Path) -> dict[str, Any]:
     """What each view shows, where it comes from, and which records are missing or cannot be shown."""
     content: dict[str, Any] = {"views": {}, "records": [], "left_out": [], "colours": COLOURS}
-    records, content["left_out"] = read_any(data)
+    records, content["left_out"] = read_any(*folders)
     for name in VIEWS:
         module = import_module(f"figures.report.{name}")
         entries = []

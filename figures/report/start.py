@@ -217,10 +217,12 @@ def _fall(verdict: dict[str, Any]) -> list[tuple[float, float]]:
 def _scan(name: str, record: dict[str, Any]) -> list[Card]:
     """Where starts end; besides, a map of what is proved of focal loss, or condition numbers by smoothing."""
     found, axes = record["result"]["agreement"], list(record["result"]["axes"])
-    text = (
-        f"Scan of {loss_name(record['setting']['loss'])} over {' and '.join(axes)}: in {found['as_predicted']} of "
-        f"{found['predicted']} cells most starts end in the predicted state."
+    said = (
+        f"in {found['as_predicted']} of {found['predicted']} cells most starts end in the predicted state"
+        if found["predicted"]
+        else "theory predicts no end state of its cells"
     )
+    text = f"Scan of {loss_name(record['setting']['loss'])} over {' and '.join(axes)}: {said}."
     ends = _card(
         10, "Where random starts end", text, "numeric", f"phase?record={name}", {"kind": "ends", "record": name}
     )

@@ -28,9 +28,9 @@ def test_a_table_takes_new_columns_and_goes_on(tmp_path):
     log.log({"loss": 0.5}, 3)
     log.close()
     assert rows(tmp_path) == [
-        {"step": "1", "loss": "2.0", "nc1": ""},
-        {"step": "2", "loss": "1.0", "nc1": "0.5"},
-        {"step": "3", "loss": "0.5", "nc1": ""},
+        {"epoch": "1", "loss": "2.0", "nc1": ""},
+        {"epoch": "2", "loss": "1.0", "nc1": "0.5"},
+        {"epoch": "3", "loss": "0.5", "nc1": ""},
     ]
     with (tmp_path / "log.csv").open("a") as file:
         file.write("4,0.")  # a kill in the middle of a line
@@ -66,7 +66,7 @@ def test_training_writes_live(tmp_path, monkeypatch, kind):
             line["train"]["nc1_quotient"] for line in lines
         ]
         assert main("python -m deepnet", "", COMMANDS, ["train", "--resume=run", "--epochs=3", "--log=csv"]) == 0
-        assert [row["step"] for row in rows(tmp_path / "run")] == ["1", "2", "3"]
+        assert [row["epoch"] for row in rows(tmp_path / "run")] == ["1", "2", "3"]
     if kind == "tensorboard":
         found = scalars(tmp_path / "run")["train/nc1_quotient"]
         assert found == pytest.approx([line["train"]["nc1_quotient"] for line in lines], rel=1e-6)

@@ -1,7 +1,10 @@
+import pytest
+
 from figures import (
     measured_against_derived,
     measured_splits,
     prediction_against_measurement,
+    prediction_over_epochs,
     reliability,
     training_curves,
 )
@@ -20,6 +23,13 @@ def test_ratios_are_drawn_where_there_are_any(tmp_path):
     run = {"rows": rows, "condition": "ce", "run_setting": {"net": "mlp", "data": "digits"}, "epoch": 3}
     path = prediction_against_measurement.draw({"result": {"runs": [run, run]}}, tmp_path / "picture.png")
     assert path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("script", [prediction_against_measurement, prediction_over_epochs])
+def test_nothing_stands_beside_a_prediction_that_there_is_not(script):
+    known, unknown = {"no_prediction": None}, {"no_prediction": "of this loss none is known"}
+    assert script.fits({"result": {"runs": [unknown, known]}})
+    assert not script.fits({"result": {"runs": [unknown]}})
 
 
 def test_derived_numbers_are_drawn_where_there_are_any(tmp_path):

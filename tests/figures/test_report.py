@@ -137,6 +137,13 @@ def test_a_net_that_is_stationary_and_off_does_not_obey():
     assert "20 %" in card["sentences"][0]["text"]
 
 
+def test_a_scan_of_which_nothing_is_predicted_agrees_with_nothing():
+    record = json.loads((DATA / "scan.json").read_text())
+    record["result"]["agreement"] = dict.fromkeys(record["result"]["agreement"], 0)
+    text = start.view("own", record)[0]["sentences"][0]["text"]
+    assert text == "Scan of focal over gamma and decay: theory predicts no end state of its cells."
+
+
 def test_an_atlas_that_is_proved_complete_has_a_card_of_its_own():
     record = json.loads((DATA / "atlas.json").read_text())
     assert [card["title"] for card in start.view("own", record)] == ["The saddles have an atlas"]

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -104,3 +106,13 @@ def test_what_macos_leaves_beside_a_record_is_no_record(tmp_path):
     records, refused = read_any(tmp_path)
     assert list(records) == ["atlas"]
     assert refused == []
+
+
+def test_several_folders_are_told_apart_and_a_setting_is_no_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("results/one", "runs/one"):
+        Path(place).mkdir(parents=True)
+        shutil.copy(DATA / "atlas.json", f"{place}/record.json")
+        Path(place, "setting.json").write_text("{}")
+    assert read_any(Path("results"), Path("runs")) == (dict.fromkeys(["results/one", "runs/one"], ANY), [])
+    assert read_any(Path("runs/one")) == ({"record": ANY}, [])

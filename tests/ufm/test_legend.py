@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import deepnet
 import ufm.collapse
 from deepnet.__main__ import COMMANDS
 from figures.stored import DATA
@@ -38,7 +39,10 @@ def test_every_metric_of_the_page_and_measure_of_a_run_has_its_sentence():
     assert {*names} == {*legend.COLLAPSE}
     measured = [json.loads((DATA / f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "train_mse")]
     names = {name for record in measured for line in record["result"]["metrics"] for name in line.get("train", {})}
-    assert [name for name in names | {"margin_2", "tag_wise_cosine"} if not meaning(name, "measures")] == []
+    names |= {"margin_2", "tag_wise_cosine"}
+    assert [name for name in names if not meaning(name, "measures")] == []
+    page += Path(deepnet.__file__).with_name("README.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_no_sentence_is_written_twice():

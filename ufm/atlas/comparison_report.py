@@ -16,9 +16,13 @@ def show_comparison(folders: list[Path], records: list[dict[str, Any]], found: l
     rows = [record["result"]["rows"] for record in records]
     kinds = sorted({kind_of(row) for group in rows for row in group}, key=lambda kind: (-kind[0], kind[1:]))
     atlases = [f"{folder} {loss_text(r['setting']['loss'])}" for folder, r in zip(folders, records, strict=True)]
-    columns = ["rank", "index", "copies", "apart", *atlases]
+    columns = ["rank", "index", "copies", "classes", *atlases]
     shown = table(
-        "rows by rank, index, copies and which classes are apart", *columns, left=columns, own=atlases, section="atlas"
+        "objectives of the rows by rank, index, copies and classes",
+        *columns,
+        left=columns,
+        own=atlases,
+        section="atlas",
     )
     for kind in kinds:
         cells = (" ".join(f"{row['value']:.6f}" for row in group if kind_of(row) == kind) or "-" for group in rows)

@@ -59,7 +59,7 @@ def proved(certificate: dict[str, Any] | None) -> str:
     if not certificate["is_proved"]:
         return "not proved"
     index = certificate["index"] if certificate["is_index_exact"] else f">= {certificate['index']}"
-    return f"index {index}, ball {certificate['radius']:.0e}"
+    return f"index {index}, within {certificate['radius']:.0e}"
 
 
 def index_text(row: Orbit) -> str:
@@ -151,12 +151,14 @@ def _word(holds: bool) -> str:
 
 
 def _table(setting: AtlasSetting, atlas: Atlas) -> Table:
-    names = ("", "value", "rank", "negative", "zero", "copies", "met", "apart", "found", "curvature", "along", "proved")
-    found = table(_title(setting, atlas), *names, left=["apart", "along", "proved"], section="atlas")
+    first = ("", "objective", "rank", "index", "nullity", "copies", "met", "classes")
+    names = (*first, "found", "curvature", "along", "proved")
+    found = table(_title(setting, atlas), *names, left=["classes", "along", "proved"], section="atlas")
     for number, row in enumerate(atlas.rows, 1):
-        zero = f"{row.nullity}" + (f", {row.expected_nullity} explained" if row.is_degenerate else "")
+        nullity = f"{row.nullity}" + (f", {row.expected_nullity} explained" if row.is_degenerate else "")
         along = row.direction_is if row.index else "-" if row.is_degenerate else "minimum"
-        cells = (fixed(row.value, 10), str(row.rank), index_text(row), zero, _copies(row), str(len(row.copies_found)))
+        numbers = fixed(row.value, 10), str(row.rank), index_text(row), nullity
+        cells = *numbers, _copies(row), str(len(row.copies_found))
         ways = row.apart, str(row.found), fixed(row.curvature, 4), along, proved(row.certificate)
         found.add_row(str(number), *cells, *ways)
     return found

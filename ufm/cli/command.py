@@ -12,7 +12,7 @@ class Command:
     """One subcommand: its setting and the function that runs it, which imports what is heavy itself.
 
     `about` is its help, the setting's docstring if empty; the default command is the one that runs when none is named;
-    `positional` is the field that may be given without its option's name, as the first word after the command. With
+    `positional` is the field that may be given without its option's name, as the first words after the command. With
     `is_shared` the processes that torchrun starts share its work; else the first does it all.
     """
 

@@ -4,11 +4,13 @@
 """
 
 import dataclasses
+import json
 import os
 import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ufm import errors, start
@@ -35,12 +37,14 @@ def main(prog: str, description: str, commands: Mapping[str, Command], argv: Seq
 
 
 def _words(commands: Mapping[str, Command], argv: Sequence[str]) -> list[str]:
-    """The words with the default command if none is named, and with the name of a positional option."""
+    """The words with the default command if none is named, and with the name of a positional option (many: a list)."""
     words = _normalised(argv)
     if words[:1] not in (["-h"], ["--help"], ["--version"]) and (not words or words[0].startswith("-")):
         words = [name for name, command in commands.items() if command.is_default] + words
     if words and (named := commands.get(words[0])) and named.positional and words[1:2] and not words[1].startswith("-"):
-        words = [words[0], f"--{named.positional}", *words[1:]]
+        given = [*takewhile(lambda word: not word.startswith("-"), words[1:])]
+        value = json.dumps(given) if len(given) > 1 else given[0]
+        words = [words[0], f"--{named.positional}", value, *words[1 + len(given) :]]
     return words
 
 

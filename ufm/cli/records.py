@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
+from ufm import start
 from ufm.errors import RequestError, check
 from ufm.files import read_json
 
@@ -186,9 +187,10 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def _program() -> str:
-    """The package or module that was asked to run, as in `python -m tests.benchmarks`."""
+    """The package or module that was asked to run, as in `python -m tests.benchmarks`, also by an installed program."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).parent.name
+    path = Path(sys.argv[0])
+    return spec.name.removesuffix(".__main__") if spec else start.PROGRAMS.get(path.stem, path.parent.name)
 
 
 def _umask() -> int:

@@ -64,7 +64,7 @@ def _verdict(setting: FocalWindowSetting, result: FocalWindow) -> list[str]:
 
 def _table(result: FocalWindow) -> Table:
     title = f"states at c = {result['at']:.12g} (value at zero {result['value_at_zero']:.12f})"
-    columns = ("m", "others", "value", "less zero's", "t", "beta", "B", "angle", "smallest eigenvalue", "proved")
+    columns = ("m", "others", "objective", "less zero's", "t", "beta", "B", "angle", "smallest eigenvalue", "proved")
     found = table(title, *columns, left=["others", "proved"], section="window")
     for row in result["states"]:
         proof = row["proof"]
@@ -79,5 +79,5 @@ def _proved(proof: dict[str, Any] | None) -> str:
     if proof is None:
         return "-"
     if proof["is_minimum"]:
-        return f"minimum, ball {proof['radius']:.0e}"
-    return f"critical, ball {proof['radius']:.0e}" if proof["is_critical"] else proof["reason"]
+        return f"minimum, within {proof['radius']:.0e}"
+    return f"critical, within {proof['radius']:.0e}" if proof["is_critical"] else proof["reason"]

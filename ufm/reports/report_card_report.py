@@ -12,7 +12,7 @@ from ufm.theory.loss_properties import Property
 
 COMPARED = {
     "best_state": "end state",
-    "best_value": "value",
+    "best_value": "objective",
     "margin": "margin",
     "p_y": "p_y",
     "condition_number": "condition number",

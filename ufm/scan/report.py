@@ -48,8 +48,9 @@ def _table(scan: Scan, rows: list[Row | None]) -> Table:
 def _cells(rows: list[Row], starts: int) -> list[str]:
     shares = [f"{sum(row[state] for row in rows) / len(rows):.1%}" for state in STATES]
     lost = sum(starts - row["converged"] for row in rows)
-    zero = sum(row["predicted_state"] == "zero" for row in rows), sum(most_common(row) == "zero" for row in rows)
+    predicted = [row["predicted_state"] == "zero" for row in rows if row["predicted_state"]]
+    zero = str(sum(predicted)) if predicted else "-", str(sum(most_common(row) == "zero" for row in rows))
     above = [row["best_minus_predicted"] for row in rows if row["best_minus_predicted"] is not None]
     furthest = f"{max(above, key=abs):.1e}" if above else "-"
     lowest = min((row["smallest_eigenvalue"] for row in rows if row["smallest_eigenvalue"] is not None), default=None)
-    return [*shares, str(lost), *map(str, zero), furthest, "-" if lowest is None else f"{lowest:.1e}"]
+    return [*shares, str(lost), *zero, furthest, "-" if lowest is None else f"{lowest:.1e}"]

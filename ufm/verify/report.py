@@ -167,7 +167,7 @@ def _outcome(verdict: Verdict) -> str:
 
 def _elsewhere_table(verdicts: list[Verdict]) -> Table:
     """The table of where the other starts end."""
-    columns = ("loss", "value", "above the minimum", "smallest eigenvalue", "found", "first start")
+    columns = ("loss", "objective", "above the minimum", "smallest eigenvalue", "found", "first start")
     found = table("Where the other starts that converged end (lowest values first)", *columns, left=["loss"])
     for verdict in verdicts:
         for row in verdict.elsewhere[:SADDLES_SHOWN]:
@@ -183,7 +183,7 @@ def _found_table(verdicts: list[Verdict]) -> Table:
     title = "Where the starts end (lowest values first; numbers of the lowest start)"
     names = {"rank": "rank", "rank before": "rank before the ReLU", "nc1_trace": "NC1 trace"}
     names |= {"nc2_etf_distance": "NC2 ETF distance", "nc3_self_duality": "NC3", "nc4_disagreement": "NC4"}
-    columns = ("loss", "value", *names.values(), "found", "converged", "first start")
+    columns = ("loss", "objective", *names.values(), "found", "converged", "first start")
     found = table(title, *columns, left=["loss"])
     for verdict in verdicts:
         for row in verdict.found[:SADDLES_SHOWN]:
@@ -199,10 +199,10 @@ def _saddle_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     title = f"Other critical points of {size}, {setting.saddle_starts} Levenberg-Marquardt starts each (lowest first)"
     columns = (
         "loss",
-        "value",
+        "objective",
         "rank",
-        "negative",
-        "zero",
+        "index",
+        "nullity",
         "smallest eigenvalue",
         "curvature along",
         "direction",

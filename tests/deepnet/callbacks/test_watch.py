@@ -130,9 +130,12 @@ def test_a_loop_of_ones_own_has_a_table(data, tmp_path):
     assert found[1]["nc/val/nc1_pinv"] == pytest.approx(found[1]["nc/train/nc1_pinv"])
     with (tmp_path / "w" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["2", "4"]
+    assert [row["epoch"] for row in rows] == ["2", "4"]
     assert float(rows[0]["nc/train/nc3"]) == found[1]["nc/train/nc3"]
     assert watched.history[0]["epoch"] == 2
+    with pytest.raises(RequestError, match=r"`folder` must be a folder without log\.csv, .* got .*w\."):
+        watch(net, loaders, log="csv", folder=tmp_path / "w")
+    assert len((tmp_path / "w" / "log.csv").read_text().splitlines()) == 3
 
 
 def test_what_is_wrong_is_one_sentence(data):

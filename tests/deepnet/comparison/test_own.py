@@ -15,6 +15,8 @@ from deepnet.__main__ import COMMANDS
 from deepnet.comparison.compare import Sizes
 from deepnet.comparison.layer import _nearest
 from deepnet.comparison.own import NetComparison, compare, compare_net
+from deepnet.comparison.report import _decays
+from deepnet.comparison.verdict import number
 from deepnet.measures.features import LastLayer
 from deepnet.measures.measure import measure
 from deepnet.measures.reading import Reading
@@ -246,6 +248,15 @@ def test_residuals_are_those_of_dense_formulas(normal):
     assert "not collapsed" in found.verdict
 
 
+def test_a_layer_whose_bias_is_not_at_rest_is_not_stationary():
+    problem = Problem(CrossEntropy(), K, D, 1, DECAY, DECAY_H, DECAY, sizes=SIZES)
+    W, H, b = problem.unpack(target_of(problem).point)
+    for decay_b, is_at_rest in ((DECAY, True), (100 * DECAY, False)):
+        found = compare_net(H, problem.labels(), W, b, loss="ce", decay=DECAY, decay_b=decay_b)
+        assert found.residuals["weights"] < 1e-6
+        assert ("last layer stationary" in found.verdict) == is_at_rest
+
+
 def test_nc1_of_unequal_classes_is_that_of_evaluate(normal):
     labels = torch.tensor([0] * 9 + [1] * 4 + [2] * 3 + [3])
     H, W = normal(17, D), normal(4, D)
@@ -305,7 +316,20 @@ def test_the_command_writes_verdict_record_and_picture(tmp_path, monkeypatch, ca
     assert found["theory"] == "unequal: imbalanced minimiser"
     assert max(abs(row["measured"] - row["predicted"]) for row in found["rows"]) < 1e-6
     assert Path("out/theory_for_features.png").stat().st_size > 1000
-    assert found["verdict"] in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert found["verdict"] in said
+    assert all(f"{name} {number(value)}" in found["verdict"] for name, value in found["residuals"].items())
+    assert f"decay_b {DECAY}." in said
+    assert found["evidence"].startswith("certificate: no point of the model is lower by more than ")
+
+
+def test_the_decay_that_a_shared_part_of_the_features_changes_has_a_name_of_its_own(normal):
+    labels, H, W, b = torch.arange(K).repeat_interleave(5), normal(20, D) + 1, normal(K, D), normal(K)
+    found = compare_net(H, labels, W, b, loss="ce", decay=0.1)
+    assert found.decay_b == pytest.approx(1 / (1 / 0.1 + found.shift**2 / 0.1))
+    assert f", decay_b' {found.decay_b:.4g} (of what bias and shared features add to the logits)." in _decays(found)
+    assert ", decay_b 0.3." in _decays(compare_net(H, labels, W, b, loss="ce", decay=0.1, decay_H=0.2, decay_b=0.3))
+    assert ", no bias." in _decays(compare_net(H, labels, W, loss="ce", decay=0.1, decay_H=0.2))
 
 
 def test_a_result_shows_its_numbers_as_text_table_and_picture():

@@ -97,11 +97,12 @@ def test_progress_counts_every_sample_twice_and_changes_nothing(tmp_path, monkey
     assert len(told) == 2 * N // (2 * 8 * (K - 1) // K)
 
 
-def test_the_command_writes_record_picture_and_table(tmp_path, monkeypatch, arrays, capsys):
+@pytest.mark.parametrize("files", [["one.npz", "two.npz"], ["--features", "[one.npz, two.npz]"]])
+def test_the_command_writes_record_picture_and_table(tmp_path, monkeypatch, arrays, capsys, files):
     monkeypatch.chdir(tmp_path)
     written(Path("one.npz"), arrays)
     written(Path("two.npz"), arrays | {"labels": np.where(arrays["labels"] == 0, -100, arrays["labels"])})
-    words = ["evaluate", "--features", "[one.npz, two.npz]", "--out", "out", "--export", "csv"]
+    words = ["evaluate", *files, "--out", "out", "--export", "csv"]
     assert main("python -m deepnet", "", COMMANDS, words) == 0
     one, two = json.loads(Path("out/record.json").read_text())["result"]["evaluations"]
     assert one["layers"]["features"] == evaluate_file(Path("one.npz")).metrics

@@ -262,7 +262,7 @@ def test_relaxation_time_by_hand():
 def test_a_short_run_of_sgd_alone_is_warned_of():
     """By hand: 10 steps, rate 0.1, decay 0.01 and momentum 0.9 are 0.01 a step; 1,000 of them are t = 10."""
     step = TrainSetting(lr=0.1, decay=0.01, momentum=0.9, epochs=1)
-    assert "ends at 9.9, below 10" in str(warning_of_time(step, 990))
+    assert "reaches 9.9, less than 10" in str(warning_of_time(step, 990))
     assert warning_of_time(step, 1000) is None
     assert warning_of_time(dataclasses.replace(step, terminal=2), 10) is None
     assert warning_of_time(dataclasses.replace(step, optimiser="adam"), 10) is None

@@ -6,6 +6,8 @@ import json
 import pytest
 import torch
 
+from figures.stored import DATA
+from figures.tables import atlas as atlas_table
 from ufm.__main__ import COMMANDS
 from ufm.atlas.atlas import Atlas
 from ufm.atlas.canonical import canonical
@@ -134,7 +136,9 @@ def test_the_command_extends_what_is_there(tmp_path, capsys):
     assert second["rounds"][: len(first["rounds"])] == first["rounds"]
     assert (tmp_path / "landscape.png").stat().st_size > 5000
     output = capsys.readouterr().out
-    assert "index 6, ball" in output
+    assert "index 6, within" in output
+    header = atlas_table.table(json.loads((DATA / "atlas.json").read_text())).splitlines()[0]
+    assert all(name.strip() in output for name in header.split("|"))  # a page names columns as the terminal does
     assert "would be noticed" in output
     assert _run(*words, "--decay-W", "0.006") == 2
     assert "`--decay-W` must be 0.005" in capsys.readouterr().err

@@ -164,3 +164,11 @@ def test_a_command_that_foreign_code_ends_is_no_success(monkeypatch, capsys):
     monkeypatch.setattr("ufm.reports.report_card.asked", ended)
     assert asked("report-card", "--out", "card") == 3
     assert capsys.readouterr().err == "python -m ufm: what the command called ended it (SystemExit: 0).\n"
+
+
+@pytest.mark.usefixtures("here")
+def test_of_a_loss_without_a_prediction_no_cell_is_said_to_be_predicted(capsys):
+    assert asked("scan", *SMALL, "--loss", "own_scan_loss.scaled", "--out", "scan") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("│"))
+    *_, predicted_zero, _mostly_zero, above, _eigenvalue = (cell.strip() for cell in row.strip("│").split("│"))
+    assert (predicted_zero, above) == ("-", "-")
