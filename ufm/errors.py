@@ -36,7 +36,7 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
 
 def complaint(argument: str, value: object, allowed: str) -> RequestError:
     """The error that `check` raises, with a long value shortened."""
-    text = str(value)
+    text = printable(str(value))
     shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
     error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
     error.argument = argument
@@ -50,7 +50,12 @@ def option(key: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """The first line of an error's message, or its type if the message is empty (as for a lack of memory)."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return printable(next(iter(str(error).splitlines()), "")) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text on one line, without characters that command a terminal: they are written as in a string of Python."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
 
 
 def wrong_command(word: str, names: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from ufm import errors, start
 from ufm.cli import process, streams
 from ufm.cli.command import Command
 from ufm.cli.showing import forgiving_streams
-from ufm.errors import RequestError, reason_of
+from ufm.errors import RequestError, printable, reason_of
 
 if TYPE_CHECKING:
     from ufm.cli.parser import Parser
@@ -60,13 +60,13 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
             return _run(request.command, command, setting)
     except RequestError as error:
         text = str(error).replace(f"`{error.argument}`", f"`{errors.as_given(error.argument, values)}`", 1)
-        print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
+        print(f"{prog}: {printable(' '.join(text.split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        print(f"{prog}: {printable(str(error))}", file=sys.stderr)
         return 3
     except Exception as error:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):

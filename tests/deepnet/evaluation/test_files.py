@@ -144,6 +144,23 @@ def test_features_of_one_class_have_numbers_and_no_picture(tmp_path, monkeypatch
     assert not Path("out/evaluated_features.png").exists()
 
 
+@pytest.mark.parametrize("name", ["a[red]", "$x^$_{", "\x1b[31ma\x07", "a\\[b]", "\u202ea", "日"])
+def test_the_name_of_a_file_is_shown_as_it_stands(tmp_path, monkeypatch, arrays, capsys, name):
+    """No look, no formula, and nothing that commands a terminal: not in tables, sentences or pictures."""
+    monkeypatch.chdir(tmp_path)
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+    for file in (f"{name}.npz", f"{name}1.npz"):
+        written(Path(file), arrays)
+    words = ["evaluate", "--features", json.dumps([f"{name}.npz", f"{name}1.npz"]), "--out", name]
+    assert main("python -m deepnet", "", COMMANDS, words) == 0
+    assert main("python -m deepnet", "", COMMANDS, ["evaluate", f"{name}2.npz"]) == 2
+    printed, errors = capsys.readouterr()
+    assert f"{shown}.npz" in printed
+    assert f"{shown}2.npz" in errors
+    assert all(c.isprintable() or c == "\n" for c in printed + errors)
+    assert Path(name, "evaluated_features.png").stat().st_size > 1000
+
+
 def packed(**parts: bytes) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
