@@ -303,7 +303,6 @@ NUMBERS = {"0", "-1", "1.5"}
 OTHER_NAMES = {
     "logits": ("`labels`",),
     "text": ("--grid.",),
-    "name": ("--net", "--data"),
     "starts": ("`x`",),
     "like": ("`directions`",),
 }

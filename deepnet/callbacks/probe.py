@@ -10,13 +10,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from deepnet import distributed
 from deepnet.callbacks.share import own_share
-from deepnet.evaluation.evaluation import warn_of
 from deepnet.evaluation.last_linear import is_linear, last_linear, logits_in, named
 from deepnet.evaluation.watched import LOADER, device_of, labels_in, rows_in, run_on, undisturbed
 from deepnet.measures.neural_collapse import NeuralCollapse
 from ufm.arguments import instance, optional
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.collapse.arrays import IGNORED, last_layer_of
+from ufm.collapse.cautions import warn_of
 from ufm.errors import RequestError, check
 
 MOST_WAITING = 2**26

@@ -1,8 +1,6 @@
 """The result of an evaluation: the metrics of one set of features, or of several layers of a model."""
 
 import math
-import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ufm.collapse import FeatureStats, all_metrics, nc4_held_out, nc5, neco_score
+from ufm.collapse.cautions import NO_TWO
 from ufm.collapse.matrices import tiles
 from ufm.html import html_table
 from ufm.plot import distances, on_axes, positive
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-UNDEFINED = "not defined for these features (class means coincide, or squares are beyond float64)"
-NO_TWO = "NC1 is 0 whatever the features are: no class has two samples"
 NO_SIZES = ("layers", "last_layer", "undefined")
 """The fields of an evaluation that are no columns of its table."""
 
@@ -88,15 +85,6 @@ def evaluation(
     layers = {layer: {name: x for name, x in of.items() if math.isfinite(x)} for layer, of in values.items()}
     undefined = {layer: [name for name in of if name not in layers[layer]] for layer, of in values.items()}
     return Evaluation(source, *sizes, layers, last_layer, {layer: names for layer, names in undefined.items() if names})
-
-
-def warn_of(values: Mapping[str, float], samples: int) -> None:
-    """Warn of metrics, with the number of classes `present` among them, that are nan or say nothing."""
-    undefined = [name for name, value in values.items() if not math.isfinite(value)]
-    if undefined:
-        warnings.warn(f"{', '.join(undefined)}: {UNDEFINED}", stacklevel=3)
-    elif samples == values["present"]:
-        warnings.warn(NO_TWO, stacklevel=3)
 
 
 def metrics_of(stats: FeatureStats) -> dict[str, float]:

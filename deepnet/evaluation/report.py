@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from deepnet.evaluation.evaluation import NO_TWO, UNDEFINED, Evaluation
+from deepnet.evaluation.evaluation import Evaluation
 from ufm.cli.records import atomic_file
 from ufm.cli.table import console, table
+from ufm.collapse.cautions import NO_TWO, UNDEFINED
 
 COLUMNS = 6
 """The most evaluations side by side in the printed table; record and export have all."""

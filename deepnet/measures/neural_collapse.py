@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepnet.evaluation.evaluation import warn_of
 from ufm.arguments import integer, optional
 from ufm.collapse import Moments, all_metrics
 from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, tensor_of
+from ufm.collapse.cautions import warn_of
 from ufm.errors import RequestError, check
 from ufm.labels import described, one_per_sample
 
