@@ -147,8 +147,9 @@ def edges(centres: Any) -> Any:
 
 
 def _distance(cells: dict[str, Any], column: str) -> Any:
-    """log(c / boundary); zero on the boundary."""
-    return np.log(cells["c"].astype(float)) - np.log(cells[column].astype(float))
+    """log(c / boundary); zero on the boundary. One that underflows, as for a gamma of 10^9, is the least float."""
+    c, threshold = (np.maximum(cells[name].astype(float), np.finfo(float).tiny) for name in ("c", column))
+    return np.log(c) - np.log(threshold)
 
 
 def _crossings(values: Any, distance: Any) -> list[float]:

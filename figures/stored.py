@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ufm.cli.records import read_record
-from ufm.errors import check
+from ufm.errors import check, printable
 
 Result = TypeVar("Result")
 
@@ -75,7 +75,7 @@ def use_record(name: str, command: str, use: Callable[[], Result]) -> Result:
         raise  # of the file that is drawn
     except Exception as error:  # a record may say anything, down to numbers whose square is no float
         reason = f"{type(error).__name__}: {error}"
-        raise UnusableRecordError(f"{name} cannot be shown ({reason}); made by: {command}") from error
+        raise UnusableRecordError(printable(f"{name} cannot be shown ({reason}); made by: {command}")) from error
 
 
 def read_any(*folders: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:

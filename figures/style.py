@@ -4,7 +4,9 @@ Figures are drawn to files, beside `pyplot` and its state: your own plots, backe
 them nor are changed.
 """
 
+import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,6 +47,9 @@ PAPER_LOOK = {
     "axes.linewidth": 0.6,
 }
 """What is smaller in a paper: type of 6 and 7 points beside text of 10."""
+_NUMBER = r"[-−]?\d[\d.]*(?:(?:\\times\d+)?\^\{[-−]?[\d.]+\})?"
+POWER = re.compile(rf"\$(?:\\mathdefault\{{{_NUMBER}\}}|{_NUMBER})\$")
+"""A number along an axis, as matplotlib has it typeset."""
 LEAST_HEIGHT = 0.75
 """The least share of its height that a figure keeps in a narrow column: its words need room."""
 _columns: ContextVar[int | None] = ContextVar("columns", default=None)
@@ -128,6 +133,7 @@ def outside_legend(figure: "Figure", *entries: Any, ncols: int = 1, **options: A
     """A legend beside the panels, of at most so many columns and of no more than fit into the width."""
     for columns in range(ncols, 0, -1):
         made = figure.legend(*entries, ncols=columns, **options)
+        _as_it_reads(figure)
         if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
             return
         made.remove()
@@ -152,10 +158,21 @@ def save(figure: "Figure", path: Path) -> Path:
     """
     if not any(axes.has_data() and np.isfinite(axes.dataLim.get_points()).all() for axes in figure.axes):
         raise ValueError("there is nothing finite to draw")
-    _fit(figure)
-    with atomic_file(path, "wb") as file:
-        figure.savefig(file, format=path.suffix.removeprefix("."))
+    _as_it_reads(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for what the font lacks
+        _fit(figure)
+        with atomic_file(path, "wb") as file:
+            figure.savefig(file, format=path.suffix.removeprefix("."))
     return path
+
+
+def _as_it_reads(figure: "Figure") -> None:
+    """Typeset powers of ten only: `$` in the name of a file is no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(bool(POWER.fullmatch(text.get_text())))
 
 
 def _fit(figure: "Figure") -> None:

@@ -8,10 +8,12 @@ import inspect
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
+import deepnet
 from deepnet.comparison import compare, layer_norm, price
 from deepnet.data import load
 from deepnet.measures import calibration, features, measure
@@ -258,6 +260,10 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (replace.replace_head, {"model": torch.nn.Sequential(torch.nn.Linear(4, 3)), "head": etf.ETFClassifier(4, 3)}),
     (measure.measures_of, {"loss": CE(), "decay": 0.1}),
     (measure.measure, {"layer": LAYER, "loss": CE()}),
+    (
+        partial(deepnet.watch, loader=[(H, LABELS)]),
+        {"model": torch.nn.Linear(4, 3), "every": 1, "layer": None, "log": None, "folder": None},
+    ),
     (measure.central_path, {"layer": LAYER, "loss": losses.SquaredError(), "decay": 0.1}),
     (measure.top_accuracy, {"logits": H, "labels": LABELS, "k": 2}),
     (measure.least_margin, {"logits": H, "labels": LABELS}),
@@ -297,7 +303,6 @@ NUMBERS = {"0", "-1", "1.5"}
 OTHER_NAMES = {
     "logits": ("`labels`",),
     "text": ("--grid.",),
-    "name": ("--net", "--data"),
     "starts": ("`x`",),
     "like": ("`directions`",),
 }
@@ -320,6 +325,7 @@ def _may_take(argument: str, value: str, right: Any) -> str:
 
 
 OPTIONAL = {"path", "decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile", "capacity"}
+OPTIONAL |= {"layer", "log", "folder"}
 REALS = {"a", "predicted", "scale"}
 AT_LEAST_ZERO = {"decay_b", "gamma", "decay_W", "decay_H", "decay", "tolerance", "temperature", "alpha", "rescale"}
 AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first", "rank"}

@@ -8,7 +8,7 @@ from rich.console import Console
 from theory_checks.listing import Row
 from theory_checks.notation import symbols_in
 from theory_checks.verdict import Verdict
-from ufm.cli.table import console, table
+from ufm.cli.table import Marked, console, marked, table
 from ufm.cli.words import margin_text
 
 WIDTH = 170
@@ -33,12 +33,18 @@ def show_all(rows: Sequence[Row]) -> None:
         lines=True,
     )
     for row in rows:
-        what = row.claim.sentence if row.verdict else f"{row.claim.sentence} [bold red]Not run: {row.not_run}[/]"
+        what = marked(row.claim.sentence)
+        what += "" if row.verdict else f" [bold red]Not run: {marked(row.not_run)}[/]"
         rigour, margin = (
             (row.verdict.rigour, margin_text(row.verdict.margin, row.verdict.margin_is)) if row.verdict else ("-", "-")
         )
         found.add_row(
-            f"[bold]{row.claim.name}[/]\n{what}", row.claim.source, rigour, margin, f"{row.seconds:.1f}", status(row)
+            Marked(f"[bold]{row.claim.name}[/]\n{what}"),
+            row.claim.source,
+            rigour,
+            margin,
+            f"{row.seconds:.1f}",
+            status(row),
         )
     out.print(found)
     out.print(summary(rows), soft_wrap=True, highlight=False)
@@ -53,7 +59,7 @@ def show_one(row: Row, twin: Verdict | str) -> None:
         out.print(f"    {symbol:8}{meaning}", markup=False)
     out.rule(style="dim")
     if row.verdict is None:
-        out.print(f"[bold red]not run[/]: {row.not_run}")
+        out.print(f"[bold red]not run[/]: {marked(row.not_run)}")
         return
     verdict = row.verdict
     for finding in verdict.findings:
@@ -76,14 +82,15 @@ def twin_text(twin: Verdict | str) -> str:
 
 def progress_line(row: Row) -> str:
     """The line that is printed when a row is finished."""
-    return f"{status(row)}  {row.claim.name} ({row.seconds:.1f} s)" + (f": {row.not_run}" if row.not_run else "")
+    reason = f": {row.not_run}" if row.not_run else ""
+    return Marked(f"{status(row)}  {marked(f'{row.claim.name} ({row.seconds:.1f} s){reason}')}")
 
 
 def status(row: Row) -> str:
     """`holds`, `FAILS` or `not run`, in colour."""
     if row.verdict is None:
-        return "[bold red]not run[/]"
-    return "[green]holds[/]" if row.holds else "[bold red]FAILS[/]"
+        return Marked("[bold red]not run[/]")
+    return Marked("[green]holds[/]" if row.holds else "[bold red]FAILS[/]")
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -1,7 +1,8 @@
 """Error messages of one form: each names the argument, what is allowed, and what was given."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,6 +13,7 @@ FEW_COMMANDS = 12
 LOSS_PARAMETER = re.compile(rf"--({'|'.join(LOSS_PARAMETERS)})\b")
 LONGEST_SHOWN = 1000
 """The most characters of a value in a message."""
+_OPTION = re.compile(r"--(?P<key>[a-z][a-z-]*)(?:\.(?P<entry>\w+))?(?P<is_true> true)?")
 _OF_A_CALL = re.compile(r"\w+\((\w+)=\.\.\.\)")
 _SYMBOLS = {"K": "classes", "d": "dim", "n": "per_class"}
 """Arguments of the models, and the options that set them."""
@@ -36,7 +38,7 @@ def check(is_allowed: bool, argument: str, value: object, allowed: str) -> None:
 
 def complaint(argument: str, value: object, allowed: str) -> RequestError:
     """The error that `check` raises, with a long value shortened."""
-    text = str(value)
+    text = printable(str(value))
     shown = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
     error = RequestError(f"`{argument}` must be {allowed}, got {shown if shown.strip() else 'nothing'}.")
     error.argument = argument
@@ -50,7 +52,31 @@ def option(key: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """The first line of an error's message, or its type if the message is empty (as for a lack of memory)."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return printable(next(iter(str(error).splitlines()), "")) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text on one line, without characters that command a terminal: they are written as in a string of Python."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+
+
+@contextmanager
+def in_python(**names: str) -> Iterator[None]:
+    """Let sentences name the arguments of a call where a command has options: `--per-class` is `per_class`.
+
+    `names` are those that differ, and `--head.dim` is an entry of one, `head['dim']`.
+    """
+
+    def argument(found: re.Match[str]) -> str:
+        key = found["key"].replace("-", "_")
+        entry = f"[{found['entry']!r}]" if found["entry"] else ""
+        return f"{names.get(key, key)}{entry}{'=True' if found['is_true'] else ''}"
+
+    try:
+        yield
+    except RequestError as error:
+        allowed, got, value = str(error).partition(", got ")
+        raise RequestError(f"{_OPTION.sub(argument, allowed)}{got}{value}") from None
 
 
 def wrong_command(word: str, names: Collection[str]) -> str:

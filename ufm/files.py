@@ -6,7 +6,9 @@ thousand levels exhaust the stack of whatever walks through them.
 
 import json
 import os
+import pickle
 import stat
+import warnings
 import zipfile
 from collections.abc import Generator
 from io import BufferedReader
@@ -63,6 +65,25 @@ def check_sums(file: BinaryIO) -> None:
     if damaged is not None:
         raise ValueError(f"its part {damaged} is damaged")
     file.seek(0)
+
+
+def load_tensors(file: BinaryIO) -> Any:
+    """What `torch.save` wrote, on the CPU, if it holds nothing but tensors and plain values.
+
+    Raises:
+        ValueError, BadZipFile: as `check_sums`.
+        UnpicklingError: if there is code or another object in it.
+    """
+    import torch
+
+    check_sums(file)
+    with zipfile.ZipFile(file) as archive:
+        is_script = any(part.filename.endswith("/constants.pkl") for part in archive.infolist())
+    if is_script:
+        raise pickle.UnpicklingError("a program of TorchScript")
+    file.seek(0)
+    with warnings.catch_warnings(action="ignore"):  # of kinds of tensors that are refused later
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def read_json(path: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from deepnet.callbacks.probe import collapse_of
+from deepnet.callbacks.probe import check_layer, collapse_of
 from deepnet.callbacks.share import by_split
 from ufm.arguments import integer
 
@@ -30,6 +30,7 @@ class NeuralCollapseHandler:
 
     def __init__(self, model: nn.Module, loader: Any, every: int = 1, layer: str | None = None) -> None:
         integer(1).check("every", every)
+        check_layer(model, layer)
         self.model, self.loaders, self.every, self.layer = model, by_split(loader), every, layer
 
     def attach(self, engine: Engine) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepnet.callbacks.probe import Call, collapse_of
-from ufm.arguments import each, integer, one_of
+from ufm.arguments import each, instance, integer, one_of, optional
 from ufm.errors import check
 
 try:
@@ -39,6 +39,7 @@ class NeuralCollapseCallback(pl.Callback):  # type: ignore[misc]  # of a package
         super().__init__()
         integer(1).check("every_n_epochs", every_n_epochs)
         each(one_of(SPLITS), 1).check("splits", splits)
+        optional(instance(str)).check("layer", layer)
         self.every, self.splits, self.layer = every_n_epochs, tuple(splits), layer
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

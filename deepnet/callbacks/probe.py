@@ -11,16 +11,25 @@ from torch.nn.parallel import DistributedDataParallel
 from deepnet import distributed
 from deepnet.callbacks.share import own_share
 from deepnet.evaluation.last_linear import is_linear, last_linear, logits_in, named
-from deepnet.evaluation.watched import LOADER, evaluating, labels_in, rows_in, run_on
+from deepnet.evaluation.watched import LOADER, device_of, labels_in, rows_in, run_on, undisturbed
 from deepnet.measures.neural_collapse import NeuralCollapse
+from ufm.arguments import instance, optional
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.collapse.arrays import IGNORED, last_layer_of
+from ufm.collapse.cautions import warn_of
 from ufm.errors import RequestError, check
 
 MOST_WAITING = 2**26
 """Bytes of features that are collected before they are summed, as small batches cost as much as large ones."""
 Call = Callable[[Any], Any]
 """Runs a model on a batch; the result may contain logits or be anything else, such as a loss."""
+
+
+def check_layer(model: nn.Module, layer: str | None) -> None:
+    """Refuse what is not the name of a linear layer of the model."""
+    optional(instance(str)).check("layer", layer)
+    if layer is not None:
+        check(is_linear(named(model, layer, "layer")), "layer", layer, "the name of a linear layer")
 
 
 class Probe:
@@ -32,11 +41,10 @@ class Probe:
 
     def __init__(self, model: nn.Module, call: Call | None = None, layer: str | None = None) -> None:
         self.model, self.name = model, layer
-        self.device = next((each.device for each in model.parameters()), torch.device("cpu"))
+        self.device = device_of(model)
         self.call = call or (lambda batch: run_on(model, batch, self.device))
         self.sees_logits = call is None
-        if layer is not None:
-            check(is_linear(named(model, layer)), "layer", layer, "the name of a linear layer")
+        check_layer(model, layer)
 
     @property
     def linear(self) -> Any:
@@ -101,11 +109,11 @@ def collapse_of(
     LOADER.check("loader", loader)
     model = model.module if isinstance(model, DistributedDataParallel) else model
     probe = Probe(model, call, layer)
-    devices = [probe.device] if probe.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), evaluating(model):
+    with undisturbed(model, loader):
         waiting = _Waiting(probe, ignore_index)
         for batch in own_share(loader):
-            waiting.add(probe.features(batch), labels_in(batch))
+            labels = labels_in(batch)  # before the model runs on what may be no batch
+            waiting.add(probe.features(batch), labels)
         return waiting.metrics()
 
 
@@ -158,7 +166,9 @@ class _Waiting:
         assert stats.present is not None
         values = all_metrics(replace(stats, W=W[stats.present], b=b[stats.present]))
         values["present"] = stats.present.sum().double()
-        return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+        found = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+        warn_of(found, int((y != self.ignore_index).sum()))
+        return found
 
     def _made(self, classes: int) -> NeuralCollapse:
         return NeuralCollapse(classes, ignore_index=self.ignore_index).to(self.probe.device)

@@ -18,6 +18,9 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from deepnet import distributed
+from deepnet.evaluation.watched import LOADER
+from ufm.arguments import shown
+from ufm.errors import check
 
 BATCH = 256
 """The samples of a batch if the loader has no batch size."""
@@ -44,6 +47,9 @@ def own_share(loader: Iterable[Any]) -> Iterable[Any]:
         collate_fn=loader.collate_fn,
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
     )
 
 
@@ -54,8 +60,19 @@ def _slices(dataset: TensorDataset, own: range, batch_size: int) -> Iterator[lis
 
 
 def by_split(loader: Any) -> dict[str, Iterable[Any]]:
-    """Loaders by name; a single one is named train."""
-    return dict(loader) if isinstance(loader, Mapping) else {"train": loader}
+    """Loaders by name; a single one is named train.
+
+    Raises:
+        ValueError: if there is none, or one of them cannot be gone through after every epoch.
+    """
+    found = dict(loader) if isinstance(loader, Mapping) else {"train": loader}
+    by_name = bool(found) and all(isinstance(name, str) for name in found)
+    check(by_name, "loader", shown(loader), 'a loader, or several by name, {"train": ..., "val": ...}')
+    for each in found.values():
+        LOADER.check("loader", each)
+        is_spent = isinstance(each, Iterator) and type(each).__module__ in ("builtins", "itertools")
+        check(not is_spent, "loader", f"a {type(each).__name__}", "one that can be gone through after every epoch")
+    return found
 
 
 def _plain_batches(loader: DataLoader[Any]) -> tuple[Any, int] | None:
@@ -72,4 +89,6 @@ def _plain_batches(loader: DataLoader[Any]) -> tuple[Any, int] | None:
 def _is_of_all(sampler: Sampler[Any] | Iterable[Any], dataset: Any) -> bool:
     if isinstance(sampler, RandomSampler):
         return not sampler.replacement and sampler.num_samples == len(dataset)
-    return isinstance(sampler, SequentialSampler | DistributedSampler)
+    if isinstance(sampler, SequentialSampler):
+        return len(sampler.data_source) == len(dataset)
+    return isinstance(sampler, DistributedSampler) and len(sampler.dataset) == len(dataset)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deepnet.callbacks.probe import collapse_of
-from ufm.arguments import each, integer, one_of
+from ufm.arguments import each, instance, integer, one_of, optional
 from ufm.errors import check
 
 try:
@@ -38,6 +38,7 @@ class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a pac
     def __init__(self, every_n_epochs: int = 1, splits: Sequence[str] = ("train",), layer: str | None = None) -> None:
         integer(1).check("every_n_epochs", every_n_epochs)
         each(one_of(SPLITS), 1).check("splits", splits)
+        optional(instance(str)).check("layer", layer)
         self.every, self.splits, self.layer = every_n_epochs, tuple(splits), layer
         self.writer: Any = None
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from deepnet import distributed
-from deepnet.callbacks.probe import collapse_of
+from deepnet.callbacks.probe import check_layer, collapse_of
 from deepnet.callbacks.share import by_split
 from deepnet.trackers import CSV, LOGS, Tracker, tracker
-from ufm.arguments import instance, integer, one_of, optional
+from ufm.arguments import instance, integer, one_of, optional, path
 from ufm.errors import check
 from ufm.plot import curves
 
@@ -91,7 +91,7 @@ def watch(
 
     Args:
         model: the network that is trained.
-        loader: a loader of the training samples, or several by name, {"train": ..., "val": ...}.
+        loader: a loader of the training samples, which must end, or several by name, {"train": ..., "val": ...}.
         every: epochs between measurements.
         layer: name of the last linear layer; default: the one that gives the model's output.
         log: csv, tensorboard or wandb, into `folder` (default: runs/watched); default: nowhere but `history`.
@@ -103,10 +103,12 @@ def watch(
     instance(nn.Module).check("model", model)
     integer(1).check("every", every)
     optional(one_of(LOGS)).check("log", log)
+    check_layer(model, layer)
+    optional(path).check("folder", folder)
     check(folder is None or log is not None, "folder", folder, f"left out unless `log` is one of {', '.join(LOGS)}")
     writes = log is not None and distributed.rank() == 0
-    place = Path(folder or FOLDER)
+    place, loaders = Path(folder or FOLDER), by_split(loader)
     if writes:
         check(not (place / CSV).exists(), "folder", place, f"a folder without {CSV}, which is of another training")
     made = tracker(str(log), place, {}) if writes else None
-    return Watch(model, by_split(loader), every, layer, made)
+    return Watch(model, loaders, every, layer, made)

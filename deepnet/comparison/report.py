@@ -7,7 +7,7 @@ from typing import Any
 from deepnet.comparison.own import NetComparison
 from deepnet.comparison.study import Study
 from deepnet.comparison.verdict import CLOSE, NORMS, grade, number
-from ufm.cli.table import NamedTable, console, table
+from ufm.cli.table import Marked, NamedTable, console, marked, table
 from ufm.cli.words import depth_sentence, fixed
 
 NOTHING_DERIVED = (
@@ -48,8 +48,10 @@ def _summary(network: dict[str, Any]) -> NamedTable:
         residual = condition["stationarity"]["running"]["mean"]
         state = "" if residual is not None and residual <= CLOSE else ", not stationary"
         verdict = f"[{COLOURS.get(word, 'default')}]{word}[/]{state}"
-        name = condition["condition"].removesuffix(shared)
-        made.add_row(f"{name}: {verdict}", *map(_short, off.values()), *_of_features(condition), _above(condition))
+        name = marked(condition["condition"].removesuffix(shared))
+        made.add_row(
+            Marked(f"{name}: {verdict}"), *map(_short, off.values()), *_of_features(condition), _above(condition)
+        )
     return made
 
 

@@ -32,7 +32,8 @@ def split_of(images: Any, labels: Any, source: str) -> Split:
         pixels = pixels[:, None]
     elif isinstance(images, np.ndarray) and pixels.shape[3] <= min(MOST_CHANNELS, pixels.shape[1] - 1):
         pixels = pixels.permute(0, 3, 1, 2)
-    y = labels_of(tensor_of("labels", labels).flatten())
+    y = tensor_of("labels", labels)
+    y = labels_of(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
     check(
         len(y) == len(pixels), "--data", f"{len(y)} labels of {len(pixels)} images in {source}", "of one label an image"
     )

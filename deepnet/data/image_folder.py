@@ -74,13 +74,16 @@ def _files(folder: Path, classes: Sequence[str]) -> list[list[Path]]:
     """The images of each class in the order of their names."""
     own = _classes(folder)
     check(own == classes, "--data", f"{folder} with {', '.join(own)}", f"of the classes {', '.join(classes)}")
-    files = [
-        sorted(file for file in (folder / name).rglob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
-        for name in classes
-    ]
+    files = [sorted(file for file in (folder / name).rglob("*") if _is_image(file, folder)) for name in classes]
     empty = [folder / name for name, of_class in zip(classes, files, strict=True) if not of_class]
     check(not empty, "--data", f"no image in {empty[0] if empty else ''}", f"of images {', '.join(SUFFIXES)}")
     return files
+
+
+def _is_image(file: Path, folder: Path) -> bool:
+    """Whether a file is an image by its name; hidden ones and those of hidden folders are other programs' copies."""
+    is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return file.suffix.lower() in SUFFIXES and not is_hidden
 
 
 def _looked_at(files: Sequence[Path], size: int | None) -> tuple[int, tuple[int, int]]:

@@ -20,7 +20,7 @@ from deepnet.data.images import Images, Pixels, Split
 from deepnet.data.own_data import is_own, own_images
 from deepnet.data.scaling import scaled
 from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
-from ufm.errors import check
+from ufm.errors import check, in_python
 from ufm.model.pick_all_labels import PickAllLabels
 
 AT_ONCE = 2**28
@@ -99,6 +99,12 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
     Raises:
         ValueError: if the data set is unknown or damaged, or has fewer images than asked for.
     """
+    with in_python(data="name", data_folder="folder"):
+        return loaded(name, folder, selection, download)
+
+
+def loaded(name: str, folder: Path, selection: Selection, download: bool) -> Data:
+    """As `load`, for a command, whose options sentences name."""
     images = _images(name, folder, selection.image_size, download)
     generator = torch.Generator().manual_seed(selection.seed)
     held_out, rest = _split_classes(images.train, selection.validation, generator)

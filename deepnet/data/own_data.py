@@ -63,6 +63,10 @@ def own_images(name: str, size: int | None) -> Images:
 def _held_out(split: Split, classes: int, name: str) -> tuple[Split, Split]:
     """A split into all but every fifth image of each class, and those."""
     counts = torch.bincount(split.labels, minlength=classes)
+    absent = (counts == 0).nonzero()[:, 0].tolist()
+    check(
+        not absent, "--data", f"{name} with no image of {absent}", f"of images of every class from 0 to {classes - 1}"
+    )
     few = (counts < 2).nonzero()[:, 0].tolist()
     check(
         not few, "--data", f"{name} with fewer of {few}", "of test images, or of two images of each class to take some"

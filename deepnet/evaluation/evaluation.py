@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ufm.collapse import FeatureStats, all_metrics, nc4_held_out, nc5, neco_score
+from ufm.collapse.cautions import NO_TWO
 from ufm.collapse.matrices import tiles
 from ufm.html import html_table
 from ufm.plot import distances, on_axes, positive
@@ -73,6 +74,7 @@ class Evaluation:
         names = dict.fromkeys(name for values in (*self.layers.values(), *self.undefined.values()) for name in values)
         rows = [(name, *(values.get(name) for values in self.layers.values())) for name in names]
         title = f"{self.source}: {self.samples} samples of {self.present} classes"
+        title += f". {NO_TWO}" if self.samples == self.present else ""
         return html_table(title, ("metric", *self.layers), rows)
 
 

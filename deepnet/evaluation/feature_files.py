@@ -5,8 +5,9 @@ Nothing in a file can run code, and nothing is unpacked before it is known how l
 
 import math
 import pickle
+import re
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ufm.collapse.arrays import tensor_of
 from ufm.errors import RequestError, check, reason_of
-from ufm.files import check_sums, opened
+from ufm.files import load_tensors, opened
 
 LARGEST = 2**36
 """The most bytes of a file, and of its unpacked contents."""
@@ -29,6 +30,8 @@ NAMES = {
     "b": ("b", "bias", "fc.bias", "classifier.bias", "head.bias"),
 }
 """The names that an array may have; the first found counts."""
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
+"""What stands before the names of a network's parameters inside DataParallel and `torch.compile`."""
 Arrays = dict[str, Tensor]
 
 
@@ -69,9 +72,8 @@ def _read(path: Path, argument: str, wanted: Collection[str]) -> Arrays:
     try:
         found = READERS[path.suffix](path, {name for key in wanted for name in NAMES[key]})
     except pickle.UnpicklingError:  # torch's own words advise to let it run
-        raise RequestError(
-            f"`{argument}` must be a file of arrays, got {path} (it holds code or other objects)."
-        ) from None
+        held = "it holds code or other objects, of which nothing is run; numpy.savez keeps arrays"
+        raise RequestError(f"`{argument}` must be a file of tensors, got {path} ({held}).") from None
     except Exception as error:  # each library raises a dozen types for a damaged file; they mean the same to the user
         raise RequestError(f"`{argument}` must be {kinds} that can be read, got {path} ({reason_of(error)}).") from None
     named = {key: next((found[name] for name in NAMES[key] if name in found), None) for key in wanted}
@@ -86,7 +88,13 @@ def npz(path: Path, names: set[str]) -> Arrays:
     """
     with opened(path, LARGEST) as file, zipfile.ZipFile(file) as archive:
         parts = {part.filename.removesuffix(".npy"): part for part in archive.infolist()}
-        return {name: _npy(archive, parts[name]) for name in parts if name in names}
+        return {name: _npy(archive, part) for name, part in _wanted(parts, names).items()}
+
+
+def _wanted(found: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """The entries of these names, which may stand behind what DataParallel and `torch.compile` put before them."""
+    plain = {name: WRAPPERS.sub("", name) for name in found if isinstance(name, str)}
+    return {plain[name]: found[name] for name in plain if plain[name] in names}
 
 
 def _npy(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Tensor:
@@ -112,9 +120,7 @@ def _npy(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Tensor:
 
 def _pt(path: Path, names: set[str]) -> Arrays:
     with opened(path, LARGEST) as file:
-        check_sums(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    return _tensors(found, names)
+        return _tensors(load_tensors(file), names)
 
 
 def _safetensors(path: Path, names: set[str]) -> Arrays:
@@ -122,12 +128,13 @@ def _safetensors(path: Path, names: set[str]) -> Arrays:
 
     opened(path, LARGEST).close()
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys() if name in names}  # noqa: SIM118  # no mapping
+        keys = _wanted({name: name for name in file.keys()}, names)  # noqa: SIM118  # no mapping
+        return {name: file.get_tensor(key) for name, key in keys.items()}
 
 
 def _parquet(path: Path, names: set[str]) -> Arrays:
     """A column of lists, or a column of numbers for each feature, in their order, beside that of the labels."""
-    from pyarrow import parquet, types
+    from pyarrow import compute, parquet, types
 
     with opened(path, LARGEST) as content, parquet.ParquetFile(content) as file:
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
@@ -141,20 +148,40 @@ def _parquet(path: Path, names: set[str]) -> Arrays:
         table = file.read(columns=[*columns, *labels])
     if table.num_columns and any(column.null_count for column in table.columns):
         raise ValueError("a value is missing in it")
-    found = {"labels": torch.from_numpy(table[labels[0]].to_numpy().copy())} if labels else {}
+    found = {"labels": _numbers(table[labels[0]].combine_chunks(), labels[0])} if labels else {}
     if lists:
-        flat = table[lists[0]].combine_chunks()
-        numbers = flat.flatten().to_numpy(zero_copy_only=False)
-        found["features"] = torch.from_numpy(numbers.reshape(table.num_rows, -1).copy())
+        column = table[lists[0]].combine_chunks()
+        lengths = compute.list_value_length(column).unique().to_pylist() if _is_list(column.type) else []
+        if len(lengths) != 1:
+            raise ValueError(f"{lists[0]} holds {column.type}, no lists of one length")
+        found["features"] = _numbers(column.flatten(), lists[0]).reshape(table.num_rows, lengths[0])
     elif plain and columns:
         found["features"] = torch.from_numpy(np.stack([table[name].to_numpy() for name in plain], 1))
     return found
 
 
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return any(is_one(kind) for is_one in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+
+
+def _numbers(column: Any, name: str) -> Tensor:
+    """The numbers in a column.
+
+    Raises:
+        ValueError: if it holds something else.
+    """
+    numbers = column.to_numpy(zero_copy_only=False)
+    if numbers.dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {column.type}, no numbers")
+    return torch.from_numpy(numbers.copy())
+
+
 def _tensors(found: Any, names: set[str]) -> Arrays:
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, no dict of tensors")
-    tensors = {name: value for name, value in found.items() if name in names and isinstance(value, Tensor)}
+    tensors = {name: value for name, value in _wanted(found, names).items() if isinstance(value, Tensor)}
     for name, value in tensors.items():
         if tensor_of(name, value).nbytes > value.untyped_storage().nbytes():
             raise ValueError(f"{name} would unpack to {value.nbytes} bytes")

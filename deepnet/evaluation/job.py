@@ -11,6 +11,7 @@ from deepnet.evaluation.files import evaluate_file
 from deepnet.settings import EvaluateSetting
 from ufm.cli.job import Job
 from ufm.cli.table import console
+from ufm.errors import printable
 
 PARTS = ("class means", "within classes", "between classes")
 """What a file's evaluation consists of; the time of the last does not depend on samples."""
@@ -34,7 +35,7 @@ class Evaluate(Job[EvaluateSetting, Evaluations]):
         for number, file in enumerate(setting.files, 1):
             self._found.append(self._evaluated(file))
             if len(setting.files) > 1:
-                print(f"read {file} ({number} of {len(setting.files)})", flush=True)
+                print(f"read {printable(str(file))} ({number} of {len(setting.files)})", flush=True)
         return {"evaluations": [each.as_dict() for each in self._found]}
 
     def _evaluated(self, file: Path) -> Evaluation:

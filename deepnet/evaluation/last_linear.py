@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ufm.errors import RequestError
+from ufm.errors import RequestError, complaint
 
 
 def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
@@ -42,8 +42,12 @@ def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether a module is an `nn.Linear` or has the attributes of one, as `deepnet.nn.ETFClassifier` has."""
-    return all(hasattr(module, name) for name in ("in_features", "out_features", "weight", "bias"))
+    """Whether a module is an `nn.Linear` or has the attributes of one, as `deepnet.nn.ETFClassifier` has.
+
+    A quantised one has a method in place of its weights.
+    """
+    has_names = all(hasattr(module, name) for name in ("in_features", "out_features", "weight", "bias"))
+    return has_names and isinstance(module.weight, Tensor)
 
 
 def logits_in(output: Any) -> Tensor:
@@ -67,7 +71,7 @@ def logits_in(output: Any) -> Tensor:
     return tensors[0]
 
 
-def named(model: nn.Module, name: str) -> nn.Module:
+def named(model: nn.Module, name: str, argument: str = "layers") -> nn.Module:
     """The layer of a model that has this name.
 
     Raises:
@@ -77,4 +81,4 @@ def named(model: nn.Module, name: str) -> nn.Module:
     if name in modules and name:
         return modules[name]
     near = get_close_matches(name, [each for each in modules if each]) or [each for each in modules if each][:8]
-    raise RequestError(f"`layers` must be names of layers of the model, such as {', '.join(near)}, got {name}.")
+    raise complaint(argument, name, f"of layers that the model has, such as {', '.join(near)}")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepnet.evaluation.evaluation import Evaluation, evaluation, metrics_of, on_other_samples
-from deepnet.evaluation.watched import LOADER, Watched, evaluating
+from deepnet.evaluation.watched import LOADER, Watched, labels_in, undisturbed
 from ufm.arguments import Rule, each, function, instance, integer, optional
 from ufm.collapse import Moments
 from ufm.collapse.arrays import IGNORED
@@ -39,9 +39,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure neural collapse of the features that a model's last linear layer sees, and of other layers by name.
 
-    Batches are (inputs, labels), or dicts with labels under a usual name. The model stays where it is and as it was;
-    inputs go to it. A layer's output with positions (maps, tokens) is averaged over them, unless every token has a
-    label. NC4 needs the features once more, which are kept up to 4 GB and left out beyond.
+    Batches are (inputs, labels), or dicts with labels under a usual name. The model stays where it is and as it was,
+    and so do random numbers; inputs go to it. A layer's output with positions (maps, tokens) is averaged over them,
+    unless every token has a label. NC4 needs the features once more, which are kept up to 4 GB and left out beyond.
 
     Args:
         model: any torch module.
@@ -68,10 +68,11 @@ def evaluate(
     optional(LOADER).check("outside", outside)
     LAYERS.check("layers", layers)
     names = [] if layers == "auto" else [layers] if isinstance(layers, str) else list(layers)
-    with evaluating(model):
+    with undisturbed(model, loader, test, outside):
         batches = iter(loader)
         first = next(batches, None)
         check(first is not None, "loader", "no batch", "one that gives batches of inputs and labels")
+        labels_in(first)  # before the model runs on what may be no batch
         watched = Watched(model, first, names, num_classes)
         seen = {name: _Seen(watched.classes, keeps=name == watched.input) for name in watched.names}
         for done, batch in enumerate(chain([first], batches), 1):

@@ -7,6 +7,7 @@ from typing import Any
 from deepnet.evaluation.evaluation import Evaluation
 from ufm.cli.records import atomic_file
 from ufm.cli.table import console, table
+from ufm.collapse.cautions import NO_TWO, UNDEFINED
 
 COLUMNS = 6
 """The most evaluations side by side in the printed table; record and export have all."""
@@ -22,10 +23,9 @@ def show(found: list[Evaluation]) -> None:
         made.add_row(name, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "-" for each in shown))
     console().print(made)
     if undefined:
-        print(
-            "-: not defined for these features (class means coincide, or squares are beyond float64): "
-            + ", ".join(dict.fromkeys(undefined))
-        )
+        print(f"-: {UNDEFINED}: {', '.join(dict.fromkeys(undefined))}")
+    if any(each.samples == each.present for each in found):
+        print(f"{NO_TWO}.")
 
 
 def export(found: list[Evaluation], folder: Path, kind: str) -> Path:

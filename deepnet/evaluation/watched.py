@@ -1,9 +1,13 @@
 """Recording of layers while a model runs: the input of the last linear layer, the outputs of others by name."""
 
+import inspect
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +20,10 @@ from ufm.labels import check_label_type, described, int64_of
 LABELS = ("labels", "label", "targets", "target")
 """Keys of the labels in a batch that is a dict; its other entries go to the model by name."""
 
-LOADER = Rule(lambda v: isinstance(v, Iterable) or hasattr(v, "__getitem__"), "a loader, or an iterable of batches")
+LOADER = Rule(
+    lambda v: (isinstance(v, Iterable) or hasattr(v, "__getitem__")) and not isinstance(v, cycle | str | Tensor),
+    "a loader, or an iterable of batches that ends",
+)
 
 
 class Found(NamedTuple):
@@ -35,7 +42,7 @@ class Watched:
 
     def __init__(self, model: nn.Module, first: Any, names: list[str], classes: int | None) -> None:
         self.model = model
-        self.device = next((each.device for each in model.parameters()), torch.device("cpu"))
+        self.device = device_of(model)
         self.modules = {name: named(model, name) for name in names}
         try:
             self.last: str | None = last_linear(model, lambda: self._call(first))
@@ -118,9 +125,49 @@ class Watched:
 def run_on(model: nn.Module, batch: Any, device: torch.device) -> Any:
     """The model's output for the inputs of a batch, (inputs, labels) or a dict, without its labels."""
     if isinstance(batch, Mapping):
-        return model(**{name: moved(each, device) for name, each in batch.items() if name not in LABELS})
+        named_inputs = {name: moved(each, device) for name, each in batch.items() if name not in LABELS}
+        try:
+            inspect.signature(model.forward).bind(**named_inputs)
+        except TypeError as error:
+            allowed = f"one whose dicts hold labels and what {type(model).__name__} takes"
+            raise complaint("loader", f"{', '.join(named_inputs) or 'labels only'} ({error})", allowed) from None
+        return model(**named_inputs)
     inputs = batch[0] if isinstance(batch, list | tuple) else batch
     return model(moved(inputs, device))
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model runs.
+
+    Raises:
+        ValueError: if its layers cannot be looked at.
+    """
+    is_script = any(isinstance(module, torch.jit.ScriptModule) for module in model.modules())
+    check(not is_script, "model", type(model).__name__, "the module from which torch.jit made this one")
+    device = next((each.device for each in model.parameters()), torch.device("cpu"))
+    check(device.type != "meta", "model", "one on the device meta", "one whose weights have numbers")
+    return device
+
+
+@contextmanager
+def undisturbed(model: nn.Module, *loaders: Any) -> Iterator[None]:
+    """Put the model in eval mode; afterwards its modes and all random numbers are as they were.
+
+    Data sets draw from torch, Python and numpy, loaders and their samplers from generators of their own, too.
+    """
+    owners = [each for loader in loaders for each in (loader, getattr(loader, "sampler", None))]
+    own = [getattr(each, "generator", None) for each in owners]
+    states = [(each, each.get_state()) for each in own if isinstance(each, torch.Generator)]
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    device = device_of(model)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), evaluating(model):
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
+            for generator, state in states:
+                generator.set_state(state)
 
 
 @contextmanager
@@ -161,8 +208,9 @@ def rows_in(H: Tensor, name: str, has_tokens: bool, count: int | None) -> Tensor
         H = H.mean(1)
     elif H.ndim > 3:
         H = H.flatten(2).mean(2)
-    is_right = H.ndim == 2 and (count is None or len(H) == count)
-    check(is_right, "layers", f"{described(H)} from {name} for {count} labels", "layers with features of each sample")
+    check(H.ndim == 2, "layers", f"{described(H)} from {name}", "layers with features of each sample")
+    allowed = "one class for each row of features (the argmax of one-hot labels)"
+    check(count in (None, len(H)), "labels", f"{count} labels for {len(H)} rows of {name}", allowed)
     return H
 
 

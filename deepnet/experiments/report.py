@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ufm.cli.table import console, table
+from ufm.cli.table import Marked, console, table
 
 WIDTH = 170
 """Of the table where there is no terminal."""
@@ -23,7 +23,7 @@ def show(result: Mapping[str, Any]) -> None:
     for experiment in result["experiments"]:
         for row in experiment["statements"]:
             tried = f". Tried: {row['tried']}" if row["outcome"] == "did not show" and row["tried"] else ""
-            outcome = f"[{COLOURS[row['outcome']]}]{row['outcome']}[/]"
+            outcome = Marked(f"[{COLOURS[row['outcome']]}]{row['outcome']}[/]")
             found.add_row(f"{row['sentence']}{tried}", experiment["source"], *cells(row), outcome)
     out.print(found)
     counts = Counter(row["outcome"] for experiment in result["experiments"] for row in experiment["statements"])

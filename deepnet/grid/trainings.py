@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from deepnet.data.load import load
+from deepnet.data.load import loaded
 from deepnet.grid.setting import GridSetting, Run
-from deepnet.nets.heads import make_head
+from deepnet.nets.heads import made_head
 from deepnet.nets.nets import check_net
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint, own_code
@@ -139,8 +139,8 @@ def possible_runs(setting: GridSetting) -> list[Run]:
     for run in runs:
         data.setdefault((run.setting.data, replace(selection_of(run.setting), seed=0)), run.setting)
     for one in data.values():
-        classes = load(one.data, one.data_folder, selection_of(one), one.download).classes
-        make_head(one.head, 1, classes, torch.Generator())
+        classes = loaded(one.data, one.data_folder, selection_of(one), one.download).classes
+        made_head(one.head, 1, classes, torch.Generator())
     return runs
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from ufm.arguments import integer, optional
 from ufm.collapse import Moments, all_metrics
 from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, tensor_of
+from ufm.collapse.cautions import warn_of
 from ufm.errors import RequestError, check
 from ufm.labels import described, one_per_sample
 
@@ -93,11 +94,17 @@ class NeuralCollapse(Metric):
             self.weight, self.bias = W, b
 
     def compute(self) -> dict[str, Tensor]:
-        """The metrics by name (`ufm/collapse/README.md`); `present` counts the classes that had samples."""
+        """The metrics by name (`ufm/collapse/README.md`); `present` counts the classes that had samples.
+
+        A warning names those that these samples leave undefined, which are nan.
+        """
         check(bool(self.counts.sum() > 0), "NeuralCollapse", "none", "given a sample before it computes")
         W, b = (self.weight, self.bias) if bool(self.weight.isfinite().all()) else (None, None)
         stats = self._moments().stats(W, b)
-        return {**all_metrics(stats), "present": (self.counts > 0).sum()}
+        found = {**all_metrics(stats), "present": (self.counts > 0).sum()}
+        numbers = torch.stack([*(value.double() for value in found.values()), self.counts.sum().double()]).tolist()
+        warn_of(dict(zip(found, numbers, strict=False)), int(numbers[-1]))
+        return found
 
     def merge_state(self, incoming_state: "dict[str, Any] | Metric") -> None:
         """Add the samples that another metric of these classes has seen."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ufm.arguments import instance, integer, takes
-from ufm.errors import check
+from ufm.errors import check, in_python
 from ufm.simplex import simplex_on_axes
 from ufm.specs import HeadSpec
 
@@ -224,6 +224,12 @@ def make_head(spec: HeadSpec, size: int, classes: int, generator: torch.Generato
     Raises:
         ValueError: on an unknown name or parameter, or a value that the head refuses.
     """
+    with in_python(head="spec"):
+        return made_head(spec, size, classes, generator)
+
+
+def made_head(spec: HeadSpec, size: int, classes: int, generator: torch.Generator) -> Head:
+    """As `make_head`, for a command, whose options sentences name."""
     parameters: dict[str, Any] = dict(spec)
     name = parameters.pop("name", None)
     check(name in HEADS, "--head", name, f"one of {', '.join(HEADS)}")

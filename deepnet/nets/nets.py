@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepnet.nets.conv_net import Block, ConvNet, Plain
-from deepnet.nets.heads import Head, make_head
+from deepnet.nets.heads import Head, made_head
 from deepnet.nets.own_net import OwnBody, Shape, begin_as, is_own, maker, own_body
 from deepnet.nets.resnet import BasicBlock, Bottleneck, PreActivation, Residual
 from deepnet.nets.transformer import Transformer
 from ufm.arguments import each, instance, integer, optional, positive, takes
-from ufm.errors import check
+from ufm.errors import check, in_python
 from ufm.specs import HeadSpec
 
 
@@ -101,16 +101,24 @@ def make_net(
     Raises:
         ValueError: if there is no such network or head, or a network of your own cannot be had.
     """
+    with in_python(net="name"):
+        return made_net(name, width, classes, shape, generator, head)
+
+
+def made_net(
+    name: str, width: float, classes: int, shape: Shape, generator: torch.Generator, head: HeadSpec | None
+) -> Network:
+    """As `make_net`, for a command, whose options sentences name."""
     check_net(name)
     spec = head or {"name": "linear"}
     if is_own(name):
         own, last = own_body(name, width, classes, shape, generator)
-        made = make_head(spec, own.feature_size, classes, generator)
+        made = made_head(spec, own.feature_size, classes, generator)
         begin_as(made, last)
         return Network(own, made)
     body = NETS[name](width, shape)
     _initialise(body, generator)
-    return Network(body, make_head(spec, int(body.feature_size), classes, generator))  # type: ignore[arg-type]
+    return Network(body, made_head(spec, int(body.feature_size), classes, generator))  # type: ignore[arg-type]
 
 
 def check_net(name: str) -> None:

@@ -24,7 +24,7 @@ from ufm.cli.records import atomic_file, named_in_errors
 from ufm.cli.resume import check_kept
 from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
-from ufm.files import check_sums, opened, parse_json, read_json, read_lines
+from ufm.files import load_tensors, opened, parse_json, read_json, read_lines
 
 SOURCES = "sources"
 """Where the setting's file has the hashes of code of the user."""
@@ -103,8 +103,7 @@ def _write(path: Path, state: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with opened(path, LARGEST) as file:
-            check_sums(file)
-            return dict(torch.load(file, map_location="cpu", weights_only=True))
+            return dict(load_tensors(file))
     except pickle.UnpicklingError:  # torch's own words advise to let it run
         raise RequestError(f"{path} must hold tensors and plain values, got code or other objects.") from None
     except Exception as error:  # torch raises a dozen types for a damaged file; each means the same to the user.

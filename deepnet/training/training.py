@@ -14,10 +14,10 @@ from typing import Any, Literal
 import torch
 
 from deepnet import distributed
-from deepnet.data.load import Data, Selection, load
+from deepnet.data.load import Data, Selection, loaded
 from deepnet.measures.features import Forward
 from deepnet.measures.measure import Measure, measures_of
-from deepnet.nets.nets import Network, check_net, make_net
+from deepnet.nets.nets import Network, check_net, made_net
 from deepnet.nets.own_net import OwnBody
 from deepnet.settings import TrainSetting
 from deepnet.training import checkpoint, own_code
@@ -141,7 +141,7 @@ def begin(setting: TrainSetting) -> Training:
     check_net(setting.net)
     torch_device(setting.device)
     with distributed.first_goes_ahead():
-        data = load(setting.data, setting.data_folder, selection_of(setting), setting.download)
+        data = loaded(setting.data, setting.data_folder, selection_of(setting), setting.download)
     return begin_on(data, setting)
 
 
@@ -172,7 +172,7 @@ def begin_on(data: Data, setting: TrainSetting) -> Training:
     for split in data.splits.values():
         labels_below(split.labels, loss.label_count(data.classes))
     generator = torch.Generator().manual_seed(setting.seed)
-    net = make_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
+    net = made_net(setting.net, setting.width, data.classes, data.shape, generator, setting.head)
     net = net.to(device, memory_format=net.memory_format)  # type: ignore[call-overload]
     if setting.terminal:
         decayed(net)  # refused here if that is not known

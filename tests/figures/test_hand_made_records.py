@@ -85,6 +85,15 @@ def test_a_boundary_is_smooth_and_between_the_rows_where_theory_has_it(panels):
     assert (c.min(), c.max()) == pytest.approx((min(map(threshold, gammas)), max(map(threshold, gammas))), rel=1e-3)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_boundary_that_underflows_has_a_place(panels):
+    record = scan({"gamma": [0.0, 1.0, 1e9]})
+    record["result"]["cells"]["c_zero_stable"] = [3.0, 2.5, 0.0]
+    (panel,) = panels(phase_diagram, record)
+    labels = {line.get_label(): line for line in panel.lines}
+    assert labels["zero becomes a local minimum"].get_xdata()[0] > 1
+
+
 def test_a_boundary_over_axes_that_are_no_decays_is_a_contour(panels):
     (panel,) = panels(phase_diagram, scan({"gamma": [0.0, 1.0], "decay": [1.0, 2.0, 4.0]}))
     assert [len(line.get_xdata()) for line in panel.lines if len(line.get_xdata())] == []

@@ -53,6 +53,21 @@ def test_cdnv_is_the_mean_over_pairs(K, d):
         assert float(nc1_trace(stats)) != pytest.approx(expected, rel=1e-3)  # another number, unless classes are alike
 
 
+@pytest.mark.parametrize("has_layer", [True, False])
+def test_classes_without_a_sample_cost_nothing(has_layer):
+    """Of 2^24 classes, those that no sample has take neither time nor memory, and change nothing."""
+    rng, few = torch.Generator().manual_seed(0), torch.tensor([0, 3, 700, 900 if has_layer else 2**24 - 1])
+    H, labels = torch.randn(20, D, generator=rng), torch.arange(20) % 4
+    W, b = (torch.randn(1000, D, generator=rng), torch.randn(1000, generator=rng)) if has_layer else (None, None)
+    own = (None, None) if W is None or b is None else (W[few], b[few])
+    named = torch.where(labels == 2, -100, few[labels])
+    found = FeatureStats.from_features(H, named, W, b)
+    assert found.present is not None
+    assert found.present.nonzero()[:, 0].tolist() == few[[0, 1, 3]].tolist()
+    expected = FeatureStats.from_features(H, torch.where(labels == 2, -100, labels), *own)
+    assert all_metrics(found) == all_metrics(expected)
+
+
 def test_cdnv_of_classes_that_share_a_mean_is_infinite():
     H, y = drawn(0, 4, 3, counts=(2, 6))
     H[y == 1] += H[y == 0].mean(0) - H[y == 1].mean(0)

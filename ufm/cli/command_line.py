@@ -17,7 +17,7 @@ from ufm import errors, start
 from ufm.cli import process, streams
 from ufm.cli.command import Command
 from ufm.cli.showing import forgiving_streams
-from ufm.errors import RequestError, reason_of
+from ufm.errors import RequestError, printable, reason_of
 
 if TYPE_CHECKING:
     from ufm.cli.parser import Parser
@@ -64,16 +64,16 @@ def _answered(parser: "Parser", argv: Sequence[str]) -> int:
             return _run(request.command, command, setting)
     except RequestError as error:
         text = str(error).replace(f"`{error.argument}`", f"`{errors.as_given(error.argument, values)}`", 1)
-        print(f"{prog}: {' '.join(text.split())}", file=sys.stderr)
+        print(f"{prog}: {printable(' '.join(text.split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if lack := next((each for each in _with_causes(error) if _is_lack_of_memory(each)), None):
-            print(f"{prog}: this needs more memory than there is ({reason_of(lack)}).", file=sys.stderr)
+            print(f"{prog}: this needs more memory than there is ({printable(reason_of(lack))}).", file=sys.stderr)
         elif isinstance(error, OSError):
-            print(f"{prog}: {error}", file=sys.stderr)
+            print(f"{prog}: {printable(str(error))}", file=sys.stderr)
         else:
             traceback.print_exc()
         return 3

@@ -15,7 +15,7 @@ from ufm.cli.common_setting import OutputSetting
 from ufm.cli.output_folder import claimed, output_folder
 from ufm.cli.records import read_record, says, write_record
 from ufm.cli.resume import RECORD
-from ufm.errors import RequestError
+from ufm.errors import RequestError, printable
 
 Setting = TypeVar("Setting", bound=OutputSetting)
 Result = TypeVar("Result", bound=Mapping[str, Any])
@@ -114,10 +114,10 @@ def draw(name: str, record: Path, folder: Path) -> list[Path]:
 def print_files(files: Mapping[str, Path | str]) -> None:
     """Print the paths of files by name."""
     for name, path in files.items():
-        print(f"{name}: {path}")
+        print(f"{name}: {printable(str(path))}")
 
 
 def print_pictures(pictures: Sequence[Path]) -> None:
     """Print the paths of pictures, if there are any."""
     if pictures:
-        print(f"picture{'s' * (len(pictures) > 1)}: {', '.join(map(str, pictures))}")
+        print(f"picture{'s' * (len(pictures) > 1)}: {printable(', '.join(map(str, pictures)))}")

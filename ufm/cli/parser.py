@@ -50,7 +50,7 @@ class Parser:
         try:
             return self._request(words)
         except RequestError as error:
-            print(f"{self.prog}: {error}", file=sys.stderr)
+            print(f"{self.prog}: {errors.printable(str(error))}", file=sys.stderr)
             sys.exit(2)
 
     def _request(self, words: Sequence[str]) -> Request:

@@ -11,9 +11,11 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from ufm.errors import printable
 from ufm.legend import legend
 
 WIDTH = 150
@@ -24,6 +26,22 @@ LEAST_OF_TEXT = 16
 """The width below which text is not wrapped."""
 
 
+class Marked(str):
+    """Text in which `[bold red]...[/]` is a look. In any other, which may be a stranger's, brackets are brackets."""
+
+
+def marked(it: Any) -> Any:
+    """A text as rich shows it unchanged, without control characters; what is marked or no text, as it is."""
+    if not isinstance(it, str) or isinstance(it, Marked):
+        return it
+    return Marked(escape("\n".join(map(printable, it.split("\n")))))
+
+
+def _plain(text: Any) -> str:
+    """What is read of a marked text."""
+    return Text.from_markup(str(text)).plain
+
+
 class NamedTable(Table):
     """A table that knows its names: headers that are not of the reader's `own` words, and cells of `named` columns."""
 
@@ -31,12 +49,17 @@ class NamedTable(Table):
         super().__init__(**options)
         self._named, self._own, self.section = named, own, section
 
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row of texts."""
+        super().add_row(*map(marked, cells), **options)
+
     @property
     def names(self) -> list[str]:
         """The names in the order in which they are read, without formatting."""
-        cells = [cell for column in self.columns if column.header in self._named for cell in column.cells]
-        headers = [str(column.header) for column in self.columns if column.header not in self._own]
-        found = dict.fromkeys(Text.from_markup(str(name)).plain for name in [*headers, *cells])
+        own = {marked(name) for name in self._own}
+        cells = [cell for column in self.columns if _plain(column.header) in self._named for cell in column.cells]
+        headers = [column.header for column in self.columns if column.header not in own]
+        found = dict.fromkeys(map(_plain, [*headers, *cells]))
         return [name for name in found if name not in ("", "-")]
 
 
@@ -46,7 +69,7 @@ class FittingConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print what `rich.console.Console.print` prints, tables in blocks that fit."""
         for it in objects:
-            for part in blocks(it, self.width) if isinstance(it, Table) else [it]:
+            for part in blocks(it, self.width) if isinstance(it, Table) else [marked(it)]:
                 super().print(part, **options)
             if isinstance(it, NamedTable) and (lines := legend(it.names, it.section, self.width)):
                 super().print(lines, markup=False, highlight=False)
@@ -63,8 +86,8 @@ class Measured:
     @classmethod
     def of(cls, column: Column) -> "Measured":
         """The widths of a column: text is wrapped between words, numbers (to the right) after commas at most."""
-        lines = [line for cell in column.cells for line in Text.from_markup(str(cell)).plain.splitlines()]
-        header = str(column.header)
+        lines = [line for cell in column.cells for line in _plain(cell).splitlines()]
+        header = _plain(column.header)
         widest = max(map(cell_len, [*lines, header]))
         if column.justify == "right":
             pieces = [piece for line in lines for piece in re.split("(?<=,) ", line)]
@@ -96,9 +119,9 @@ def table(
     The legend explains every header, but those that are the reader's `own`, and the cells of `named` columns, as the
     words of the `section` have them (`ufm/legend.py`).
     """
-    made = NamedTable(named, own, section, title=title, title_justify="left", show_lines=lines)
+    made = NamedTable(named, own, section, title=marked(title), title_justify="left", show_lines=lines)
     for name in columns:
-        made.add_column(name, justify="left" if name in left else "right", overflow="fold")
+        made.add_column(marked(name), justify="left" if name in left else "right", overflow="fold")
     return made
 
 
@@ -129,13 +152,10 @@ def _block(made: Table, title: Any, columns: list[Measured], width: int) -> Tabl
     part = Table(title=title, title_justify="left", show_lines=made.show_lines)
     widths = _shared([each.least for each in columns], [each.widest for each in columns], width - 1)
     for each, wide in zip(columns, widths, strict=True):
-        header = (
-            "\n".join(textwrap.wrap(str(each.column.header), wide))
-            if each.column.justify == "right"
-            else each.column.header
-        )
+        header, is_number = _plain(each.column.header), each.column.justify == "right"
+        lines = textwrap.wrap(header, wide) if is_number else [header]
         part.add_column(
-            header, justify=each.column.justify, width=wide, no_wrap=each.column.justify == "right", overflow="fold"
+            escape("\n".join(lines)), justify=each.column.justify, width=wide, no_wrap=is_number, overflow="fold"
         )
     cells = [
         [_wrapped(str(cell), wide, each.column) for cell in each.column.cells]
@@ -148,7 +168,7 @@ def _block(made: Table, title: Any, columns: list[Measured], width: int) -> Tabl
 
 def _wrapped(cell: str, width: int, column: Column) -> str:
     """A number's cell on several lines, one a comma, if it is too long for one."""
-    is_long = column.justify == "right" and cell_len(Text.from_markup(cell).plain) > width
+    is_long = column.justify == "right" and cell_len(_plain(cell)) > width
     return cell.replace(", ", ",\n") if is_long else cell
 
 

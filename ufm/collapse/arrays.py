@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ufm.errors import check
+from ufm.errors import check, complaint
 from ufm.labels import check_label_type, described, int64_of
 
 IGNORED = -100
@@ -27,15 +27,21 @@ def tensor_of(argument: str, value: Any) -> Tensor:
         value = value if min(value.strides, default=0) >= 0 else value.copy()  # torch counts forwards only
         with warnings.catch_warnings(action="ignore"):  # that it may not be written to: nobody will
             return torch.from_numpy(value)
-    check(isinstance(value, Tensor), argument, shown(value), "a tensor or an array of numbers")
-    check(_is_dense(value), argument, str(value.dtype), "a dense tensor of integers or of floats of 16 bits or more")
+    if not isinstance(value, Tensor):
+        raise complaint(argument, shown(value), "a tensor or an array of numbers")
+    odd = _oddness(value)
+    check(not odd, argument, odd, "a dense tensor of integers or of floats of 16 bits or more")
     return value.detach()
 
 
-def _is_dense(value: Tensor) -> bool:
-    """Whether every number of a tensor lies in memory, in a type that can be computed with."""
-    is_laid_out = value.layout == torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
-    return is_laid_out and not (value.is_floating_point() and value.dtype.itemsize < 2)
+def _oddness(value: Tensor) -> str:
+    """Why not every number of a tensor lies in memory, in a type that can be computed with; nothing if it does."""
+    if value.is_nested:
+        return "a nested one"
+    if value.layout != torch.strided:
+        return f"one whose layout is {value.layout}"
+    is_small = value.is_floating_point() and value.dtype.itemsize < 2
+    return "one on the device meta" if value.is_meta else f"{value.dtype}" if value.is_quantized or is_small else ""
 
 
 def labels_of(labels: Any) -> Tensor:

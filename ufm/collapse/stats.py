@@ -15,7 +15,7 @@ hand in features in the precision in which they were computed.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, number_of_cla
 from ufm.collapse.matrices import EPS, centred, chunks, finite
 from ufm.collapse.sweeps import Sweep, check_features, rounding_of
 from ufm.errors import check
-from ufm.labels import described
+from ufm.labels import described, labels_below
 
 ROUNDINGS = 64
 """Roundings that the arithmetic behind a feature may add up; a direction stands out by a gap as large."""
@@ -144,6 +144,13 @@ class FeatureStats:
             check_features(H, W)
         K = number_of_classes(labels, W, num_classes, ignore_index)
         check(len(labels) == H.shape[-2], "labels", described(labels), f"one class per sample, ({H.shape[-2]},)")
+        kept = labels != ignore_index
+        if len(labels) < K and bool(kept.any()):  # no room and time for classes that cannot have a sample
+            present = torch.zeros(K, dtype=torch.bool, device=labels.device)
+            present[labels_below(labels[kept], K)] = True
+            few = torch.where(kept, (present.cumsum(0) - 1)[labels.where(kept, 0)], IGNORED)
+            rows = (W[..., present.to(W.device), :], b[..., present.to(W.device)]) if W is not None else (None, None)
+            return replace(cls.from_features(H, few, *rows, progress=progress), present=present)
         found = cls.from_sweeps(
             lambda: _in_chunks(H, labels, K, progress),
             W,

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ufm.cli.table import console, table
+from ufm.cli.table import Marked, console, table
 from ufm.cli.words import CLAIMS, bias_text, fixed, loss_text, statuses_text
 from ufm.tolerances import SAME_VALUE
 from ufm.verify.end_point_claims import Claim
@@ -162,7 +162,7 @@ def _label(name: str) -> str:
 def _outcome(verdict: Verdict) -> str:
     if verdict.target is None:
         return "nothing claimed"
-    return "[green]holds[/]" if verdict.holds else "[bold red]FAILS[/]"
+    return Marked("[green]holds[/]" if verdict.holds else "[bold red]FAILS[/]")
 
 
 def _elsewhere_table(verdicts: list[Verdict]) -> Table:
@@ -249,6 +249,6 @@ def _cell(claim: Claim | None) -> str:
     if claim is None:
         return "-"
     if math.isnan(claim.worst):
-        return "[bold red]nothing converged[/]"
+        return Marked("[bold red]nothing converged[/]")
     text = fixed(claim.worst, 0) if claim.worst.is_integer() else f"{claim.worst:.2g}"
-    return text if claim.holds else f"[bold red]{text} (start {claim.broken_by})[/]"
+    return text if claim.holds else Marked(f"[bold red]{text} (start {claim.broken_by})[/]")

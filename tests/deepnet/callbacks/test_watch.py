@@ -1,21 +1,33 @@
 """A model watched while it trains: every sample once over all processes, and the training goes on as if unwatched."""
 
 import csv
+import itertools
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
+from deepnet.evaluation.watched import undisturbed
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.errors import RequestError
 
 pytest.importorskip("torchmetrics")
+import deepnet
 from deepnet import watch
 from deepnet.callbacks.probe import collapse_of
 
@@ -78,6 +90,57 @@ class Augmented(TensorDataset):
         return x + 1, y
 
 
+@pytest.mark.parametrize("sampler", [SequentialSampler, RandomSampler, lambda of: DistributedSampler(of, 1, 0)])
+def test_a_loader_of_a_part_is_measured_on_that_part(data, sampler):
+    net = Net()
+    collapse_of(net, DataLoader(data, 5, sampler=sampler(range(7))))
+    assert len(net.seen) == 7
+
+
+class Drawn(TensorDataset):
+    """Adds numbers of three generators, as augmentations do."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        x, y = super().__getitem__(index)
+        return x + random.random() + np.random.rand() + torch.rand(()), y
+
+
+@pytest.mark.parametrize("measure", [collapse_of, deepnet.evaluate])
+def test_no_random_number_moves(data, measure):
+    own = torch.Generator().manual_seed(1)
+    loader = DataLoader(Drawn(*data.tensors), 9, sampler=SubsetRandomSampler(range(50), generator=own), generator=own)
+
+    def states() -> list[object]:
+        return [random.getstate(), torch.get_rng_state().tolist(), own.get_state().tolist(), str(np.random.get_state())]
+
+    net, before = Net(), states()
+    with undisturbed(net, loader):
+        list(loader)
+    assert states() == before
+    measure(net, loader)
+    assert states()[1:] == before[1:]  # the type checker of these tests draws from Python's
+
+
+def started(number: int) -> None:
+    torch.utils.data.get_worker_info().dataset.offset = 3.0
+
+
+class Opened(TensorDataset):
+    """Needs what each worker does when it starts, as one that opens a file does."""
+
+    offset = 0.0
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        x, y = super().__getitem__(index)
+        return x + self.offset, y
+
+
+def test_workers_start_as_the_loader_has_them_start(data):
+    net = Net()
+    collapse_of(net, DataLoader(Opened(*data.tensors), 90, num_workers=1, worker_init_fn=started))
+    assert set(net.seen) == set((data.tensors[0][:, 0] + 3).tolist())
+
+
 def test_samples_are_those_that_the_dataset_gives(data):
     net = Net()
     collapse_of(net, DataLoader(Augmented(*data.tensors), 10))
@@ -99,6 +162,17 @@ def test_a_net_that_diverged_is_said(data):
     net.inside.weight.data.fill_(torch.inf)
     with pytest.raises(RequestError, match="`features` must be finite, got nan or infinity"):
         collapse_of(net, loader)
+
+
+def test_what_is_not_defined_is_said(data):
+    X, y = data.tensors
+    for few, sentence in (((X[:1], y[:1]), "nc1_pinv, .*: not defined"), ((X[:4], y[:4]), "no class has two samples")):
+        with pytest.warns(UserWarning, match=sentence):
+            collapse_of(Net(), [few])
+        metric = deepnet.NeuralCollapse(K)
+        metric.update(*few)
+        with pytest.warns(UserWarning, match=sentence):
+            metric.compute()
 
 
 def trained(data: TensorDataset, is_watched: bool) -> Tensor:
@@ -146,12 +220,37 @@ def test_what_is_wrong_is_one_sentence(data):
         watch(Net(), loader, folder="mine")
     with pytest.raises(RequestError, match="`layer` must be the name of a linear layer, got drop"):
         collapse_of(Net(), loader, layer="drop")
-    with pytest.raises(RequestError, match=r"`layers` must be names of layers of the model, such as fc, .*got fcc"):
-        collapse_of(Net(), loader, layer="fcc")
+    with pytest.raises(RequestError, match=r"`layer` must be of layers that the model has, such as fc, .*got fcc"):
+        watch(Net(), loader, layer="fcc")
+    for wrong in ({}, {1: loader}):
+        with pytest.raises(RequestError, match="`loader` must be a loader, or several by name"):
+            watch(Net(), wrong)
+    with pytest.raises(RequestError, match="gone through after every epoch, got a generator"):
+        watch(Net(), (batch for batch in loader))
+    with pytest.raises(RequestError, match="`loader` must be a loader, or an iterable of batches that ends"):
+        collapse_of(Net(), itertools.cycle(loader))
     with pytest.raises(RequestError, match="`loader` must be one that gives batches of inputs and labels, got no"):
         collapse_of(Net(), [])
     with pytest.raises(RequestError, match=r"none of its nn\.Linear gives its output"):
         collapse_of(nn.Sequential(Net(), nn.Tanh(), nn.Unflatten(1, (2, 2))), loader)
+
+
+@pytest.mark.parametrize("measure", [collapse_of, deepnet.evaluate])
+def test_a_model_or_batch_that_cannot_be_measured_is_one_sentence(data, measure):
+    (X, y), loader = data.tensors, DataLoader(data, 10)
+    for model, sentence in (
+        (Net().to("meta"), "`model` must be one whose weights have numbers, got one on the device meta"),
+        (torch.jit.script(nn.Linear(5, K)), "from which torch.jit made this one, got RecursiveScriptModule"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            measure(model, loader)
+    for batch, sentence in (
+        ({"x": X, "kind": y}, r"a dict with one of labels, .* got a batch that is a dict"),
+        ({"x": X, "labels": y, "id": y}, r"what Net takes, got x, id \(got an unexpected keyword argument 'id'\)"),
+        ((X, nn.functional.one_hot(y, K)), "the argmax of one-hot labels.*, got 360 labels for 90 rows of .*fc"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            measure(Net(), [batch])
 
 
 PROCESSES = """

@@ -75,7 +75,7 @@ def test_imbalance_thins_the_second_half_of_the_training_classes(tmp_path):
     data = load("digits", tmp_path, Selection(0.2, 20, 10, 0, imbalance=8.0))
     assert torch.bincount(data.splits["train"].labels).tolist() == [20] * 5 + [2] * 5
     assert torch.bincount(data.splits["test"].labels).tolist() == [10] * 10
-    with pytest.raises(ValueError, match="`--imbalance` must be at most 20"):
+    with pytest.raises(ValueError, match="`imbalance` must be at most 20"):
         load("digits", tmp_path, Selection(0.2, 20, 10, 0, imbalance=21.0))
 
 

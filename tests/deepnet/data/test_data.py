@@ -137,9 +137,9 @@ def test_normalisation_is_that_of_the_images_trained_on():
 @pytest.mark.parametrize(
     ("name", "selection", "message"),
     [
-        ("mnist", Selection(), "`--data` must be one of cifar10, cifar100, fashion_mnist, digits, got mnist"),
-        ("digits", Selection(per_class=131), "`--per-class` must be at most 130"),
-        ("digits", Selection(test_per_class=99), "`--test-per-class` must be at most 4"),
+        ("mnist", Selection(), "`name` must be one of cifar10, cifar100, fashion_mnist, digits, got mnist"),
+        ("digits", Selection(per_class=131), "`per_class` must be at most 130"),
+        ("digits", Selection(test_per_class=99), "`test_per_class` must be at most 4"),
     ],
 )
 def test_what_cannot_be_had_is_refused(name, selection, message):
@@ -251,7 +251,7 @@ def test_a_run_on_images_that_lack_a_class_is_refused_before_anything_is_written
 
 
 def test_a_validation_split_has_every_class_or_is_not_asked_for():
-    sentence = "`--validation` must be 0, or large enough that every class gives it an image, got 0.001"
+    sentence = "`validation` must be 0, or large enough that every class gives it an image, got 0.001"
     with pytest.raises(ValueError, match=sentence):
         load("digits", Path(), Selection(validation=0.001))
     assert "validation" not in load("digits", Path(), Selection(validation=0.0)).splits

@@ -54,6 +54,8 @@ def test_a_folder_is_read_class_by_class_and_a_fifth_held_out():
     written = folder()
     Path("pics/a/notes.txt").write_text("no image")
     Path("pics/.cache").mkdir()
+    Path("pics/a/.ipynb_checkpoints").mkdir()  # where a notebook's server keeps copies
+    Path("pics/a/.ipynb_checkpoints/0.png").write_bytes(Path("pics/a/0.png").read_bytes())
     found = own_images("imagefolder:pics", None)
     assert found.classes == 2
     assert found.train.labels.tolist() == [0] * 4 + [1] * 4
@@ -168,7 +170,9 @@ def test_nothing_in_a_file_runs_or_grows():
     np.savez("few.npz", images=pixels(5, 4, 4), labels=labels)
     refused("npz:few.npz", "6 labels of 5 images")
     np.savez("gap.npz", images=pixels(6, 4, 4), labels=2 * labels)
-    refused("npz:gap.npz", "fewer of [1]")
+    refused("npz:gap.npz", "of images of every class from 0 to 2, got npz:gap.npz with no image of [1]")
+    np.savez("hot.npz", images=pixels(6, 4, 4), labels=np.eye(2, dtype=int)[labels])
+    refused("npz:hot.npz", "torch.int64 (6, 2)")
     np.savez("none.npz", pictures=pixels(6, 4, 4))
     refused("npz:none.npz", "a file with arrays named")
     refused("npz:missing.npz", "missing.npz")

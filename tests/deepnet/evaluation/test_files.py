@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -145,6 +146,23 @@ def test_features_of_one_class_have_numbers_and_no_picture(tmp_path, monkeypatch
     assert not Path("out/evaluated_features.png").exists()
 
 
+@pytest.mark.parametrize("name", ["a[red]", "$x^$_{", "\x1b[31ma\x07", "a\\[b]", "\u202ea", "日"])
+def test_the_name_of_a_file_is_shown_as_it_stands(tmp_path, monkeypatch, arrays, capsys, name):
+    """No look, no formula, and nothing that commands a terminal: not in tables, sentences or pictures."""
+    monkeypatch.chdir(tmp_path)
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+    for file in (f"{name}.npz", f"{name}1.npz"):
+        written(Path(file), arrays)
+    words = ["evaluate", "--features", json.dumps([f"{name}.npz", f"{name}1.npz"]), "--out", name]
+    assert main("python -m deepnet", "", COMMANDS, words) == 0
+    assert main("python -m deepnet", "", COMMANDS, ["evaluate", f"{name}2.npz"]) == 2
+    printed, errors = capsys.readouterr()
+    assert f"{shown}.npz" in printed
+    assert f"{shown}2.npz" in errors
+    assert all(c.isprintable() or c == "\n" for c in printed + errors)
+    assert Path(name, "evaluated_features.png").stat().st_size > 1000
+
+
 def packed(**parts: bytes) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -230,8 +248,48 @@ def test_metrics_that_are_not_defined_are_named(tmp_path, arrays, capsys, monkey
     assert not evaluate_file(written(tmp_path / "two.npz", arrays)).undefined
 
 
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"features": [[1.0, 2.0, 3.0], [1.0], [1.0, 2.0]], "labels": [0, 1, 1]}, "no lists of one length"),
+        ({"features": ["a", "b"], "labels": [0, 1]}, "features holds string, no lists of one length"),
+        ({"features": [["a"], ["b"]], "labels": [0, 1]}, "features holds string, no numbers"),
+        ({"features": [[1.0], [2.0]], "labels": ["cat", "dog"]}, "labels holds string, no numbers"),
+    ],
+)
+def test_a_table_of_something_else_is_refused(tmp_path, columns, sentence):
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(RequestError, match=sentence):
+        evaluate_file(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("kind", ["npz", "pt", "safetensors"])
+def test_a_last_layer_may_be_that_of_a_wrapped_network(tmp_path, arrays, kind):
+    layer = {"module._orig_mod.fc.weight": arrays["W"], "module._orig_mod.fc.bias": arrays["b"]}
+    W, b = read_last_layer(written(tmp_path / f"layer.{kind}", layer))
+    assert torch.equal(W, torch.from_numpy(arrays["W"]))
+    assert torch.equal(b, torch.from_numpy(arrays["b"]))
+
+
+def test_one_sample_a_class_says_nothing_of_nc1(tmp_path, monkeypatch, arrays, capsys):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "few.npz", {"features": arrays["features"][:K], "labels": np.arange(K)})
+    assert main("deepnet", "", COMMANDS, ["evaluate", "few.npz"]) == 0
+    assert "NC1 is 0 whatever the features are" in capsys.readouterr().out
+    assert "NC1 is 0 whatever the features are" in evaluate_file(Path("few.npz"))._repr_html_()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_script_is_refused_in_our_words(tmp_path):
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "s.pt")
+    with pytest.raises(RequestError, match=r"code or other objects, .*; numpy\.savez keeps arrays"):
+        evaluate_file(tmp_path / "s.pt")
+
+
 STRANGE = {
     "sparse": lambda H: H.to_sparse(),
+    "quantised": lambda H: torch.quantize_per_tensor(H, 0.1, 0, torch.qint8),
     "float8": lambda H: H.to(torch.float8_e4m3fn),
     "meta": lambda H: H.to("meta"),
     "expanded": lambda H: torch.zeros(1, D).expand(10**9, D),
@@ -241,10 +299,10 @@ STRANGE = {
 @pytest.mark.parametrize("kind", STRANGE)
 def test_a_tensor_whose_numbers_are_not_all_in_the_file_is_refused(tmp_path, arrays, kind):
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    torch.save(tensors | {"features": STRANGE[kind](tensors["features"])}, tmp_path / "f.pt")
-    with pytest.raises(
-        RequestError, match=r"`--features` must be .* (a dense tensor|would unpack to 24000000000 bytes)"
-    ):
+    with warnings.catch_warnings(action="ignore"):
+        torch.save(tensors | {"features": STRANGE[kind](tensors["features"])}, tmp_path / "f.pt")
+    told = r"`--features` must be .* (a dense tensor .*, got \w+|would unpack to 24000000000 bytes)"
+    with warnings.catch_warnings(action="error"), pytest.raises(RequestError, match=told):
         evaluate_file(tmp_path / "f.pt")
 
 

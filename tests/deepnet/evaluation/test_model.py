@@ -134,11 +134,11 @@ def test_sums_of_many_batches_and_features_too_large_to_keep(data, monkeypatch):
 
 
 BAD = {
-    "a name": ({"layers": ["stam"]}, "`layers` must be names of layers of the model, such as stem, .*got stam"),
+    "a name": ({"layers": ["stam"]}, "`layers` must be of layers that the model has, such as stem, .*got stam"),
     "nothing": ({"loader": []}, "`loader` must be one that gives batches of inputs and labels, got no batch"),
     "no labels": ({"loader": [torch.zeros(2, 3, 8, 8)]}, r"`loader` must be one that gives \(inputs, labels\)"),
     "labels beyond": ({"loader": [(torch.zeros(2, 3, 8, 8), torch.tensor([0, K]))]}, r"`labels` must be in \[0, 3\)"),
-    "lengths": ({"loader": [(torch.zeros(2, 3, 8, 8), torch.tensor([0]))]}, "for 1 labels"),
+    "lengths": ({"loader": [(torch.zeros(2, 3, 8, 8), torch.tensor([0]))]}, "got 1 labels for 2 rows"),
     "nan": ({"loader": [(torch.zeros(2, 3, 8, 8) / 0, torch.tensor([0, 1]))]}, "`model` must be one whose features"),
     "classes": ({"num_classes": 7}, "`num_classes` must be left out or the last layer's, got 7"),
 }

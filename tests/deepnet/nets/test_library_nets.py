@@ -41,7 +41,7 @@ def test_features_are_what_the_last_layer_sees(name, shape, size):
     logits, features = net(torch.randn(2, *shape))
     assert (logits.shape, features.shape) == ((2, 5), (2, size))
     torch.testing.assert_close(features @ net.classifier.W.mT + net.classifier.b, logits)
-    with pytest.raises(RequestError, match="`--net` must be"):
+    with pytest.raises(RequestError, match="`name` must be"):
         make_net(f"{package}:no_such_net", 1.0, 5, shape, torch.Generator())
-    with pytest.raises(RequestError, match="`--width` must be 1"):
+    with pytest.raises(RequestError, match="`width` must be 1"):
         make_net(name, 0.5, 5, shape, torch.Generator())

@@ -139,13 +139,13 @@ def test_what_is_no_such_net_is_refused_in_one_sentence(name, sentence):
     "name", ["subprocess:Popen", "os:system", "builtins:exec", "rich.console:Console", "missing:f"]
 )
 def test_what_may_not_be_called_is_not(name):
-    with pytest.raises(RequestError, match="`--net` must be"):
+    with pytest.raises(RequestError, match="`name` must be"):
         make_net(name, 1.0, K, (3, 8, 8), torch.Generator())
 
 
 def test_a_width_that_nothing_takes_is_refused():
     assert made("Layered", width=2.0)
-    with pytest.raises(RequestError, match="`--width` must be 1 with --net own_nets:plain"):
+    with pytest.raises(RequestError, match="`width` must be 1 with name own_nets:plain"):
         made("plain", width=2.0)
 
 
