@@ -25,6 +25,7 @@ CLAIMS = (
     ("float32", "plain", "in float32 against the plain loop, same allocator", ">= 1.5"),
     ("bf16", "as it is", "in bf16 against the plain loop as it is", ">= 6"),
     ("convolutions", "plain", "with its bf16 convolutions alone, against the plain loop, same allocator", ""),
+    ("convolutions", "bf16", "with its bf16 convolutions alone, against the whole step in bf16", "<= 1.25"),
 )
 
 
