@@ -96,7 +96,7 @@ def test_sgd_with_decay_on_all_is_reported_as_not_stationary(whole, tmp_path):
     assert words[0].startswith("Stationary to ")
     assert words[1].startswith("Not stationary; ")
     assert found[0].entry["warning"] is None
-    assert "--terminal makes it so" in found[1].entry["warning"]
+    assert "--terminal brings the last layer to rest" in found[1].entry["warning"]
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def test_a_byte_of_another_encoding_is_refused_before_a_record_has_it(name, tmp_
     with pytest.raises(SystemExit, match="2"):
         main("it", "", UFM, ["verify", name, "a\udcff"])
     option = name.replace("loss", "loss.name")
-    assert capsys.readouterr().err == f"it: `{option}` must be text in UTF-8, as records are, got a?.\n"
+    assert capsys.readouterr().err == f"it: `{option}` must be text in UTF-8, as records are, got a\\udcff.\n"
     assert not any(tmp_path.iterdir())
 
 
