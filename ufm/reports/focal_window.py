@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from functools import partial
 from typing import Any, TypedDict
 
 import torch
 from flint import arb, ctx
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
+from ufm.cli.table import console
 from ufm.model.losses import Focal
 from ufm.proof.ball_losses import FocalInBalls, focal_slope_ball, focal_value_ball
 from ufm.proof.enclosure import PRECISION
@@ -50,8 +52,16 @@ class FocalWindow(TypedDict, total=False):
 
 def measure(setting: FocalWindowSetting) -> FocalWindow:
     """Compute the contents of the record."""
+    columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, transient=True, disable=not console().is_terminal) as bars:
+        return _measured(setting, bars)
+
+
+def _measured(setting: FocalWindowSetting, bars: Progress) -> FocalWindow:
     K, gamma = setting.classes, setting.gamma
-    levels, thresholds = TwoLevels(K, gamma, setting.decay_b), ray_thresholds(K, gamma)
+    task = bars.add_task("minimising for every m and c", total=None)
+    levels = TwoLevels(K, gamma, setting.decay_b, partial(bars.advance, task))
+    thresholds = ray_thresholds(K, gamma)
     result: FocalWindow = {
         "thresholds": dataclasses.asdict(thresholds),
         "is_continuous": thresholds.is_continuous,
@@ -69,7 +79,7 @@ def measure(setting: FocalWindowSetting) -> FocalWindow:
         "at": at,
         "zero_is_minimum": zero_is_minimum(K, gamma, at, setting.decay_b),
         "zero_low": _zero_low(K, gamma),
-        "states": _states(setting, levels, at),
+        "states": _states(setting, levels, at, bars),
         "curves": None if thresholds.is_continuous else _curves(levels, thresholds, setting.points),
     }
 
@@ -93,12 +103,12 @@ def _zero_low(K: int, gamma: float) -> float:
         return math.nextafter(float(focal_value_ball(arb(0), K, arb(gamma)).lower()), -math.inf)
 
 
-def _states(setting: FocalWindowSetting, levels: TwoLevels, at: float) -> list[dict[str, Any]]:
+def _states(setting: FocalWindowSetting, levels: TwoLevels, at: float, bars: Progress) -> list[dict[str, Any]]:
     """One entry per m and kind at one strength, with its proof."""
     states = levels.states(torch.tensor([at], dtype=torch.float64))
     rows = []
     sizes = range(1, setting.classes + 1)
-    for m in track(sizes, description="proving", transient=True) if setting.certify else sizes:
+    for m in bars.track(sizes, description="proving") if setting.certify else sizes:
         for kind, name in enumerate(KINDS):
             state = state_found(levels, states, m, kind)
             if state is None:

@@ -12,7 +12,13 @@ class FindFocalWindow(Job[FocalWindowSetting, FocalWindow]):
     name = "focal-window"
 
     def compute(self) -> FocalWindow:
-        """Compute the contents of the record."""
+        """Compute the contents of the record; what takes long is said before."""
+        seconds = 5 * (self.setting.classes / 30) ** 3
+        if self.setting.certify and seconds > 60:
+            without = "--certify false leaves them out"
+            print(
+                f"proofs for {self.setting.classes} classes: about {seconds / 60:.0f} minutes ({without})", flush=True
+            )
         return measure(self.setting)
 
     def show(self, result: FocalWindow) -> None:

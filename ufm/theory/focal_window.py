@@ -23,6 +23,7 @@ decayed or absent and beta > 0. With beta = 0 the others are at zero; m = K is t
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,12 +120,15 @@ class TwoLevels:
         K: classes.
         gamma: of the focal loss.
         decay_b: bias decay, None for no bias.
+        progress: called with the number of minimisations that ended since the last call.
     """
 
-    def __init__(self, K: int, gamma: float, decay_b: float | None) -> None:
+    def __init__(
+        self, K: int, gamma: float, decay_b: float | None, progress: Callable[[int], None] | None = None
+    ) -> None:
         for name, rule, value in (("K", integer(2), K), ("decay_b", bias_decay, decay_b)):
             rule.check(f"TwoLevels({name}=...)", value)
-        self.K, self.loss, self.decay_b = K, Focal(gamma), decay_b
+        self.K, self.loss, self.decay_b, self.progress = K, Focal(gamma), decay_b, progress
 
     def value(self, x: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch"]:
         """f, differentiable; B counts where there is a bias, the angle where it is not free."""
@@ -159,7 +163,8 @@ class TwoLevels:
         x[..., 4] = torch.arange(1, K + 1, dtype=torch.float64)[:, None, None]
         x[..., 5] = strengths[:, None]
         x[K - 1, ..., 1] = 0.0  # the ETF ray
-        end = self.polished(minimise(self.value_and_gradient, x.view(-1, 6), WINDOW_SEARCH_GRADIENT, 2000).x)
+        found = minimise(self.value_and_gradient, x.view(-1, 6), WINDOW_SEARCH_GRADIENT, 2000, progress=self.progress)
+        end = self.polished(found.x)
         value, gradient = self.value_and_gradient(end)
         return self._sorted(end.view(*shape, 6), value.view(shape), gradient.norm(dim=1).view(shape), strengths)
 

@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from ufm.cli.job import Job
+from ufm.cli.table import console
 from ufm.model.target import Target
 from ufm.verify.report import show
 from ufm.verify.setting import VerifySetting
@@ -35,7 +36,11 @@ class Verify(Job[VerifySetting, Verdicts]):
         super().__init__(setting)
         columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         self._progress = Progress(*columns, transient=True)
-        self._pending = verify(setting, self._progress)
+        with Progress(
+            "{task.description}", TimeElapsedColumn(), transient=True, disable=not console().is_terminal
+        ) as bar:
+            bar.add_task("predictions, and how far their curvatures are apart", total=None)
+            self._pending = verify(setting, self._progress)
         self._verdicts: list[Verdict] = []
 
     def compute(self) -> Verdicts:
