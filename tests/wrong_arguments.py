@@ -8,7 +8,6 @@ import inspect
 import math
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -59,6 +58,11 @@ LAYER = features.LastLayer(H, LABELS, W, torch.zeros(3).double())
 
 def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+def _watch(**given: Any) -> deepnet.Watch:
+    """Of a loader that is right: a list of anything may be batches."""
+    return deepnet.watch(loader=[(H, LABELS)], **given)
 
 
 RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
@@ -261,7 +265,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (measure.measures_of, {"loss": CE(), "decay": 0.1}),
     (measure.measure, {"layer": LAYER, "loss": CE()}),
     (
-        partial(deepnet.watch, loader=[(H, LABELS)]),
+        _watch,
         {"model": torch.nn.Linear(4, 3), "every": 1, "layer": None, "log": None, "folder": None},
     ),
     (measure.central_path, {"layer": LAYER, "loss": losses.SquaredError(), "decay": 0.1}),
