@@ -144,13 +144,13 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
     ("end", "said"),
     [
         ("| head -1", ""),
-        (">&-", ""),
+        pytest.param(">&-", "", marks=pytest.mark.slow),  # as the next
         (">&- 2>&- <&-", ""),
         (
             "> /dev/full",
             "python -m ufm: standard output cannot be written (No space left on device); nothing else is affected.\n",
         ),
-        ("> /dev/full 2>&1", ""),
+        pytest.param("> /dev/full 2>&1", "", marks=pytest.mark.slow),  # as with broken streams above
     ],
 )
 def test_a_shell_sees_the_verdict(end, said, tmp_path):

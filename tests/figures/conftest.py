@@ -19,7 +19,7 @@ def browser():
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(tmp_path_factory):
     page, left_out = build(DATA)
     assert left_out == []
