@@ -235,6 +235,7 @@ def test_what_is_wrong_is_one_sentence(data):
         collapse_of(nn.Sequential(Net(), nn.Tanh(), nn.Unflatten(1, (2, 2))), loader)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
 @pytest.mark.parametrize("measure", [collapse_of, deepnet.evaluate])
 def test_a_model_or_batch_that_cannot_be_measured_is_one_sentence(data, measure):
     (X, y), loader = data.tensors, DataLoader(data, 10)

@@ -22,7 +22,7 @@ def test_a_record_says_what_was_asked_and_what_came_out(tmp_path):
     record = read_record(path)
     assert record["setting"] == {"seed": 3, "out": str(tmp_path)}
     assert record["result"] == {"x": [1.5, 2.0], "bad": None}
-    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # a build may be left out
     assert {"schema", "command", "created", "commit", "machine"} <= record.keys()
 
 
