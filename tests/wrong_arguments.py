@@ -21,6 +21,7 @@ from deepnet.nn import criteria, etf, replace
 from ufm import plot, simplex
 from ufm.atlas import atlas, canonical, descent, orbit, relabelling, symmetric_starts
 from ufm.cli import grid
+from ufm.collapse import FeatureStats, between, classifier, margin, metrics, outside, within
 from ufm.curvature import collapsed_spectrum, hessian_lipschitz, orbit_bound
 from ufm.errors import RequestError
 from ufm.model import deep, factors, losses, own_loss, pick_all_labels, problem, spheres, starts
@@ -54,6 +55,7 @@ H, LABELS, W = torch.randn(6, 4).double(), torch.arange(6) % 3, torch.randn(3, 4
 READING = compare.Reading(**dict.fromkeys(inspect.signature(compare.Reading).parameters, 1.0))
 CODE = torch.nn.functional.normalize(W, dim=-1)
 LAYER = features.LastLayer(H, LABELS, W, torch.zeros(3).double())
+STATS = FeatureStats.from_features(H, LABELS, W)
 
 
 def _generator() -> torch.Generator:
@@ -210,6 +212,23 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
             "loss": losses.SquaredError(),
         },
     ),
+    *[
+        (function, {"stats": STATS})
+        for function in (
+            metrics.all_metrics,
+            metrics.collapse_metrics,
+            within.nc1_trace,
+            within.nc1_pinv,
+            within.nc1_cdnv,
+            classifier.nc3_self_duality,
+            classifier.nc3_etf_distance,
+            classifier.bias_residual,
+        )
+    ],
+    *[(function, {"train": STATS, "H": H}) for function in (outside.nc4_held_out, outside.nc5, outside.neco_score)],
+    *[(function, {"M": W}) for function in (between.nc2_equinorm, between.nc2_equiangular, between.nc2_etf)],
+    (between.nc2_welch_gap, {"M": W.mT}),
+    (margin.gnc2, {"rows": W}),
     (grid.axis, {"field": "gamma", "text": "0:1:3"}),
     *[
         (method, {"x": X})
@@ -325,7 +344,7 @@ def _may_take(argument: str, value: str, right: Any) -> str:
         return "a truth value"
     if value == "text" and argument in TEXTS:
         return "text"
-    return ""
+    return "a matrix" if value in ("short tensor", "float32") and argument in MATRICES else ""
 
 
 OPTIONAL = {"path", "decay_b", "sizes", "per_class", "test_per_class", "b", "head", "progress", "profile", "capacity"}
@@ -336,6 +355,7 @@ AT_LEAST_ZERO |= {"width", "imbalance", "validation", "seed", "first", "rank"}
 TRUTHS = {"keeps_basis", "is_rectified", "download", "normalize"}
 FUNCTIONS = {"progress", "operator"}
 TEXTS = {"folder", "field"}
+MATRICES = {"M", "rows"}
 
 
 def _call(function: Callable[..., Any], arguments: dict[str, Any]) -> None:

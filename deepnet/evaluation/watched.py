@@ -194,6 +194,8 @@ def labels_in(batch: Any) -> Tensor:
     else:
         found = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
     check(found is not None, "loader", f"a batch that is a {type(batch).__name__}", allowed)
+    is_sample = isinstance(found, int) or getattr(found, "ndim", 1) == 0
+    check(not is_sample, "loader", "single samples, as of a data set", "one that gives batches, as a DataLoader does")
     labels = tensor_of("labels", found)
     check_label_type(labels)
     check(labels.ndim in (1, 2), "labels", described(labels), "one class per sample or per token")

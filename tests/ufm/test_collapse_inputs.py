@@ -97,7 +97,7 @@ NAN = torch.full((N, D), torch.nan)
 REFUSED = {
     "nan": ({"H": NAN}, r"`H` must be finite, got nan or infinity in 40 of 40 samples"),
     "infinity in one": ({"H": torch.eye(N, D).div(0).nan_to_num(0, 1e300)}, r"`H` must be finite"),
-    "lengths differ": ({"labels": LABELS[:-1]}, r"`labels` must be one class per sample, \(40,\)"),
+    "lengths differ": ({"labels": LABELS[:-1]}, r"`labels` must be one class per sample, \(40,\) for features \(40, 6"),
     "float labels": ({"labels": LABELS.double()}, "`labels` must be a tensor of integers"),
     "labels as text": ({"labels": np.array(["a"] * N)}, "`labels` must be a tensor or an array of numbers"),
     "label too large": ({"labels": LABELS + 1}, r"`labels` must be in \[0, 4\), got 4"),
@@ -105,7 +105,7 @@ REFUSED = {
     "all ignored": ({"labels": LABELS * 0 - 100}, "`labels` must be such that a sample is left"),
     "maps": ({"H": torch.zeros(N, D, 2, 2)}, r"`H` must be a floating-point tensor .*d = 6, got torch.float32"),
     "whole numbers": ({"H": torch.zeros(N, D, dtype=torch.long)}, r"`H` must be a floating-point tensor"),
-    "W transposed": ({"W": torch.zeros(D, K)}, r"`b` must be a floating-point tensor \(6,\)"),
+    "W transposed": ({"W": torch.zeros(D, K)}, r"`b` must be .* \(6,\), one bias for each row of W \(6, 4\), got"),
     "W of another d": ({"W": torch.zeros(K, D + 1)}, r"`H` must be a floating-point tensor .* d = 7, got"),
     "b that is nan": ({"b": torch.full((K,), torch.nan)}, "`b` must be finite, got nan or infinity"),
     "b alone": ({"W": None}, "`b` must be left out where there is no W"),

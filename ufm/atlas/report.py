@@ -10,7 +10,7 @@ from ufm.atlas.atlas import Atlas
 from ufm.atlas.orbit import Orbit
 from ufm.atlas.setting import AtlasSetting
 from ufm.cli.table import console, table
-from ufm.cli.words import bias_text, fixed, numbered, statuses_text
+from ufm.cli.words import decays_text, fixed, numbered, statuses_text
 
 
 def show(setting: AtlasSetting, atlas: Atlas, result: Mapping[str, Any]) -> None:
@@ -168,8 +168,8 @@ def _title(setting: AtlasSetting, atlas: Atlas) -> str:
     choice, model = setting.model_choice, atlas.model
     options = ", ".join(f"{name} {value}" for name, value in choice.options.items())
     first = f"{choice.name} ({options}), {setting.loss['name']}" if options else str(model.loss)
-    decays = f"decays W {setting.decay_W:g}, H {setting.decay_H:g}, b {bias_text(setting.decay_b)}"
-    return f"{first}, K = {model.K}, d = {model.d}, n = {model.n}" + ("" if choice.name == "spheres" else f", {decays}")
+    decays = decays_text(choice.HAS_DECAYS, setting.decay_W, setting.decay_H, setting.decay_b)
+    return f"{first}, K = {model.K}, d = {model.d}, n = {model.n}{decays}"
 
 
 def _copies(row: Orbit) -> str:

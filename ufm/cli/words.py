@@ -45,6 +45,11 @@ def loss_text(spec: LossSpec) -> str:
     return " ".join(str(value).removesuffix(".0") for value in spec.values())
 
 
+def decays_text(has_decays: bool, decay_W: float, decay_H: float, decay_b: float | None) -> str:
+    """The decays as a title names them, after the sizes; nothing for a model without."""
+    return f", decays W {decay_W:g}, H {decay_H:g}, b {bias_text(decay_b)}" if has_decays else ""
+
+
 def bias_text(decay_b: float | None) -> str:
     """The decay of the bias as text; `none` for a model without bias."""
     return "none" if decay_b is None else f"{decay_b:g}"

@@ -88,7 +88,7 @@ def last_layer_of(W: Any, b: Any) -> tuple[Tensor | None, Tensor | None]:
     W = tensor_of("W", W)
     check(W.ndim >= 2 and W.is_floating_point(), "W", described(W), "a floating-point tensor (..., classes, d)")
     b = W.new_zeros(W.shape[:-1]) if b is None else tensor_of("b", b)
-    allowed = f"a floating-point tensor {tuple(W.shape[:-1])}, one bias for each row of W"
+    allowed = f"a floating-point tensor {tuple(W.shape[:-1])}, one bias for each row of W {tuple(W.shape)}"
     check(b.shape == W.shape[:-1] and b.is_floating_point(), "b", described(b), allowed)
     return W.double(), b.double()
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import floats, takes, tensor
 from ufm.collapse.matrices import directions, tiles
 from ufm.tolerances import HULL_DISTANCE
 
@@ -16,6 +17,7 @@ LOOKED_AT = 20
 """Steps between evaluations of the bounds, each of which waits for the device."""
 
 
+@takes(rows=tensor(None, None, dtypes=floats))
 def gnc2(rows: Float[Tensor, "K d"]) -> Float[Tensor, ""]:
     """The one-vs-rest margin min_k dist(w_k, hull of the other rows), rows at length 1 (Jiang et al. 2023), to 1e-6.
 

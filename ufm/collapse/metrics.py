@@ -3,17 +3,18 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import takes
 from ufm.collapse.between import nc2_equiangular, nc2_equinorm, nc2_etf, nc2_welch_gap
 from ufm.collapse.classifier import bias_residual, nc3_etf_distance, nc3_self_duality
 from ufm.collapse.margin import gnc2
-from ufm.collapse.stats import FeatureStats
+from ufm.collapse.stats import FeatureStats, of_one_set, statistics
 from ufm.collapse.within import nc1_cdnv, nc1_pinv, nc1_trace
-from ufm.errors import check
 
 MOST_IN_HULLS = 512
 """The most classes for which `all_metrics` has the one-vs-rest margin, a convex programme for each class."""
 
 
+@takes(stats=statistics)
 def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
     """The metrics of the default set by name, one number per leading axis; those that need W are absent without it.
 
@@ -34,13 +35,13 @@ def collapse_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, "*batch"]]:
     return values
 
 
+@takes(stats=of_one_set)
 def all_metrics(stats: FeatureStats) -> dict[str, Float[Tensor, ""]]:
     """Every metric that the statistics of one set of features determine, by its name in `ufm/collapse/README.md`.
 
     Raises:
         ValueError: if the statistics have leading axes.
     """
-    check(stats.class_means.ndim == 2, "stats", tuple(stats.class_means.shape), "those of one set of features")
     M, (K, d) = stats.centred_means, stats.class_means.shape
     values = {"nc1_pinv": nc1_pinv(stats), "nc1_trace": nc1_trace(stats)}
     if stats.class_variances is not None:

@@ -6,13 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import takes
 from ufm.collapse.arrays import tensor_of
 from ufm.collapse.matrices import chunks, power_of_two, tiles
-from ufm.collapse.stats import FeatureStats
+from ufm.collapse.stats import FeatureStats, of_one_set, with_last_layer
 from ufm.collapse.sweeps import check_features
 from ufm.errors import check
 
 
+@takes(train=with_last_layer)
 @torch.no_grad()
 def nc4_held_out(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
     """The share of test features whose nearest *training* class mean is not that of the class the classifier picks.
@@ -22,7 +24,6 @@ def nc4_held_out(train: FeatureStats, H: Any) -> Float[Tensor, ""]:
     Raises:
         ValueError: if H is not (N, d), N >= 1, or the statistics have no W.
     """
-    check(train.W is not None, "train", "statistics without W", "statistics of features with their last layer")
     H = _like(train, H)
     M, W, centre, rho = train.centred_means, train.W, train.global_mean, train.rounding
     assert W is not None
@@ -67,7 +68,7 @@ def neco_score(train: FeatureStats, H: Any) -> Float[Tensor, " N"]:
 
 
 def _like(train: FeatureStats, H: Any) -> Tensor:
-    check(train.class_means.ndim == 2, "train", tuple(train.class_means.shape), "statistics of one set of features")
+    of_one_set.check("train", train)
     H = tensor_of("H", H)
     check_features(H, train.class_means)
     check(len(H) > 0, "H", "no samples", "one sample or more")

@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ufm.arguments import Rule, instance
 from ufm.arguments import progress as progress_rule
 from ufm.collapse import sweeps
 from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, number_of_classes, tensor_of
@@ -143,7 +144,8 @@ class FeatureStats:
         if W is not None:
             check_features(H, W)
         K = number_of_classes(labels, W, num_classes, ignore_index)
-        check(len(labels) == H.shape[-2], "labels", described(labels), f"one class per sample, ({H.shape[-2]},)")
+        one_each = f"one class per sample, ({H.shape[-2]},) for features {tuple(H.shape)}"
+        check(len(labels) == H.shape[-2], "labels", described(labels), one_each)
         kept = labels != ignore_index
         if len(labels) < K and bool(kept.any()):  # no room and time for classes that cannot have a sample
             present = torch.zeros(K, dtype=torch.bool, device=labels.device)
@@ -250,3 +252,11 @@ def _kept(sweep: Sweep, ignore_index: int, W: Tensor | None) -> Sweep:
             yield (H, labels) if bool(rows.all()) else (H[..., rows, :], labels[rows])
 
     return kept
+
+
+statistics = instance(FeatureStats)
+of_one_set = Rule(lambda v: statistics.holds(v) and v.class_means.ndim == 2, "a FeatureStats of one set of features")
+with_last_layer = Rule(lambda v: statistics.holds(v) and v.W is not None, "a FeatureStats with a last layer")
+with_variances = Rule(
+    lambda v: statistics.holds(v) and v.class_variances is not None, "a FeatureStats with variances of classes"
+)

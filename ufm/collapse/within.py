@@ -4,16 +4,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ufm.arguments import takes
 from ufm.collapse.matrices import centred, finite, mean_over_pairs
-from ufm.collapse.stats import FeatureStats
+from ufm.collapse.stats import FeatureStats, statistics, with_variances
 
 
+@takes(stats=statistics)
 def nc1_trace(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """tr S_W / tr S_B with S_B = M'M / K (Tirer, Huang, Niles-Weed 2023; called `quotient` elsewhere)."""
     K = stats.class_means.shape[-2]
     return stats.within_trace / (stats.centred_means.square().sum((-2, -1)) / K)
 
 
+@takes(stats=statistics)
 def nc1_pinv(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """tr(S_W S_B^+) / K (Papyan, Han, Donoho 2020; Zhu et al. 2021), in this project's records `nc1_quotient`.
 
@@ -26,6 +29,7 @@ def nc1_pinv(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     return torch.where(is_direction.any(-1), quotient, stats.within_trace / 0.0)
 
 
+@takes(stats=with_variances)
 def nc1_cdnv(stats: FeatureStats) -> Float[Tensor, "*batch"]:
     """The mean over pairs of classes of (Var_i + Var_j) / (2 |mu_i - mu_j|^2), Var_k the mean of |x|^2 in class k.
 

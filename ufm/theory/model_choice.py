@@ -38,6 +38,7 @@ class ModelChoice:
     Attributes:
         OPTIONS: of the model, by name.
         LOSSES: what `--loss all` means, the losses that have a theorem.
+        HAS_DECAYS: whether the model has any.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelChoice:
 
     OPTIONS: ClassVar[dict[str, Option]] = {}
     LOSSES: ClassVar[tuple[str, ...]] = ("ce", "ls", "focal", "mse")
+    HAS_DECAYS: ClassVar[bool] = True
 
     @classmethod
     def of(cls, spec: ModelSpec) -> "ModelChoice":
@@ -100,6 +102,7 @@ class Spheres(ModelChoice):
         "temperature": Option(5.0, lambda v: _is_number(v) and 0 < v <= 100, "a number in (0, 100]")
     }
     LOSSES = ("ce",)
+    HAS_DECAYS = False
 
     def make(self, loss: "Loss", K: int, d: int, n: int, decays: Decays) -> "Model":
         """The model itself; it has no decays."""

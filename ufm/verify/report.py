@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from ufm.cli.table import Marked, console, table
-from ufm.cli.words import CLAIMS, bias_text, fixed, loss_text, statuses_text
+from ufm.cli.words import CLAIMS, decays_text, fixed, loss_text, statuses_text
 from ufm.tolerances import SAME_VALUE
 from ufm.verify.end_point_claims import Claim
 from ufm.verify.setting import VerifySetting
@@ -110,10 +110,9 @@ def _profile_table(verdicts: list[Verdict]) -> Table:
 
 def _claims_table(setting: VerifySetting, verdicts: list[Verdict]) -> Table:
     K, d, n = setting.model_choice.classes(setting.classes), setting.dim, setting.per_class
-    title = (
-        f"{model_text(setting)}{setting.starts} starts each, K = {K}, d = {d}, n = {n}, decays W {setting.decay_W:g}, "
-        f"H {setting.decay_H:g}, b {bias_text(setting.decay_b)}: worst of all converged starts"
-    )
+    decays = decays_text(setting.model_choice.HAS_DECAYS, setting.decay_W, setting.decay_H, setting.decay_b)
+    sizes = f"{setting.starts} starts each, K = {K}, d = {d}, n = {n}{decays}"
+    title = f"{model_text(setting)}{sizes}: worst of all converged starts"
     losses = [loss_text(verdict.spec) for verdict in verdicts]
     text = ["claim", "evidence"]
     found = table(title, "claim", "allowed", "evidence", *losses, left=text, named=text, own=losses, section="claims")

@@ -137,6 +137,8 @@ BAD = {
     "a name": ({"layers": ["stam"]}, "`layers` must be of layers that the model has, such as stem, .*got stam"),
     "nothing": ({"loader": []}, "`loader` must be one that gives batches of inputs and labels, got no batch"),
     "no labels": ({"loader": [torch.zeros(2, 3, 8, 8)]}, r"`loader` must be one that gives \(inputs, labels\)"),
+    "a data set": ({"loader": [(torch.zeros(3, 8, 8), 0)]}, "`loader` must be one that gives batches, as a DataLoader"),
+    "one of tensors": ({"loader": [(torch.zeros(3, 8, 8), torch.tensor(0))]}, "got single samples"),
     "labels beyond": ({"loader": [(torch.zeros(2, 3, 8, 8), torch.tensor([0, K]))]}, r"`labels` must be in \[0, 3\)"),
     "lengths": ({"loader": [(torch.zeros(2, 3, 8, 8), torch.tensor([0]))]}, "got 1 labels for 2 rows"),
     "nan": ({"loader": [(torch.zeros(2, 3, 8, 8) / 0, torch.tensor([0, 1]))]}, "`model` must be one whose features"),

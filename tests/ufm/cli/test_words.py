@@ -1,10 +1,12 @@
-from ufm.cli.words import bias_text, depth_sentence, loss_text, statuses_text
+from ufm.cli.words import bias_text, decays_text, depth_sentence, loss_text, statuses_text
 
 FIT = {"conditions": 4, "spread": 0.3, "slope": 1.0, "low": 0.5, "high": 2.0, "scatter": 0.1}
 
 
 def test_losses_decays_and_statuses():
     assert loss_text({"name": "focal", "gamma": 2.0}) == "focal 2"
+    assert decays_text(True, 0.1, 0.2, None) == ", decays W 0.1, H 0.2, b none"
+    assert decays_text(False, 0.1, 0.2, None) == ""
     assert [bias_text(decay) for decay in (None, 0.0, 0.005)] == ["none", "0", "0.005"]
     assert statuses_text({"CONVERGED": 0, "MAX_STEPS": 2, "NONFINITE": 0}) == "0 converged, 2 max steps"
 
