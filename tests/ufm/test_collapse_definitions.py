@@ -133,7 +133,7 @@ def test_nc4_of_test_samples_takes_training_means():
     assert float(nc4_held_out(train, H)) == float(train.nearest_mean_disagreement) == 0.0
     own = FeatureStats.from_features(test, torch.tensor([0, 1, 1, 1]), W, b)
     assert float(own.nearest_mean_disagreement) == 0.25  # with test means, which is another question
-    with pytest.raises(RequestError, match="`train` must be a FeatureStats with a last layer"):
+    with pytest.raises(RequestError, match="`train` must be a FeatureStats with a last layer, got <statistics of"):
         nc4_held_out(FeatureStats.from_features(H, y), test)
 
 

@@ -45,7 +45,9 @@ def test_verify(classes, decay, words, status, tmp_path, capsys):
 def test_verify_says_nothing_of_models_that_are_not_the_plain_one(tmp_path, capsys):
     sizes = ["--classes", 3, "--dim", 3, "--per-class", 1, "--starts", 1, "--saddle-starts", 0, "--max-steps", 3]
     result = run("verify", tmp_path, "--model", "spheres", "--loss", "ce", *sizes)
-    assert "landscape" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "landscape" not in printed
+    assert "decays" not in printed
     assert result["verdicts"][0]["landscape"] is None
 
 
