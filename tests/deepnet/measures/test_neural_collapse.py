@@ -164,6 +164,14 @@ late = NeuralCollapse(K)  # a process without any sample
 if dist.get_rank() == 1:
     late.update(H, y)
 assert abs(float(late.compute()["nc1_trace"] / whole.compute()["nc1_trace"]) - 1) < 0.5
+far, lone = H + 1e5, (y != 0) | (torch.arange(300) == int((y == 0).int().argmax()))  # one sample of class 0
+few, all_of_them = NeuralCollapse(K), NeuralCollapse(K, sync_on_compute=False)
+mine = share[lone[share]]
+assert int((y[mine] == 0).sum()) == dist.get_rank()
+few.update(far[mine], y[mine])
+all_of_them.update(far[lone], y[lone])
+for name, value in few.compute().items():
+    torch.testing.assert_close(value, all_of_them.compute()[name], rtol=1e-6, atol=1e-13, msg=name)
 dist.destroy_process_group()
 """
 

@@ -97,6 +97,8 @@ def test_two_classes_are_a_pair_below_its_threshold(M, factor):
     assert target.value == pytest.approx(least(PAIR, 2, n, decay, M), abs=5e-6)  # of a grid
     assert float(problem.value(target.point)) == pytest.approx(target.value, rel=1e-13)
     assert float(problem.value_and_gradient(target.point)[1].norm()) < 1e-13
+    margins = problem.logits(target.point) @ torch.tensor([[1.0], [-1.0]]).double()
+    assert margins.abs().flatten().tolist() == pytest.approx([target.margin] * 2 * n, rel=1e-12)
     starts = normal_starts(problem.size, 0, 0, 48) * torch.tensor([0.5, 1.0, 2.0]).double().repeat(16)[:, None]
     assert float(minimise(problem, starts, 1e-9, 1500).value.min()) > target.value - 1e-12
 

@@ -1,5 +1,7 @@
 """Unequal class sizes against a convex solver, closed forms, and the threshold of minority collapse."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -45,8 +47,15 @@ def test_minority_rows_coincide_from_the_threshold_on(factor):
     W = problem.unpack(target.point).W
     apart = float((W[2] - W[3]).norm())
     assert collapsing_sizes(problem) == ([2] if factor > 1 else [])
+    assert collapsing_sizes(dataclasses.replace(problem, sizes=(8, 5, 3, 1))) == []  # a row is shared by two
     assert (apart < 1e-6) == (factor > 1)
     assert any("minority collapse" in note for note in target.notes) == (factor > 1)
+
+
+@pytest.mark.parametrize("rescale", [1e-4, 1e4])
+def test_the_dual_gap_counts_in_units_of_the_value_at_zero(rescale):
+    problem = Problem(SquaredError(rescale), 4, 5, 2, 0.02 * rescale, 0.02 * rescale, None, sizes=SIZES)
+    assert imbalanced_target(problem).is_proved_global
 
 
 def test_equal_sizes_are_the_balanced_model():

@@ -14,7 +14,7 @@ from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
 from ufm.model.problem import Problem
 from ufm.solve.newton import find_critical_points
 from ufm.theory.landscape import landscape
-from ufm.theory.prediction import focal_benign_bound, predict
+from ufm.theory.prediction import focal_benign_bound, focal_zero_is_alone, predict
 
 
 def at(loss, K, c, *, d=None, n=1, decay_b=0.0):
@@ -53,6 +53,21 @@ def test_near_few_classes_it_falls_a_little_short_of_it(K, gamma, share):
     odds = (K - 1) * math.exp(A)
     c = float(slope(1 / mpmath.mpf(1 + odds), gamma) / (K - 1))
     assert focal_benign_bound(at(Focal(gamma), K, 0.01), gamma) / c == pytest.approx(share, abs=1e-8)
+
+
+@pytest.mark.parametrize(("gamma", "decay_b"), [(3.0, None), (3.0, 1e-2), (30.0, 0.0)])
+def test_bounds_in_closed_form(gamma, decay_b):
+    by_hand = {
+        None: float(slope(mpmath.mpf(1) / 30, gamma)) / math.sqrt(30 * 29),
+        1e-2: 1 / math.sqrt(30 * 29),
+        0.0: 1 / 29,
+    }
+    assert focal_benign_bound(at(Focal(gamma), 30, 0.01, decay_b=decay_b), gamma) == pytest.approx(by_hand[decay_b])
+
+
+def test_zero_is_not_said_to_be_alone_beyond_the_theorem():
+    """A slope below 1 at zero, even where focal loss is nearly cross entropy and its slope nowhere rises."""
+    assert not focal_zero_is_alone(at(Focal(0.005), 3, 0.5), 0.005)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,14 @@ def test_predicted_point_is_critical_and_has_the_predicted_numbers(problem):
     torch.testing.assert_close(H.norm(dim=-1), torch.full((12,), prediction.norm_h).double())
 
 
+def test_where_squared_error_ends_at_zero_logits_its_value_has_the_loss_s_units(decay_b):
+    problem = Problem(SquaredError(15.0, "mean"), 4, 5, 3, 10.0, 10.0, decay_b)
+    prediction = predict(problem)
+    assert prediction.is_zero
+    value = float(problem.value(predicted_point(problem, prediction)))
+    assert prediction.value == pytest.approx(value, rel=1e-13)
+
+
 def test_a_wrong_margin_is_not_critical(problem):
     prediction = predict(problem)
     wrong = dataclasses.replace(prediction, margin=1.001 * prediction.margin)
