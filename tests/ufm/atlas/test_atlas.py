@@ -13,6 +13,7 @@ from ufm.atlas.atlas import Atlas
 from ufm.atlas.canonical import canonical
 from ufm.atlas.comparison import compare
 from ufm.atlas.evidence import is_strict_saddle, relations
+from ufm.atlas.scan import _letter
 from ufm.atlas.symmetric_starts import symmetrised
 from ufm.cli.command_line import main
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing, SquaredError
@@ -241,3 +242,7 @@ def test_small_dimensions_and_large_decays(words, tmp_path):
         str(tmp_path / "x"),
     ]
     assert _run("atlas", *words, *common) == 0
+
+
+def test_classes_of_atlases_beyond_the_alphabet_have_two_letters():
+    assert [_letter(number) for number in (0, 25, 26, 51, 52)] == ["A", "Z", "AA", "AZ", "BA"]

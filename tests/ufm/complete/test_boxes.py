@@ -64,6 +64,13 @@ def test_exp_and_log_hold_the_true_value():
             assert high - low < 1e-12 * max(1.0, abs(low))
 
 
+@pytest.mark.parametrize("ends", [(1e-295, 1.0), (1.0, 1e295), (0.0, 1.0)])
+def test_log_of_what_is_too_small_or_large_for_it_has_no_bounds_that_are_wrong(ends):
+    low, high = intervals.log(ends)
+    assert low <= (math.log(ends[0]) if ends[0] else -1e290)
+    assert high >= math.log(ends[1])
+
+
 def test_the_proved_error_of_exp_is_kept_and_not_loose_by_much():
     """6 u was proved; twin: an error of u / 8 would be refused."""
     x = np.random.default_rng(2).uniform(-700, 700, 3000).tolist()
@@ -164,6 +171,18 @@ def test_no_box_with_a_critical_point_is_discarded(setting):
         beside = np.zeros((2, reduced.size))
         beside[:, reduced.outer] = point.x[reduced.outer] + 0.01, point.x[reduced.outer] + 0.0101
         assert not branch_and_bound.examine(beside, point.x.copy(), *arguments(reduced, everywhere))
+
+
+@pytest.mark.parametrize(("setting", "is_asked"), [*((each, True) for each in KNOWN[:3]), (KNOWN[3], False)], ids=str)
+def test_the_energy_lemma_is_asked_about_losses_for_which_it_is_proved(setting, is_asked, monkeypatch):
+    asked = []
+    monkeypatch.setattr(branch_and_bound, "by_energy", lambda *_: asked.append(True) or False)
+    reduced = reduced_of(*setting)
+    box = np.zeros((2, reduced.size))
+    box[1, reduced.outer] = 1e-6
+    everywhere = np.zeros((0, len(reduced.outer)))
+    assert branch_and_bound.examine.py_func(box, np.zeros(reduced.size), *arguments(reduced, everywhere))
+    assert bool(asked) == is_asked
 
 
 def arguments(reduced, domain):
