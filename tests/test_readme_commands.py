@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 LEFT_OUT = {
     r"cifar|--download|--data-folder|^ *for |^ *done|runs/ce-0": "170 MB of images, or hours without a GPU",
     r"-m pytest": "the tests themselves",
-    r"deepnet experiment$": "57 trainings; the next command is one experiment of them",
+    r"deepnet experiment$": "95 trainings; the next command is one experiment of them",
     r"--engine slurm|head:6379": "needs a cluster",
     r"deepnet evaluate|--features features": "features of the reader's own",
 }
