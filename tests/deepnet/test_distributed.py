@@ -137,7 +137,8 @@ def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
     )
     folder = tmp_path / "run"
     words = ["train", "--data=digits", "--per-class=5", "--net=resnet18", "--width=0.0625", "--epochs=3"]
-    done = torchrun(2, program, *words, "--out", folder)
+    # The launcher looks for lost processes once in so many seconds, and then ends the others whatever they have said.
+    done = torchrun(2, "--monitor-interval=5", program, *words, "--out", folder)
     sentence = "another process of this run has ended, or cannot be reached; the last good state is kept, go on with: "
     assert f"python -m deepnet: {sentence}python -m deepnet train --resume {folder}\n" in done.stderr
     assert "deepnet/training/job.py" not in done.stderr  # no traceback of ours
