@@ -35,8 +35,7 @@ METRIC = "deepnet.measures.neural_collapse"
 
 
 def test_every_function_that_has_rules_is_tried_with_every_argument():
-    functions = ((getattr(each, "func", each), right) for each, right in wrong_arguments.RIGHT)  # or what is partial
-    tried = {(each.__module__, each.__name__): right for each, right in functions}
+    tried = {(each.__module__, each.__name__): right for each, right in wrong_arguments.RIGHT}
     for package in (ufm, deepnet):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if found.name.endswith("__main__") or found.name.startswith(("deepnet.callbacks.", METRIC)):

@@ -54,7 +54,7 @@ def _phases(repetitions: int, count: int) -> list[Row]:
     }
     found = alternately(sides, repetitions)
     spent, whole = found["evaluation"], found["descent"]
-    beside = Seconds(*(max(0.0, getattr(whole, part) - spent.median) for part in ("median", "least", "most")))
+    beside = Seconds(*(getattr(whole, part) - spent.median for part in ("median", "least", "most")))
     least = floor(problem, machine_rates(repetitions))
     bound = Seconds(least, least, least)
     what = "value and gradient, as called by the solver, against flops and exps at the machine's rates"

@@ -93,8 +93,8 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
     Text is UTF-8.
     """
-    start = path.name[:40]  # with all of a long name it would be too long
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=".part")
+    prefix = f".{path.name[:40]}."  # with all of a long name it would be too long
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".part")
     try:
         with named_in_errors(path), os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file

@@ -120,20 +120,12 @@ def value_and_gradient(objective, start, x, room, gradient):
     Z, Wt = room.Z, room.Wt
     (K, N), d = Z.shape, len(Wt)
     in_W, in_H = K * d, (K + N) * d
-    W, T, b = x[:in_W], x[in_W:in_H], x[in_H:]
-    for k in range(K):
-        for i in range(N):
-            Z[k, i] = b[k] if len(b) else 0.0
-    _add_product(W.reshape(K, d), T.reshape(d, N), Z)
+    W, T, b = x[:in_W].reshape(K, d), x[in_W:in_H].reshape(d, N), x[in_H:]
+    _set_logits(W, T, b, Z)
     value = scale * losses(objective.form, numbers[4], numbers[5], labels, Z, room.samples)
-    value += (decay_W * square(W) + decay_H * square(T) + decay_b * square(b)) / 2
-    _scale(decay_W, W, gradient[:in_W])
-    _add_products_of_rows(scale, Z, T.reshape(d, N), gradient[:in_W].reshape(K, d))
-    _transpose(scale, W.reshape(K, d), Wt)
-    _scale(decay_H, T, gradient[in_W:in_H])
-    _add_product(Wt, Z, gradient[in_W:in_H].reshape(d, N))
-    for k in range(len(b)):
-        gradient[in_H + k] = decay_b * b[k] + scale * _sum(Z[k])
+    value += (decay_W * square(x[:in_W]) + decay_H * square(x[in_W:in_H]) + decay_b * square(b)) / 2
+    of_T = gradient[in_W:in_H].reshape(d, N)
+    _set_gradient(scale, numbers[1:4], W, T, b, Z, Wt, gradient[:in_W].reshape(K, d), of_T, gradient[in_H:])
     return value
 
 
@@ -183,9 +175,7 @@ def _logits(x, Z, T):
     for start in range(B):
         W, H, b = x[start, : K * d].reshape(K, d), x[start, K * d : (K + N) * d].reshape(N, d), x[start, (K + N) * d :]
         _transpose(1.0, H, T[start])
-        for k in range(K):
-            Z[start, k] = b[k] if len(b) else 0.0
-        _add_product(W, T[start], Z[start])
+        _set_logits(W, T[start], b, Z[start])
 
 
 @kernel
@@ -196,17 +186,34 @@ def _gradient(x, T, G, decays, gradient, penalty):
     for start in range(B):
         decay_W, decay_H, decay_b = decays[start, 0], decays[start, 1], decays[start, 2]
         in_W, in_H = K * d, (K + N) * d
-        W, H, b = x[start, :in_W], x[start, in_W:in_H], x[start, in_H:]
+        W, H, b, out = x[start, :in_W], x[start, in_W:in_H], x[start, in_H:], gradient[start]
         penalty[start] = (decay_W * square(W) + decay_H * square(H) + decay_b * square(b)) / 2
-        out = gradient[start]
-        _scale(decay_W, W, out[:in_W])
-        _add_products_of_rows(1 / N, G[start], T[start], out[:in_W].reshape(K, d))
-        _transpose(1 / N, W.reshape(K, d), Wt)
-        _scale(decay_H, T[start].reshape(d * N), Tt.reshape(d * N))
-        _add_product(Wt, G[start], Tt)
+        of_W = out[:in_W].reshape(K, d)
+        _set_gradient(1 / N, decays[start], W.reshape(K, d), T[start], b, G[start], Wt, of_W, Tt, out[in_H:])
         _transpose(1.0, Tt, out[in_W:in_H].reshape(N, d))
-        for k in range(len(b)):
-            out[in_H + k] = decay_b * b[k] + _sum(G[start, k]) / N
+
+
+@part
+@no_type_check
+def _set_logits(W, T, b, Z):
+    """Z = W T + b."""
+    for k in range(len(Z)):
+        for i in range(Z.shape[1]):
+            Z[k, i] = b[k] if len(b) else 0.0
+    _add_product(W, T, Z)
+
+
+@part
+@no_type_check
+def _set_gradient(scale, decays, W, T, b, G, Wt, of_W, of_T, of_b):
+    """The gradients in W, H' and b of scale times the losses, G theirs in the logits, and the decays; Wt is room."""
+    _scale(decays[0], W.reshape(W.size), of_W.reshape(W.size))
+    _add_products_of_rows(scale, G, T, of_W)
+    _transpose(scale, W, Wt)
+    _scale(decays[1], T.reshape(T.size), of_T.reshape(T.size))
+    _add_product(Wt, G, of_T)
+    for k in range(len(b)):
+        of_b[k] = decays[2] * b[k] + scale * _sum(G[k])
 
 
 @part
