@@ -168,11 +168,19 @@ def save(figure: "Figure", path: Path) -> Path:
 
 
 def _as_it_reads(figure: "Figure") -> None:
-    """Typeset powers of ten only: `$` in the name of a file is no formula."""
+    """Typeset powers of ten only: `$` in the name of a file is no formula.
+
+    A text without `$` is left as it is: it may be a tick's, which becomes a power when the axis is drawn.
+    """
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
+    for axis in figure.findobj(Axis):
+        axis.get_ticklabels(which="both")  # writes them
     for text in figure.findobj(Text):
-        text.set_parse_math(bool(POWER.fullmatch(text.get_text())))
+        if "$" in text.get_text():
+            text.set_parse_math(bool(POWER.fullmatch(text.get_text())))
+
 
 
 def _fit(figure: "Figure") -> None:

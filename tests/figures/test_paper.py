@@ -69,3 +69,22 @@ def test_a_legend_that_is_too_wide_is_seen_and_has_fewer_columns():
 def test_as_on_a_page_it_is_another_width(tmp_path):
     draw_stored(figure_scripts()["conditioning"], DATA, tmp_path / "page.pdf")
     assert width_in_inches((tmp_path / "page.pdf").read_bytes()) == pytest.approx(style.COLUMN)
+
+
+def test_powers_along_an_axis_are_typeset_and_names_are_not(tmp_path):
+    """Ticks get their words when the figure is drawn; a stranger's `$` is no formula, wherever it stands."""
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [1e-16, 1e-8], label="$x^$_{")
+    axes.set_yscale("log")
+    axes.set_xticks([0, 1], ["$y^$_{", "plain"])
+    axes.set_title("$1.5\\times10^{-3}$")
+    axes.legend()
+    style.save(figure, tmp_path / "figure.png")
+    powers = [tick for tick in axes.get_yticklabels() if "$" in tick.get_text()]
+    assert len(powers) >= 2
+    assert all(text.get_parse_math() for text in (*powers, axes.title))
+    names = [axes.get_legend().get_texts()[0], axes.get_xticklabels()[0]]
+    assert [text.get_parse_math() for text in names] == [False, False]
