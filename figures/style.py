@@ -182,7 +182,6 @@ def _as_it_reads(figure: "Figure") -> None:
             text.set_parse_math(bool(POWER.fullmatch(text.get_text())))
 
 
-
 def _fit(figure: "Figure") -> None:
     """Break titles that are wider than what they belong to."""
     figure.draw_without_rendering()

@@ -353,6 +353,7 @@ def test_a_drawing_that_was_turned_stays_so_while_it_moves(page, address):
     page.keyboard.press("ArrowRight")
     assert page.evaluate("camera") == turned
     page.click("nav a >> text=Geometry")
+    page.locator("#geometry").wait_for()  # a link renders when its event comes
     assert page.evaluate("camera") == {"turn": 0.8, "rise": 0.35}
 
 
