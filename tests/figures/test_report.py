@@ -45,6 +45,7 @@ def test_the_first_paint_comes_soon_and_without_plotly(page, address):
     assert min(paints) < FIRST_PAINT
     assert page.evaluate("typeof Plotly") == "undefined"
     page.click("nav a >> text=Phase diagram")
+    page.locator("#phase").wait_for()  # a link renders when its event comes
     drawn(page)
     assert page.evaluate("typeof Plotly") == "object"
     assert page.locator("#phase-map .nsewdrag").count() == 1

@@ -395,6 +395,7 @@ def test_a_link_shows_its_view_from_the_top(page, address):
     link = page.locator("#start-cards a[href^='#phase']").last
     link.scroll_into_view_if_needed()
     link.click()
+    page.locator("#phase").wait_for()  # a link renders when its event comes
     assert page.evaluate("scrollY") == 0
     assert page.evaluate(heading) == "Where random starts end"
 
