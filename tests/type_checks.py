@@ -2,8 +2,9 @@
 
 pytest's option `--jaxtyping-packages` has all our functions checked by `jaxtyping.jaxtyped`; with the small tensors of
 tests that takes longer than what most of them do. Here a function's arguments are checked when they have types, dtypes
-or shapes with which it has not been called before, and its result when it is new in the same sense. What these do not
-decide (lists, dictionaries, iterators) is checked at every call.
+or shapes with which it has not been called before, and its result when it is new in the same sense; lists and
+dictionaries are known by what they hold. Other collections, and functions whose annotations name values (`Literal`), are
+checked at every call.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import functools
 import inspect
 import threading
 import types
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 import jaxtyping
@@ -22,7 +23,11 @@ _jaxtyped = jaxtyping.jaxtyped
 
 
 class _Undecided(Exception):
-    """Whether the value fits an annotation is not decided by its type and shape."""
+    """Whether the value fits an annotation is not decided by what is looked at here."""
+
+
+MOST = 50
+"""Entries of a list or dictionary that are looked at; longer ones are checked at every call."""
 
 
 def _undecided(value: object) -> Hashable:
@@ -35,6 +40,18 @@ def _of_array(value: Any) -> Hashable:
 
 def _of_tuple(value: tuple[object, ...]) -> Hashable:
     return type(value), *map(_kind, value)
+
+
+def _of_several(value: Any) -> Hashable:
+    if len(value) > MOST:
+        raise _Undecided
+    return type(value), frozenset(map(_kind, value))
+
+
+def _of_dictionary(value: dict[object, object]) -> Hashable:
+    if len(value) > MOST:
+        raise _Undecided
+    return type(value), frozenset((_kind(key), _kind(each)) for key, each in value.items())
 
 
 def _itself(value: Any) -> Hashable:
@@ -50,9 +67,15 @@ def _how(cls: type) -> Callable[[Any], Hashable]:
         return _of_array
     if issubclass(cls, tuple):
         return _of_tuple
-    if issubclass(cls, str | type):  # annotations may say `Literal` or `type[...]`
+    if issubclass(cls, str):
+        return type
+    if issubclass(cls, type):  # annotations may say `type[...]`
         return _itself
-    return _undecided if issubclass(cls, Iterable) else type
+    if issubclass(cls, dict):
+        return _of_dictionary
+    if issubclass(cls, list | set | frozenset):
+        return _of_several
+    return _undecided if issubclass(cls, Collection) else type  # of an iterator no annotation tells more than its type
 
 
 def _kind(value: object) -> Hashable:
@@ -125,10 +148,13 @@ def _checker(function: Callable[..., Any], typechecker: Any) -> _Checker:
 def _remembering(function: Callable[..., Any], typechecker: Any) -> Callable[..., Any]:
     checker = _checker(function, typechecker)
     fitting = checker.fitting
+    names_values = "Literal" in repr(function.__annotations__)
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
+        if names_values:
+            return checker.call(function, args, kwargs)
         try:
             kinds = _kinds(args, kwargs)
             results = fitting.get(kinds)

@@ -29,14 +29,27 @@ def address(tmp_path_factory):
     return path.as_uri()
 
 
+@pytest.fixture(scope="module")
+def tab(browser):
+    """What the tests open their page in one after the other: a new one would compile all scripts again."""
+    return browser.new_page()
+
+
 @pytest.fixture
-def page(browser, request):
+def page(tab, request):
     """A page that fails the test on any console error, uncaught exception or request beyond the file itself."""
-    page = browser.new_page(viewport=getattr(request, "param", {"width": 1200, "height": 900}))
+    tab.set_viewport_size(getattr(request, "param", None) or {"width": 1200, "height": 900})
     wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda asked: wrong.append(asked.url) if re.match("https?:|wss?:", asked.url) else None)
-    yield page
-    page.close()
+    watched = {
+        "console": lambda message: wrong.append(message.text) if message.type == "error" else None,
+        "pageerror": lambda error: wrong.append(str(error)),
+        "request": lambda asked: wrong.append(asked.url) if re.match("https?:|wss?:", asked.url) else None,
+    }
+    for event, heard in watched.items():
+        tab.on(event, heard)
+    yield tab
+    tab.goto("about:blank")
+    tab.mouse.move(0, 0)
+    for event, heard in watched.items():
+        tab.remove_listener(event, heard)
     assert wrong == []

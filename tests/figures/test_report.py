@@ -51,7 +51,8 @@ def test_the_first_paint_comes_soon_and_without_plotly(page, address):
     assert page.locator("#phase-map .nsewdrag").count() == 1
 
 
-def test_a_browser_that_cannot_unpack_says_so_and_shows_the_rest(page, address):
+def test_a_browser_that_cannot_unpack_says_so_and_shows_the_rest(browser, address):
+    page = browser.new_page()
     page.add_init_script("delete window.DecompressionStream")
     page.goto(f"{address}#explorer")
     page.wait_for_selector("#no-plots:visible")
