@@ -3,8 +3,8 @@
 pytest's option `--jaxtyping-packages` has all our functions checked by `jaxtyping.jaxtyped`; with the small tensors of
 tests that takes longer than what most of them do. Here a function's arguments are checked when they have types, dtypes
 or shapes with which it has not been called before, and its result when it is new in the same sense; lists and
-dictionaries are known by what they hold. Other collections, and functions whose annotations name values (`Literal`), are
-checked at every call.
+dictionaries are known by what they hold. Other collections, and functions whose annotations name values (`Literal`),
+are checked at every call.
 """
 
 import dataclasses
@@ -67,15 +67,14 @@ def _how(cls: type) -> Callable[[Any], Hashable]:
         return _of_array
     if issubclass(cls, tuple):
         return _of_tuple
-    if issubclass(cls, str):
-        return type
     if issubclass(cls, type):  # annotations may say `type[...]`
         return _itself
     if issubclass(cls, dict):
         return _of_dictionary
     if issubclass(cls, list | set | frozenset):
         return _of_several
-    return _undecided if issubclass(cls, Collection) else type  # of an iterator no annotation tells more than its type
+    is_told_by_type = issubclass(cls, str | range) or not issubclass(cls, Collection)  # as an iterator is
+    return type if is_told_by_type else _undecided
 
 
 def _kind(value: object) -> Hashable:

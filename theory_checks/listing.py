@@ -5,6 +5,7 @@ A claim's docstring has the claim as its first paragraph, then paragraphs `Theme
 """
 
 import ast
+import functools
 import importlib
 import multiprocessing
 import os
@@ -64,9 +65,14 @@ class Row:
 
 def claims() -> list[Claim]:
     """All claims, by theme and name; nothing is imported."""
+    return list(_claims())
+
+
+@functools.cache
+def _claims() -> tuple[Claim, ...]:
     trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("[!.]*.py")}
     found = (_claim(name, tree) for name, tree in trees.items() if {"check", "refuted"} <= _functions(tree))
-    return sorted(found, key=lambda claim: (_place(claim), claim.name))
+    return tuple(sorted(found, key=lambda claim: (_place(claim), claim.name)))
 
 
 def _place(claim: Claim) -> int:

@@ -5,10 +5,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from deepnet.settings import TrainSetting
 from ufm.cli.grid import axis
+from ufm.cli.typed import kinds_of
 from ufm.engine.setting import EngineSetting
 from ufm.errors import RequestError, check
 from ufm.specs import LossSpec
@@ -108,7 +109,7 @@ def _values(name: str, text: str) -> list[Any]:
     check(name in options, f"--grid.{name}", text, f"left out: the fields are {', '.join(options)}")
     if name == "loss":
         return [_loss(value) for value in text.split(",")]
-    kind, default = get_type_hints(TrainSetting)[name], options[name].default
+    kind, default = kinds_of(TrainSetting)[name], options[name].default
     if get_origin(kind) is Literal:
         words = text.split(",")
         check(set(words) <= set(get_args(kind)), f"--grid.{name}", text, f"among {', '.join(get_args(kind))}")

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from ufm import errors, start
 from ufm.cli import process, streams
@@ -117,7 +117,9 @@ def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _made(setting: type[Any], values: Mapping[str, Any]) -> Any:
     """Make the setting, and the settings that it consists of."""
-    kinds = get_type_hints(setting)
+    from ufm.cli.typed import kinds_of
+
+    kinds = kinds_of(setting)
     return setting(**{n: _made(kinds[n], v) if dataclasses.is_dataclass(kinds[n]) else v for n, v in values.items()})
 
 

@@ -13,10 +13,10 @@ from argparse import ArgumentParser, HelpFormatter, _ArgumentGroup
 from collections.abc import Mapping
 from itertools import pairwise
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from ufm.cli.command import Command
-from ufm.cli.typed import arms, default_of
+from ufm.cli.typed import arms, default_of, kinds_of
 from ufm.cli.yaml_core import shown
 from ufm.errors import option
 from ufm.specs import IN_WORDS
@@ -69,7 +69,7 @@ def _parts(command: Command) -> tuple[str, str]:
 
 def _add_options(page: ArgumentParser, group: ArgumentParser | _ArgumentGroup, setting: type[Any], prefix: str) -> None:
     """A line per field, those of a setting within it under a heading of their own."""
-    kinds, words = get_type_hints(setting), _explanations(setting)
+    kinds, words = kinds_of(setting), _explanations(setting)
     for field in dataclasses.fields(setting):
         kind, name = kinds[field.name], field.name
         if name == "given":

@@ -9,12 +9,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, get_origin, get_type_hints
+from typing import Any, NoReturn, get_origin
 
 from ufm import __version__, errors
 from ufm.cli import config_file, manual
 from ufm.cli.command import Command
-from ufm.cli.typed import default_of, typed
+from ufm.cli.typed import default_of, kinds_of, typed
 from ufm.cli.yaml_core import NULLS, Plain, Quoted, Raw, Word, dumped, parsed, shown
 from ufm.errors import RequestError, check, complaint
 
@@ -151,7 +151,7 @@ def _is_option(setting: type[Any], key: str) -> bool:
     name, _, rest = key.partition(".")
     if name not in _names(setting):
         return False
-    kind = get_type_hints(setting)[name]
+    kind = kinds_of(setting)[name]
     if dataclasses.is_dataclass(kind):
         return not rest or _is_option(kind, rest)  # type: ignore[arg-type]
     return not rest or get_origin(kind) is dict
@@ -159,7 +159,7 @@ def _is_option(setting: type[Any], key: str) -> bool:
 
 def _is_flag(setting: type[Any], key: str) -> bool:
     """Whether an option is true or false, so that its name alone says true."""
-    return get_type_hints(setting).get(key) is bool
+    return kinds_of(setting).get(key) is bool
 
 
 def _put(setting: type[Any], layer: Layer, key: str, raw: Raw, prefix: str) -> None:
@@ -169,7 +169,7 @@ def _put(setting: type[Any], layer: Layer, key: str, raw: Raw, prefix: str) -> N
         RequestError: if one that has others below its name is given neither a name nor a mapping.
     """
     name, _, rest = key.partition(".")
-    kind = get_type_hints(setting)[name]
+    kind = kinds_of(setting)[name]
     is_setting = dataclasses.is_dataclass(kind)
     if not is_setting and get_origin(kind) is not dict:
         layer[name] = raw
@@ -231,7 +231,7 @@ def values_of(setting: type[Any], layer: Layer, prefix: str, is_partial: bool = 
     Raises:
         RequestError: if a value is not of its type, or one without default is missing.
     """
-    kinds, values = get_type_hints(setting), dict[str, Any]()
+    kinds, values = kinds_of(setting), dict[str, Any]()
     for each in dataclasses.fields(setting):
         name, kind, argument = each.name, kinds[each.name], f"{prefix}{each.name.replace('_', '-')}"
         has_default, default = default_of(each)

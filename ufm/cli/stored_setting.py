@@ -3,9 +3,10 @@
 import math
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from ufm.cli.common_setting import OutputSetting
+from ufm.cli.typed import kinds_of
 from ufm.errors import check, option
 
 Setting = TypeVar("Setting", bound=OutputSetting)
@@ -17,7 +18,7 @@ def stored_setting(kind: type[Setting], values: Mapping[str, Any]) -> Setting:
     Raises:
         ValueError: if a field does not exist, or a value is not of its type or refused by the setting.
     """
-    hints = get_type_hints(kind)
+    hints = kinds_of(kind)
     for name, value in values.items():
         check(name in hints, option(name), value, "left out: there is no such option")
         check(_is_of(value, hints[name]), option(name), value, f"of type {_shown(hints[name])}")

@@ -4,12 +4,13 @@ The types are those of settings: bool, int, float, str, Path, Literal, list, dic
 """
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ufm.cli.yaml_core import NULLS, Plain, Quoted, Raw, Word, integer, number, parsed, shown, truth
 from ufm.errors import RequestError, check, complaint
@@ -20,6 +21,12 @@ _ORDER: tuple[Any, ...] = (list, dict, Literal, bool, int, float, Path, str)
 """The order in which the types of a union are tried."""
 _COLONS = re.compile(r"[-+]?[0-9.]+(:[-+0-9.eE]+)+(:log)?")
 _NUMBERS: dict[Any, Callable[[str], Any]] = {bool: truth, int: integer, float: number}
+
+
+@functools.cache
+def kinds_of(setting: type[Any]) -> dict[str, Any]:
+    """The type of every field of a setting."""
+    return get_type_hints(setting)
 
 
 def arms(kind: Any) -> tuple[Any, ...]:
