@@ -20,6 +20,7 @@ def accelerator_tests(*options):
     )
 
 
+@pytest.mark.slow
 def test_what_takes_a_device_mixes_none():
     done = accelerator_tests()
     assert done.returncode == 0, done.stdout[-3000:]

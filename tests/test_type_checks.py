@@ -90,6 +90,17 @@ def test_a_tuple_is_known_by_its_parts_and_a_word_by_itself():
             f(*args)
 
 
+def test_of_calls_that_are_many_some_are_checked():
+    @checked
+    def f(x: int) -> None: ...
+
+    for _ in range(type_checks.OFTEN):
+        f(1)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        for _ in range(type_checks.EVERY):
+            f("a")
+
+
 def test_fields_and_functions_within_functions():
     @checked
     @dataclass

@@ -4,7 +4,7 @@ pytest's option `--jaxtyping-packages` has all our functions checked by `jaxtypi
 tests that takes longer than what most of them do. Here a function's arguments are checked when they have types, dtypes
 or shapes with which it has not been called before, and its result when it is new in the same sense; lists and
 dictionaries are known by what they hold. Other collections, and functions whose annotations name values (`Literal`),
-are checked at every call.
+are checked at every call. Of a function in an inner loop, which is called often, one call in `EVERY` is looked at.
 """
 
 import dataclasses
@@ -26,6 +26,8 @@ class _Undecided(Exception):
     """Whether the value fits an annotation is not decided by what is looked at here."""
 
 
+OFTEN, EVERY = 1000, 32
+"""Calls of a function until not every one is looked at, and how many then make one that is."""
 MOST = 50
 """Entries of a list or dictionary that are looked at; longer ones are checked at every call."""
 
@@ -42,16 +44,23 @@ def _of_tuple(value: tuple[object, ...]) -> Hashable:
     return type(value), *map(_kind, value)
 
 
+def _inside(value: object) -> Hashable:
+    """The kind of an entry; lists within lists are checked at every call."""
+    if isinstance(value, list | dict | set | frozenset):
+        raise _Undecided
+    return _kind(value)
+
+
 def _of_several(value: Any) -> Hashable:
     if len(value) > MOST:
         raise _Undecided
-    return type(value), frozenset(map(_kind, value))
+    return type(value), frozenset(map(_inside, value))
 
 
 def _of_dictionary(value: dict[object, object]) -> Hashable:
     if len(value) > MOST:
         raise _Undecided
-    return type(value), frozenset((_kind(key), _kind(each)) for key, each in value.items())
+    return type(value), frozenset((_kind(key), _inside(each)) for key, each in value.items())
 
 
 def _itself(value: Any) -> Hashable:
@@ -96,6 +105,7 @@ class _Checker:
 
     def __init__(self, function: Callable[..., Any], typechecker: Any) -> None:
         self.annotations = function.__annotations__
+        self.calls = 0
         self.fitting: dict[Hashable, set[Hashable]] = {}
         """Kinds of arguments that fit, and of the results that fitted with them."""
         self._called = threading.local()
@@ -152,6 +162,9 @@ def _remembering(function: Callable[..., Any], typechecker: Any) -> Callable[...
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
+        checker.calls += 1
+        if checker.calls > OFTEN and checker.calls % EVERY:
+            return function(*args, **kwargs)
         if names_values:
             return checker.call(function, args, kwargs)
         try:

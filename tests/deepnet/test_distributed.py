@@ -59,7 +59,8 @@ def alone(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_take_over_from_one(processes, alone, tmp_path):
     folder = tmp_path / "shared"
     with pytest.raises(KeyboardInterrupt):
@@ -103,6 +104,7 @@ def test_what_is_not_shared_the_first_does_alone(tmp_path):
     assert (tmp_path / "out" / "record.json").exists()
 
 
+@pytest.mark.slow
 def test_a_wrong_request_is_said_once(tmp_path):
     done = torchrun(2, *TRAIN, "--data=digits", "--per-class=1000", "--out", tmp_path / "run")
     assert done.returncode != 0
@@ -110,6 +112,7 @@ def test_a_wrong_request_is_said_once(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_refused_folder_ends_every_process(tmp_path):
     (tmp_path / "mine").touch()
     done = torchrun(2, *TRAIN, "--data=digits", "--per-class=2", "--net=mlp", "--out", tmp_path)
@@ -119,6 +122,7 @@ def test_a_refused_folder_ends_every_process(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_others_with_a_sentence(tmp_path):
     """The second dies within a step: the first waits for its share of a sum."""
     program = tmp_path / "die.py"

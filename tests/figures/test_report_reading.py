@@ -11,6 +11,7 @@ from figures.report.page import build
 from figures.stored import DATA
 from tests.figures.browser import drawn, labelled, marks, reopened
 
+pytestmark = pytest.mark.slow
 PHONE = {"width": 390, "height": 800}
 ON_PHONE = pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
 ON_BOTH = pytest.mark.parametrize("page", [None, PHONE], indirect=True, ids=["desktop", "phone"])

@@ -237,6 +237,7 @@ def test_the_decomposition_adds_up_at_every_epoch(conducted):
         assert min(terms) > 0
 
 
+@pytest.mark.slow
 def test_it_goes_on_and_does_nothing_twice(conducted):
     run = conducted / NAME / "squared_error-seed0"
     before = (run / "metrics.jsonl").stat().st_mtime_ns

@@ -176,6 +176,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path):
     program = tmp_path / "processes.py"
     program.write_text(PROCESSES)
