@@ -146,9 +146,10 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
         ("| head -1", ""),
         pytest.param(">&-", "", marks=pytest.mark.slow),  # as the next
         (">&- 2>&- <&-", ""),
-        (
+        pytest.param(
             "> /dev/full",
             "python -m ufm: standard output cannot be written (No space left on device); nothing else is affected.\n",
+            marks=pytest.mark.slow,
         ),
         pytest.param("> /dev/full 2>&1", "", marks=pytest.mark.slow),  # as with broken streams above
     ],

@@ -258,12 +258,13 @@ def test_the_explorer_predicts_and_the_link_restores_it(page, address):
     assert "nothing is predicted" in page.locator("#explorer-prediction").inner_text()
 
 
-@pytest.mark.parametrize("wrong", ["K=1", "K=abc", "gamma=-1", "W=0", "loss=__proto__", "W=Infinity"])
-def test_the_explorer_takes_no_setting_that_is_not_allowed(page, address, wrong):
-    page.goto(f"{address}#explorer?{wrong}")
-    usual = page.evaluate("JSON.stringify(problemFrom({}))")
-    assert page.evaluate("JSON.stringify(problemFrom(address().values))") == usual
-    assert page.locator("#explorer-prediction output").first.inner_text() != "NaN"
+def test_the_explorer_takes_no_setting_that_is_not_allowed(page, address):
+    for wrong in ("K=1", "K=abc", "gamma=-1", "W=0", "loss=__proto__", "W=Infinity"):
+        page.goto(f"{address}#explorer?{wrong}")
+        page.evaluate("render()")
+        usual = page.evaluate("JSON.stringify(problemFrom({}))")
+        assert page.evaluate("JSON.stringify(problemFrom(address().values))") == usual, wrong
+        assert page.locator("#explorer-prediction output").first.inner_text() == "1.1680004", wrong
 
 
 def test_the_parameters_that_are_not_named_are_those_of_the_losses(page, address):
@@ -536,20 +537,18 @@ def test_thresholds_that_lie_close_have_a_close_up(page, address):
     assert not page.locator("#explorer-close").is_visible()
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
+def test_a_broken_link_shows_a_view(page, address):
+    for broken in (
         "nonsense",
         "training?run=x&only=9,-1&by=y&group=z",
         "phase?%zz",
         "phase?x=-4&y=abc&record=?",
         "atlas?row=99",
         "geometry?classes=1,1",
-    ],
-)
-def test_a_broken_link_shows_a_view(page, address, broken):
-    page.goto(f"{address}#{broken}")
-    assert page.locator("main > section:visible").count() == 1
+    ):
+        page.goto(f"{address}#{broken}")
+        page.evaluate("render()")
+        assert page.locator("main > section:visible").count() == 1, broken
 
 
 def test_a_card_is_shown_for_every_loss(page, address):

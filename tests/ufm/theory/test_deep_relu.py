@@ -154,7 +154,7 @@ def _verify(folder, *words):
 )
 def test_without_a_prediction_verify_shows_what_it_found_and_claims_nothing(tmp_path, capsys, decay, M, K, d, known):
     words = ["--classes", str(K), "--dim", str(d), "--per-class", "2", "--model.factors", str(M)]
-    words += ["--starts", "60", "--max-steps", "1000"]  # a start that stalls takes all of them
+    words += ["--starts", "30", "--max-steps", "1000"]  # a start that stalls takes all of them
     words += [word for name in ("--decay-W", "--decay-H", "--model.decay") for word in (name, str(decay))]
     code, result = _verify(tmp_path, *words)
     assert code == 0
@@ -162,7 +162,7 @@ def test_without_a_prediction_verify_shows_what_it_found_and_claims_nothing(tmp_
     assert verdict["target"] is None
     assert verdict["claims"] == {}
     assert "no prediction is known" in verdict["no_prediction"]
-    assert sum(verdict["statuses"].values()) == sum(row["found"] for row in verdict["found"]) == 60
+    assert sum(verdict["statuses"].values()) == sum(row["found"] for row in verdict["found"]) == 30
     lowest = verdict["found"][0]
     if known:
         assert lowest["value"] == pytest.approx(known, abs=1e-8)
