@@ -62,6 +62,11 @@ MODELS: dict[str, Model] = {
 """Every model but the plain one."""
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than cores: some tests wait for a browser, a disk or other processes."""
+    return CORES + 1
+
+
 @pytest.fixture
 def all_cores() -> Iterator[None]:
     """For tests of what shares its work out: threads, two at least."""

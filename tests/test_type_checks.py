@@ -23,12 +23,17 @@ def twice(call, *args):
     call(*args)
 
 
+def often(call, *args):
+    """So often that one of the calls is looked at."""
+    for _ in range(type_checks.EVERY):
+        call(*args)
+
+
 def test_our_functions_are_checked():
     assert jaxtyping.jaxtyped is type_checks.jaxtyped
     check(True, "argument", 1, "2")
     with pytest.raises(jaxtyping.TypeCheckError, match=r"ufm\.errors\.check"):
-        for _ in range(type_checks.EVERY):  # it may have been called often
-            check(True, "argument", 1, 2)
+        often(check, True, "argument", 1, 2)
 
 
 def test_arguments_are_checked_after_others_that_fit():
@@ -98,8 +103,7 @@ def test_of_calls_that_are_many_some_are_checked():
     for _ in range(type_checks.OFTEN):
         f(1)
     with pytest.raises(jaxtyping.TypeCheckError):
-        for _ in range(type_checks.EVERY):
-            f("a")
+        often(f, "a")
 
 
 def test_fields_and_functions_within_functions():
