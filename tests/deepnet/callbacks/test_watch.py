@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from torch.utils.data import (
     TensorDataset,
 )
 
+from deepnet.evaluation import watched
 from deepnet.evaluation.watched import undisturbed
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.errors import RequestError
@@ -307,3 +309,10 @@ def test_two_processes_equal_one(tmp_path: Path):
     ours = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(launcher, capture_output=True, text=True, timeout=280, check=False, env=ours)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_endless_loader_is_named_after_a_minute(data, monkeypatch):
+    monkeypatch.setattr(watched, "PATIENCE", 0.0)
+    endless = (data.tensors for _ in iter(int, 1))
+    with warnings.catch_warnings(action="error"), pytest.raises(UserWarning, match="^`loader` must end, and has given"):
+        watch(Net(), endless).epoch()
