@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -311,11 +312,13 @@ def test_two_processes_equal_one(tmp_path: Path):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_endless_loader_is_named_after_a_minute(data, monkeypatch):
+class Endless:
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        while True:
+            yield [torch.randn(8, 5), torch.arange(8) % K]
+
+
+def test_an_endless_loader_is_named_after_a_minute(monkeypatch):
     monkeypatch.setattr(watched, "PATIENCE", 0.0)
-    endless = (data.tensors for _ in iter(int, 1))
-    with (
-        warnings.catch_warnings(action="error"),
-        pytest.raises(UserWarning, match="`loader` must end"),
-    ):
-        watch(Net(), endless).epoch()
+    with warnings.catch_warnings(action="error"), pytest.raises(UserWarning, match="`loader` must end"):
+        watch(Net(), Endless()).epoch()
