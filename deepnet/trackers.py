@@ -1,6 +1,7 @@
 """Trackers of a training, which store its numbers at every step: a CSV table, TensorBoard, Weights & Biases."""
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ufm.cli.records import atomic_file, named_in_errors
-from ufm.errors import RequestError
+from ufm.cli.yaml_core import integer
+from ufm.errors import RequestError, reason_of
+from ufm.files import LARGEST_LINES, content
 
 LOGS = ("csv", "tensorboard", "wandb")
 CSV = "log.csv"
@@ -60,11 +63,7 @@ class Csv:
 
     def __init__(self, folder: Path, last: int) -> None:
         self.path = folder / CSV
-        self.rows: list[dict[str, Any]] = []
-        if self.path.exists():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit()]
-        self.rows = [row for row in self.rows if int(row["epoch"]) <= last]
+        self.rows = [row for number, row in _rows(self.path) if number <= last]
         self.names = list(self.rows[0]) if self.rows else ["epoch"]
         self._write_all()
 
@@ -88,6 +87,24 @@ class Csv:
             writer = csv.DictWriter(file, self.names)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def _rows(path: Path) -> list[tuple[int, dict[Any, Any]]]:
+    """The epochs that a stopped run wrote, and their rows.
+
+    Raises:
+        ValueError: if they cannot be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        text = content(path, LARGEST_LINES).decode()
+        rows = [(integer(row.get("epoch") or ""), row) for row in csv.DictReader(io.StringIO(text, newline=""))]
+        if any(None in row for _, row in rows):
+            raise ValueError("a row has more columns than its head")
+    except (OSError, ValueError, csv.Error) as error:
+        raise RequestError(f"{path} must be a table that `--log csv` wrote ({reason_of(error)}).") from None
+    return [(number, row) for number, row in rows if number is not None]
 
 
 class TensorBoard:

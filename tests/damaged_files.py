@@ -72,6 +72,7 @@ def write_all(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "folder" / "precious").write_text("data")
     (folder / "empty").touch()
+    (folder / "dangling").symlink_to("nowhere")
     (folder / "junk").write_bytes(bytes(range(256)))
     for name, text in YAML.items():
         (folder / f"{name}.yaml").write_text(text)

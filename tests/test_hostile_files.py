@@ -238,6 +238,22 @@ def test_a_checkpoint_of_nan_is_named_by_the_commands(run, tmp_path, capsys, mon
         assert capsys.readouterr().err.strip() == f"python -m deepnet: {complaint}"
 
 
+@pytest.mark.parametrize(("epoch", "complaint"), [
+    ("1", "`the checkpoint in run` must be a state after a number of epochs, got epoch = '1'."),
+    (-1, "`the checkpoint in run` must be a state after a number of epochs, got epoch = -1."),
+    (7, "run/metrics.jsonl must hold the checkpoint's 7 epochs, got 0 lines."),
+])  # fmt: skip
+def test_a_checkpoint_of_other_epochs_is_named_by_the_commands(run, tmp_path, capsys, monkeypatch, epoch, complaint):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, "run")
+    (tmp_path / "run" / "metrics.jsonl").unlink(missing_ok=True)
+    state = torch.load("run/checkpoint.pt", weights_only=True)
+    torch.save(state | {"epoch": epoch}, "run/checkpoint.pt")
+    for words in (["measure", "--run", "run"], ["compare", "--runs", "[run]"], ["train", "--resume", "run"]):
+        assert main("python -m deepnet", "", deepnet.__main__.COMMANDS, words) == 2
+        assert capsys.readouterr().err.strip() == f"python -m deepnet: {complaint}"
+
+
 def test_optimisers_options_are_the_settings(run, tmp_path):
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     state = torch.load(tmp_path / checkpoint.CHECKPOINT, weights_only=True)

@@ -19,7 +19,7 @@ def torch_device(name: str) -> "torch.device":
     try:
         device = torch.device(name)
         torch.zeros(1, dtype=torch.float64, device=device).cpu()
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:  # each back end raises its own
         reason = reason_of(error).split(". ")[0][:160]
         raise RequestError(
             f"`--device` must be a torch device with float64 on this machine, got {name or 'nothing'} ({reason})."

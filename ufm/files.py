@@ -21,6 +21,8 @@ LONGEST_LINE, LARGEST_LINES = 2**16, 2**30
 """Bytes of a line, and of a file of lines."""
 DEEPEST, DIGITS = 20, 300
 """Levels of nesting, and digits of a whole number, which a float can hold."""
+BEFORE_ZIP = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""How a file begins that `torch.save` wrote before torch 1.6, or was asked to write as then: it has no checksums."""
 
 
 def opened(path: Path, largest: int) -> BufferedReader:
@@ -55,8 +57,12 @@ def check_sums(file: BinaryIO) -> None:
     """Compare a checkpoint's content with its checksums, which `torch.load` ignores; its parts are not packed.
 
     Raises:
-        ValueError: if a part is damaged, or they unpack to more than the file has.
+        ValueError: if a part is damaged, they unpack to more than the file has, or it has none.
     """
+    if file.read(len(BEFORE_ZIP)) == BEFORE_ZIP:
+        again = "torch.save(torch.load(FILE, weights_only=True), FILE) of a later torch writes it as it is read here"
+        raise ValueError(f"it is in the format of torch before 1.6: {again}")
+    file.seek(0)
     with zipfile.ZipFile(file) as archive:
         size = sum(part.file_size for part in archive.infolist())
         if size > os.fstat(file.fileno()).st_size:

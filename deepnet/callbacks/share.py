@@ -18,7 +18,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from deepnet import distributed
-from deepnet.evaluation.watched import LOADER
+from deepnet.evaluation.watched import LOADER, batches_of
 from ufm.arguments import shown
 from ufm.errors import check
 
@@ -35,7 +35,7 @@ def own_share(loader: Iterable[Any]) -> Iterable[Any]:
     """
     found = _plain_batches(loader) if isinstance(loader, DataLoader) else None
     if found is None or not isinstance(loader, DataLoader):
-        return islice(loader, distributed.rank(), None, distributed.size())
+        return islice(batches_of(loader), distributed.rank(), None, distributed.size())
     dataset, batch_size = found
     own: Any = range(distributed.rank(), len(dataset), distributed.size())
     if type(dataset) is TensorDataset and loader.collate_fn is default_collate:

@@ -3,6 +3,7 @@
 A new data set is one row of `DATA_SETS`: a function (folder, whether it may download) -> Images.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from deepnet.data.images import Images, Pixels, Split
 from deepnet.data.own_data import is_own, own_images
 from deepnet.data.scaling import scaled
 from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
+from ufm.cli.bounds import check_memory
 from ufm.errors import check, in_python
 from ufm.model.pick_all_labels import PickAllLabels
 
@@ -138,6 +140,8 @@ def _images(name: str, folder: Path, size: int | None, download: bool) -> Images
         images = DATA_SETS[name](folder, download)
     if size is None or images.train.images.shape[2:] == (size, size):
         return images
+    needed = sum(math.prod(each.images.shape[:2]) * each.images.element_size() for each in (images.train, images.test))
+    check_memory("--image-size", size, needed * size**2)
     train, test = (Split(scaled(split.images, size), split.labels) for split in (images.train, images.test))
     return Images(train, test, images.classes)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepnet.evaluation.evaluation import Evaluation, evaluation, metrics_of, on_other_samples
-from deepnet.evaluation.watched import LOADER, Watched, labels_in, undisturbed
+from deepnet.evaluation.watched import LOADER, Watched, batches_of, labels_in, undisturbed
 from ufm.arguments import Rule, each, function, instance, integer, optional
 from ufm.collapse import Moments
 from ufm.collapse.arrays import IGNORED
@@ -45,7 +45,7 @@ def evaluate(
 
     Args:
         model: any torch module.
-        loader: batches of training data.
+        loader: batches of training data, which must end: `list(itertools.islice(loader, 100))` of one that does not.
         layers: "auto", or names of `model.named_modules()` measured beside the last layer (or alone, where no linear
             layer gives the output).
         test: batches of test data, whose features are compared with the means of `loader`'s: NC4 of the test set.
@@ -69,7 +69,7 @@ def evaluate(
     LAYERS.check("layers", layers)
     names = [] if layers == "auto" else [layers] if isinstance(layers, str) else list(layers)
     with undisturbed(model, loader, test, outside):
-        batches = iter(loader)
+        batches = batches_of(loader)
         first = next(batches, None)
         check(first is not None, "loader", "no batch", "one that gives batches of inputs and labels")
         labels_in(first)  # before the model runs on what may be no batch

@@ -2,6 +2,8 @@
 
 import inspect
 import random
+import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
@@ -24,6 +26,8 @@ LOADER = Rule(
     lambda v: (isinstance(v, Iterable) or hasattr(v, "__getitem__")) and not isinstance(v, cycle | str | Tensor),
     "a loader, or an iterable of batches that ends",
 )
+PATIENCE = 60.0
+"""The seconds after which a loader is named that may never end."""
 
 
 class Found(NamedTuple):
@@ -94,7 +98,8 @@ class Watched:
         """The features of other data, given as this argument, that the last linear layer sees."""
         if loader is None or self.last is None:
             return None
-        parts = [rows_in(self._seen(batch)[0][self.input], self.input, False, None) for batch in loader]
+        batches = batches_of(loader, argument)
+        parts = [rows_in(self._seen(batch)[0][self.input], self.input, False, None) for batch in batches]
         check(any(map(len, parts)), argument, "no sample", "a loader that gives some, or left out")
         return torch.cat(parts)
 
@@ -120,6 +125,27 @@ class Watched:
 
     def _call(self, batch: Any) -> Any:
         return run_on(self.model, batch, self.device)
+
+
+def batches_of(loader: Iterable[Any], argument: str = "loader") -> Iterator[Any]:
+    """The batches of a loader; after a minute it warns of one that goes on beyond its length, or has none.
+
+    Only its user knows whether such a loader ends.
+    """
+    began, is_told = time.monotonic(), False
+    for done, batch in enumerate(loader, 1):
+        yield batch
+        if not is_told and time.monotonic() - began > PATIENCE and done > _length(loader):
+            is_told = True
+            text = f"`{argument}` must end, and has given {done} batches, more than any length it says"
+            warnings.warn(f"{text}: list(itertools.islice({argument}, 100)) is the first 100", stacklevel=3)
+
+
+def _length(loader: Iterable[Any]) -> int:
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except Exception:  # what an endless one raises is its own choice
+        return 0
 
 
 def run_on(model: nn.Module, batch: Any, device: torch.device) -> Any:

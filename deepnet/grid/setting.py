@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from deepnet.settings import TrainSetting
 from ufm.cli.grid import axis
 from ufm.cli.typed import kinds_of
+from ufm.cli.yaml_core import number
 from ufm.engine.setting import EngineSetting
 from ufm.errors import RequestError, check
 from ufm.specs import LossSpec
@@ -139,11 +140,9 @@ def _loss(text: str) -> LossSpec:
 
 
 def _number(text: str) -> float | str:
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return value if math.isfinite(value) else text
+    """The number where it is one, as in --loss.gamma; else the text, which the loss refuses by its parameter's name."""
+    value = number(text)
+    return text if value is None else value
 
 
 def _name(point: dict[str, Any]) -> str:

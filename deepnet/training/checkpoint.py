@@ -115,6 +115,9 @@ def _of_the_folder(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     setting = state.get("setting")
     if not isinstance(setting, dict):
         raise RequestError(f"the checkpoint in {folder} must be of the setting in {SETTING}, got none.")
+    epoch = state.get("epoch")
+    is_one = type(epoch) is int and epoch >= 0
+    check(is_one, f"the checkpoint in {folder}", f"epoch = {epoch!r}", "a state after a number of epochs")
     for name, value in read_setting(folder).items():
         may_differ = name in (*_MAY_MOVE, *_MAY_GROW)  # given anew when it was resumed
         if not may_differ and setting.get(name) != value:
@@ -210,13 +213,15 @@ def append_metrics(folder: Path, line: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path, epochs: int = 0) -> list[dict[str, Any]]:
     """The lines of all epochs so far.
 
     Raises:
-        ValueError: if a line is damaged.
+        ValueError: if there are fewer than `epochs`, or one of them is damaged.
     """
-    return [line for line, _ in _lines(folder / METRICS, None)]
+    lines = _lines(folder / METRICS, None)
+    _check_enough(folder / METRICS, len(lines), epochs)
+    return [line for line, _ in lines]
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
@@ -227,10 +232,14 @@ def cut_metrics(folder: Path, epochs: int) -> None:
     """
     path = folder / METRICS
     lines = [text for _, text in _lines(path, epochs)]
-    if len(lines) < epochs:
-        raise RequestError(f"{path} must hold the checkpoint's {epochs} epochs, got {len(lines)} lines.")
+    _check_enough(path, len(lines), epochs)
     with atomic_file(path, "wb") as file:
         file.writelines(text + b"\n" for text in lines)
+
+
+def _check_enough(path: Path, lines: int, epochs: int) -> None:
+    if lines < epochs:
+        raise RequestError(f"{path} must hold the checkpoint's {epochs} epochs, got {lines} lines.")
 
 
 def _lines(path: Path, epochs: int | None) -> list[tuple[dict[str, Any], bytes]]:

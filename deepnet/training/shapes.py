@@ -49,10 +49,12 @@ def cut(folder: Path, epochs: int) -> None:
     Raises:
         ValueError: as `read`.
     """
-    if not (folder / FILE).exists():
+    path = folder / FILE
+    if not path.exists():
+        path.unlink(missing_ok=True)  # a link that leads nowhere: what is added would lie outside of the folder
         return
     lines = _lines(folder)
-    with atomic_file(folder / FILE) as file:
+    with atomic_file(path) as file:
         file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines if line["epoch"] <= epochs)
 
 

@@ -207,7 +207,7 @@ def reopen(
     setting = TrainSetting(**stored | {"device": device, "data_folder": data_folder or Path(stored["data_folder"])})
     training = begin(setting)
     training.restore(checkpoint.load(folder), f"the checkpoint in {folder}")
-    checkpoint.read_metrics(folder)  # refused here if it is damaged
+    checkpoint.read_metrics(folder, training.epoch)  # refused here if it is damaged
     if which == "best":
         training.restore_net(checkpoint.load_best(folder), folder / checkpoint.BEST)
     return training

@@ -11,6 +11,7 @@ from deepnet.trackers import LOGS, flat, tracker
 from deepnet.training import checkpoint
 from tests.deepnet.callbacks.test_adapters import needed, scalars
 from ufm.cli.command_line import main
+from ufm.errors import RequestError
 
 TRAIN = ["train", "--data=digits", "--net=mlp", "--width=0.0625", "--per-class=4", "--test-per-class=2"]
 TRAIN += ["--batch-size=20", "--lr=0.02"]
@@ -37,6 +38,22 @@ def test_a_table_takes_new_columns_and_goes_on(tmp_path):
     again = tracker("csv", tmp_path, {}, last=2)
     again.log({"nc1": 0.25, "loss": 0.75}, 3)
     assert [row["loss"] for row in rows(tmp_path)] == ["2.0", "1.0", "0.75"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"epoch,loss\n1,0.5,0.6\n", b"epoch,loss\n1,\xff\n", b'epoch,loss\n1,"' + b"x" * 2**18, None]
+)
+def test_a_table_that_cannot_be_gone_on_with_is_named(tmp_path, content):
+    path = tmp_path / "log.csv"
+    path.symlink_to("/dev/zero") if content is None else path.write_bytes(content)
+    with pytest.raises(RequestError, match=r"log\.csv must be a table that `--log csv` wrote"):
+        tracker("csv", tmp_path, {}, last=2)
+
+
+def test_a_row_without_a_number_of_an_epoch_is_left_out(tmp_path):
+    (tmp_path / "log.csv").write_text("epoch,loss\n²,0.5\n1,0.25\n")
+    tracker("csv", tmp_path, {}, last=2)
+    assert [row["loss"] for row in rows(tmp_path)] == ["0.25"]
 
 
 def test_an_epochs_line_is_flat():

@@ -4,16 +4,19 @@ import dataclasses
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ufm.atlas.comparison import Comparison, compare, kind_of
+from ufm.atlas.comparison import Comparison, compare
 from ufm.atlas.comparison_report import show_comparison
 from ufm.atlas.setting import AtlasCompareSetting
 from ufm.cli.job import Job
 from ufm.cli.records import read_record
 from ufm.cli.resume import RECORD
+from ufm.cli.stored_setting import is_of
 from ufm.cli.words import loss_text
 from ufm.errors import RequestError, check
 
 SIZES = ("classes", "dim", "per_class")
+COMPARED = {"rank": int, "index": int, "copies": int, "apart": str, "value": float}
+"""What is compared of a row, and its type."""
 
 
 def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
@@ -25,7 +28,9 @@ def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
     records = [read_record(folder / RECORD) for folder in folders]
     for folder, record in zip(folders, records, strict=True):
         try:
-            _ = [kind_of(row) for row in record["result"]["rows"]], loss_text(record["setting"]["loss"])
+            rows, _ = record["result"]["rows"], loss_text(record["setting"]["loss"])
+            is_atlas = all(is_of(row[name], kind) for row in rows for name, kind in COMPARED.items())
+            check(is_atlas, "--atlases", folder, "folders of atlases")
             sizes = [(other["setting"][name], record["setting"][name]) for name in SIZES for other in records[:1]]
         except (KeyError, TypeError, AttributeError):
             raise RequestError(f"`--atlases` must be folders of atlases, got {folder}.") from None

@@ -12,7 +12,7 @@ d >= r: its index is `index_within` + (d - r) `escapes`. None of this asks which
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from jaxtyping import Float, Int
@@ -23,13 +23,20 @@ from ufm.atlas.canonical import Canonical
 from ufm.atlas.label_rotations import flag_dimension, flag_text
 from ufm.atlas.morse import CriticalSet
 from ufm.atlas.relabelling import Copies, Relabellings, label_sets
+from ufm.cli.stored_setting import is_of
+from ufm.errors import check
 from ufm.model.factors import widened
 from ufm.model.model import Model
+from ufm.proof.enclosure import Enclosure
 from ufm.solve.critical_points import Classification, classify
 from ufm.solve.hessian import dense_hessian
 from ufm.tolerances import SAME_LOGITS, ZERO_EIGENVALUE
 
 LETTERS = "abcdefgh"
+
+
+_AS_LISTS = ("x", "direction", "manifold", "indices", "copies_found")
+"""The fields that JSON has no type for."""
 
 
 @dataclass(kw_only=True)
@@ -134,9 +141,15 @@ class Orbit:
 
         Raises:
             KeyError: if a field is missing.
+            TypeError, ValueError: if one is not of its type.
         """
         of_orbits: dict[str, Any] = {"is_set": False, "indices": [entry["index"]]}
         entry = of_orbits | entry
+        for name, kind in get_type_hints(cls).items():
+            is_plain = name not in (*_AS_LISTS, "gap")
+            check(not is_plain or is_of(entry[name], kind), name, entry[name], "of the type that an atlas has there")
+        if entry["certificate"] is not None:
+            Enclosure(**entry["certificate"])
         kept = {each.name: entry[each.name] for each in dataclasses.fields(cls)}
         kept |= {name: torch.tensor(entry[name], dtype=torch.float64) for name in ("x", "direction")}
         kept |= {name: set(entry[name]) for name in ("copies_found", "indices")}

@@ -1,6 +1,5 @@
 """Bounds that several commands share, each a sentence with the option, the value and what is allowed."""
 
-import math
 import os
 
 from ufm.errors import check
@@ -24,9 +23,9 @@ def check_memory(option: str, value: object, needed: int) -> None:
 
 
 def check_bias_decay(value: float | None) -> None:
-    """Refuse a decay of the bias unless it is >= 0, or None for a model without bias."""
-    allowed = "finite and > 0 (decayed), 0 (free) or null (no bias)"
-    check(value is None or 0 <= value < math.inf, "--decay-b", value, allowed)
+    """Refuse a decay of the bias that is negative, or so large that its square overflows; None is no bias."""
+    allowed = "in (0, 1e100] (decayed), 0 (free) or null (no bias)"
+    check(value is None or 0 <= value <= 1e100, "--decay-b", value, allowed)
 
 
 def check_tolerance(value: float) -> None:

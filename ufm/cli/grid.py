@@ -20,6 +20,8 @@ def axis(field: str, text: str) -> list[float]:
     argument = f"--grid.{field}"
     check(isinstance(text, str), argument, type(text).__name__, SYNTAX)
     try:
+        if "_" in text or not text.isascii():  # numbers of Python that no other option takes
+            raise ValueError
         values = _spaced(*text.split(":")) if ":" in text else [float(value) for value in text.split(",")]
     except RequestError:
         raise

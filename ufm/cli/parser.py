@@ -127,7 +127,8 @@ def _is_unicode(text: str) -> bool:
 def _put_word(setting: type[Any], layer: Layer, name: str, value: str | None) -> None:
     """Note one option of the command line."""
     if not _is_option(setting, name[2:]):
-        raise RequestError(errors.unknown_option(name if value is None else f"{name} {value}"))
+        said = errors.option(name[2:])
+        raise RequestError(errors.unknown_option(said if value is None else f"{said} {value}"))
     word = "true" if value is None and _is_flag(setting, name[2:]) else _given(name, value)
     _put(setting, layer, name[2:], Word(word), "--")
 

@@ -54,7 +54,7 @@ def new_folder(path: Path | None, name: str) -> Path:
 
 
 def check_new_file(path: Path | None, argument: str) -> None:
-    """Refuse a path that exists or whose folder does not, before any work is done.
+    """Refuse a path that exists, be it a link that leads nowhere, or whose folder does not, before any work is done.
 
     Raises:
         ValueError: if `path` exists or its parent folder does not.
@@ -62,7 +62,7 @@ def check_new_file(path: Path | None, argument: str) -> None:
     """
     if path is None:
         return
-    check(not path.exists(), argument, path, "a file that does not exist yet")
+    check(not os.path.lexists(path), argument, path, "a file that does not exist yet")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:

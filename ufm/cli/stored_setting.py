@@ -21,26 +21,26 @@ def stored_setting(kind: type[Setting], values: Mapping[str, Any]) -> Setting:
     hints = kinds_of(kind)
     for name, value in values.items():
         check(name in hints, option(name), value, "left out: there is no such option")
-        check(_is_of(value, hints[name]), option(name), value, f"of type {_shown(hints[name])}")
+        check(is_of(value, hints[name]), option(name), value, f"of type {_shown(hints[name])}")
     return kind(**values)
 
 
-def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value of JSON, or a path, is of the type that a setting declares."""
+def is_of(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON, or a path, is of the type that a setting or an entry of a record declares."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return any(_is_of(value, each) for each in inner)
+        return any(is_of(value, each) for each in inner)
     if origin is Literal:
         return type(value) is str and value in inner
     if origin is dict:
         of_keys, of_values = inner
         is_dict = isinstance(value, dict)
-        return is_dict and all(_is_of(key, of_keys) and _is_of(entry, of_values) for key, entry in value.items())
+        return is_dict and all(is_of(key, of_keys) and is_of(entry, of_values) for key, entry in value.items())
     if origin in (list, frozenset):
-        return isinstance(value, origin) and all(_is_of(each, inner[0]) for each in value)
+        return isinstance(value, origin) and all(is_of(each, inner[0]) for each in value)
     if hint is float:
         return type(value) in (int, float) and math.isfinite(value)
-    return isinstance(value, hint) and (hint is not int or type(value) is int)
+    return hint is Any or (isinstance(value, hint) and (hint is not int or type(value) is int))
 
 
 def _shown(hint: Any) -> str:

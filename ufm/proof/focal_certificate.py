@@ -280,9 +280,14 @@ def _kernel(state: PartialState, model: BallModel, basis: list[list[int]]) -> tu
 
 
 def _smallest(hessian: Matrix, basis: list[list[int]], kernel: int) -> float:
-    """Smallest eigenvalue of the Hessian on the fixed subspace, those of the kernel (smallest in modulus) left out."""
+    """Smallest eigenvalue of the Hessian on the fixed subspace, those of the kernel (smallest in modulus) left out.
+
+    nan where the box is so wide that the Hessian has no bounds.
+    """
     scale = np.array([math.sqrt(sum(vector)) for vector in basis])
     size = len(basis)
     middle = np.array([[float(hessian[i, j].mid()) for j in range(size)] for i in range(size)]) / np.outer(scale, scale)
+    if not np.isfinite(middle).all():
+        return math.nan
     eigenvalues = np.linalg.eigvalsh(middle)
     return float(min(eigenvalues[np.argsort(np.abs(eigenvalues))[kernel:]]))

@@ -1,6 +1,5 @@
 """The focal window in words, and its states as a table."""
 
-import math
 from collections import Counter
 from typing import Any
 
@@ -48,10 +47,11 @@ def _verdict(setting: FocalWindowSetting, result: FocalWindow) -> list[str]:
         return []
     doubles = f"c = {result['at']!r}, gamma = {setting.gamma!r}"
     doubles += "" if not setting.decay_b else f", bias decay = {setting.decay_b!r}"
-    worst = max((proof["radius"] for proof in proofs if proof["is_critical"]), default=math.nan)
+    worst = max((proof["radius"] for proof in proofs if proof["is_critical"]), default=None)
+    balls = "" if worst is None else f"balls of radius <= {worst:.0e}, {PRECISION} bits, "
     lines = [
         f"{len(spurious(result))} states are proved to be strict local minimisers (up to rotations, n = 1) although a "
-        f"lower point exists: balls of radius <= {worst:.0e}, {PRECISION} bits, for exactly the doubles {doubles}.",
+        f"lower point exists: {balls}for exactly the doubles {doubles}.",
         f"zero is {'proved' if result['zero_is_minimum'] else 'not proved'} to be a strict local minimiser.",
     ]
     for reason, count in Counter(proof["reason"] for proof in proofs if proof["reason"]).items():

@@ -1,6 +1,5 @@
 """The setting of `ufm focal-window`."""
 
-import math
 from dataclasses import dataclass
 
 from ufm.cli.bounds import check_bias_decay, check_integer
@@ -41,5 +40,5 @@ class FocalWindowSetting(CommonSetting):
         check_integer("--classes", self.classes, 2, 1000)
         check(0 <= self.gamma <= 100, "--gamma", self.gamma, "in [0, 100]")
         check_bias_decay(self.decay_b)
-        check(self.at is None or 0 < self.at < math.inf, "--at", self.at, "finite and > 0")
+        check(self.at is None or 0 < self.at <= 1e100, "--at", self.at, "in (0, 1e100]")
         check_integer("--points", self.points, 2, 10_000)

@@ -6,7 +6,9 @@ import os
 import random
 import subprocess
 import sys
+import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from torch.utils.data import (
     TensorDataset,
 )
 
+from deepnet.evaluation import watched
 from deepnet.evaluation.watched import undisturbed
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.errors import RequestError
@@ -307,3 +310,15 @@ def test_two_processes_equal_one(tmp_path: Path):
     ours = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(launcher, capture_output=True, text=True, timeout=280, check=False, env=ours)
     assert done.returncode == 0, done.stderr
+
+
+class Endless:
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        while True:
+            yield [torch.randn(8, 5), torch.arange(8) % K]
+
+
+def test_an_endless_loader_is_named_after_a_minute(monkeypatch):
+    monkeypatch.setattr(watched, "PATIENCE", 0.0)
+    with warnings.catch_warnings(action="error"), pytest.raises(UserWarning, match="`loader` must end"):
+        watch(Net(), Endless()).epoch()

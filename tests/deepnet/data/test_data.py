@@ -255,3 +255,9 @@ def test_a_validation_split_has_every_class_or_is_not_asked_for():
     with pytest.raises(ValueError, match=sentence):
         load("digits", Path(), Selection(validation=0.001))
     assert "validation" not in load("digits", Path(), Selection(validation=0.0)).splits
+
+
+def test_images_larger_than_the_memory_are_refused_before_they_are_scaled(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda name: 1000)
+    with pytest.raises(ValueError, match="`image_size` must be such that the work fits"):
+        load("digits", Path(), Selection(image_size=64))

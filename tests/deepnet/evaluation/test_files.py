@@ -195,6 +195,9 @@ def test_what_is_no_file_of_numbers_is_refused_and_runs_nothing(tmp_path, monkey
         "features.h5": (b"", "must be a file .npz, .pt, .pth, .safetensors, .parquet, got"),
     }
     torch.save({"features": Trap()}, tmp_path / "code.pt")
+    before_zip = io.BytesIO()
+    torch.save({"features": torch.eye(3)}, before_zip, _use_new_zipfile_serialization=False)
+    files["old.pt"] = before_zip.getvalue(), r"\(it is in the format of torch before 1.6: torch.save"
     for name, (content, sentence) in files.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(RequestError, match=sentence):

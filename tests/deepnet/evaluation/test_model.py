@@ -1,6 +1,7 @@
 """`deepnet.evaluate`: it finds what the last layer sees of any model, and leaves the model as it was."""
 
 import re
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepnet.evaluation import model as module
+from deepnet.evaluation import watched
 from deepnet.evaluation.model import evaluate
 from ufm.collapse import FeatureStats, all_metrics
 from ufm.errors import RequestError
@@ -208,6 +210,17 @@ def test_a_loader_that_gives_nothing_is_one_sentence(changed, sentence):
     with pytest.raises(RequestError, match=re.escape(sentence)):
         evaluate(net, **given)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize("argument", ["loader", "test", "outside"])
+def test_an_endless_loader_is_named_after_a_minute_and_one_of_known_length_never(argument, monkeypatch):
+    monkeypatch.setattr(watched, "PATIENCE", 0.0)
+    batches = [(torch.randn(12, 6), torch.arange(12) % 3)]
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    with warnings.catch_warnings(action="error"):
+        evaluate(net, batches, test=batches, outside=batches)
+        with pytest.raises(UserWarning, match=rf"^`{argument}` must end, and has given 1 batches, .*{argument}, 100"):
+            evaluate(net, **{"loader": batches, argument: (batches[0] for _ in iter(int, 1))})
 
 
 def test_which_values_are_loaders_and_names():

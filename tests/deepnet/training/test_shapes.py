@@ -50,3 +50,11 @@ def test_a_damaged_line_is_refused_by_the_file(tmp_path, line):
     for use in (lambda: shapes.read(tmp_path), lambda: shapes.cut(tmp_path, 0)):
         with pytest.raises(RequestError, match=f"{shapes.FILE} must hold one JSON object a line"):
             use()
+
+
+def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / shapes.FILE).symlink_to("../outside")
+    shapes.cut(tmp_path / "run", 3)
+    shapes.append(tmp_path / "run", 4, SHAPE)
+    assert not (tmp_path / "outside").exists()

@@ -143,7 +143,18 @@ def test_the_command_extends_what_is_there(tmp_path, capsys):
     assert "would be noticed" in output
     assert _run(*words, "--decay-W", "0.006") == 2
     assert "`--decay-W` must be 0.005" in capsys.readouterr().err
-    assert json.loads((tmp_path / "record.json").read_text())["result"] == second
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["result"] == second
+    for name, value in (("value", "x"), ("rank", None), ("blocks", [["a"]]), ("apart", 3), ("certificate", {})):
+        rows = [second["rows"][0] | {name: value}, *second["rows"][1:]]
+        (tmp_path / "record.json").write_text(json.dumps(record | {"result": second | {"rows": rows}}))
+        assert _run(*words) == 2, name
+        assert "must be the record of an atlas, undamaged" in capsys.readouterr().err
+    (tmp_path / "record.json").write_text(
+        json.dumps(record | {"result": {"rows": [second["rows"][0] | {"value": "x"}]}})
+    )
+    assert _run("atlas-compare", "--atlases", f"[{tmp_path}, {tmp_path}]") == 2
+    assert "`--atlases` must be folders of atlases, got " in capsys.readouterr().err
 
 
 def test_a_call_that_asks_for_no_proof_keeps_the_one_that_is_there(tmp_path, capsys):

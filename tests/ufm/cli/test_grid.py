@@ -21,9 +21,23 @@ def test_the_last_axis_runs_fastest():
     assert found == [{"a": 1, "b": 3}, {"a": 1, "b": 4}, {"a": 2, "b": 3}, {"a": 2, "b": 4}]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "0:1", "0:1:1", "0:1:x", "0:1:3:cube", "0:1:3:log", "-1:1:3:log", "1,2,", "nan", "0:inf:3", "1,1"]
+REFUSED = (
+    "",
+    "0:1",
+    "0:1:1",
+    "0:1:x",
+    "0:1:3:cube",
+    "0:1:3:log",
+    "-1:1:3:log",
+    "1,2,",
+    "nan",
+    "0:inf:3",
+    "1,1",
+    "1_0,2",
 )
+
+
+@pytest.mark.parametrize("text", [*REFUSED, "２,3", "0:1:1_0"])
 def test_what_is_not_an_axis_is_refused(text):
     with pytest.raises(ValueError, match=r"--grid.gamma.*must be"):
         axis("gamma", text)

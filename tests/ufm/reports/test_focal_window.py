@@ -268,3 +268,12 @@ def test_the_command(tmp_path, capsys):
     assert record["result"]["thresholds"]["low"] < record["result"]["thresholds"]["high"]
     assert (tmp_path / "window" / "focal_window.png").stat().st_size > 5000
     assert main("python -m ufm", "", COMMANDS, ["focal-window", "--gamma", "-1"]) == 2
+
+
+def test_where_balls_have_no_bounds_nothing_is_proved(tmp_path, capsys):
+    words = ["focal-window", "--classes", "3", "--points", "2", "--at", "1e-12", "--out", str(tmp_path / "window")]
+    assert main("python -m ufm", "", COMMANDS, words) == 0
+    output = capsys.readouterr().out
+    assert "0 states are proved to be strict local minimisers" in output
+    assert "3 of 3 states are not proved to be minimisers" in output
+    assert "<= nan" not in output
