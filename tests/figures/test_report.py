@@ -181,6 +181,7 @@ def test_the_table_filters_and_the_link_restores_it(page, address):
     assert page.locator("#theorems-count").inner_text().startswith("0 of")
 
 
+@pytest.mark.slow
 def test_a_click_on_a_cell_shows_it_and_keys_move_on(page, address):
     page.goto(f"{address}#phase?record=scan&x=1&y=1")
     drawn(page)
@@ -282,6 +283,7 @@ def test_claims_are_typeset(page, address):
     assert not re.search(r"\^|\|\||sqrt|[<>]=| gamma ", shown)
 
 
+@pytest.mark.slow
 def test_a_click_on_an_orbit_shows_its_certificate(page, address):
     page.goto(f"{address}#atlas")
     drawn(page)
@@ -296,6 +298,7 @@ def test_a_click_on_an_orbit_shows_its_certificate(page, address):
     assert "has index 0" in page.locator("#atlas-detail p").first.inner_text()
 
 
+@pytest.mark.slow
 def test_the_slider_reads_an_epoch(page, address):
     page.goto(f"{address}#training?run=compare_digits/runs/digits-ce")
     drawn(page)
@@ -309,6 +312,7 @@ def test_the_slider_reads_an_epoch(page, address):
     assert names == ["train", "predicted"]
 
 
+@pytest.mark.slow
 def test_runs_are_overlaid_and_told_apart(page, address):
     page.goto(f"{address}#training?group=compare_terminal")
     drawn(page)
@@ -330,6 +334,7 @@ def test_runs_are_overlaid_and_told_apart(page, address):
     assert page.locator("#training-table th").first.inner_text().startswith("epoch")
 
 
+@pytest.mark.slow
 def test_the_geometry_is_projected_on_the_chosen_classes_and_turns(page, address):
     page.goto(f"{address}#geometry")
     before = marks(page, "geometry-plot")
@@ -370,6 +375,7 @@ def test_the_minimiser_of_the_model_is_a_regular_simplex(page, address):
     assert list(itertools.chain(*W)) == pytest.approx(list(itertools.chain(*means)), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_drawing_and_table_name_classes_alike(page, moving):
     """Discs hold the letters that stand together in the table; classes at zero stand together, too."""
     for record in ("atlas", "atlas_imbalance"):
@@ -381,6 +387,7 @@ def test_drawing_and_table_name_classes_alike(page, moving):
             assert shown == set(re.findall("[a-h]+", words)), (record, row)
 
 
+@pytest.mark.slow
 def test_the_way_down_is_played_and_its_frame_restored(page, moving):
     page.goto(f"{moving}#atlas?row=5")
     said = page.locator("#atlas-frame-at")
@@ -468,6 +475,7 @@ def test_features_over_epochs_that_cannot_be_played_are_named(broken):
         training.view("digits", record)
 
 
+@pytest.mark.slow
 def test_a_plane_is_drawn_in_space(browser, tmp_path):
     """Three classes span a plane: of their places two coordinates are stored."""
     record = json.loads((DATA / "train_digits.json").read_text())
@@ -486,6 +494,7 @@ def test_a_plane_is_drawn_in_space(browser, tmp_path):
     page.close()
 
 
+@pytest.mark.slow
 def test_features_are_played_over_the_epochs_and_the_epoch_is_restored(page, moving):
     page.goto(f"{moving}#training")
     page.select_option("#training-run", index=1)
@@ -514,6 +523,7 @@ def test_runs_without_features_over_epochs_have_no_drawing_of_them(page, address
     assert not page.locator("#training-shape").is_visible()
 
 
+@pytest.mark.slow
 def test_every_panel_with_a_common_prediction_has_its_line(page, address):
     page.goto(f"{address}#training")
     drawn(page)
