@@ -122,3 +122,13 @@ def test_our_finder_needs_no_module_that_it_finds():
     code += "sys.modules.pop('importlib.machinery', None); start.begin('__main__', 'ufm'); import colorsys"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd="/")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("package", ["ufm", "deepnet"])
+def test_a_current_folder_that_is_gone_is_named(tmp_path, package):
+    (tmp_path / "gone").mkdir()
+    code = f"cd {tmp_path / 'gone'}; rmdir ../gone; {sys.executable} -m {package} --version"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", code], env=environment, capture_output=True, text=True, check=False)
+    sentence = f"python -m {package}: the current folder must be one that is there and can be read, got "
+    assert (done.returncode, done.stderr) == (2, f"{sentence}No such file or directory.\n")

@@ -38,6 +38,12 @@ def begin(name: str, prog: str) -> None:
         return
     sys.meta_path.insert(0, OurPackages)
     os.environ |= {"MPLBACKEND": "agg", "NUMBA_DISABLE_JIT": "0"}  # without the compiler our loops would take hours
+    try:
+        os.getcwd()
+    except OSError as error:  # libraries of torch's would end the process with a sentence about themselves
+        sentence = f"{prog}: the current folder must be one that is there and can be read, got {error.strerror}.\n"
+        os.write(2, sentence.encode())
+        os._exit(2)
     if name != "__main__" or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return
 
