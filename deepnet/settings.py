@@ -3,10 +3,9 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from ufm.cli.common_setting import CommonSetting, ResumableSetting, TableSetting
-from ufm.cli.typed import kinds_of
 from ufm.errors import check
 from ufm.specs import HeadSpec, LossSpec
 
@@ -146,10 +145,6 @@ class TrainSetting(ResumableSetting):
         check(not is_balanced_tags, "--batches", self.batches, "random with --multilabel")
         check(self.clip is None or 0 < self.clip < math.inf, "--clip", self.clip, "finite and > 0")
         check(0 < self.decay < math.inf, "--decay", self.decay, "finite and > 0")
-        for name, kind in kinds_of(type(self)).items():  # a file or a grid may say anything
-            if get_origin(kind) is Literal:
-                words = ", ".join(get_args(kind))
-                check(getattr(self, name) in get_args(kind), f"--{name}", getattr(self, name), f"one of {words}")
         allowed = f"an integer in [2, {MOST}] (batch normalisation needs two images)"
         check(2 <= self.batch_size <= MOST, "--batch-size", self.batch_size, allowed)
         size = self.image_size

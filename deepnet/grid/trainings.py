@@ -25,9 +25,9 @@ from deepnet.training import checkpoint, own_code
 from deepnet.training.run import finish, opened
 from deepnet.training.train import train
 from deepnet.training.training import selection_of
+from ufm.cli.common_setting import stored_setting
 from ufm.cli.records import atomic_file, read_record
 from ufm.cli.resume import check_kept
-from ufm.cli.stored_setting import stored_setting
 from ufm.device import torch_device
 from ufm.engine.map_units import map_units
 from ufm.errors import RequestError, check

@@ -20,9 +20,9 @@ import torch
 
 from deepnet.settings import TrainSetting
 from deepnet.training import own_code
+from ufm.cli.common_setting import stored_setting
 from ufm.cli.records import atomic_file, named_in_errors
 from ufm.cli.resume import check_kept
-from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
 from ufm.files import load_tensors, opened, parse_json, read_json, read_lines
 

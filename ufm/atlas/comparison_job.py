@@ -7,10 +7,10 @@ from typing import Any, TypedDict
 from ufm.atlas.comparison import Comparison, compare
 from ufm.atlas.comparison_report import show_comparison
 from ufm.atlas.setting import AtlasCompareSetting
+from ufm.cli.field_types import is_of
 from ufm.cli.job import Job
 from ufm.cli.records import read_record
 from ufm.cli.resume import RECORD
-from ufm.cli.stored_setting import is_of
 from ufm.cli.words import loss_text
 from ufm.errors import RequestError, check
 

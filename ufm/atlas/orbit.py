@@ -23,7 +23,7 @@ from ufm.atlas.canonical import Canonical
 from ufm.atlas.label_rotations import flag_dimension, flag_text
 from ufm.atlas.morse import CriticalSet
 from ufm.atlas.relabelling import Copies, Relabellings, label_sets
-from ufm.cli.stored_setting import is_of
+from ufm.cli.field_types import is_of
 from ufm.errors import check
 from ufm.model.factors import widened
 from ufm.model.model import Model

@@ -1,12 +1,14 @@
-"""Options that commands share: where they write, their seed and device, and what they resume."""
+"""Options that commands share: where they write, their seed and device, what they resume; settings that are stored."""
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ufm.errors import check
+from ufm.cli.field_types import check_types
+from ufm.errors import check, option
 
 OF_THE_SCREEN = ("explain", "details")
 """Options that say what is printed, not what is computed; no record has them."""
@@ -22,6 +24,7 @@ class OutputSetting:
     """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.json is None:
             return
         resumed = getattr(self, "resume", None)
@@ -81,3 +84,18 @@ class ResumableSetting(CommonSetting):
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain values for a record."""
         return {name: value for name, value in super().as_dict().items() if name != "given"}
+
+
+Setting = TypeVar("Setting", bound=OutputSetting)
+
+
+def stored_setting(kind: type[Setting], values: Mapping[str, Any]) -> Setting:
+    """The setting with these values, which may come from elsewhere, and defaults for missing ones.
+
+    Raises:
+        ValueError: if a field does not exist, or a value is not of its type or refused by the setting.
+    """
+    names = {field.name for field in dataclasses.fields(kind)}
+    for name, value in values.items():
+        check(name in names, option(name), value, "left out: there is no such option")
+    return kind(**values)

@@ -19,9 +19,9 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from ufm.cli.common_setting import stored_setting
 from ufm.cli.records import atomic_file, provenance, remove_half_written
 from ufm.cli.resume import check_kept
-from ufm.cli.stored_setting import stored_setting
 from ufm.errors import RequestError, check, reason_of
 from ufm.files import opened, parse_json, read_json
 from ufm.import_string import is_ours
