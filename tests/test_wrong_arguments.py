@@ -46,6 +46,13 @@ def test_every_function_that_has_rules_is_tried_with_every_argument():
                     assert set(each.rules) <= set(tried[found.name, name]), f"{found.name}.{name}"
 
 
+def test_every_argument_of_every_public_function_is_tried_or_has_a_reason_why_not():
+    assert not wrong_arguments.gaps()
+    names = {name for each in wrong_arguments.public() for name in (each.__qualname__, *each.__qualname__.split("."))}
+    for name in set().union(*wrong_arguments.NOT_TRIED.values()):
+        assert name in names or name.split(".")[0] in names, f"{name} is no public function"
+
+
 def test_lengths_of_one_name_are_one_length():
     rule, x = tensor("N", "K"), torch.zeros(2, 3, dtype=torch.float64)
     assert rule.holds(x)

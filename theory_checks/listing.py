@@ -20,6 +20,7 @@ from pathlib import Path
 from theory_checks.verdict import Verdict
 from ufm.cli import process
 from ufm.errors import RequestError, wrong_command
+from ufm.errors import check as check_request
 
 FOLDER = Path(__file__).parent
 THEMES = (
@@ -86,6 +87,7 @@ def check(name: str) -> Row:
     Raises:
         ValueError: if there is no such claim.
     """
+    check_request(isinstance(name, str), "name", type(name).__name__, "the name of a claim")
     by_name = {claim.name: claim for claim in claims()}
     if name not in by_name:
         sentence = wrong_command(name, by_name).replace("`COMMAND`", "`name`")

@@ -58,7 +58,7 @@ def takes(**rules: Rule) -> Callable[[Function], Function]:
             for name, value in given.items():
                 if name in rules:
                     rules[name].check(name, value)
-            _check_lengths(rules, given)
+            _check_lengths(rules, given, "{}")
             return function(*arguments, **named)
 
         vars(checked)["rules"] = rules
@@ -67,8 +67,8 @@ def takes(**rules: Rule) -> Callable[[Function], Function]:
     return decorate
 
 
-def _check_lengths(rules: Mapping[str, Rule], given: Mapping[str, Any]) -> None:
-    """Refuse tensors in which axes of one name differ in length."""
+def _check_lengths(rules: Mapping[str, Rule], given: Mapping[str, Any], written: str) -> None:
+    """Refuse tensors in which axes of one name differ in length; an argument's name is written so."""
     known: dict[str, tuple[int, str]] = {}
     for name, rule in rules.items():
         value = given.get(name)
@@ -79,7 +79,7 @@ def _check_lengths(rules: Mapping[str, Rule], given: Mapping[str, Any]) -> None:
                 expected, other = known.setdefault(axis, (length, name))
                 allowed = f"{rule.allowed} with {axis} = {expected}, as in `{other}`"
                 if length != expected:
-                    check(False, name, shown(value), allowed)
+                    check(False, written.format(name), shown(value), allowed)
 
 
 def check_fields(settings: Any, **rules: Rule) -> None:
@@ -88,8 +88,10 @@ def check_fields(settings: Any, **rules: Rule) -> None:
     Raises:
         ValueError: as `Rule.check`, the argument written `Problem(K=...)`.
     """
+    written, given = f"{type(settings).__name__}({{}}=...)", {name: getattr(settings, name) for name in rules}
     for name, rule in rules.items():
-        rule.check(f"{type(settings).__name__}({name}=...)", getattr(settings, name))
+        rule.check(written.format(name), given[name])
+    _check_lengths(rules, given, written)
 
 
 def shown(value: Any) -> str:
@@ -112,8 +114,7 @@ def integer(least: int, most: int | None = None) -> Rule:
     bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
 
     def holds(value: Any) -> bool:
-        is_integer = isinstance(value, int) and not isinstance(value, bool)
-        return is_integer and least <= value and (most is None or value <= most)
+        return any_integer.holds(value) and least <= value and (most is None or value <= most)
 
     return Rule(holds, f"an integer {bounds}")
 
@@ -167,6 +168,8 @@ def tensor(*shape: int | str | EllipsisType | None, dtypes: tuple[torch.dtype, .
     return Rule(holds, f"a {names} tensor ({words})", lengths)
 
 
+any_number = Rule(is_number, "a number")
+any_integer = Rule(lambda v: isinstance(v, int) and not isinstance(v, bool), "an integer")
 positive = Rule(lambda v: is_number(v) and 0 < v < math.inf, "finite and > 0")
 not_negative = Rule(lambda v: is_number(v) and 0 <= v < math.inf, "finite and >= 0")
 finite = Rule(lambda v: is_number(v) and math.isfinite(v), "a finite number")

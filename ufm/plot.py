@@ -11,18 +11,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ufm.arguments import each, instance, takes
+from ufm.arguments import any_number, each, instance, optional, shown, takes
 from ufm.errors import check
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = ["curves"]
+
 NOT_DISTANCES = ("gnc2", "neco_auroc", "accuracy", "present", "epoch")
 """Numbers that occur beside the metrics and are not 0 at collapse; before their names may stand what they are of."""
 
 
-@takes(history=each(instance(Mapping), 1))
+@takes(history=each(instance(Mapping), 1), steps=optional(each(any_number)))
 def curves(
     history: Sequence[Mapping[str, Any]], steps: Sequence[float] | None = None, ax: "Axes | None" = None
 ) -> "Figure":
@@ -54,6 +56,7 @@ def on_axes(ax: "Axes | None") -> "tuple[Figure, Axes]":
 
     A new figure is closed for `pyplot`, so that a notebook shows it once, as the value of its cell.
     """
+    check(ax is None or hasattr(ax, "get_figure"), "ax", shown(ax), "axes of matplotlib, or None")
     if ax is not None:
         figure = ax.get_figure(root=True)
         assert figure is not None, "axes without a figure"

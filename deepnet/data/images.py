@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int, UInt8
 from torch import Tensor
 
 from ufm import files
+from ufm.arguments import Rule, tensor
 from ufm.errors import RequestError, check
 
 Pixels = UInt8[Tensor, "N C height width"] | Float32[Tensor, "N C height width"]
@@ -19,6 +20,16 @@ class Split(NamedTuple):
 
     images: Pixels
     labels: Int[Tensor, " N"]
+
+
+def _is_split(value: object) -> bool:
+    if not isinstance(value, Split):
+        return False
+    is_right = tensor(None, None, None, None, dtypes=(torch.uint8, torch.float32)).holds(value.images)
+    return is_right and tensor(len(value.images), dtypes=(torch.int64,)).holds(value.labels)
+
+
+split_rule = Rule(_is_split, "a Split of images (N, C, height, width) in uint8 or float32 and int64 labels (N,)")
 
 
 class Images(NamedTuple):

@@ -17,10 +17,25 @@ from torch import Tensor
 from deepnet.data.cifar import CIFAR10, CIFAR100, load_archive
 from deepnet.data.composites import composites, label_sets
 from deepnet.data.idx import FASHION_MNIST, load_idx
-from deepnet.data.images import Images, Pixels, Split
+from deepnet.data.images import Images, Pixels, Split, split_rule
 from deepnet.data.own_data import is_own, own_images
 from deepnet.data.scaling import scaled
-from ufm.arguments import Rule, boolean, check_fields, instance, integer, number, optional, path, positive, seed, takes
+from ufm.arguments import (
+    Rule,
+    boolean,
+    check_fields,
+    device,
+    floats,
+    instance,
+    integer,
+    number,
+    optional,
+    path,
+    positive,
+    seed,
+    takes,
+    tensor,
+)
 from ufm.cli.bounds import check_memory
 from ufm.errors import check, in_python
 from ufm.model.pick_all_labels import PickAllLabels
@@ -46,6 +61,11 @@ class Data:
     classes: int
     tags: PickAllLabels | None = None
 
+    def __post_init__(self) -> None:
+        splits = Rule(_are_splits, f"a dict with `train` and other names of splits, each {split_rule.allowed}")
+        check_fields(self, splits=splits, classes=integer(1), tags=optional(instance(PickAllLabels)))
+        check_fields(self, mean=tensor("C", 1, 1, dtypes=floats), std=tensor("C", 1, 1, dtypes=floats))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
@@ -56,10 +76,15 @@ class Data:
         """Images of mean 0 and standard deviation 1 over the training split."""
         return (images - self.mean) / self.std
 
-    def to(self, device: torch.device) -> "Data":
+    @takes(device=device)
+    def to(self, device: torch.device | str) -> "Data":
         """The same data on a device."""
         splits = {name: Split(*(tensor.to(device) for tensor in split)) for name, split in self.splits.items()}
         return Data(splits, self.mean.to(device), self.std.to(device), self.classes, self.tags)
+
+
+def _are_splits(value: object) -> bool:
+    return isinstance(value, dict) and "train" in value and all(map(split_rule.holds, value.values()))
 
 
 @dataclass(frozen=True)
@@ -89,7 +114,7 @@ class Selection:
 
 
 @takes(name=instance(str), folder=path, selection=instance(Selection), download=boolean)
-def load(name: str, folder: Path, selection: Selection, download: bool = False) -> Data:
+def load(name: str, folder: str | Path, selection: Selection, download: bool = False) -> Data:
     """Load a data set for a run: training, validation and test split, subsets, mean and standard deviation.
 
     Args:
@@ -102,7 +127,7 @@ def load(name: str, folder: Path, selection: Selection, download: bool = False) 
         ValueError: if the data set is unknown or damaged, or has fewer images than asked for.
     """
     with in_python(data="name", data_folder="folder"):
-        return loaded(name, folder, selection, download)
+        return loaded(name, Path(folder), selection, download)
 
 
 def loaded(name: str, folder: Path, selection: Selection, download: bool) -> Data:

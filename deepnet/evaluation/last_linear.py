@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ufm.errors import RequestError, complaint
+from ufm.errors import RequestError, check, complaint
 
 
 def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
@@ -19,6 +19,7 @@ def last_linear(model: nn.Module, run: Callable[[], Any]) -> str:
     Raises:
         ValueError: if no such layer runs.
     """
+    check(not is_linear(model), "model", "one layer alone", "one with its last layer inside, nn.Sequential(layer)")
     ran: list[tuple[str, Tensor]] = []
     handles = [
         module.register_forward_hook(lambda _, __, output, name=name: ran.append((name, output)))

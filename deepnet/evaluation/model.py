@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deepnet.evaluation.evaluation import Evaluation, evaluation, metrics_of, on_other_samples
 from deepnet.evaluation.watched import LOADER, Watched, batches_of, labels_in, undisturbed
-from ufm.arguments import Rule, each, function, instance, integer, optional
+from ufm.arguments import Rule, any_integer, each, function, instance, integer, optional
 from ufm.collapse import Moments
 from ufm.collapse.arrays import IGNORED
 from ufm.errors import check
@@ -62,6 +62,7 @@ def evaluate(
     """
     instance(nn.Module).check("model", model)
     optional(integer(1)).check("num_classes", num_classes)
+    any_integer.check("ignore_index", ignore_index)
     optional(function).check("progress", progress)
     LOADER.check("loader", loader)
     optional(LOADER).check("test", test)

@@ -15,8 +15,9 @@ from torch import Tensor
 from deepnet.data.load import Data
 from deepnet.measures.features import Precision, last_layer
 from deepnet.nets.nets import Network
-from ufm.arguments import class_labels, floats, integer, takes, tensor
+from ufm.arguments import Rule, class_labels, floats, integer, optional, takes, tensor
 from ufm.errors import check
+from ufm.labels import labels_below
 from ufm.theory.roots import root
 from ufm.tolerances import LOG_TEMPERATURE
 
@@ -28,6 +29,7 @@ TEMPERATURES = (1e-3, 1e3)
 Logits = Float[Tensor, "N K"]
 Labels = Int[Tensor, " N"]
 Bins = Float[Tensor, " bins"]
+PAIR = Rule(lambda v: isinstance(v, tuple | list) and len(v) == 2, "a pair of logits and labels")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class ReliabilityBin:
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def negative_log_likelihood(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
     """The mean of -log p_y (Guo et al. 2017, section 2, there summed)."""
-    return torch.nn.functional.cross_entropy(logits.double(), labels)
+    return torch.nn.functional.cross_entropy(logits.double(), labels_below(labels, logits.shape[-1]))
 
 
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, bins=integer(1))
@@ -72,7 +74,8 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
     It is convex in 1/T, with derivative (1/N) sum_i (sum_k p_k z_k - z_y): one root in `TEMPERATURES`, or an end of it.
     """
-    logits = logits.double()
+    logits, labels = logits.double(), labels_below(labels, logits.shape[-1])
+    check(len(labels) > 0, "labels", len(labels), "at least one sample")
     own = logits.gather(-1, labels[:, None])[:, 0]
 
     def slope(log_inverse: float) -> float:
@@ -87,6 +90,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     return math.exp(-root(slope, low, high, LOG_TEMPERATURE))
 
 
+@takes(fitted_on=optional(PAIR), measured_on=PAIR, bins=integer(1))
 def calibration(
     fitted_on: tuple[Logits, Labels] | None,
     measured_on: tuple[Float[Tensor, "M K"], Int[Tensor, " M"]],
@@ -130,6 +134,7 @@ def _binned(logits: Logits, labels: Labels, bins: int) -> tuple[Bins, Bins, Bins
     """Number of samples, summed confidence and number of right samples per bin (low, high]."""
     check(bins >= 1, "bins", bins, ">= 1")
     check(len(labels) > 0, "labels", len(labels), "at least one sample")
+    labels = labels_below(labels, logits.shape[-1])
     confidence, guess = logits.double().softmax(-1).max(-1)
     index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     parts = (torch.ones_like(confidence), confidence, (guess == labels).double())

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet import distributed
-from deepnet.data.images import Split
+from deepnet.data.images import Split, split_rule
 from deepnet.data.load import Data
 from deepnet.nets.nets import Network
+from ufm.arguments import check_fields, floats, instance, one_of, takes, tensor
 from ufm.collapse import FeatureStats, chunks
 from ufm.errors import check
 
@@ -31,6 +32,15 @@ class LastLayer:
     labels: Int[Tensor, " N"]
     W: Float[Tensor, "K d"]
     b: Float[Tensor, " K"]
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            H=tensor("N", "d", dtypes=floats),
+            labels=tensor("N", dtypes=(torch.int64,)),
+            W=tensor("K", "d", dtypes=floats),
+            b=tensor("K", dtypes=floats),
+        )
 
     @property
     def logits(self) -> Float[Tensor, "N K"]:
@@ -52,6 +62,7 @@ class LastLayer:
         return stats
 
 
+@takes(net=instance(Network), data=instance(Data), split=split_rule, precision=one_of(get_args(Precision)))
 @torch.no_grad()
 def last_layer(net: Network, data: Data, split: Split, precision: Precision) -> LastLayer:
     """The features of a split, (N, d) float32, in eval mode and without augmentation, and the last layer's W and b.

@@ -14,6 +14,7 @@ from deepnet.measures.reading import read
 from deepnet.measures.tags import measure_tags
 from ufm.arguments import class_labels, floats, instance, integer, not_negative, takes, tensor
 from ufm.collapse import collapse_metrics
+from ufm.labels import labels_below
 from ufm.model.loss import Loss
 from ufm.model.losses import SquaredError
 from ufm.model.pick_all_labels import PickAllLabels
@@ -50,6 +51,7 @@ def measure(layer: LastLayer, loss: Loss) -> dict[str, float]:
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels, k=integer(1))
 def top_accuracy(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], k: int) -> Float[Tensor, ""]:
     """The share of samples whose label is among the k largest logits (1 for k classes or fewer)."""
+    labels = labels_below(labels, logits.shape[-1])
     picked = logits.topk(min(k, logits.shape[-1])).indices
     return (picked == labels[:, None]).any(-1).double().mean()
 
@@ -57,6 +59,7 @@ def top_accuracy(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"], k: int
 @takes(logits=tensor("N", "K", dtypes=floats), labels=class_labels)
 def least_margin(logits: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
     """The least margin, label's logit minus largest other one, over the samples; negative if one is misclassified."""
+    labels = labels_below(labels, logits.shape[-1])
     own = logits.gather(-1, labels[:, None])[:, 0]
     others = logits.scatter(-1, labels[:, None], -torch.inf).amax(-1)
     return (own - others).min().double()

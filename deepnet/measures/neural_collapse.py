@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ufm.arguments import integer, optional
+from ufm.arguments import any_integer, instance, integer, optional
 from ufm.collapse import Moments, all_metrics
 from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, tensor_of
 from ufm.collapse.cautions import warn_of
@@ -72,6 +72,7 @@ class NeuralCollapse(Metric):
         super().__init__(**kwargs)
         integer(1, 2**24).check("num_classes", num_classes)
         optional(integer(1, 2**16)).check("num_features", num_features)
+        any_integer.check("ignore_index", ignore_index)
         self.num_classes, self.num_features, self.ignore_index = num_classes, num_features, ignore_index
         for name, value in self._zero(num_features or 0).items():
             self.add_state(name, value, dist_reduce_fx="sum" if name in ADDED else _largest, persistent=True)
@@ -112,6 +113,7 @@ class NeuralCollapse(Metric):
             is_same = isinstance(incoming_state, NeuralCollapse)
             check(is_same, "incoming_state", type(incoming_state).__name__, "a NeuralCollapse or its metric_state")
             incoming_state = dict(incoming_state.metric_state)
+        instance(dict).check("incoming_state", incoming_state)
         missing = [name for name in (*MOMENTS, *LAST_LAYER) if name not in incoming_state]
         check(not missing, "incoming_state", f"none of {missing}", "a NeuralCollapse or its metric_state")
         theirs: dict[str, Tensor] = {name: incoming_state[name].to(self.device) for name in (*MOMENTS, *LAST_LAYER)}

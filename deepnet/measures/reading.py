@@ -13,7 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from deepnet.measures.features import LastLayer
+from ufm.arguments import any_number, check_fields, instance, positive, takes
 from ufm.collapse import FeatureStats, chunks, cosines
+from ufm.errors import check
 from ufm.model.loss import Loss
 
 
@@ -51,20 +53,28 @@ class Reading:
     gradient_along_W: float
     norm_W: float
 
+    def __post_init__(self) -> None:
+        check_fields(self, **dict.fromkeys(vars(self), any_number))
+
     @classmethod
-    def from_measures(cls, measures: dict[str, Any]) -> "Reading":
+    @takes(measures=instance(Mapping))
+    def from_measures(cls, measures: Mapping[str, Any]) -> "Reading":
         """The reading in a split's line of `metrics.jsonl`; null becomes nan.
 
         Raises:
-            KeyError: if a field is missing.
+            ValueError: if a field is missing, or is not a number.
         """
+        missing = [field.name for field in fields(cls) if field.name not in measures]
+        check(not missing, "measures", f"nothing of {', '.join(missing)}", "the measures of a split")
         values = {field.name: measures[field.name] for field in fields(cls)}
         return cls(**{name: float("nan") if value is None else value for name, value in values.items()})
 
+    @takes(decay=positive)
     def stationarity(self, decay: float) -> float:
         """|G'H + decay W| / |decay W|: 0 for a stationary last layer, 1 if the loss gradient balances nothing."""
         return stationarity(vars(self), decay)
 
+    @takes(decay=positive)
     def balance(self, decay: float) -> float:
         """-<G'H, W> / decay |W|^2: how much of the decay of |W| the loss gradient balances, 1 for a stationary |W|."""
         return -self.gradient_along_W / (decay * self.norm_W**2)

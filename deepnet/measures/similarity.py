@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepnet.measures.features import LastLayer
+from ufm.arguments import each, instance, takes
 from ufm.errors import check
 
 
@@ -48,6 +49,7 @@ class _Spectrum:
     picked: Int[Tensor, " N"]
 
 
+@takes(layers=each(instance(LastLayer)))
 def similarities(layers: Sequence[LastLayer]) -> list[Similarity]:
     """The similarity of every pair of nets.
 

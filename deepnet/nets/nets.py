@@ -56,6 +56,7 @@ class Network(nn.Module):
         feature_size: d.
     """
 
+    @takes(body=instance(nn.Module), classifier=instance(Head))
     def __init__(self, body: nn.Module, classifier: Head) -> None:
         super().__init__()
         self.body = body
@@ -110,7 +111,7 @@ def made_net(
 ) -> Network:
     """As `make_net`, for a command, whose options sentences name."""
     check_net(name)
-    spec = head or {"name": "linear"}
+    spec: HeadSpec = {"name": "linear"} if head is None else head
     if is_own(name):
         own, last = own_body(name, width, classes, shape, generator)
         made = made_head(spec, own.feature_size, classes, generator)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepnet.nn.frames import frame, grown
-from ufm.arguments import Rule, boolean, integer, optional, positive, seed, takes
+from ufm.arguments import Rule, boolean, device, integer, optional, positive, seed, takes
 from ufm.errors import check
 
 MOST_FEATURES, MOST_CLASSES = 2**16, 2**14
@@ -47,6 +47,8 @@ class ETFClassifier(nn.Module):
         scale=positive,
         normalize=boolean,
         seed=seed,
+        device=optional(device),
+        dtype=optional(Rule(lambda v: isinstance(v, torch.dtype) and v.is_floating_point, "a floating-point dtype")),
     )
     def __init__(
         self,

@@ -19,8 +19,10 @@ from deepnet.training.epoch import steps_of, train_epoch
 from deepnet.training.optimiser import learning_rate, relaxation_time
 from deepnet.training.terminal import terminal_block
 from deepnet.training.training import Training
+from ufm.arguments import function, instance, takes
 
 
+@takes(training=instance(Training), folder=instance(Path), on_step=function, on_epoch=function)
 def train(
     training: Training, folder: Path, on_step: Callable[[int], None], on_epoch: Callable[[dict[str, Any]], None]
 ) -> str | None:

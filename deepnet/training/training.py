@@ -24,6 +24,7 @@ from deepnet.training import checkpoint, own_code
 from deepnet.training.decayed import decayed
 from deepnet.training.optimiser import make_optimiser
 from deepnet.training.recorded import RecordedStep
+from ufm.arguments import instance, takes
 from ufm.device import torch_device
 from ufm.errors import RequestError, check
 from ufm.labels import labels_below
@@ -131,6 +132,7 @@ def _check_finite(tensors: dict[str, torch.Tensor], source: object) -> None:
         raise RequestError(f"{source} must hold finite numbers, got {bad[0]} with nan or infinity in it.")
 
 
+@takes(setting=instance(TrainSetting))
 def begin(setting: TrainSetting) -> Training:
     """Begin a run: load the data and draw the initial parameters.
 
@@ -156,6 +158,7 @@ def selection_of(setting: TrainSetting) -> Selection:
     return Selection(*(getattr(setting, name) for name in names))
 
 
+@takes(data=instance(Data), setting=instance(TrainSetting))
 def begin_on(data: Data, setting: TrainSetting) -> Training:
     """Begin a run on given data: draw the initial parameters.
 

@@ -22,15 +22,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ufm.arguments import Rule, instance
+from ufm.arguments import Rule, any_integer, check_fields, function, instance, integer, optional, takes, tensor
 from ufm.arguments import progress as progress_rule
 from ufm.collapse import sweeps
-from ufm.collapse.arrays import IGNORED, labels_of, last_layer_of, number_of_classes, tensor_of
+from ufm.collapse.arrays import IGNORED, LARGEST_CLASS, labels_of, last_layer_of, number_of_classes, tensor_of
 from ufm.collapse.matrices import EPS, centred, chunks, finite
 from ufm.collapse.sweeps import Sweep, check_features, rounding_of
 from ufm.errors import check
 from ufm.labels import described, labels_below
 
+classes = optional(integer(1, LARGEST_CLASS))
+matrix = tensor(..., "K", "d")
 ROUNDINGS = 64
 """Roundings that the arithmetic behind a feature may add up; a direction stands out by a gap as large."""
 
@@ -55,7 +57,7 @@ class FeatureStats:
         present: which of the classes have samples.
 
     Raises:
-        ValueError: if any of them is not float64.
+        ValueError: if any of them is not float64, or of another shape.
     """
 
     class_means: Float[Tensor, "*batch K d"]
@@ -71,10 +73,14 @@ class FeatureStats:
     present: Bool[Tensor, " K_all"] | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            is_right = value is None or (isinstance(value, Tensor) and value.dtype == torch.float64)
-            if name != "present":
-                check(is_right, f"FeatureStats({name}=...)", getattr(value, "dtype", type(value)), "a float64 tensor")
+        check_fields(self, class_means=matrix, W=optional(matrix), b=optional(tensor(..., "K")))
+        *starts, K, _ = self.class_means.shape
+        each = tensor(*starts)
+        check_fields(self, within_trace=each, within_along_means=tensor(*starts, None), mean_square_norm=each)
+        check_fields(self, nearest_mean_disagreement=optional(each), class_variances=optional(tensor(*starts, K)))
+        check_fields(self, counts=optional(tensor(K)), present=optional(tensor(None, dtypes=(torch.bool,))))
+        eps = Rule(lambda v: tensor(..., 1).holds(v) or tensor(..., K).holds(v), f"a float64 tensor (..., {K} or 1)")
+        check_fields(self, eps=eps)
 
     def __repr__(self) -> str:
         """The sizes, without the numbers."""
@@ -112,6 +118,7 @@ class FeatureStats:
         return is_rounding.cumsum(-1) == 0
 
     @classmethod
+    @takes(num_classes=classes, ignore_index=any_integer, progress=progress_rule)
     def from_features(
         cls,
         H: Any,
@@ -135,7 +142,6 @@ class FeatureStats:
             ValueError: if these are not of such shapes on one device, a label is no class, no sample is left, or one
                 set of features (without leading axes, where a failed start has metrics that are nan) is not finite.
         """
-        progress_rule.check("progress", progress)
         H, labels = tensor_of("H", H), labels_of(labels)
         W, b = last_layer_of(W, b)
         is_features = H.ndim >= 2 and H.is_floating_point()
@@ -170,6 +176,7 @@ class FeatureStats:
         return found
 
     @classmethod
+    @takes(sweep=function, num_classes=classes, ignore_index=any_integer)
     @torch.no_grad()
     def from_sweeps(
         cls,
@@ -189,12 +196,6 @@ class FeatureStats:
             ValueError: as `from_features`, but features that are not finite have metrics that are nan.
         """
         W, b = last_layer_of(W, b)
-        check(
-            callable(sweep),
-            "sweep",
-            type(sweep).__name__,
-            "a function that gives batches of features and labels each time",
-        )
         check(W is not None or num_classes is not None, "num_classes", None, "given where there is no W")
         K = number_of_classes(torch.empty(0), W, num_classes, ignore_index)
         sweep = _kept(sweep, ignore_index, W)

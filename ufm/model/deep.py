@@ -147,6 +147,7 @@ class DeepProblem(Model):
 
     def hessian(self, x: Float[Tensor, "*batch P"]) -> Callable[[Float[Tensor, "*batch Q P"]], Tensor]:
         """The Hessian of f as a function that maps Q directions per point to products; a ReLU's kinks are left out."""
+        check_points(x, self.size)
         W, inner, H, b = self.factorised(x.unsqueeze(-2))
         seen = self._forward(inner, H)
         logits, labels = seen[-1] @ W.mT + b.unsqueeze(-2), self.labels(x.device)

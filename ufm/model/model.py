@@ -153,6 +153,7 @@ class Model(ABC):
 
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
         """The canonical form of a point: unit vectors on spheres, otherwise x itself."""
+        check_points(x, self.size)
         return x
 
     @abstractmethod

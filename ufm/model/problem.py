@@ -144,6 +144,7 @@ class Problem(Model):
 
     def logit_hessian(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch N K K"]:
         """The Hessian of the mean loss (factor 1/N) in each sample's logits, as a function of directions."""
+        check_points(x, self.size)
         unit = torch.eye(self.K, dtype=x.dtype, device=x.device)[:, None].expand(*x.shape[:-1], -1, self.N, -1)
         rows = self.loss.hessian(self.logits(x).unsqueeze(-3), self.labels(x.device))(unit)
         return rows.transpose(-3, -2) / self.N

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ufm.arguments import class_labels, floats, instance, optional, takes, tensor
 from ufm.errors import check
+from ufm.labels import labels_below
 from ufm.model.losses import SquaredError
 from ufm.model.parameters import Parameter, along, check_parameter
 
@@ -74,6 +75,7 @@ def split_along_central_path(
     for name, decay in (("decay_W", decay_W), ("decay_b", decay_b)):
         check_parameter(lambda v: (v >= 0) & (v < float("inf")), name, decay, "finite and >= 0")
     K, N = W.shape[-2], H.shape[-2]
+    labels = labels_below(labels, K)
     counts = torch.bincount(labels, minlength=K).double()
     check(bool((counts > 0).all()), "labels", counts.long().tolist(), "such that every class has a sample (counts)")
     V = _extended(W, b)
