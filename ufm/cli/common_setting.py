@@ -24,7 +24,7 @@ class OutputSetting:
     """File for the machine-readable record; must not exist. Default: record.json in the output folder."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        check_types(type(self), vars(self))
         if self.json is None:
             return
         resumed = getattr(self, "resume", None)
@@ -98,4 +98,5 @@ def stored_setting(kind: type[Setting], values: Mapping[str, Any]) -> Setting:
     names = {field.name for field in dataclasses.fields(kind)}
     for name, value in values.items():
         check(name in names, option(name), value, "left out: there is no such option")
+    check_types(kind, values)
     return kind(**values)

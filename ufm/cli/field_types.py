@@ -2,21 +2,22 @@
 
 import math
 import types
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from ufm.cli.typed import arms, kinds_of
 from ufm.errors import check, option
 
 
-def check_types(setting: Any) -> None:
-    """Refuse a value that is not of its field's type.
+def check_types(setting: type[Any], values: Mapping[str, Any]) -> None:
+    """Refuse a value that is not of the type of the setting's field of this name.
 
     Raises:
         ValueError: naming the option, the type and the value.
     """
-    for name, kind in kinds_of(type(setting)).items():
-        value = getattr(setting, name)
-        check(is_of(value, kind), option(name), repr(value), _allowed(arms(kind)))
+    kinds = kinds_of(setting)
+    for name, value in values.items():
+        check(is_of(value, kinds[name]), option(name), repr(value), _allowed(arms(kinds[name])))
 
 
 def is_of(value: Any, kind: Any) -> bool:
