@@ -23,6 +23,7 @@ def run(*words):
     return main("python -m figures", "", COMMANDS, [str(word) for word in words])
 
 
+@pytest.mark.slow  # `.ci/run` draws them all by the command
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_fresh_clone_draws_it(name, tmp_path):
     draw_stored(SCRIPTS[name], DATA, tmp_path / "picture.png")
