@@ -110,7 +110,8 @@ def files_of_the_reader(folder: Path) -> None:
         place = folder / "pictures" / str(label)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).resize((16 + i % 5, 20)).save(place / f"{i}.png")
-    np.savez(folder / "images.npz", images=pixels, labels=labels[:150])
+    enlarged = np.kron(pixels, np.ones((2, 2), np.uint8))  # 16 x 16, a patch of the page's transformer
+    np.savez(folder / "images.npz", images=enlarged, labels=labels[:150])
     (folder / "mymodule.py").write_text(MY_MODULE)
     generator = torch.Generator().manual_seed(0)
     W, b, classes = torch.randn(4, 6, generator=generator), torch.zeros(4), torch.arange(80) % 4
