@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 
 from figures.style import COLOURS, COLUMN, in_our_style, save, subplots
 
+_RUNS = ", ".join(f"runs/usual-mlp-{loss}-{seed}" for seed in range(3) for loss in ("ce", "ls", "focal", "mse"))
 RECORDS = {
-    "compare_mlp": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/mlp-ce-0, runs/mlp-ls-0, "
-    "runs/mlp-focal-0, runs/mlp-mse-0, runs/mlp-ce-1, runs/mlp-ls-1, runs/mlp-focal-1, runs/mlp-mse-1, runs/mlp-ce-2, "
-    "runs/mlp-ls-2, runs/mlp-focal-2, runs/mlp-mse-2]' --json figures/data/compare_mlp.json"
+    "compare_mlp": "python -m deepnet compare --depths '[1, 3]' "
+    f"--runs '[{_RUNS}]' --json figures/data/compare_mlp.json"
 }
 JOB = "compare"
 

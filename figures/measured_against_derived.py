@@ -11,7 +11,7 @@ _RUNS = ", ".join(f"runs/{loss}-{{seed}}" for loss in ("ce", "ls", "focal", "mse
 RECORDS = {
     name: f"python -m deepnet compare --runs '[{', '.join(_RUNS.format(seed=seed) for seed in range(seeds))}]' "
     f"--json figures/data/{name}.json"
-    for name, seeds in (("compare_terminal", 2), ("compare_terminal_cifar", 2))
+    for name, seeds in (("compare_terminal", 2), ("compare_terminal_cifar", 3))
 }
 JOB = "compare"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from figures.style import COLUMN, in_our_style, save, subplots
 
-RECORDS = {"measure": "python -m deepnet measure --run runs/ls-0 --json figures/data/measure.json"}
+RECORDS = {"measure": "python -m deepnet measure --run runs/usual-ls-0 --json figures/data/measure.json"}
 JOB = "measure"
 
 METRICS = {

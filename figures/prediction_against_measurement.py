@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 
 from figures.style import COLOURS, COLUMN, in_our_style, outside_legend, save, subplots
 
+_RUNS = ", ".join(f"runs/usual-{loss}-{seed}" for seed in range(3) for loss in ("ce", "ls", "focal", "mse"))
 RECORDS = {
-    "compare": "python -m deepnet compare --depths '[1, 3]' --runs '[runs/ce-0, runs/ls-0, runs/focal-0, runs/mse-0, "
-    "runs/ce-1, runs/ls-1, runs/focal-1, runs/mse-1, runs/ce-2, runs/ls-2, runs/focal-2, runs/mse-2]' "
-    "--json figures/data/compare.json"
+    "compare": f"python -m deepnet compare --depths '[1, 3]' --runs '[{_RUNS}]' --json figures/data/compare.json"
 }
 JOB = "compare"
 

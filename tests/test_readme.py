@@ -58,6 +58,13 @@ def test_the_commands_are_understood(page, command, capsys):
     assert done.value.code == 0, capsys.readouterr().err
 
 
+def test_no_command_finds_the_folder_of_another():
+    """Who follows the pages from top to bottom is not refused: a folder must be new, or of the same request."""
+    folders = {command.strip(): re.search(r"--out (\S+)", command) for _, command in COMMANDS}
+    shared = Counter(found[1] for command, found in folders.items() if found and "--resume" not in command)
+    assert [folder for folder, count in shared.items() if count > 1] == []
+
+
 PLACES = [(page, found[0]) for page, text in TEXTS.items() for found in PLACE.finditer(text)]
 
 

@@ -22,7 +22,7 @@ from ufm.errors import RequestError, check
 MOST_WAITING = 2**26
 """Bytes of features that are collected before they are summed, as small batches cost as much as large ones."""
 Call = Callable[[Any], Any]
-"""Runs a model on a batch; the result may contain logits or be anything else, such as a loss."""
+"""Runs a model on a batch and returns what has its logits, or None where they are not to be had."""
 
 
 def check_layer(model: nn.Module, layer: str | None) -> None:
@@ -43,7 +43,6 @@ class Probe:
         self.model, self.name = model, layer
         self.device = device_of(model)
         self.call = call or (lambda batch: run_on(model, batch, self.device))
-        self.sees_logits = call is None
         check_layer(model, layer)
 
     @property
@@ -79,7 +78,7 @@ class Probe:
 
     def _logits(self, batch: Any, outputs: dict[str, Tensor]) -> Tensor:
         found = self.call(batch)
-        if self.sees_logits:
+        if found is not None:
             return logits_in(found)
         if not outputs:
             raise RequestError("`layer` must be the name of a linear layer: none of the model's ran.")

@@ -3,6 +3,7 @@
 Needs the extra `transformers`: `pip install 'neural-collapse-laboratory[transformers]'`.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ SPLITS = ("train", "eval")
 class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a package that may be absent
     """A callback that measures after epochs and logs to `state.log_history`, TensorBoard and Weights & Biases.
 
-    The latter two only if the trainer's `report_to` lists them.
+    The latter two only if the trainer's `report_to` lists them. Eval data are measured when the trainer evaluates them,
+    as it hands out their loader then; of several sets each has `nc/eval_NAME`.
 
     A trainer does not let its callbacks log, so they are written beside what its own reporters write: an event file in
     TensorBoard's folder, a line of the run of Weights & Biases, by the trainer's step.
@@ -42,16 +44,28 @@ class NeuralCollapseCallback(TrainerCallback):  # type: ignore[misc]  # of a pac
         self.every, self.splits, self.layer = every_n_epochs, tuple(splits), layer
         self.writer: Any = None
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Refuse eval data that the trainer never evaluates."""
+        is_evaluated = args.eval_strategy != "no" or args.eval_on_start
+        allowed = "without eval where eval_strategy is no"
+        check("eval" not in self.splits or is_evaluated, "splits", ", ".join(self.splits), allowed)
+
     def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Measure, and log the numbers."""
-        if round(state.epoch) % self.every:
+        """Measure training data, and log the numbers."""
+        if "train" in self.splits:
+            self._measure(args, state, "train", given["model"], given["train_dataloader"])
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Measure the eval data that were evaluated, and log the numbers."""
+        if "eval" in self.splits:
+            names = (name.removesuffix("_runtime") for name in given["metrics"] if name.endswith("_runtime"))
+            self._measure(args, state, next(names, "eval"), given["model"], given["eval_dataloader"])
+
+    def _measure(self, args: Any, state: Any, name: str, model: Any, loader: Any) -> None:
+        if math.ceil(state.epoch or 0) % self.every:  # an epoch that ends early, or of unknown length, is a fraction
             return
-        values: dict[str, float] = {}
-        for split in self.splits:
-            loader: Any = given.get(f"{split}_dataloader")
-            check(loader is not None, "splits", split, "of loaders that the trainer has by then")
-            found = collapse_of(given["model"], loader, layer=self.layer)
-            values |= {f"nc/{split}/{name}": value for name, value in found.items()}
+        found = collapse_of(model, loader, layer=self.layer)
+        values = {f"nc/{name}/{metric}": value for metric, value in found.items()}
         state.log_history.append({"epoch": state.epoch, "step": state.global_step, **values})
         if state.is_world_process_zero:
             self._report(args, state, values)

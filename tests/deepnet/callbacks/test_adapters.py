@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,17 @@ def data() -> TensorDataset:
     return TensorDataset(torch.randn(N, 5, generator=torch.Generator().manual_seed(0)) + y[:, None], y)
 
 
+class _Classifier(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.fc = nn.Sequential(nn.Linear(5, 6), nn.ReLU()), nn.Linear(6, K)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        logits = self.fc(self.body(x))
+        loss = {} if labels is None else {"loss": nn.functional.cross_entropy(logits, labels)}
+        return {**loss, "logits": logits}
+
+
 def scalars(folder: Path) -> dict[str, list[float]]:
     """What TensorBoard's files below a folder say."""
     reader = needed("tensorboard.backend.event_processing.event_accumulator")
@@ -41,8 +53,8 @@ def scalars(folder: Path) -> dict[str, list[float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("has_forward", [True, False])
-def test_lightning(data, tmp_path, has_forward):
+@pytest.mark.parametrize(("has_forward", "precision"), [(True, "32-true"), (False, "32-true"), (True, "64-true")])
+def test_lightning(data, tmp_path, has_forward, precision):
     pl = needed("lightning.pytorch")
     callback = needed("deepnet.callbacks.lightning").NeuralCollapseCallback
     needed("tensorboard")
@@ -58,6 +70,9 @@ def test_lightning(data, tmp_path, has_forward):
             self.log("loss", loss)
             return loss
 
+        def validation_step(self, batch: tuple[Tensor, Tensor], index: int, dataloader_idx: int = 0) -> None:
+            pass
+
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.SGD(self.parameters(), 0.1)
 
@@ -68,17 +83,48 @@ def test_lightning(data, tmp_path, has_forward):
     module = WithForward() if has_forward else Module()
     logger = importlib.import_module("lightning.pytorch.loggers").TensorBoardLogger(str(tmp_path))
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    trainer = pl.Trainer(
-        max_epochs=4, accelerator="cpu", logger=logger, log_every_n_steps=1, callbacks=[callback(2)], **quiet
-    )
-    trainer.fit(module, DataLoader(data, 10, shuffle=True))
+    made = {"max_epochs": 4, "accelerator": "cpu", "precision": precision, "log_every_n_steps": 1, **quiet}
+    loader = DataLoader(data, 10, shuffle=True)
+    trainer = pl.Trainer(logger=logger, callbacks=[callback(2, ("train", "val"))], **made)
+    with pytest.raises(ValueError, match="`splits` must be of loaders that the trainer has, got val"):
+        trainer.fit(module, loader)
+    assert trainer.global_step == 0
+    trainer.fit(module, loader, {"one": DataLoader(data, 7), "other": loader})
     net = nn.Sequential(module.body, module.fc)
-    expected = collapse_of(net, DataLoader(data, 30))
+    x, y = data.tensors
+    expected = collapse_of(net, [(x.to(module.fc.weight.dtype), y)])
+    for split in ("val_one", "val_other"):
+        value = float(trainer.callback_metrics[f"nc/{split}/nc1_pinv"])
+        assert value == pytest.approx(expected["nc1_pinv"], rel=1e-5)
     assert float(trainer.callback_metrics["nc/train/nc1_pinv"]) == pytest.approx(expected["nc1_pinv"], rel=1e-5)
     found = scalars(tmp_path)
     assert len(found["nc/train/nc1_pinv"]) == 2
     assert len(found["loss"]) == 12  # a step each: what measuring ran has not logged
     assert found["nc/train/nc3"][-1] == pytest.approx(expected["nc3"], rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(  # epochs have 4 steps
+    ("made", "epochs"), [({"num_train_epochs": 4}, [2, 4]), ({"max_steps": 10}, [2]), ({"max_steps": 3}, [])]
+)
+def test_hugging_face_measures_every_second_epoch_and_each_eval_set(data, tmp_path, made, epochs):
+    transformers = needed("transformers")
+    callback = needed("deepnet.callbacks.transformers").NeuralCollapseCallback
+    quiet = {"report_to": [], "use_cpu": True, "save_strategy": "no", "disable_tqdm": True}
+    arguments = partial(transformers.TrainingArguments, str(tmp_path), **quiet, **made)
+    rows = [{"x": x, "labels": y} for x, y in data]
+    begun = partial(transformers.Trainer, _Classifier(), train_dataset=rows, eval_dataset={"a": rows, "b": rows[:15]})
+    trainer = begun(args=arguments(eval_strategy="epoch"), callbacks=[callback(2, ("train", "eval"))])
+    trainer.train()
+    for split, loader in {"train": data.tensors, "eval_a": data.tensors, "eval_b": data[:15]}.items():
+        lines = [line for line in trainer.state.log_history if f"nc/{split}/nc1_pinv" in line]
+        assert [line["epoch"] for line in lines] == epochs
+        expected = collapse_of(trainer.model, [loader])["nc1_pinv"]
+        assert all(
+            line["epoch"] < 4 or line[f"nc/{split}/nc1_pinv"] == pytest.approx(expected, rel=1e-4) for line in lines
+        )
+    with pytest.raises(ValueError, match="`splits` must be without eval where eval_strategy is no, got train, eval"):
+        begun(args=arguments(), callbacks=[callback(2, ("train", "eval"))]).train()
 
 
 @pytest.mark.slow
