@@ -55,7 +55,9 @@ def test_minority_rows_coincide_from_the_threshold_on(factor):
 @pytest.mark.parametrize("rescale", [1e-4, 1e4])
 def test_the_dual_gap_counts_in_units_of_the_value_at_zero(rescale):
     problem = Problem(SquaredError(rescale), 4, 5, 2, 0.02 * rescale, 0.02 * rescale, None, sizes=SIZES)
-    assert imbalanced_target(problem).is_proved_global
+    target = imbalanced_target(problem)
+    assert target.is_proved_global
+    assert target.margin > 0.1 * rescale  # and not taken for zero, however small
 
 
 def test_equal_sizes_are_the_balanced_model():
