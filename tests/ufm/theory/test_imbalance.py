@@ -21,6 +21,7 @@ def test_minimum_is_that_of_the_convex_programme(alpha, decay_b):
     target = imbalanced_target(problem)
     y = (1 - alpha) * np.repeat(np.eye(4), SIZES, axis=0) + alpha / 4
     found = bracket(y, float(problem.radius), free_bias=decay_b == 0)
+    assert found.gap <= ALLOWED
     assert found.misses(target.value) <= ALLOWED
     assert target.is_proved_global
     assert target.facts["lower_bound"] == pytest.approx(target.value, rel=1e-9)
