@@ -32,6 +32,7 @@ from sympy import Expr
 from theory_checks.intervals import Ball, least, positive_on
 from theory_checks.symbols import is_positive, is_zero
 from theory_checks.verdict import Verdict, positive, step
+from ufm.proof.ball_losses import focal_slope_ball
 
 
 def check() -> Verdict:
@@ -85,5 +86,4 @@ def _is_falling(rate: Expr, g: Expr) -> bool:
 
 def _surplus(gamma: Ball) -> Ball:
     """1 - S(1/5)."""
-    rest = arb(4) / 5
-    return 1 - (gamma * rest.log()).exp() * (rest + gamma * arb(5).log() / 5)
+    return 1 - focal_slope_ball(arb(0), 5, gamma)

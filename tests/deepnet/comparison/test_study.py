@@ -101,3 +101,11 @@ def test_epochs_that_cannot_be_compared_stay_in_the_trajectory():
 def test_a_verdict_without_a_prediction_has_none():
     condition = _conditions([run_of(CrossEntropy(), "ce", 0)])[0]
     assert verdict(condition, [])["prediction_error"] is None
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.4])
+def test_the_error_of_a_norm_that_is_too_small_counts_as_much(factor):
+    condition = _conditions([run_of(CrossEntropy(), "ce", 0)])[0]
+    row = next(row for row in condition["rows"] if row["name"] == "|w|")
+    row["ratio"]["mean"] = factor
+    assert verdict(condition, [])["identity_error"] == pytest.approx(0.4)

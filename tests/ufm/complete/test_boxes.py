@@ -10,10 +10,10 @@ import torch
 from flint import arb, ctx
 
 from ufm.complete import balls
-from ufm.complete.balls import ReducedBalls
+from ufm.complete.balls import Found, ReducedBalls
 from ufm.complete.boxes import branch_and_bound, derivatives, inner, intervals
 from ufm.complete.reduction import Reduced
-from ufm.complete.search import Search
+from ufm.complete.search import Search, _is_same
 from ufm.model.losses import CrossEntropy, Focal, LabelSmoothing
 from ufm.model.problem import Point, Problem
 
@@ -23,6 +23,7 @@ SETTINGS = [
     (LabelSmoothing(0.2), 3, 1, 0.3),
     (Focal(2.0), 3, 1, None),
     (Focal(0.5), 4, 2, None),
+    (Focal(0.5), 4, 2, 0.3),
 ]
 
 
@@ -127,6 +128,9 @@ def test_the_gradient_is_that_of_the_full_model(setting):
         of_b = (gradient.b[:-1] - gradient.b[-1]).numpy()[: len(b)]
         G, _ = enclosed(reduced, np.array([x, x]))
         assert G.mean(0) == pytest.approx(np.concatenate([of_w.ravel(), of_h.ravel(), of_b]), abs=1e-12)
+        p = problem.logits(problem.pack(point))[::2].softmax(-1).diagonal()
+        odds = ReducedBalls(reduced, [arb(value) for value in x.tolist()]).odds
+        assert [float(ball) for ball in odds] == pytest.approx((1 / p - 1).tolist(), rel=1e-9)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
@@ -215,6 +219,25 @@ def test_a_proof_about_a_smaller_box_closes_nothing(monkeypatch):
     assert balls.close(reduced, box, np.zeros(reduced.size)) is None
 
 
+@pytest.mark.parametrize(("x", "radius", "is_same"), [(0.5, 0.2, True), (0.3, 0.2, False), (0.7, 0.2, False)])
+def test_a_point_is_a_known_one_if_all_that_it_may_be_is_in_the_box_of_that(x, radius, is_same):
+    known = Found(np.array([0.5]), 0.0, np.array([[0.0], [1.0]]))
+    assert _is_same(known, Found(np.array([x]), radius, known.box), np.array([0])) == is_same
+
+
+def test_all_coordinates_are_within_the_radius_of_a_point(monkeypatch):
+    """Before Krawczyk's operator has been applied again, when they differ."""
+    images, true = [], balls._krawczyk
+    monkeypatch.setattr(balls, "REFINEMENTS", 0)
+    monkeypatch.setattr(balls, "_krawczyk", lambda *arguments: images.append(true(*arguments)) or images[-1])
+    reduced = Reduced(Problem(CrossEntropy(), 3, 3, 1, 0.05, 0.05, None), 1)
+    found = balls.close(reduced, np.array([[-1e-4, -1e-4], [1e-4, 1e-4]]), np.zeros(reduced.size))
+    assert found is not None  # zero is critical
+    assert len({float(ball.rad()) for ball in images[-1]}) > 1
+    for value, ball in zip(found.x.tolist(), images[-1], strict=True):
+        assert abs(ball - value) <= found.radius * (1 + 1e-9)
+
+
 @pytest.mark.parametrize("off", [0.0, 0.02, 0.1])
 def test_the_bound_of_eigenvalues_is_below_them_and_not_far(off):
     """Q'H Q near the identity; twin: by the diagonal alone, 1, it would be above them."""
@@ -226,6 +249,12 @@ def test_the_bound_of_eigenvalues_is_below_them_and_not_far(off):
     found = inner._least(Q, np.stack([H, H]), np.arange(4))
     assert found <= least + 1e-15
     assert found > (0.99 if off == 0 else 0.3 if off == 0.02 else -1e-9)
+
+
+def test_the_bound_of_eigenvalues_is_the_least_one_where_gershgorins_is_sharp():
+    """1.1 I - 0.1 11' with four rows has 0.7 along 1 and 1.1 across it."""
+    H = 1.1 * np.eye(4) - 0.1
+    assert 0.7 - 1e-9 < inner._least(np.eye(4), np.stack([H, H]), np.arange(4)) <= 0.7
 
 
 @pytest.mark.parametrize("setting", [*KNOWN[:3], (CrossEntropy(), 4, 2, None)], ids=str)

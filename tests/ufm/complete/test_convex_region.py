@@ -2,10 +2,12 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
-from flint import arb
+from flint import arb, ctx
+from scipy.stats import entropy
 
 from tests.convex_region_attack import Problems, drawn, equations, solved
 from ufm.complete import convex_region
@@ -20,6 +22,26 @@ from ufm.theory.prediction import focal_slope
 def test_the_largest_odds_are_those_of_the_inflection(gamma, p_infl):
     """p_infl: the root of r(p) = 1 + 2 g + g log p - g^2 p log p / (1 - p), by another bisection."""
     assert 1 / (1 + largest_odds(gamma)) == pytest.approx(p_infl, rel=1e-3)
+
+
+def test_the_largest_odds_are_rounded_down():
+    with ctx.workprec(convex_region.PRECISION), mpmath.workdps(40):
+        end = rise_of(arb(2)).end
+        assert mpmath.exp(end) * (1 - 1e-15) < largest_odds(2.0) < mpmath.exp(end)
+
+
+def test_the_entropy_is_that_of_two_probabilities():
+    for v in (0.0, 1e-3, 0.3, 0.5, 0.9, 1.0):
+        assert float(convex_region._entropy(v)) == pytest.approx(entropy([v, 1 - v]), rel=1e-12)
+
+
+def test_case_two_is_shown_where_a_grid_has_it_and_not_just_beyond():
+    """beta T(log 2 - beta) < x_1 - log 2, T(x) = S(x) up to x_infl. Twin: an x_1 just too small."""
+    rise = rise_of(arb(2))
+    beta = np.linspace(rise.end - math.log(2), 40, 2_001)
+    most = max(b * focal_slope(b, 3, 2.0) for b in beta.tolist())
+    assert convex_region.is_between(arb(2), rise._replace(one=math.log(2) + 1.5 * most))
+    assert not convex_region.is_between(arb(2), rise._replace(one=math.log(2) + 0.99 * most))
 
 
 def test_where_the_slope_were_larger_nothing_would_be_proved(monkeypatch):

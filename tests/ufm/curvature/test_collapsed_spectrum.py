@@ -95,10 +95,12 @@ def test_a_hundred_classes_need_no_dense_matrix():
     assert orbit.near(target_of(problem).point[None]).smallest_eigenvalue > -1e-9
 
 
-@pytest.mark.parametrize(("K", "d", "n"), [(2, 1, 1), (2, 3, 2), (3, 2, 1), (5, 4, 3)])
+@pytest.mark.parametrize(
+    ("K", "d", "n", "unit"), [(2, 1, 1, 1), (2, 3, 2, 1), (3, 2, 1, 1), (3, 2, 1, 40), (5, 4, 3, 1)]
+)
 @pytest.mark.parametrize("constant", [0.0, 0.3])
-def test_the_spectrum_at_zero_is_the_dense_one(K, d, n, constant, loss, decay_b):
-    problem = Problem(loss, K, d, n, 0.1, 0.02, decay_b)
+def test_the_spectrum_at_zero_is_the_dense_one(K, d, n, unit, constant, loss, decay_b):
+    problem = Problem(loss, K, d, n, 0.1 * unit, 0.02 * unit, decay_b)
     y = torch.zeros(problem.size, dtype=torch.float64)
     if problem.has_bias:
         y[-K:] = constant

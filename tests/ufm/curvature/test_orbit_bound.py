@@ -123,6 +123,22 @@ def test_no_perturbation_breaks_the_lipschitz_constant(problem, normal):
         assert (change <= constant).all()
 
 
+def test_the_constant_holds_where_the_bias_alone_moves_the_logits():
+    """W = H = 0 and two classes with probabilities (1 +- 1/sqrt(3))/2, where the third derivative is largest."""
+    problem = Problem(CrossEntropy(), 2, 1, 60, 5e-3, 5e-3, 0.0)
+    x = torch.zeros(2, problem.size, dtype=torch.float64)
+    share, radius = (1 + 1 / math.sqrt(3)) / 2, 1e-3
+    x[:, -2] = math.log(share / (1 - share))
+    x[1, -2:] += radius * torch.tensor([1.0, -1.0]).double() / math.sqrt(2)
+    here, there = dense_hessian(problem, x)
+    bounds = derivative_bounds(problem.loss, 2)
+    assert bounds is not None
+    zero = torch.zeros(1, dtype=torch.float64)
+    constant = float(lipschitz(problem, bounds, Size(zero, zero, zero), zero + radius))
+    change = float(torch.linalg.matrix_norm(there - here, 2)) / radius
+    assert 0.6 * constant < change <= constant
+
+
 @pytest.mark.parametrize("loss", [CrossEntropy(), SquaredError()], ids=repr)
 def test_a_constant_without_the_cross_term_is_caught(loss, normal):
     """Where W and H are small their product moves the logits' gradient more than the loss's third derivative does."""
@@ -162,6 +178,31 @@ def test_the_distance_is_that_of_procrustes(problem, normal):
     off = float((torch.nn.functional.pad(orbit.X, (0, model.d - r)) @ torch.from_numpy(nearest) - X).norm())
     found = float(orbit.near(model.pack(Point(X[: model.K], X[model.K :], orbit.b))[None]).distance)
     assert off <= found <= off * (1 + 1e-4)
+    assert r == 0 or orbit.least_singular < np.linalg.svd(orbit.X.numpy())[1][-1]
+
+
+def test_the_distance_holds_where_the_orthogonal_factor_is_not_reached(problem, normal):
+    """Of a minimiser that is shortened to 0.4 of its size."""
+    orbit, _ = _orbit_and_ends(problem, normal)
+    model, r = orbit.problem, orbit.X.shape[1]
+    X = 0.4 * torch.nn.functional.pad(orbit.X, (0, model.d - r))
+    found = float(orbit.near(model.pack(Point(X[: model.K], X[model.K :], orbit.b))[None]).distance)
+    assert 0.6 * float(orbit.X.norm()) <= found < torch.inf
+
+
+def test_the_bound_holds_where_a_rotation_goes_down_most():
+    """A simplex with one column too short: turning that into another goes down at the rate of step 2."""
+    problem = Problem(CrossEntropy(), 3, 4, 1, 0.3, 0.3, None)
+    base = target_of(problem).point
+    orbit = known_orbit(problem, base)
+    assert orbit is not None
+    W, H, b = problem.unpack(base)
+    left, singular, right = torch.linalg.svd(torch.cat([W, H]), full_matrices=False)
+    singular[0] -= orbit.radius / 2
+    X = left * singular @ right
+    x = problem.pack(Point(X[:3], X[3:], b))[None]
+    least, bound = float(_smallest(problem, x)), float(orbit.near(x).smallest_eigenvalue)
+    assert 1.2 * least < bound < least < -1e-3
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.2], ids=["zero is the minimum", "just above"])

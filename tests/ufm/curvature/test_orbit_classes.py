@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from ufm.curvature.alignment import _relabelling, align
+from ufm.curvature.alignment import Symmetry, _inexactness, _relabelling, align
 from ufm.curvature.hessian_lipschitz import Size, derivative_bounds, lipschitz
 from ufm.curvature.orbit_classes import classify_by_orbit
 from ufm.model.factors import relabelled
@@ -130,3 +130,16 @@ def test_classes_that_look_alike_are_told_apart_by_those_that_are_placed(K):
     R = _relabelling(problem, x, copies)
     W = problem.unpack(copies).W
     torch.testing.assert_close(W @ W.mT, R @ (corners @ corners.mT) @ R.mT)
+
+
+@pytest.mark.parametrize(("decay_b", "is_symmetry"), [(0.02, False), (None, True)])
+def test_a_rotation_that_moves_a_constant_bias_is_no_symmetry(decay_b, is_symmetry):
+    """Of squared error: next to the identity, under which the bias 1 would stay."""
+    problem = Problem(SquaredError(), K=3, d=2, n=1, decay_W=5e-3, decay_H=5e-3, decay_b=decay_b)
+    generator = torch.zeros(3, 3, dtype=torch.float64)
+    generator[0, 1], generator[1, 0] = 1e-6, -1e-6
+    R, one = torch.linalg.matrix_exp(generator), torch.ones(3, dtype=torch.float64)
+    rotation = Symmetry(R[None], torch.arange(3)[None], torch.eye(2, dtype=torch.float64)[None])
+    moved = float((R @ one - one).norm() / one.norm())
+    assert (float(_inexactness(problem, rotation)) < moved / 100) == is_symmetry
+    assert is_symmetry or float(_inexactness(problem, rotation)) >= moved

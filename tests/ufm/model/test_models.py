@@ -5,12 +5,14 @@ import torch
 
 from tests.conftest import MODELS
 from ufm.model.deep import DeepProblem
+from ufm.model.losses import CrossEntropy
 from ufm.model.pick_all_labels import PickAllLabels
 from ufm.model.starts import normal_starts
 from ufm.solve.critical_points import classify
 from ufm.solve.hessian import dense_hessian, smallest_eigenpair
 from ufm.solve.minimise import minimise
 from ufm.solve.newton import find_critical_points
+from ufm.theory import model_choice
 from ufm.theory.model_choice import target_of
 
 
@@ -124,3 +126,11 @@ def test_wrong_sizes_are_refused(sizes):
     plain = MODELS["imbalance_ce"]
     with pytest.raises(ValueError, match="4 integers >= 1"):
         type(plain)(plain.loss, 4, 5, 1, 0.1, 0.1, sizes=sizes)
+
+
+@pytest.mark.parametrize("name", model_choice.MODELS)
+def test_a_choice_knows_the_size_of_what_it_makes(name):
+    choice = model_choice.ModelChoice.of({"name": name})
+    made = choice.make(CrossEntropy(), 4, 5, 3, (5e-3, 2e-3, 0.01))
+    assert 3 * choice.samples(4) == made.N
+    assert made.size <= choice.variables(4, 5, 3) <= made.size + made.K

@@ -30,6 +30,10 @@ def infinite_at_zero(logits, labels):
     return functional.cross_entropy(logits, labels, reduction="none") / logits.abs().sum(-1)
 
 
+def endless_slope_at_zero(logits, labels):
+    return functional.cross_entropy(logits, labels, reduction="none") + logits[:, -1].abs().sqrt()
+
+
 def detached(logits, labels):
     return functional.cross_entropy(logits.detach(), labels, reduction="none")
 
@@ -277,6 +281,7 @@ def test_the_examples_are_losses(name):
         ("mean", r"one torch.float64 per sample, a tensor \(64,\), got torch.float64 \(\)"),
         ("centred", "depends on other samples, got a sample with logits .* label"),
         ("infinite_at_zero", r"finite.*logits \(0, 0, 0\), label 0"),
+        ("endless_slope_at_zero", r"finite with a finite gradient.*, 0\), label"),
         ("detached", "differentiable"),
         ("halved", r"got torch.float32 \(64,\)"),
         ("raises", "take logits.*not today"),

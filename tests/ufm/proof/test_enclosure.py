@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flint import arb, ctx
+from flint import arb, arb_mat, ctx
 from scipy.optimize import brentq
+from torch.nn.functional import pad
 
 from ufm.atlas.atlas import Atlas
 from ufm.model.loss import Loss
@@ -17,7 +18,7 @@ from ufm.model.problem import Point, Problem
 from ufm.proof import enclosure, margin_enclosure
 from ufm.proof.ball_losses import _focal_slope_derivative, focal_slope_ball, in_balls
 from ufm.proof.ball_model import NOT_STATIONARY, BallModel, is_stationary
-from ufm.proof.enclosure import enclose
+from ufm.proof.enclosure import enclose, is_dominated
 from ufm.proof.margin_enclosure import enclose_margin, etf_ball
 from ufm.solve.hessian import dense_hessian
 from ufm.theory.prediction import focal_slope, predict
@@ -37,6 +38,22 @@ def test_balls_agree_with_torch(problem, normal):
         assert [float(g.mid()) for g in model.gradient] == pytest.approx(gradient.tolist(), abs=1e-13)
         np.testing.assert_allclose(_floats(model.hessian), dense_hessian(problem, x[None])[0], atol=1e-13)
         assert float(model.hessian[0, 0].rad()) < 1e-30
+
+
+def test_the_block_of_an_empty_column_is_that_of_torch(problem, normal):
+    x = normal(problem.size)
+    wide = dataclasses.replace(problem, d=problem.d + 1)
+    W, H, b = problem.unpack(x)
+    hessian = dense_hessian(wide, wide.pack(Point(pad(W, (0, 1)), pad(H, (0, 1)), b))[None])[0]
+    places = wide.unpack(torch.arange(wide.size, dtype=torch.float64))
+    last = torch.cat([places.W[:, -1], places.H[:, -1]]).long()
+    found = _floats(BallModel(problem, [arb(value) for value in x.tolist()]).empty_column)
+    np.testing.assert_allclose(found, hessian[last][:, last], atol=1e-13)
+
+
+@pytest.mark.parametrize(("entry", "is_so"), [(0.9, True), (-0.9, True), (1.1, False), (-1.1, False)])
+def test_a_row_is_dominated_by_moduli(entry, is_so):
+    assert is_dominated(arb_mat([[1, 0], [entry, 1]])) == is_so
 
 
 def test_balls_of_the_ray_are_those_of_the_loss_but_for_a_constant(loss):
@@ -164,6 +181,8 @@ def test_wide_balls_show_no_critical_point():
     assert not is_stationary(zero, [arb(0, 1e-12), arb(1e-11, 1e-12), arb(0)])
     assert not is_stationary(zero, [arb(0, 1e-3)] * 3)
     assert not is_stationary(zero, [arb("nan")] * 3)
+    assert is_stationary([arb(100)], [arb(0, 9e-6)])  # second derivatives are of the size of squares
+    assert not is_stationary([arb(100)], [arb(0, 2e-5)])
 
 
 @pytest.mark.parametrize("decay_b", [None, 0.0, 0.02])
@@ -180,6 +199,12 @@ def test_the_simplex_of_a_margin_is_critical_where_the_margin_is_right_and_nowhe
     for wrong in (a, found.margin + 1e-6):
         x = etf_ball(problem, arb(wrong))
         assert not is_stationary(x[1], BallModel(*x).gradient)
+
+
+def test_where_the_simplex_ends_it_has_no_margin():
+    """Squared error at K c = 1, in numbers that doubles hold: the margin 1 - K c is 0."""
+    assert enclose_margin(Problem(SquaredError(), 4, 4, 1, 0.25, 0.25, None)) is None
+    assert enclose_margin(Problem(SquaredError(), 4, 4, 1, 0.25, 0.125, None)) is not None
 
 
 # K = 4, n = 3, decays 5e-3 and 1e-3: margins to 17 digits (mpmath, 40 digits).

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from ufm.proof.focal_certificate import (
 )
 from ufm.reports.focal_window import zero_is_minimum
 from ufm.solve.hessian import dense_hessian
-from ufm.theory.focal_window import TwoLevels, ray_thresholds, window
+from ufm.theory.focal_window import TwoLevels, order_of_transitions, ray_thresholds, window
 
 # K = 30, gamma = 3, c = 0.0409664, no bias, m = 10: omega and eta where f at angle 0 is stationary (mpmath, 30 digits).
 WITHOUT_COMMON_PART = (0.97098518095654264, 0.75717917132239918, 0.0)
@@ -277,3 +278,14 @@ def test_where_balls_have_no_bounds_nothing_is_proved(tmp_path, capsys):
     assert "0 states are proved to be strict local minimisers" in output
     assert "3 of 3 states are not proved to be minimisers" in output
     assert "<= nan" not in output
+
+
+def test_the_order_of_transitions_has_every_change_of_the_best_size(monkeypatch):
+    """Rising or falling, of sizes given by hand."""
+
+    def given(_, strengths):
+        return SimpleNamespace(strengths=strengths, partial=(None, torch.tensor([3, 3, 5, 4, 4])))
+
+    monkeypatch.setattr(TwoLevels, "states", given)
+    found = order_of_transitions(TwoLevels(6, 3.0, 0.0), 1.0, 2.0, 5)
+    assert found == [{"m": 3, "from": 1.0}, {"m": 5, "from": 1.5}, {"m": 4, "from": 1.75}]

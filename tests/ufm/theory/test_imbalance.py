@@ -21,6 +21,7 @@ def test_minimum_is_that_of_the_convex_programme(alpha, decay_b):
     target = imbalanced_target(problem)
     y = (1 - alpha) * np.repeat(np.eye(4), SIZES, axis=0) + alpha / 4
     found = bracket(y, float(problem.radius), free_bias=decay_b == 0)
+    assert found.gap <= ALLOWED
     assert found.misses(target.value) <= ALLOWED
     assert target.is_proved_global
     assert target.facts["lower_bound"] == pytest.approx(target.value, rel=1e-9)
@@ -55,7 +56,9 @@ def test_minority_rows_coincide_from_the_threshold_on(factor):
 @pytest.mark.parametrize("rescale", [1e-4, 1e4])
 def test_the_dual_gap_counts_in_units_of_the_value_at_zero(rescale):
     problem = Problem(SquaredError(rescale), 4, 5, 2, 0.02 * rescale, 0.02 * rescale, None, sizes=SIZES)
-    assert imbalanced_target(problem).is_proved_global
+    target = imbalanced_target(problem)
+    assert target.is_proved_global
+    assert target.margin > 0.1 * rescale  # and not taken for zero, however small
 
 
 def test_equal_sizes_are_the_balanced_model():

@@ -75,6 +75,8 @@ def test_zero_is_not_said_to_be_alone_beyond_the_theorem():
     [
         (at(Focal(3.0), 10, 0.1053, decay_b=1e-2), "proved benign"),
         (at(Focal(3.0), 10, 0.1055, decay_b=1e-2), "open"),
+        (at(Focal(3.0), 10, (1 - 1e-11) / math.sqrt(90), decay_b=1e-2), "proved benign"),
+        (at(Focal(3.0), 10, (1 - 1e-13) / math.sqrt(90), decay_b=1e-2), "open"),
         (at(Focal(3.0), 10, 0.1288), "proved benign"),
         (at(Focal(3.0), 10, 0.1289), "proved benign"),
         (at(Focal(2.1), 10, 0.16), "open"),

@@ -45,6 +45,8 @@ def test_focal_loss_has_the_constant_1(K, gamma):
     assert (found.none == math.inf) == (K <= 17)
 
 
-@pytest.mark.parametrize("loss", [SquaredError(), LabelSmoothing(0.1), own("LogitNormalised")], ids=str)
-def test_other_losses_are_no_functions_of_the_margin(loss):
+@pytest.mark.parametrize(
+    "loss", [SquaredError(), LabelSmoothing(0.1), own("LogitNormalised"), own("Poly1", epsilon=-3.0)], ids=str
+)
+def test_other_losses_are_no_increasing_functions_of_the_margin(loss):
     assert margin_loss(loss, 4) is None
