@@ -156,7 +156,8 @@ def test_an_atlas_that_is_proved_complete_has_a_card_of_its_own():
     assert f"one of {len(record['result']['rows'])} orbits, by a search of 5171 boxes." in card["sentences"][0]["text"]
     assert atlas.view("own", record)[0]["is_complete"]
     record["result"]["completeness"] = proof | {"is_proved": False}
-    assert len(start.view("own", record)) == 1 and not atlas.view("own", record)[0]["is_complete"]
+    assert len(start.view("own", record)) == 1
+    assert not atlas.view("own", record)[0]["is_complete"]
 
 
 def test_the_table_filters_and_the_link_restores_it(page, address):
