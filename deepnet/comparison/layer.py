@@ -128,11 +128,11 @@ def layer_of(features: Any, labels: Any, weight: Any, bias: Any, loss: Loss) -> 
     check(H.ndim == 2 and H.is_floating_point(), "features", described(H), "a floating-point tensor (samples, d)")
     check(0 not in H.shape, "features", described(H), "of at least one sample and one dimension")
     try:
-        W, b = last_layer_of(weight, bias)
+        W, b = last_layer_of(weight, bias, H.shape[1])
     except RequestError as error:
         raise RequestError(str(error).replace("`W`", "`weight`").replace("`b`", "`bias`")) from None
-    is_like = W is not None and W.ndim == 2 and W.shape[1] == H.shape[1]
-    check(is_like, "weight", "nothing" if W is None else described(W), f"a tensor (classes, {H.shape[1]})")
+    is_matrix = W is not None and W.ndim == 2
+    check(is_matrix, "weight", "nothing" if W is None else described(W), f"a tensor (classes, {H.shape[1]})")
     assert W is not None
     check(len(W) >= 2, "weight", described(W), "a row for each of two classes or more")
     assert b is not None

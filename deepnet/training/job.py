@@ -13,7 +13,7 @@ from deepnet.training import checkpoint, own_code, shapes
 from deepnet.training.epoch import steps_of
 from deepnet.training.optimiser import warning_of_time
 from deepnet.training.progress import TrainingProgress
-from deepnet.training.report import print_best, print_measures
+from deepnet.training.report import print_best, print_end, print_measures
 from deepnet.training.run import finish, opened
 from deepnet.training.train import train
 from deepnet.training.training import Training
@@ -108,6 +108,7 @@ def _finish(training: Training, folder: Path, json: Path | None) -> None:
     record = finish(training, folder, json)
     result = read_record(record)["result"]
     print_measures(f"{folder}, epoch {training.epoch}", result["splits"])
+    print_end(training.epoch, training.setting, training.residual)
     print_best(result["best"])
     files = {Path(name).stem: folder / name for name in FILES if (folder / name).exists()}
     print_files(files | {"record": record})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from deepnet.settings import TrainSetting
 from ufm.cli.table import console, table
 
 
@@ -27,6 +28,13 @@ def print_best(best: dict[str, Any] | None) -> None:
     if best is not None:
         validation, test = (f"{best[name]['accuracy']:.2%}" for name in ("validation", "test"))
         print(f"best on validation: epoch {best['epoch']}, accuracy {validation}; test accuracy there {test}")
+
+
+def print_end(epoch: int, setting: TrainSetting, residual: float) -> None:
+    """Print why a run ended before its last terminal block, if it did."""
+    if epoch < setting.lines:
+        block, wanted = epoch - setting.epochs, f"--terminal-residual {setting.terminal_residual:g}"
+        print(f"ended after terminal block {block} of {setting.terminal}: residual {residual:.2g} < {wanted}")
 
 
 def print_calibration(found: dict[str, Any]) -> None:

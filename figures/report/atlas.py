@@ -16,7 +16,7 @@ SAME = 1e-6
 
 
 def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """One atlas: its rows, and the Morse relations."""
+    """One atlas: its rows, whether they are proved to be all, and the Morse relations."""
     result, setting = record["result"], record["setting"]
     relations = result.get("morse", {}).get("dimensions", [])
     ways = {way["row"]: whole_way(way, result["rows"], setting["classes"]) for way in result.get("descents", [])}
@@ -25,6 +25,7 @@ def view(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
             "record": name,
             "title": title(record).replace("\n", " model, "),
             "rows": [_row(row, setting) | {"descent": ways.get(i)} for i, row in enumerate(result["rows"])],
+            "is_complete": bool((result.get("completeness") or {}).get("is_proved")),
             "morse": [{"dimension": entry["dimension"], "holds": entry["holds"]} for entry in relations],
         }
     ]

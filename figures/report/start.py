@@ -319,8 +319,7 @@ def _complete(name: str, record: dict[str, Any], chart: dict[str, Any]) -> list[
         return []
     text = (
         f"{loss_name(setting['loss'])}, K = {setting['classes']}, bias decay {_bias_decay(setting)}: every critical "
-        f"point is in one of {len(record['result']['rows'])} orbits, by a search of {found['boxes']} boxes "
-        f"({found['seconds']:.2g} s)."
+        f"point is in one of {len(record['result']['rows'])} orbits, by a search of {found['boxes']} boxes."
     )
     return [_card(0.5, "No critical point is missing", text, found["evidence"], f"atlas?record={name}", chart)]
 

@@ -105,8 +105,14 @@ REFUSED = {
     "all ignored": ({"labels": LABELS * 0 - 100}, "`labels` must be such that a sample is left"),
     "maps": ({"H": torch.zeros(N, D, 2, 2)}, r"`H` must be a floating-point tensor .*d = 6, got torch.float32"),
     "whole numbers": ({"H": torch.zeros(N, D, dtype=torch.long)}, r"`H` must be a floating-point tensor"),
-    "W transposed": ({"W": torch.zeros(D, K)}, r"`b` must be .* \(6,\), one bias for each row of W \(6, 4\), got"),
-    "W of another d": ({"W": torch.zeros(K, D + 1)}, r"`H` must be a floating-point tensor .* d = 7, got"),
+    "W transposed": (
+        {"W": torch.zeros(D, K)},
+        r"`W` must be .*classes, 6\), as features have 6 dimensions, got .*\(6, 4\)",
+    ),
+    "W of another d": (
+        {"W": torch.zeros(K, D + 1)},
+        r"`W` must be .*classes, 6\), as features have 6 dimensions, got .*\(4, 7\)",
+    ),
     "b that is nan": ({"b": torch.full((K,), torch.nan)}, "`b` must be finite, got nan or infinity"),
     "b alone": ({"W": None}, "`b` must be left out where there is no W"),
     "a list": ({"H": [[1.0]]}, "`H` must be a tensor or an array of numbers, got list"),

@@ -74,17 +74,20 @@ def number_of_classes(labels: Tensor, W: Tensor | None, asked: int | None, ignor
     return largest + 1
 
 
-def last_layer_of(W: Any, b: Any) -> tuple[Tensor | None, Tensor | None]:
+def last_layer_of(W: Any, b: Any, d: int | None = None) -> tuple[Tensor | None, Tensor | None]:
     """W and b in float64; b is zero where only W is given.
 
     Raises:
-        ValueError: if they are not a matrix and a row for each of its rows, or b comes without W.
+        ValueError: if they are not a matrix (for features of `d` dimensions, if given) and a number for each of its
+            rows, or b comes without W.
     """
     if W is None:
         check(b is None, "b", shown(b), "left out where there is no W")
         return None, None
     W = tensor_of("W", W)
-    check(W.ndim >= 2 and W.is_floating_point(), "W", described(W), "a floating-point tensor (..., classes, d)")
+    columns = "d)" if d is None else f"{d}), as features have {d} dimensions"
+    is_matrix = W.ndim >= 2 and W.is_floating_point() and d in (None, W.shape[-1])
+    check(is_matrix, "W", described(W), f"a floating-point tensor (..., classes, {columns}")
     b = W.new_zeros(W.shape[:-1]) if b is None else tensor_of("b", b)
     allowed = f"a floating-point tensor {tuple(W.shape[:-1])}, one bias for each row of W {tuple(W.shape)}"
     check(b.shape == W.shape[:-1] and b.is_floating_point(), "b", described(b), allowed)

@@ -143,10 +143,11 @@ class FeatureStats:
                 set of features (without leading axes, where a failed start has metrics that are nan) is not finite.
         """
         H, labels = tensor_of("H", H), labels_of(labels)
-        W, b = last_layer_of(W, b)
         is_features = H.ndim >= 2 and H.is_floating_point()
         check(is_features, "H", described(H), "a floating-point tensor (..., samples, d)")
         check(0 not in H.shape[-2:], "H", described(H), "of at least one sample and one dimension")
+        has_like_axes = getattr(W, "ndim", None) == H.ndim  # else H is to blame, not the d of W
+        W, b = last_layer_of(W, b, H.shape[-1] if has_like_axes else None)
         if W is not None:
             check_features(H, W)
         K = number_of_classes(labels, W, num_classes, ignore_index)

@@ -113,7 +113,7 @@ def loss_of(spec: LossSpec) -> Loss:
         return make_loss(spec)
     found = _found(name)
     parameters = _as_declared(found, parameters)
-    with foreign("--loss", "take its parameters", f"{name}({parameters})"):
+    with foreign("--loss", f"take its parameters{_named(found)}", f"{name}({parameters})"):
         if isinstance(found, Loss) and not parameters:
             return found
         inspect.signature(found).bind(*(() if inspect.isclass(found) else (None, None)), **parameters)
@@ -252,6 +252,12 @@ def _as_declared(function: Callable[..., Any], parameters: LossSpec) -> LossSpec
         return truth.get(value, value) if kinds.get(key) is bool else value
 
     return {key: declared(key, value) for key, value in parameters.items()}
+
+
+def _named(found: Any) -> str:
+    """Its parameters for a sentence, where it says what they are: those of a function come after logits and labels."""
+    names = [parameter.name for parameter in _parameters(found)][0 if inspect.isclass(found) else 2 :]
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -23,8 +23,9 @@ function noteOn(atlas) {
   const failing = atlas.morse.filter((entry) => !entry.holds).length;
   const relations = !atlas.morse.length ? "" : failing ? ` Morse relations fail in ${failing} of ${atlas.morse.length} dimensions: an orbit is missing.`
     : ` Morse relations, which notice a missing orbit, hold in all ${atlas.morse.length} dimensions checked.`;
+  const complete = atlas.is_complete ? " It is proved that no orbit is missing." : "";
   return `A row is an orbit: a critical point and all that rotations and relabellings make of it. ${names}. Rank: dimensions that W uses. ` +
-    `Index: directions downwards; 0 is a minimum. Copies: its relabelled versions (a disc's area).${relations} Click on a disc, or choose a row.`;
+    `Index: directions downwards; 0 is a minimum. Copies: its relabelled versions (a disc's area).${relations}${complete} Click on a disc, or choose a row.`;
 }
 
 function drawOrbits(atlas, chosen) {

@@ -275,7 +275,8 @@ H, Y, W = np.eye(8, 3), np.arange(8) % 4, np.eye(4, 3)
 REFUSED = {
     "lengths": ((H, Y[:3], W), {}, r"`labels` must be one class per sample, \(8,\), or \(8, 4\) of 0 and 1"),
     "a label beyond": ((H, Y + 1, W), {}, r"`labels` must be in \[0, 4\), got 4"),
-    "W of other features": ((H, Y, np.eye(4)), {}, r"`weight` must be a tensor \(classes, 3\)"),
+    "W of other features": ((H, Y, np.eye(4)), {}, r"`weight` must be .*classes, 3\), as features have 3 dimensions"),
+    "W transposed": ((H, Y, W[:2].T, np.ones(2)), {}, r"`weight` must be .*classes, 3\), as features have 3"),
     "no W": ((H, Y, None), {}, r"`weight` must be a tensor \(classes, 3\), got nothing"),
     "nan": ((H * np.nan, Y, W), {}, "`features` must be finite"),
     "squares of squares that overflow": ((H * 1e80, Y, W), {"decay_H": 1.0}, "`features` must be zero, or its largest"),

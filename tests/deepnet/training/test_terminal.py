@@ -13,6 +13,7 @@ from deepnet.training import checkpoint
 from deepnet.training.decayed import balance, decayed
 from deepnet.training.epoch import batches
 from deepnet.training.optimiser import relaxation_time, warning_of_time
+from deepnet.training.report import print_end
 from deepnet.training.terminal import bytes_of_maps, keep_statistics, terminal_block
 from deepnet.training.training import begin
 from tests.deepnet.training.test_train import assert_same_run, in_folder, run
@@ -135,6 +136,12 @@ def test_evaluation_sees_what_training_saw():
     assert torch.allclose(layer.logits, logits, atol=1e-4)
     layer_of_one = next(m for m in training.net.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert layer_of_one.momentum == 0.1
+
+
+def test_a_run_that_ends_early_says_why(capsys):
+    print_end(6, TINY, 1.0)
+    print_end(3, TINY, 5e-10)
+    assert capsys.readouterr().out == "ended after terminal block 1 of 4: residual 5e-10 < --terminal-residual 1e-09\n"
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,11 @@ def test_what_is_not_a_loss_per_sample_is_refused(function, complaint):
     [
         ({"name": "no_such_module.Loss"}, "importing no_such_module: ModuleNotFoundError"),
         ({"name": f"{HERE}.NoSuchLoss"}, f"importing {HERE}: AttributeError.*NoSuchLoss"),
-        ({"name": f"{HERE}.cross_entropy", "gamma": 2.0}, "take its parameters.*gamma"),
+        ({"name": f"{HERE}.cross_entropy", "gamma": 2.0}, r"take its parameters \(factor\), got.*gamma"),
+        (
+            {"name": "ufm.example_losses.GeneralisedCrossEntropy", "gamma": 2.0},
+            r"take its parameters \(q\), got.*gamma",
+        ),
         ({"name": f"{HERE}.HERE"}, "a class, or a function.*got tests.ufm.model.test_own_loss.HERE"),
         ({"name": "nonsense"}, "one of ce, ls, focal, mse.* or an import path"),
     ],
