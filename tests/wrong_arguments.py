@@ -451,6 +451,7 @@ OTHER_NAMES = {
     "like": ("`directions`",),
     "dual": ("`logits`", "`labels`"),
     "features": ("`weight`",),
+    "H": ("`W`",),
     "reading": ("`sizes`",),
     "fitted_on": ("`logits`",),
     "measured_on": ("`logits`",),
