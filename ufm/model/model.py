@@ -149,7 +149,7 @@ class Model(ABC):
     @property
     @abstractmethod
     def curvature_scale(self) -> Parameter:
-        """An estimate of the largest relevant curvature at a minimiser: the largest decay, or tau / K on spheres."""
+        """An estimate of the largest relevant curvature: the largest decay, or tau / K on spheres."""
 
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
         """The canonical form of a point: unit vectors on spheres, otherwise x itself."""

@@ -94,7 +94,7 @@ class SphereProblem(Model):
 
     @property
     def curvature_scale(self) -> float:
-        """tau / K, about the largest curvature at a minimiser."""
+        """tau / K, the most that the samples of a class of mean size add to the gradient of its row of W."""
         return self.temperature / self.K
 
     def normalised(self, x: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:

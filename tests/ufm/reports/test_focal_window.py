@@ -289,3 +289,8 @@ def test_the_order_of_transitions_has_every_change_of_the_best_size(monkeypatch)
     monkeypatch.setattr(TwoLevels, "states", given)
     found = order_of_transitions(TwoLevels(6, 3.0, 0.0), 1.0, 2.0, 5)
     assert found == [{"m": 3, "from": 1.0}, {"m": 5, "from": 1.5}, {"m": 4, "from": 1.75}]
+
+
+def test_where_all_starts_end_at_zero_there_is_no_state():
+    """c = 0.5, far above the largest slope over K - 1: neither one class on a simplex nor any other."""
+    assert TwoLevels(6, 3.0, 0.0).states(torch.tensor([0.5], dtype=torch.float64)).value.isnan().all()
