@@ -85,6 +85,11 @@ def test_the_imbalanced_minimum_is_exact_and_named(loss, decay_b, is_given):
     else:
         assert found.shift == 0
         assert found.predicted_value == pytest.approx(imbalanced_target(problem).value, rel=1e-7)
+        W = problem.unpack(target_of(problem).point).W
+        lengths = (W - W.mean(0)).norm(dim=1)
+        measured = {row.name: row.measured for row in found.rows}
+        assert measured["|w| of the largest classes"] == pytest.approx(float(lengths[0]))
+        assert measured["|w| of the smallest"] == pytest.approx(float(lengths[2:].mean()))
 
 
 def test_the_balanced_minimum_is_not_predicted_of_unequal_classes():
