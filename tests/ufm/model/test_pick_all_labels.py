@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import pytest
@@ -72,6 +73,13 @@ def test_margins_far_below_their_bound_are_certified(decay):
     found = tag_wise_averages(4, counts_of(problem), decay, decay)
     assert found.rho / (problem.N * decay) > 1e4
     assert float(certify(problem, multi_label_target(problem).point).gap) == pytest.approx(0, abs=1e-12)
+
+
+def test_several_samples_of_every_set_have_a_certified_minimum():
+    problem = dataclasses.replace(_problem(4, (2, 1), 5e-3, 2e-3), n=3)
+    target = multi_label_target(problem)
+    assert target.value == pytest.approx(float(problem.value(target.point)), rel=1e-12)
+    assert float(certify(problem, target.point).gap) == pytest.approx(0, abs=1e-12)
 
 
 def test_one_margin_for_all_multiplicities_is_not_the_minimum():

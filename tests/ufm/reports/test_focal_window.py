@@ -294,3 +294,11 @@ def test_the_order_of_transitions_has_every_change_of_the_best_size(monkeypatch)
 def test_where_all_starts_end_at_zero_there_is_no_state():
     """c = 0.5, far above the largest slope over K - 1: neither one class on a simplex nor any other."""
     assert TwoLevels(6, 3.0, 0.0).states(torch.tensor([0.5], dtype=torch.float64)).value.isnan().all()
+
+
+def test_the_state_of_one_class_is_polished_too():
+    """K = 6, c = 0.05, free bias: no simplex, omega = 0."""
+    near = torch.tensor([[0.0, 1.565, -0.99, 0.0, 1.0, 0.05]], dtype=torch.float64)
+    levels = TwoLevels(6, 3.0, 0.0)
+    assert float(levels.value_and_gradient(near)[1].norm()) > 1e-6
+    assert float(levels.value_and_gradient(levels.polished(near))[1].norm()) < 1e-13

@@ -74,6 +74,8 @@ def test_starts_end_where_the_prediction_says(loss, grid):
         assert abs(row["best_minus_predicted"]) < 1e-12
         assert row["smallest_eigenvalue"] > -1e-7
         assert row["duality_gap"] is None or row["duality_gap"] < 1e-7
+        assert (row["nc1_trace"] is None) == (row["best_state"] == "zero")  # at zero it says nothing
+        assert row["nc1_trace"] is None or row["nc1_trace"] < 1e-10
     assert {row["predicted_state"] for row in rows} == {"etf", "zero"}
 
 

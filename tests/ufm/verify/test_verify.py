@@ -11,7 +11,10 @@ import pytest
 import ufm.verify.verify
 from ufm.__main__ import COMMANDS
 from ufm.cli.command_line import main
+from ufm.model.pick_all_labels import all_sets
+from ufm.model.problem import Problem
 from ufm.solve.newton import find_critical_points
+from ufm.verify.end_point_claims import _samples_of_one_class
 
 ROOT = Path(__file__).parents[3]
 SMALL = ["--classes", "4", "--dim", "5", "--per-class", "3", "--starts", "20"]
@@ -248,3 +251,10 @@ def test_starts_of_which_none_converged_have_no_numbers(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "nothing converged" in printed
     assert "nan" not in printed
+
+
+@pytest.mark.parametrize(("counts", "expected"), [((2, 1), range(8)), ((0, 1), None)])
+def test_collapse_is_measured_on_samples_of_one_class(counts, expected):
+    loss, sizes = all_sets(4, counts)
+    rows = _samples_of_one_class(Problem(loss, 4, 5, 1, 5e-3, 2e-3, 0.0, sizes=sizes))
+    assert (rows if rows is None else rows.tolist()) == (expected and [*expected])
