@@ -179,6 +179,7 @@ def in_double(setting: TrainSetting):
     return training
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one_in_a_terminal_block(tmp_path):
     """In float64, as 50 iterations enlarge rounding some 1e5 times: 4e-14 measured, 1e-2 in single precision."""
     program = tmp_path / "blocks.py"

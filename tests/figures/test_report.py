@@ -93,6 +93,7 @@ def test_it_opens_on_what_was_found_the_theorem_first(page, address):
     page.locator("#start").wait_for()  # a link renders when its event comes
 
 
+@pytest.mark.slow
 def test_every_card_leads_to_a_view_that_shows_something(page, address):
     page.goto(address)
     names = {row["claim"]["name"] for row in json.loads((DATA / "claims.json").read_text())["result"]["rows"]}
@@ -199,6 +200,7 @@ def test_a_click_on_a_cell_shows_it_and_keys_move_on(page, address):
     assert detail.inner_text() == clicked
 
 
+@pytest.mark.slow
 def test_the_diagram_opens_on_the_main_scan_and_says_what_is_proved(page, address):
     page.goto(f"{address}#phase")
     assert page.input_value("#phase-record") == "scan"
@@ -220,6 +222,7 @@ def test_the_diagram_opens_on_the_main_scan_and_says_what_is_proved(page, addres
     assert page.input_value("#explorer-K") == "30"
 
 
+@pytest.mark.slow
 def test_the_closed_forms_of_the_diagram_are_those_of_the_cells(page, address):
     page.goto(f"{address}#phase")
     said = page.evaluate("""() => DATA.views.phase.filter(isKnown).map((scan) => scan.cells.c.map((_, cell) => {
@@ -258,6 +261,7 @@ def test_the_explorer_predicts_and_the_link_restores_it(page, address):
     assert "nothing is predicted" in page.locator("#explorer-prediction").inner_text()
 
 
+@pytest.mark.slow
 def test_the_explorer_takes_no_setting_that_is_not_allowed(page, address):
     for wrong in ("K=1", "K=abc", "gamma=-1", "W=0", "loss=__proto__", "W=Infinity"):
         page.goto(f"{address}#explorer?{wrong}")
@@ -546,6 +550,7 @@ def test_thresholds_that_lie_close_have_a_close_up(page, address):
     assert not page.locator("#explorer-close").is_visible()
 
 
+@pytest.mark.slow
 def test_a_broken_link_shows_a_view(page, address):
     for broken in (
         "nonsense",
@@ -560,6 +565,7 @@ def test_a_broken_link_shows_a_view(page, address):
         assert page.locator("main > section:visible").count() == 1, broken
 
 
+@pytest.mark.slow
 def test_a_card_is_shown_for_every_loss(page, address):
     page.goto(f"{address}#cards")
     titles = page.locator("#cards-record option").all_inner_texts()

@@ -133,6 +133,7 @@ def _begun(engine, tmp_path):
     return driver, attempts
 
 
+@pytest.mark.slow
 def test_jobs_of_a_killed_driver_are_taken_over(tmp_path, slurm):
     driver, attempts = _begun("slurm", tmp_path)
     driver.kill()
@@ -165,6 +166,7 @@ def test_pickles_of_a_foreign_folder_run_no_code(tmp_path, slurm, monkeypatch):
     assert not Path("pwned").exists()
 
 
+@pytest.mark.slow
 def test_interrupting_cancels_the_jobs(tmp_path, slurm):
     driver, _ = _begun("slurm", tmp_path)
     driver.send_signal(signal.SIGINT)
@@ -172,6 +174,7 @@ def test_interrupting_cancels_the_jobs(tmp_path, slurm):
     assert [path.read_text() for path in sorted(slurm.glob("*.state"))] == ["CANCELLED"] * 3
 
 
+@pytest.mark.slow
 def test_workers_on_this_machine_end_with_a_killed_driver(tmp_path):
     driver, _ = _begun("local", tmp_path)
     tasks = Path(f"/proc/{driver.pid}/task").glob("*/children")
