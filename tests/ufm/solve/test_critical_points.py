@@ -27,6 +27,7 @@ def test_zero_is_a_strict_saddle_of_known_index():
     norm, (lW, lH) = 1 / (4 * 2**0.5), (5e-3, 1e-3)
     assert float(found.smallest_eigenvalue) == pytest.approx((lW + lH) / 2 - math.hypot((lW - lH) / 2, norm), rel=1e-12)
     assert bool(found.is_rank_one)
+    assert bool(found.is_strict_saddle)
     assert float(found.curvature) == pytest.approx(float(found.smallest_eigenvalue), rel=1e-10)
 
 
@@ -37,6 +38,7 @@ def test_the_minimiser_has_the_nullity_of_its_rotations(problem):
     assert int(found.morse_index) == 0
     assert int(found.nullity) == rank * d - rank * (rank + 1) // 2 + is_free_constant
     assert not bool(found.is_rank_one)
+    assert not bool(found.is_strict_saddle)  # its rotations have the curvature 0, but for rounding
     assert float(found.curvature) > -1e-12
 
 
