@@ -38,7 +38,7 @@ class Classification:
         morse_index: number of negative eigenvalues.
         nullity: number of zero eigenvalues; the rotations of feature space account for r d - r (r + 1)/2 at rank r,
             a free constant in the bias of a softmax loss for one more.
-        rank: singular values of W above 1e-6 max(1, largest), or above what a gradient of 1e-11 resolves.
+        rank: singular values of W above 1e-6 max(1, largest), or above what a gradient of 1e-10 resolves.
         direction: unit direction of negative curvature: the rank-one construction where it exists, else the
             eigenvector of the smallest eigenvalue.
         is_rank_one: whether `direction` is the rank-one construction.

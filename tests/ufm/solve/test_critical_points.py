@@ -42,6 +42,17 @@ def test_the_minimiser_has_the_nullity_of_its_rotations(problem):
     assert float(found.curvature) > -1e-12
 
 
+@pytest.mark.parametrize(
+    ("decay", "second", "rank"), [(5e-3, 1e-5, 2), (5e-3, 1e-7, 1), (1e-8, 0.1, 2), (1e-8, 1e-3, 1)]
+)
+def test_the_rank_counts_what_is_resolved(decay, second, rank):
+    """1e-6, or where decays are small what a gradient of 1e-10 can be told from: 1e-10 / 1e-8."""
+    problem = Problem(CrossEntropy(), 3, 3, 1, decay, decay, None)
+    W = torch.tensor([1.0, second, 0.0], dtype=torch.float64).diag()
+    found = classify(problem, problem.pack(Point(W, W, torch.zeros(3).double()))[None])
+    assert int(found.rank) == rank
+
+
 # Classes merged into groups (cross entropy, free bias): group sizes, d, n, decay_W, decay_H, objective, Morse index.
 PARTITIONS = (
     ((2, 1, 1), 6, 1, 0.01, 0.01, 0.47944341533974, 6),
