@@ -399,6 +399,7 @@ WRONG: dict[str, Any] = {
     "True": True,
     "nan": math.nan,
     "inf": math.inf,
+    "beyond float64": 10**400,
     "list": [1.5, "x"],
     "class": CE,
     "object": object(),

@@ -12,6 +12,7 @@ type, shape and range, never at every number of a tensor; they stand where a cal
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,17 +101,26 @@ def shown(value: Any) -> str:
         return f"{value.dtype} {tuple(value.shape)} on {value.device}"
     if inspect.isclass(value):
         return f"the class {value.__name__} (not one of its instances)"
+    if isinstance(value, int) and not _fits(value):
+        return f"an integer of {value.bit_length()} bits"
     text = " ".join((str(value) if isinstance(value, int | float) else repr(value)).split())
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
+def _fits(value: int) -> bool:
+    """Whether torch and numpy have a type of integers that holds it."""
+    return -(2**63) <= value < 2**63
+
+
 def is_number(value: Any) -> bool:
-    """Whether a value is an int or float (numpy's float64 is a float) and not a bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is an int that a float can hold, or a float (numpy's float64 is one), and not a bool."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
 
 
 def integer(least: int, most: int | None = None) -> Rule:
-    """The rule: an integer in these bounds."""
+    """The rule: an integer of 64 bits in these bounds."""
     bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
 
     def holds(value: Any) -> bool:
@@ -169,7 +179,7 @@ def tensor(*shape: int | str | EllipsisType | None, dtypes: tuple[torch.dtype, .
 
 
 any_number = Rule(is_number, "a number")
-any_integer = Rule(lambda v: isinstance(v, int) and not isinstance(v, bool), "an integer")
+any_integer = Rule(lambda v: isinstance(v, int) and not isinstance(v, bool) and _fits(v), "an integer of 64 bits")
 positive = Rule(lambda v: is_number(v) and 0 < v < math.inf, "finite and > 0")
 not_negative = Rule(lambda v: is_number(v) and 0 <= v < math.inf, "finite and >= 0")
 finite = Rule(lambda v: is_number(v) and math.isfinite(v), "a finite number")

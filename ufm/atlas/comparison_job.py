@@ -28,8 +28,10 @@ def read_atlases(folders: list[Path]) -> list[dict[str, Any]]:
     records = [read_record(folder / RECORD) for folder in folders]
     for folder, record in zip(folders, records, strict=True):
         try:
-            rows, _ = record["result"]["rows"], loss_text(record["setting"]["loss"])
-            is_atlas = all(is_of(row[name], kind) for row in rows for name, kind in COMPARED.items())
+            loss_text(record["setting"]["loss"])  # as the comparison will name it
+            is_atlas = all(
+                is_of(row[name], kind) for row in record["result"]["rows"] for name, kind in COMPARED.items()
+            )
             check(is_atlas, "--atlases", folder, "folders of atlases")
             sizes = [(other["setting"][name], record["setting"][name]) for name in SIZES for other in records[:1]]
         except (KeyError, TypeError, AttributeError):

@@ -12,7 +12,7 @@ d >= r: its index is `index_within` + (d - r) `escapes`. None of this asks which
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +24,7 @@ from ufm.atlas.label_rotations import flag_dimension, flag_text
 from ufm.atlas.morse import CriticalSet
 from ufm.atlas.relabelling import Copies, Relabellings, label_sets
 from ufm.cli.field_types import is_of
+from ufm.cli.typed import kinds_of
 from ufm.errors import check
 from ufm.model.factors import widened
 from ufm.model.model import Model
@@ -33,8 +34,6 @@ from ufm.solve.hessian import dense_hessian
 from ufm.tolerances import SAME_LOGITS, ZERO_EIGENVALUE
 
 LETTERS = "abcdefgh"
-
-
 _AS_LISTS = ("x", "direction", "manifold", "indices", "copies_found")
 """The fields that JSON has no type for."""
 
@@ -145,7 +144,7 @@ class Orbit:
         """
         of_orbits: dict[str, Any] = {"is_set": False, "indices": [entry["index"]]}
         entry = of_orbits | entry
-        for name, kind in get_type_hints(cls).items():
+        for name, kind in kinds_of(cls).items():
             is_plain = name not in (*_AS_LISTS, "gap")
             check(not is_plain or is_of(entry[name], kind), name, entry[name], "of the type that an atlas has there")
         if entry["certificate"] is not None:

@@ -259,10 +259,14 @@ def test_no_window_without_bias():
     assert window(TwoLevels(20, 3.0, None), ray_thresholds(20, 3.0)) is None
 
 
+def said(capsys, *words):
+    """What the command prints."""
+    assert main("python -m ufm", "", COMMANDS, ["focal-window", *words]) == 0
+    return capsys.readouterr().out
+
+
 def test_the_command(tmp_path, capsys):
-    words = ["focal-window", "--classes", "18", "--gamma", "2.4", "--points", "8", "--out", str(tmp_path / "window")]
-    assert main("python -m ufm", "", COMMANDS, words) == 0
-    output = capsys.readouterr().out
+    output = said(capsys, "--classes", "18", "--gamma", "2.4", "--points", "8", "--out", str(tmp_path / "window"))
     assert "c_low" in output
     assert "proved to be strict local minimisers" in output
     record = json.loads((tmp_path / "window" / "record.json").read_text())
@@ -272,9 +276,7 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_where_balls_have_no_bounds_nothing_is_proved(tmp_path, capsys):
-    words = ["focal-window", "--classes", "3", "--points", "2", "--at", "1e-12", "--out", str(tmp_path / "window")]
-    assert main("python -m ufm", "", COMMANDS, words) == 0
-    output = capsys.readouterr().out
+    output = said(capsys, "--classes", "3", "--points", "2", "--at", "1e-12", "--out", str(tmp_path / "window"))
     assert "0 states are proved to be strict local minimisers" in output
     assert "3 of 3 states are not proved to be minimisers" in output
     assert "<= nan" not in output
