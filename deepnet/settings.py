@@ -127,6 +127,7 @@ class TrainSetting(ResumableSetting):
         check(0 <= self.validation < 1, "--validation", self.validation, "in [0, 1)")
         check(1 <= self.imbalance < math.inf, "--imbalance", self.imbalance, "finite and >= 1")
         check(self.multilabel >= 1, "--multilabel", self.multilabel, ">= 1")
+        check(self.multilabel <= MOST, "--multilabel", self.multilabel, f"at most {MOST}")
         if self.multilabel > 1:
             allowed = "ce with --multilabel: its sum over the labels; the other losses have no such form here"
             check(self.loss.get("name") == "ce", "--loss", self.loss.get("name"), allowed)

@@ -1,14 +1,12 @@
 """The types that a setting declares, to which its values are held however it is made: from Python or a stored file."""
 
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from ufm.arguments import any_integer, finite, shown
 from ufm.cli.typed import arms, kinds_of
 from ufm.errors import check, option
-
-_NUMBERS = {int: any_integer, float: finite}
 
 
 def check_types(setting: type[Any], values: Mapping[str, Any]) -> None:
@@ -19,7 +17,7 @@ def check_types(setting: type[Any], values: Mapping[str, Any]) -> None:
     """
     kinds = kinds_of(setting)
     for name, value in values.items():
-        check(is_of(value, kinds[name]), option(name), shown(value), _allowed(arms(kinds[name])))
+        check(is_of(value, kinds[name]), option(name), repr(value), _allowed(arms(kinds[name])))
 
 
 def is_of(value: Any, kind: Any) -> bool:
@@ -35,9 +33,9 @@ def is_of(value: Any, kind: Any) -> bool:
         return is_dict and all(is_of(key, of_keys) and is_of(entry, of_values) for key, entry in value.items())
     if origin in (list, frozenset):
         return isinstance(value, origin) and all(is_of(each, inner[0]) for each in value)
-    if kind in _NUMBERS:
-        return _NUMBERS[kind].holds(value)
-    return kind is Any or isinstance(value, kind)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return kind is Any or (isinstance(value, kind) and (kind is not int or not isinstance(value, bool)))
 
 
 def _allowed(kinds: tuple[Any, ...]) -> str:
